@@ -1,0 +1,46 @@
+"""The faults that a user can mend, as one family.
+
+Whoever raises one names the place, the value and the cure; the command line prints
+``str(error)`` and ends with status 2. Any other exception is a fault of ours (status 70).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class UserError(Exception):
+    """Something the user gave or owns is at fault; the message says what, where and the cure."""
+
+
+class DataError(UserError):
+    """Images, labels or the files that hold them cannot be used as they are."""
+
+
+class CorruptFile(UserError):
+    """A file of ours is damaged, incomplete, touched or of a format this version does not read."""
+
+
+class StorageError(UserError):
+    """A directory or file cannot be written or read: permissions, a full disk, a missing path."""
+
+
+class NonFiniteError(UserError, ValueError):
+    """NaN or infinity where a number is needed; it is refused, never scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field that cannot stand: ``count``, ``must be at least 1, got 0``."""
+
+    field: str
+    message: str
+
+
+class InvalidFields(UserError, ValueError):
+    """A configuration object was given impossible values; all of them are listed."""
+
+    def __init__(self, owner: str, problems: list[FieldProblem]) -> None:
+        self.problems = tuple(problems)
+        lines = (f"{owner}.{problem.field}: {problem.message}" for problem in problems)
+        super().__init__("\n".join(lines))

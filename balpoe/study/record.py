@@ -1,0 +1,41 @@
+"""The record of one trial: who it is, what it tried, how it went. Plain data, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from balpoe.config import Choice
+from balpoe.training.epoch import EpochResult
+
+TrialState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialIdentity:
+    """Study, trial number, repeat (0 is the search's own seed) and attempt (restarts)."""
+
+    study: str
+    number: int
+    repeat: int = 0
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """All that is recorded of one trial.
+
+    `parameters` are the searched fields by dotted path, `objectives` the values told to
+    Optuna (None until the trial is COMPLETE), `failure` why it failed. Times in Unix seconds.
+    """
+
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+    state: TrialState
+    history: tuple[EpochResult, ...]
+    objectives: Mapping[str, float] | None
+    failure: str | None
+    data_fingerprint: str
+    started: float
+    ended: float | None

@@ -1,0 +1,20 @@
+"""What one epoch of training amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """The figures of one finished epoch.
+
+    `epoch` counts finished epochs from 1, `unix_time` (seconds) is when it ended. `metrics`
+    holds `train/loss`, `train/learning_rate`, `epoch_seconds`, `peak_memory_mib` and, where
+    the epoch was evaluated, `val/*`.
+    """
+
+    epoch: int
+    unix_time: float
+    metrics: Mapping[str, float]

@@ -6,6 +6,7 @@ Whoever raises one names the place, the value and the cure; the command line pri
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -31,16 +32,39 @@ class NonFiniteError(UserError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One field that cannot stand: ``count``, ``must be at least 1, got 0``."""
+    """One field that cannot stand: ``count``, ``must be at least 1, got 0``.
+
+    `within` leads from the field to the culprit inside it: keys of a mapping, indices of a list.
+    """
 
     field: str
     message: str
+    within: tuple[str | int, ...] = ()
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """The field and the way to the culprit inside it."""
+        return (self.field, *self.within)
 
 
 class InvalidFields(UserError, ValueError):
     """A configuration object was given impossible values; all of them are listed."""
 
-    def __init__(self, owner: str, problems: list[FieldProblem]) -> None:
+    def __init__(self, owner: str, problems: Sequence[FieldProblem]) -> None:
         self.problems = tuple(problems)
-        lines = (f"{owner}.{problem.field}: {problem.message}" for problem in problems)
+        lines = (f"{dotted((owner, *problem.path))}: {problem.message}" for problem in problems)
         super().__init__("\n".join(lines))
+
+
+class ConfigurationError(UserError):
+    """A configuration or study file cannot stand; every problem has a line with its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """The name of a place inside nested sections and lists: ``training.milestones[1]``."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")

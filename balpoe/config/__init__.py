@@ -11,19 +11,21 @@ from balpoe.config.configuration import (
     TrainingConfig,
 )
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
-from balpoe.config.study import (
-    BudgetConfig,
+from balpoe.config.fields import Choice
+from balpoe.config.metrics import METRICS, OBJECTIVES
+from balpoe.config.parameters import canonical_parameters, with_parameters
+from balpoe.config.plain import to_plain
+from balpoe.config.search_space import (
     CategoricalParameter,
-    Choice,
-    Direction,
     FloatParameter,
     IntParameter,
     Parameter,
-    ResourcesConfig,
-    StudySpec,
 )
+from balpoe.config.study import BudgetConfig, Direction, ResourcesConfig, StudySpec
 
 __all__ = [
+    "METRICS",
+    "OBJECTIVES",
     "AugmentationConfig",
     "BudgetConfig",
     "CategoricalParameter",
@@ -45,4 +47,7 @@ __all__ = [
     "Sharing",
     "StudySpec",
     "TrainingConfig",
+    "canonical_parameters",
+    "to_plain",
+    "with_parameters",
 ]

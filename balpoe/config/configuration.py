@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from balpoe.config.bounds import (
     Bounded,
@@ -18,23 +18,38 @@ from balpoe.config.bounds import (
     NonNegative,
     Positive,
     Real,
+    Rule,
 )
 from balpoe.config.data import DataConfig
+from balpoe.config.wording import must_be, shown
 from balpoe.errors import FieldProblem
 
 Sharing = Literal["shared", "independent", "linear"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
+@dataclass(frozen=True, slots=True)
+class ResNetName(Rule):
+    """`resnet<depth>` of the CIFAR family, whose depths are 6n+2."""
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with `value`, or None."""
+        digits = value.removeprefix("resnet")
+        named = value == f"resnet{digits}" and digits.isascii() and digits.isdigit()
+        if named and len(digits) <= 4 and int(digits) >= 8 and int(digits) % 6 == 2:
+            return None
+        return must_be("resnet8, resnet14, resnet20, resnet32 or another depth 6n+2", value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig(Bounded):
     """The network of an expert.
 
-    `backbone` is `resnet<depth>` of the CIFAR family with depth 6n+2. `cosine_scale` is κ
-    of the cosine classifier: 32 in the paper, 30 in the released code that gave its numbers.
+    `cosine_scale` is κ of the cosine classifier: 32 in the paper, 30 in the released code
+    that gave its numbers.
     """
 
-    backbone: str = "resnet32"
+    backbone: Annotated[str, ResNetName()] = "resnet32"
     classifier: Literal["cosine", "linear"] = "cosine"
     cosine_scale: Positive = 30.0
 
@@ -42,17 +57,6 @@ class ModelConfig(Bounded):
     def depth(self) -> int:
         """The number of weighted layers, the N of resnetN."""
         return int(self.backbone.removeprefix("resnet"))
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """Depths that the family does not have."""
-        digits = self.backbone.removeprefix("resnet")
-        known = self.backbone.startswith("resnet") and digits.isdecimal()
-        if not known or int(digits) < 8 or int(digits) % 6 != 2:
-            message = (
-                f"must be resnet8, resnet14, resnet20, resnet32 or another depth 6n+2, "
-                f"got {self.backbone}"
-            )
-            yield FieldProblem("backbone", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,9 @@ class ExpertsConfig(Bounded):
     def further_problems(self) -> Iterator[FieldProblem]:
         """One λ per expert where they are given outright."""
         if self.lambdas is not None and len(self.lambdas) != self.count:
-            message = f"gives {len(self.lambdas)} values, but count is {self.count}: make them equal"
+            message = (
+                f"must be {self.count} values, as many as count, got {len(self.lambdas)}"
+            )
             yield FieldProblem("lambdas", message)
 
 
@@ -117,7 +123,7 @@ class TrainingConfig(Bounded):
     def further_problems(self) -> Iterator[FieldProblem]:
         """Milestones in order; Nesterov needs momentum."""
         if tuple(sorted(self.milestones)) != self.milestones:
-            yield FieldProblem("milestones", f"must ascend, got {self.milestones}")
+            yield FieldProblem("milestones", f"must ascend, got {shown(self.milestones)}")
         if self.nesterov and self.momentum == 0:
             yield FieldProblem("nesterov", "needs a momentum above 0: set nesterov: false")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from balpoe.config.bounds import Bounded, Count, Index, Positive, Ratio, Real
+from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
 
@@ -72,7 +73,7 @@ class ParquetImages(Bounded):
     def further_problems(self) -> Iterator[FieldProblem]:
         """`mean` and `std` come together, one number a channel each."""
         if len(self.mean or ()) != len(self.std or ()):
-            yield FieldProblem("std", f"must have as many numbers as mean, got {self.std}")
+            yield FieldProblem("std", f"must have as many numbers as mean, got {shown(self.std)}")
 
 
 DataConfig = DigitsLT | GaussianLT | ParquetImages

@@ -2,62 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from balpoe.config.bounds import Bounded, Count, Index, NonNegative, Real
+from balpoe.config.bounds import Bounded, Count, Index, NonNegative, NotEmpty, Rule
 from balpoe.config.configuration import Configuration
-from balpoe.errors import FieldProblem
+from balpoe.config.metrics import OBJECTIVES
+from balpoe.config.parameters import with_parameters
+from balpoe.config.search_space import Parameter, misfits
+from balpoe.config.wording import must_be, unknown
+from balpoe.errors import FieldProblem, InvalidFields, dotted
 
 Direction = Literal["maximize", "minimize"]
-Choice = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntParameter(Bounded):
-    """An integer from `low` to `high`, both included."""
+@dataclass(frozen=True, slots=True)
+class StudyName(Rule):
+    """A name that is safe as a directory, on a command line and in a URL."""
 
-    type: Literal["int"] = "int"
-    low: int
-    high: int
-    log: bool = False
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """An empty range, or a logarithm of nothing."""
-        return _range_problems(self.low, self.high, self.log)
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with `value`, or None."""
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", value):
+            return None
+        return must_be("1 to 100 letters, digits, '-' and '_' that begin with no sign", value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FloatParameter(Bounded):
-    """A number from `low` to `high`, uniform or uniform in its logarithm."""
+@dataclass(frozen=True, slots=True)
+class ObjectiveName(Rule):
+    """A metric of the validation split; the test set is for the final evaluation alone."""
 
-    type: Literal["float"] = "float"
-    low: Real
-    high: Real
-    log: bool = False
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """An empty range, or a logarithm of nothing."""
-        return _range_problems(self.low, self.high, self.log)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CategoricalParameter(Bounded):
-    """One of `choices`."""
-
-    type: Literal["categorical"] = "categorical"
-    choices: tuple[Choice, ...]
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """At least one choice, none twice."""
-        if not self.choices:
-            yield FieldProblem("choices", "must name at least one choice")
-        if len(set(self.choices)) != len(self.choices):
-            yield FieldProblem("choices", f"must differ, got {list(self.choices)}")
-
-
-Parameter = IntParameter | FloatParameter | CategoricalParameter
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with `value`, or None."""
+        if value in OBJECTIVES:
+            return None
+        if value.startswith("test/"):
+            return "must be a val/ metric: a search never sees the test set"
+        return unknown("metric", value, OBJECTIVES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +62,50 @@ class ResourcesConfig(Bounded):
 class StudySpec(Bounded):
     """One study: `search` replaces fields of `base`, named by their dotted path."""
 
-    name: str
-    base: Configuration
-    search: dict[str, Parameter]
-    objectives: dict[str, Direction]
-    budget: BudgetConfig
+    name: Annotated[str, StudyName()]
     question: str = ""
+    base: Configuration
+    search: Annotated[dict[str, Parameter], NotEmpty("field to search")]
+    objectives: Annotated[
+        dict[Annotated[str, ObjectiveName()], Direction], NotEmpty("metric with its direction")
+    ]
+    budget: BudgetConfig
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Index = 0
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """What a study cannot be: nameless, aimless, or blind to the rule about test data."""
-        if not self.name.replace("_", "").replace("-", "").isalnum():
-            message = f"must be letters, digits, '-' and '_' only, got {self.name!r}"
-            yield FieldProblem("name", message)
-        if not self.search:
-            yield FieldProblem("search", "must name at least one field to search")
-        if not self.objectives:
-            yield FieldProblem("objectives", "must name at least one metric")
-        for metric in self.objectives:
-            if not metric.startswith("val/"):
-                message = f"must be val/* metrics (search never sees the test set), got {metric}"
-                yield FieldProblem("objectives", message)
+        """Parameters that do not fit their field, that change nothing, or that break the base."""
+        misfitting = [
+            problem
+            for path, parameter in self.search.items()
+            for problem in misfits(path, parameter)
+        ]
+        if misfitting:
+            yield from misfitting
+        else:
+            yield from self._idle_parameters()
+            yield from self._impossible_values()
 
+    def _idle_parameters(self) -> Iterator[FieldProblem]:
+        experts = self.base.experts
+        if experts.lambdas is not None:
+            idle, reason = ("spread", "centre"), "experts.lambdas says it all"
+        elif experts.count == 1 and "experts.count" not in self.search:
+            idle, reason = ("spread", "sharing"), "there is one expert"
+        else:
+            return
+        for path in (f"experts.{name}" for name in idle):
+            if path in self.search:
+                yield FieldProblem("search", f"changes nothing: {reason}", (path,))
 
-def _range_problems(low: float, high: float, log: bool) -> Iterator[FieldProblem]:
-    if low > high:
-        yield FieldProblem("high", f"must be at least low ({low}), got {high}")
-    if log and low <= 0:
-        yield FieldProblem("low", f"must be above 0 on a logarithmic scale, got {low}")
+    def _impossible_values(self) -> Iterator[FieldProblem]:
+        """Values that each fit their field, but not what the base says beside it."""
+        for path, parameter in self.search.items():
+            for within, value in parameter.extremes.items():
+                try:
+                    with_parameters(self.base, {path: value})
+                except InvalidFields as error:
+                    reasons = (f"{dotted(item.path)} {item.message}" for item in error.problems)
+                    message = f"with {value}, {', '.join(reasons)}"
+                    yield FieldProblem("search", message, (path, *within))

@@ -1,0 +1,84 @@
+"""Files that are there whole or not at all, whatever happens while they are written.
+
+The content goes to a temporary name in the same directory, is forced to disk, and takes its
+final name in one step. Readers see the old file or the new one, never a part.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from balpoe.errors import StorageError
+
+_CURES = {
+    errno.ENOSPC: "free some space on the disk",
+    errno.EDQUOT: "free some space in your quota",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EACCES: "grant write permission to its directory or choose another",
+    errno.EPERM: "grant write permission to its directory or choose another",
+    errno.EROFS: "choose a directory on a writable file system",
+    errno.ENOENT: "create its directory first",
+    errno.ENOTDIR: "one of its parents is a file: remove it or choose another directory",
+}
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The error for `path` that cannot be written: the place, the reason and the cure."""
+    reason = error.strerror or str(error)
+    cure = _CURES.get(error.errno or 0, "check the disk and the path")
+    return StorageError(f"{path}: cannot be written: {reason}; {cure}")
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the name `path` when the block ends, and never if it raises.
+
+    Raises:
+        StorageError: the file cannot be written; what `path` held before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written; what `path` held before is untouched.
+    """
+    with atomic_writer(path) as file:
+        file.write(content)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written; what `path` held before is untouched.
+    """
+    write_bytes_atomically(path, text.encode())
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

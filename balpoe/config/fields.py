@@ -1,0 +1,91 @@
+"""The fields of a configuration that parameters may replace, by their dotted path."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from balpoe.config.bounds import broken_rules, hints_of
+from balpoe.config.configuration import Configuration
+from balpoe.config.wording import NOUNS, did_you_mean, listed, must_be, unknown
+
+Choice = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchableField:
+    """A field with one value: ``mixup.alpha``.
+
+    `kind` is its type, `choices` are the only values of a field with a fixed set of them.
+    """
+
+    path: str
+    kind: type[Choice]
+    choices: tuple[Choice, ...]
+    hint: Any
+
+    def problem(self, value: Choice) -> str | None:
+        """What is wrong with `value` in this field, or None."""
+        if self.choices:
+            return None if value in self.choices else wrong_choice(value, self.choices)
+        integer_as_number = self.kind is float and type(value) is int
+        if type(value) is not self.kind and not integer_as_number:
+            return must_be(NOUNS[self.kind], value)
+        return next((message for _, message in broken_rules(self.hint, value)), None)
+
+    def holding(self, value: Choice) -> Choice:
+        """`value` as the field keeps it: numbers as floats where it is a float."""
+        return float(value) if self.kind is float else value
+
+
+def wrong_choice(value: Any, choices: tuple[Choice, ...]) -> str:
+    """``must be shared or linear, got "share"; did you mean shared?``."""
+    names = [str(choice) for choice in choices]
+    suggestion = did_you_mean(value, names) if isinstance(value, str) else ""
+    return must_be(listed(names), value) + suggestion
+
+
+@functools.cache
+def searchable_fields() -> Mapping[str, SearchableField]:
+    """Every field with one value outside `data`, by its dotted path."""
+    described = (_described(path, hint) for path, hint in configuration_fields().items())
+    return {field.path: field for field in described if field is not None}
+
+
+@functools.cache
+def configuration_fields() -> Mapping[str, Any]:
+    """The types of all fields outside `data`, by dotted path, in the order of the sections."""
+    sections = {name: hint for name, hint in hints_of(Configuration).items() if name != "data"}
+    return dict(_leaves(sections, ""))
+
+
+def why_not_searchable(path: str) -> str:
+    """The reason, for a path that is not among `searchable_fields`."""
+    if path == "data" or path.startswith("data."):
+        return "cannot be searched: trials on different data cannot be compared"
+    if path in configuration_fields():
+        return "cannot be searched: it is a list"
+    below = [known for known in searchable_fields() if known.startswith(f"{path}.")]
+    if below:
+        return f"cannot be searched as a whole: choose {listed(below)}"
+    return unknown("field", path, list(searchable_fields()))
+
+
+def _leaves(hints: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, hint in hints.items():
+        if dataclasses.is_dataclass(hint):
+            yield from _leaves(hints_of(typing.cast("type", hint)), f"{prefix}{name}.")
+        else:
+            yield prefix + name, hint
+
+
+def _described(path: str, hint: Any) -> SearchableField | None:
+    base = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    if typing.get_origin(base) is Literal:
+        choices = typing.get_args(base)
+        return SearchableField(path, type(choices[0]), choices, hint)
+    return SearchableField(path, base, (), hint) if base in NOUNS else None

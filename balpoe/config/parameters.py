@@ -1,0 +1,65 @@
+"""From the parameters of a trial to its configuration: pure functions on dotted paths."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from balpoe.config.bounds import Bounded
+from balpoe.config.configuration import Configuration
+from balpoe.config.fields import Choice, searchable_fields, why_not_searchable
+from balpoe.errors import FieldProblem, InvalidFields
+
+Section = TypeVar("Section", bound=Bounded)
+
+
+def with_parameters(
+    configuration: Configuration, parameters: Mapping[str, Choice]
+) -> Configuration:
+    """The configuration with the named fields replaced: ``{"experts.count": 5}``.
+
+    Raises:
+        InvalidFields: an unknown path, or a value that its field or section cannot hold.
+    """
+    problems = list(_problems(parameters))
+    if problems:
+        raise InvalidFields("parameters", problems)
+    fields = searchable_fields()
+    nested: dict[str, Any] = {}
+    for path, value in parameters.items():
+        *sections, name = path.split(".")
+        section = nested
+        for key in sections:
+            section = section.setdefault(key, {})
+        section[name] = fields[path].holding(value)
+    return _replaced(configuration, nested)
+
+
+def canonical_parameters(parameters: Mapping[str, Choice]) -> dict[str, Choice]:
+    """The parameters as they are recorded.
+
+    A single expert has nothing to spread and nobody to share with: whatever was given, its
+    spread is recorded as 0 and its sharing as shared, so that equal models look equal.
+    """
+    if parameters.get("experts.count") != 1:
+        return dict(parameters)
+    return {**parameters, "experts.spread": 0.0, "experts.sharing": "shared"}
+
+
+def _problems(parameters: Mapping[str, Choice]) -> Iterator[FieldProblem]:
+    fields = searchable_fields()
+    for path, value in parameters.items():
+        field = fields.get(path)
+        message = why_not_searchable(path) if field is None else field.problem(value)
+        if message is not None:
+            yield FieldProblem(path, message)
+
+
+def _replaced(section: Section, changes: Mapping[str, Any]) -> Section:
+    """A copy in which values are replaced and mappings change the section they name."""
+    values = {
+        name: _replaced(getattr(section, name), change) if isinstance(change, Mapping) else change
+        for name, change in changes.items()
+    }
+    return dataclasses.replace(section, **values)  # type: ignore[type-var]  # all are dataclasses

@@ -1,0 +1,132 @@
+"""What a model must know of its data: class counts, normalisation and fingerprint.
+
+N images, H height, W width, D channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from balpoe.data.splits import (
+    DataDescription,
+    FinalSplits,
+    ImageSet,
+    Normalisation,
+    SearchSplits,
+)
+from balpoe.errors import DataError
+
+_FINGERPRINT_FORMAT = 1
+_PIXELS_AT_ONCE = 2**20
+
+
+def describe_search(
+    train: ImageSet,
+    validation: ImageSet,
+    class_names: Sequence[str],
+    normalisation: Normalisation | None = None,
+) -> SearchSplits:
+    """Search splits with their description; `normalisation` is measured where not given."""
+    splits = {"train": train, "validation": validation}
+    return SearchSplits(train, validation, _describe(splits, class_names, normalisation))
+
+
+def describe_final(
+    train: ImageSet,
+    test: ImageSet,
+    class_names: Sequence[str],
+    normalisation: Normalisation | None = None,
+) -> FinalSplits:
+    """Final splits with their description; `normalisation` is measured where not given."""
+    splits = {"train": train, "test": test}
+    return FinalSplits(train, test, _describe(splits, class_names, normalisation))
+
+
+def _describe(
+    splits: Mapping[str, ImageSet], class_names: Sequence[str], normalisation: Normalisation | None
+) -> DataDescription:
+    train = splits["train"]
+    counts = np.bincount(train.labels_n.numpy(), minlength=len(class_names)).tolist()
+    for y, count in enumerate(counts):
+        if count == 0:
+            raise DataError(
+                f"data: class {y} ({class_names[y]}) has no training image: lower "
+                f"imbalance_ratio, raise head_count, or take the class out of the data"
+            )
+    _, height, width, channels = train.images_nhwd.shape
+    normalisation = normalisation or measure_normalisation(train.images_nhwd)
+    if len(normalisation.mean) != channels:
+        raise DataError(
+            f"data.mean, data.std: {len(normalisation.mean)} numbers for images with "
+            f"{channels} channels: give one a channel, or none to have them measured"
+        )
+    return DataDescription(
+        class_names=tuple(class_names),
+        class_counts=tuple(counts),
+        height=height,
+        width=width,
+        channels=channels,
+        normalisation=normalisation,
+        fingerprint=fingerprint(splits, class_names, normalisation),
+    )
+
+
+def measure_normalisation(images_nhwd: Tensor) -> Normalisation:
+    """Mean and standard deviation per channel, from exact integer histograms.
+
+    Raises:
+        DataError: A channel is the same in every pixel.
+    """
+    levels = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(images_nhwd.shape[3]):
+        share = _histogram(images_nhwd[..., channel])
+        mean.append(float(share @ levels))
+        std.append(float(np.sqrt(share @ (levels - mean[-1]) ** 2)))
+        if std[-1] == 0:
+            raise DataError(
+                f"data: channel {channel} is the same in every pixel of the training images: "
+                f"check the images, or give data.mean and data.std"
+            )
+    return Normalisation(tuple(mean), tuple(std))
+
+
+def _histogram(pixels_nhw: Tensor) -> NDArray[np.float64]:
+    """The share of each grey level; in blocks, because bincount widens its input to 8 bytes."""
+    block = max(1, _PIXELS_AT_ONCE // pixels_nhw[0].numel())
+    counts = np.zeros(256, dtype=np.int64)
+    for images in torch.split(pixels_nhw, block):
+        counts += np.bincount(images.numpy().ravel(), minlength=256)
+    share: NDArray[np.float64] = counts / counts.sum()
+    return share
+
+
+def fingerprint(
+    splits: Mapping[str, ImageSet], class_names: Sequence[str], normalisation: Normalisation
+) -> str:
+    """The sha256 that identifies what a training sees, as hexadecimal digits.
+
+    Hashed are, in this order: a JSON header (sorted keys, no blanks, UTF-8) of format number,
+    class names, mean, std and the name and shape of every split; then for each split its
+    pixels (uint8, NHWD) and its labels (int64, little-endian).
+    """
+    header = {
+        "format": _FINGERPRINT_FORMAT,
+        "class_names": list(class_names),
+        "mean": normalisation.mean,
+        "std": normalisation.std,
+        "splits": [[name, list(images.images_nhwd.shape)] for name, images in splits.items()],
+    }
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(text.encode())
+    for images in splits.values():
+        digest.update(np.ascontiguousarray(images.images_nhwd.numpy()).data)
+        digest.update(np.ascontiguousarray(images.labels_n.numpy(), dtype="<i8").data)
+    return digest.hexdigest()

@@ -1,0 +1,118 @@
+"""Labelled images in a Parquet file of the Hugging Face convention.
+
+A file has a column `image: struct<bytes: binary, path: string>` and an integer column `label`;
+class names, where there are any, stand in the schema's `huggingface` metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+# pyarrow ships no types.
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from balpoe.data.image_schema import class_names, reading, require_columns
+from balpoe.errors import DataError
+from balpoe.longtail import Indices
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EncodedImages:
+    """Encoded images of one row group, with their rows in the file.
+
+    `positions` says where each stands among the rows that were asked for.
+    """
+
+    positions: Indices
+    rows: Indices
+    encoded: list[bytes]
+
+
+class LabelledImageFile:
+    """One Parquet file of images and labels; checksums are verified where the file has them.
+
+    Raises:
+        DataError: The file is missing, damaged, not Parquet, or lacks a column.
+        StorageError: The file cannot be read.
+    """
+
+    def __init__(self, path: str, image_column: str, label_column: str) -> None:
+        self.path = path
+        self._image_column = image_column
+        self._label_column = label_column
+        with reading(path):
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        require_columns(self._file.schema_arrow, image_column, label_column, path)
+        if self._file.metadata.num_rows == 0:
+            raise DataError(f"{path}: holds no images: give a file with at least one")
+
+    def place(self, row: int) -> str:
+        """How messages call a row, counted from 0."""
+        return f"{self.path}, row {row}"
+
+    def labels(self) -> Indices:
+        """All labels as int64 [N]; the images are not read.
+
+        Raises:
+            DataError: A label is null or negative, or the file is damaged.
+        """
+        with reading(self.path):
+            table = self._file.read(columns=[self._label_column])
+            column = table.column(self._label_column).combine_chunks()
+        if column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise DataError(f"{self.place(row)}: {self._label_column} is null: label every image")
+        labels_n = column.to_numpy(zero_copy_only=False)
+        wrong = np.flatnonzero((labels_n < 0) | (labels_n > np.iinfo(np.int64).max))
+        if len(wrong):
+            raise DataError(
+                f"{self.place(wrong[0])}: label {labels_n[wrong[0]]} is out of range: labels are "
+                f"class indices from 0"
+            )
+        return np.asarray(labels_n, dtype=np.int64)
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names that the Hugging Face metadata give the labels, if they do.
+
+        Raises:
+            DataError: The metadata are not what `datasets` writes.
+        """
+        return class_names(self._file.schema_arrow, self._label_column, self.path)
+
+    def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
+        """The encoded images of these rows, a row group at a time; other groups are not read.
+
+        Raises:
+            DataError: A row has no image bytes, or the file is damaged.
+        """
+        positions = np.argsort(rows, kind="stable")
+        ends = np.cumsum(
+            [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
+        )
+        boundaries = np.searchsorted(rows[positions], ends)
+        for group, here in enumerate(np.split(positions, boundaries)[:-1]):
+            if len(here):
+                start = ends[group] - self._file.metadata.row_group(group).num_rows
+                yield self._encoded_in_group(group, start, here, rows[here])
+
+    def _encoded_in_group(
+        self, group: int, start: int, positions: Indices, rows: Indices
+    ) -> EncodedImages:
+        with reading(self.path):
+            table = self._file.read_row_group(
+                group, columns=[f"{self._image_column}.bytes"], use_threads=False
+            )
+            column = pc.struct_field(table.column(self._image_column), "bytes")
+            encoded = column.take(pa.array(rows - start)).to_pylist()
+        if None in encoded:
+            row = rows[encoded.index(None)]
+            raise DataError(
+                f"{self.place(row)}: {self._image_column}.bytes is null: embed the image in the "
+                f"file (a path alone is not followed)"
+            )
+        return EncodedImages(positions, rows, encoded)

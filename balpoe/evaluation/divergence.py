@@ -1,0 +1,54 @@
+"""The Kullback-Leibler divergence from a scorer's target prior to the marginal it predicts.
+
+M members (scorers), B batch, C classes. With m_y the mean of softmax f(x) over the images of
+class y, the marginal is estimated twice: in equal parts, mean_y m_y, as the papers do; and in
+the target's own parts, Σ_y P(y)·m_y, which is P itself for a scorer calibrated for P.
+Classes without images take no part in either mixture (the others keep their proportions) but
+stay in the target: what a scorer then withholds from them counts against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Divergences:
+    """KL(target ‖ estimated marginal) in nats, float64 [M], for both estimates."""
+
+    balanced_m: Tensor
+    matched_m: Tensor
+
+
+def divergences_to_target(
+    log_probabilities_mbc: Tensor, labels_b: Tensor, images_c: Tensor, targets_mc: Tensor
+) -> Divergences:
+    """Compare each member's predictions [M, B, C] with its target prior [M, C]; all float64.
+
+    `images_c` [C] are the images of each class. How images are weighted elsewhere does not
+    matter here: both mixtures are of classes.
+    """
+    present_c = (images_c > 0).to(torch.float64)
+    mixtures_msc = torch.stack([present_c.expand_as(targets_mc), targets_mc * present_c], dim=1)
+    mixtures_msc = mixtures_msc / mixtures_msc.sum(dim=2, keepdim=True) / images_c.clamp(min=1)
+    log_marginals_msc = _log_mixtures(log_probabilities_mbc, mixtures_msc[..., labels_b])
+    balanced_m, matched_m = _divergence(targets_mc.unsqueeze(1), log_marginals_msc).unbind(dim=1)
+    return Divergences(balanced_m, matched_m)
+
+
+def _log_mixtures(log_probabilities_mbc: Tensor, weights_msb: Tensor) -> Tensor:
+    """The log of Σ_b w_b·p_b as [M, S, C], S weightings; finite even where all p_b underflow."""
+    smallest = torch.finfo(torch.float64).min
+    peak_m1c = log_probabilities_mbc.amax(dim=1, keepdim=True).clamp(min=smallest)
+    scaled_mbc = (log_probabilities_mbc - peak_m1c).exp_()
+    return (weights_msb @ scaled_mbc).log_() + peak_m1c
+
+
+def _divergence(target: Tensor, log_estimate: Tensor) -> Tensor:
+    """KL(target ‖ estimate) over the last dimension; a class with target 0 adds nothing."""
+    terms = target * (target.log() - log_estimate)
+    divergence = torch.where(target > 0, terms, 0.0).sum(dim=-1)
+    return divergence.clamp(min=0.0)  # rounding can leave -1e-17 where the two are equal

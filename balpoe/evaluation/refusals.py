@@ -1,0 +1,35 @@
+"""What cannot be scored, refused with its place and the cure.
+
+B batch, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from balpoe.errors import DataError, NonFiniteError
+
+
+def refuse_non_finite_logits(logits_bec: Tensor) -> None:
+    """Raise `NonFiniteError` that says how many logits of which expert are NaN or infinite."""
+    if torch.isfinite(logits_bec).all():
+        return
+    bad_e = (~torch.isfinite(logits_bec)).sum(dim=(0, 2)).tolist()
+    each = logits_bec.shape[0] * logits_bec.shape[2]
+    owners = ", ".join(f"{bad} of expert {i}" for i, bad in enumerate(bad_e) if bad)
+    raise NonFiniteError(
+        f"logits: {owners} (of {each} each) are NaN or infinite and cannot be scored: "
+        "the training has diverged, lower the learning rate"
+    )
+
+
+def refuse_labels_ruled_out(images_c: Tensor, test_prior_c: Tensor) -> None:
+    """Raise `DataError` where the split holds a class to which its test prior gives 0."""
+    ruled_out_c = (test_prior_c == 0) & (images_c > 0)
+    if ruled_out_c.any():
+        first = int(ruled_out_c.nonzero()[0])
+        raise DataError(
+            f"class {first} has {int(images_c[first])} images in the split, but the test prior "
+            "gives it probability 0: give it one above 0"
+        )

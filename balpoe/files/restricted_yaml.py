@@ -1,0 +1,172 @@
+"""The YAML of our files: YAML 1.2 scalars, no aliases, anchors or tags, every key once.
+
+PyYAML follows YAML 1.1 and reads ``1e-4`` as text, ``no`` as false and ``017`` as 15; here
+they are a number, text and text. Size and depth are capped, so that a hostile file costs
+neither memory nor the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
+
+import yaml
+
+from balpoe.errors import ConfigurationError
+from balpoe.files.document import Document, Line, Path, Problem
+
+MOST_BYTES: Final = 2**20
+MOST_LEVELS: Final = 20
+_LARGEST_INTEGER: Final = 2**63 - 1
+
+_NULL, _BOOL, _INT, _FLOAT = (
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")
+)
+_NUMBER: Final = r"[-+]?(?:0|[1-9][0-9]*)"
+_SCALARS: Final = {
+    _NULL: (r"~|null|Null|NULL|", "~nN\0"),
+    _BOOL: (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    _INT: (_NUMBER, "-+0123456789"),
+    _FLOAT: (
+        rf"(?:{_NUMBER}\.[0-9]*|[-+]?\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        rf"|{_NUMBER}[eE][-+]?[0-9]+"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+}
+"""What a plain scalar of each type looks like, and the characters that it may begin with."""
+
+
+class _Refused(Exception):
+    """The YAML itself is not allowed; nothing can be made of the document."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes of the restricted language."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._level = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what the language leaves out, then compose as PyYAML does."""
+        event: Any = self.peek_event()
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _Refused(line, "anchors (&) and aliases (*) are not allowed: write it out")
+        if event.tag is not None:
+            raise _Refused(line, "tags (!) are not allowed: remove it")
+        if self._level == MOST_LEVELS:
+            raise _Refused(line, f"is nested more than {MOST_LEVELS} levels deep")
+        self._level += 1
+        node = super().compose_node(parent, index)
+        self._level -= 1
+        return node
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes text so that this loader and an ordinary YAML reader both read it as text."""
+
+
+for _tag, (_pattern, _first) in _SCALARS.items():
+    _beginnings = [character.strip("\0") for character in _first]
+    for _class in (_Loader, Dumper):
+        _class.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _beginnings)
+
+
+def read_yaml(text: str, place: str) -> Document:
+    """The document in `text`; `place` names it in messages.
+
+    Raises:
+        ConfigurationError: not YAML, not of the restricted kind, or no mapping at the top.
+    """
+    try:
+        node = _Loader(text).get_single_node()
+    except _Refused as error:
+        _refuse(place, error.line, str(error))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        _refuse(place, line, f"holds the character U+{ord(error.character):04X}: remove it")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        _refuse(place, mark.line + 1 if mark else 1, f"is not valid YAML: {error.problem}")
+    if node is None:
+        _refuse(place, 1, "is empty")
+    if not isinstance(node, yaml.MappingNode):
+        _refuse(place, node.start_mark.line + 1, f"must be keys with values, not a {node.id}")
+    reader = _Reader()
+    content = reader.value(node, ())
+    lines = {**reader.lines, (): Line(key=1, value=1)}
+    return Document(place, content, lines, tuple(reader.problems))
+
+
+def _refuse(place: str, line: int, message: str) -> NoReturn:
+    raise ConfigurationError([f"{place}:{line}: {message}"])
+
+
+class _Reader:
+    """Turns nodes into plain data, noting lines and problems on the way."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, Line] = {}
+        self.problems: list[Problem] = []
+
+    def value(self, node: yaml.Node, path: Path) -> Any:
+        """The data of a node."""
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._entries(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._element(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _element(self, node: yaml.Node, path: Path) -> Any:
+        line = node.start_mark.line + 1
+        self.lines[path] = Line(line, line)
+        return self.value(node, path)
+
+    def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
+        """Keys, which are text whatever they look like, with their values."""
+        for key_node, value_node in node.value:
+            line = Line(key_node.start_mark.line + 1, value_node.start_mark.line + 1)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.append(Problem(path, f"has a key in line {line.key} that is no text"))
+                continue
+            inside = (*path, key_node.value)
+            if inside in self.lines:
+                message = f"is given again in line {line.key}: keep one"
+                self.problems.append(Problem(inside, message, of_key=True))
+                continue
+            self._check_text(key_node.value, path)
+            self.lines[inside] = line
+            yield key_node.value, self.value(value_node, inside)
+
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        text = node.value
+        if node.tag == _NULL:
+            return None
+        if node.tag == _BOOL:
+            return text.lower() == "true"
+        if node.tag == _INT:
+            return self._integer(text, path)
+        if node.tag == _FLOAT:
+            return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+        self._check_text(text, path)
+        return text
+
+    def _integer(self, text: str, path: Path) -> int:
+        if len(text) > 20 or abs(int(text)) > _LARGEST_INTEGER:
+            self.problems.append(Problem(path, f"must be at most {_LARGEST_INTEGER}"))
+            return 0
+        return int(text)
+
+    def _check_text(self, text: str, path: Path) -> None:
+        """Neither a path nor UTF-8 can hold these, though YAML can escape them."""
+        if re.search("[\0\ud800-\udfff]", text):
+            self.problems.append(Problem(path, r"must not hold \0 or half a surrogate pair"))

@@ -1,0 +1,115 @@
+"""Pydantic's view of the configuration dataclasses: strict, and complete in one go.
+
+Each dataclass is read through a model with the same fields, whose rules run on every field
+whether or not its neighbours are sound; only a section without problems becomes a dataclass,
+which then checks its fields against one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, Union
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, create_model
+
+from balpoe.config import Configuration, StudySpec
+from balpoe.config.bounds import Rule, hints_of
+
+STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@functools.cache
+def adapter(hint: Any) -> TypeAdapter[Any]:
+    """What validates JSON into a value of the type `hint`."""
+    return TypeAdapter(_read_as(hint))
+
+
+def fields_in_file(owner: type) -> Mapping[str, Any]:
+    """The types of a section's keys; a study file has those of its base among its own."""
+    hints = dict(hints_of(owner))
+    if owner is StudySpec:
+        del hints["base"]
+        return {**hints, **hints_of(Configuration)}
+    return hints
+
+
+def is_section(hint: Any) -> bool:
+    """Whether a type is read from a mapping with fixed keys."""
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def tagged_sections(hint: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """The key that chooses among a union of sections, and the section of each choice."""
+    members = typing.get_args(hint)
+    if not _is_union(hint) or not all(is_section(member) for member in members):
+        return None
+    tag = next(name for name, of in hints_of(members[0]).items() if _is_literal(of))
+    return tag, {typing.get_args(hints_of(member)[tag])[0]: member for member in members}
+
+
+def _read_as(hint: Any) -> Any:
+    """The type with its sections and rules in pydantic's terms."""
+    if is_section(hint):
+        return _section(hint)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None or origin is Literal:
+        return hint
+    if origin is Annotated:
+        base, *metadata = arguments
+        rules = [_obeying(rule) for rule in metadata if isinstance(rule, Rule)]
+        return functools.reduce(lambda read, rule: Annotated[read, rule], rules, _read_as(base))
+    read = tuple(argument if argument is ... else _read_as(argument) for argument in arguments)
+    if not _is_union(hint):
+        return origin[read]
+    tagged = tagged_sections(hint)
+    return Annotated[Union[read], Field(discriminator=tagged[0])] if tagged else Union[read]
+
+
+def _section(owner: type) -> Any:
+    required = {
+        field.name
+        for section in (owner, Configuration)
+        for field in dataclasses.fields(section)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    fields: dict[str, Any] = {
+        name: (_read_as(hint), ... if name in required else None)
+        for name, hint in fields_in_file(owner).items()
+    }
+    model = create_model(owner.__name__, __config__=STRICT, **fields)
+    return Annotated[model, AfterValidator(functools.partial(_built, owner))]
+
+
+def _built(owner: type, model: Any) -> Any:
+    """The dataclass, from the keys that were given; its own defaults fill the rest."""
+    given = {name: getattr(model, name) for name in model.model_fields_set}
+    if owner is StudySpec:
+        base = {name: given.pop(name) for name in hints_of(Configuration) if name in given}
+        given["base"] = Configuration(**base)
+    return owner(**given)
+
+
+def _obeying(rule: Rule) -> AfterValidator:
+    return AfterValidator(_checked(rule))
+
+
+def _checked(rule: Rule) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        problem = rule.problem(value)
+        if problem is not None:
+            raise ValueError(problem)
+        return value
+
+    return check
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (Union, types.UnionType)
+
+
+def _is_literal(hint: Any) -> bool:
+    return typing.get_origin(hint) is Literal

@@ -1,0 +1,188 @@
+"""Long-tailed class counts, shots, shifted test distributions and the choice of images.
+
+N images, C classes. Classes are ranked by their index: class 0 is the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balpoe.errors import DataError
+
+ShotGroup = Literal["many", "medium", "few"]
+TailDirection = Literal["forward", "backward"]
+Indices = NDArray[np.int64]
+
+_LEGACY_SEEDS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A test distribution with a long tail: forward as in training, or backward."""
+
+    direction: TailDirection
+    ratio: int
+
+    @property
+    def name(self) -> str:
+        """How metrics and tables call it: `forward_10`."""
+        return f"{self.direction}_{self.ratio}"
+
+
+SHIFTS = tuple(
+    Shift(direction, ratio) for direction in ("forward", "backward") for ratio in (2, 5, 10, 25, 50)
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainValidation:
+    """Ascending indices of the images to train on and of those held out for validation."""
+
+    train: Indices
+    validation: Indices
+
+
+def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple[int, ...]:
+    """The exponential long tail n_i = trunc(N_max · IR^(−i/(C−1))) (Cao et al., LDAM, 2019).
+
+    A single class keeps `head_count`. Tail classes may get 0 where IR exceeds N_max.
+    """
+    steps = max(classes - 1, 1)
+    return tuple(
+        _truncate(head_count * imbalance_ratio ** (-rank / steps)) for rank in range(classes)
+    )
+
+
+def shifted_class_counts(
+    test_per_class: int, ratio: float, direction: TailDirection, classes: int
+) -> tuple[int, ...]:
+    """The long tail cut from a balanced test set; backward makes class 0 the rarest."""
+    counts = class_counts(test_per_class, ratio, classes)
+    return counts if direction == "forward" else counts[::-1]
+
+
+def shot_groups(class_counts: Sequence[int]) -> dict[ShotGroup, tuple[int, ...]]:
+    """Classes with over 100 (many), 20 to 100 (medium) and under 20 (few) training images.
+
+    A group without classes is absent.
+    """
+    groups: dict[ShotGroup, tuple[int, ...]] = {
+        "many": tuple(y for y, count in enumerate(class_counts) if count > 100),
+        "medium": tuple(y for y, count in enumerate(class_counts) if 20 <= count <= 100),
+        "few": tuple(y for y, count in enumerate(class_counts) if count < 20),
+    }
+    return {group: members for group, members in groups.items() if members}
+
+
+def shuffled_class_indices(labels_n: Indices, classes: int, seed: int) -> tuple[Indices, ...]:
+    """The images of each class in an order that the seed and the labels alone decide.
+
+    numpy's legacy generator runs over the classes in order, as in the code released with
+    the paper, so that seed 0 gives its subsets.
+
+    Raises:
+        DataError: The seed is not below 2³², the limit of that generator.
+    """
+    if not 0 <= seed < _LEGACY_SEEDS:
+        raise DataError(f"subset_seed: must be from 0 to {_LEGACY_SEEDS - 1}, got {seed}")
+    generator = np.random.RandomState(seed)
+    orders = []
+    for y in range(classes):
+        order = np.flatnonzero(labels_n == y)
+        generator.shuffle(order)
+        orders.append(order)
+    return tuple(orders)
+
+
+def cut_indices(labels_n: Indices, class_counts: Sequence[int], seed: int) -> Indices:
+    """Ascending indices of a subset with these class counts.
+
+    Raises:
+        DataError: A class has fewer images than its count.
+    """
+    orders = shuffled_class_indices(labels_n, len(class_counts), seed)
+    _require_enough(orders, class_counts)
+    return _ascending([order[:n] for order, n in zip(orders, class_counts, strict=True)])
+
+
+def shifted_test_indices(labels_n: Indices, shift: Shift, classes: int, seed: int = 0) -> Indices:
+    """Ascending indices of a shifted test set.
+
+    Its most frequent class has as many images as the smallest class of the whole test set.
+    """
+    test_per_class = int(np.bincount(labels_n, minlength=classes).min())
+    counts = shifted_class_counts(test_per_class, shift.ratio, shift.direction, classes)
+    return cut_indices(labels_n, counts, seed)
+
+
+def split_cut(
+    labels_n: Indices, class_counts: Sequence[int], validation_per_class: int, seed: int
+) -> TrainValidation:
+    """A cut training set, with validation from the images that the cut leaves over.
+
+    Validation takes the last `validation_per_class` of every class's shuffled order. Classes
+    that the cut would use up are capped to leave them; the others are those of `cut_indices`.
+
+    Raises:
+        DataError: A class has fewer images than its count, or none left beside validation.
+    """
+    orders = shuffled_class_indices(labels_n, len(class_counts), seed)
+    _require_enough(orders, class_counts)
+    for y, order in enumerate(orders):
+        if len(order) <= validation_per_class:
+            raise DataError(
+                f"validation_per_class: {validation_per_class} leaves none of the {len(order)} "
+                f"images of class {y} for training: lower it"
+            )
+    kept = [len(order) - validation_per_class for order in orders]
+    return TrainValidation(
+        train=_ascending(
+            [order[: min(n, k)] for order, n, k in zip(orders, class_counts, kept, strict=True)]
+        ),
+        validation=_ascending([order[k:] for order, k in zip(orders, kept, strict=True)]),
+    )
+
+
+def split_natural(
+    labels_n: Indices, classes: int, validation_per_class: int, seed: int
+) -> TrainValidation:
+    """A naturally long-tailed set, of which every class gives up a few images for validation.
+
+    Class y gives min(`validation_per_class`, ⌊n_y/5⌋) images, at least one where n_y ≥ 2.
+    """
+    orders = shuffled_class_indices(labels_n, classes, seed)
+    kept = [len(order) - _given_up(len(order), validation_per_class) for order in orders]
+    return TrainValidation(
+        train=_ascending([order[:k] for order, k in zip(orders, kept, strict=True)]),
+        validation=_ascending([order[k:] for order, k in zip(orders, kept, strict=True)]),
+    )
+
+
+def _given_up(count: int, validation_per_class: int) -> int:
+    at_least = 1 if count >= 2 else 0
+    return max(min(validation_per_class, count // 5), at_least)
+
+
+def _truncate(count: float) -> int:
+    # 5000 · 100^(−9/9) must be 50 whichever side of it the floating-point power falls.
+    nearest = round(count)
+    return nearest if math.isclose(count, nearest, rel_tol=1e-12) else math.trunc(count)
+
+
+def _require_enough(orders: Sequence[Indices], class_counts: Sequence[int]) -> None:
+    for y, (order, wanted) in enumerate(zip(orders, class_counts, strict=True)):
+        if wanted > len(order):
+            raise DataError(
+                f"head_count: the long tail asks for {wanted} images of class {y}, "
+                f"but there are {len(order)}: lower head_count"
+            )
+
+
+def _ascending(parts: Sequence[Indices]) -> Indices:
+    return np.sort(np.concatenate(parts))

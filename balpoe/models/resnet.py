@@ -1,0 +1,76 @@
+"""The layers of the CIFAR residual networks of depth 6n+2 (He et al., 2016, section 4.2).
+
+B batch, D channels, H height, W width. Every operation keeps the channels-last memory format,
+backward too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+STAGE_WIDTHS = (16, 32, 64)
+
+
+def stem(channels: int) -> nn.Sequential:
+    """The first convolution, from the image's channels to the width of stage 1."""
+    width = STAGE_WIDTHS[0]
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False),
+            bn=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+        )
+    )
+
+
+def stage(number: int, depth: int) -> nn.Sequential:
+    """Stage `number` (from 1) of a network of `depth` layers: (depth − 2) / 6 blocks.
+
+    Stages 2 and 3 halve height and width (rounded up) and double the channels.
+    """
+    width = STAGE_WIDTHS[number - 1]
+    first = BasicBlock(STAGE_WIDTHS[max(number - 2, 0)], width, stride=1 if number == 1 else 2)
+    others = (BasicBlock(width, width, stride=1) for _ in range((depth - 2) // 6 - 1))
+    return nn.Sequential(first, *others)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut without parameters; ReLU after the addition."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(
+            in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self._stride = stride
+        self._padding = (channels - in_channels) // 2
+
+    def forward(self, x_bdhw: Tensor) -> Tensor:
+        """Activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
+        inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
+        residual: Tensor = self.bn2(self.conv2(inner))
+        return residual.add_(self._shortcut(x_bdhw)).relu_()
+
+    def _shortcut(self, x_bdhw: Tensor) -> Tensor:
+        """Option A of He et al.: every stride-th pixel, zero channels on both sides."""
+        if self._stride == 1:
+            return x_bdhw
+        # Pooling over one pixel is the slice x[:, :, ::stride, ::stride], but its gradient
+        # keeps the channels-last format; a slice's is contiguous, and so all before it.
+        subsampled = functional.avg_pool2d(x_bdhw, kernel_size=1, stride=self._stride)
+        return functional.pad(subsampled, (0, 0, 0, 0, self._padding, self._padding))
+
+
+class GlobalAveragePool(nn.Module):
+    """The mean over all pixels, in float32."""
+
+    def forward(self, x_bdhw: Tensor) -> Tensor:
+        """Features [B, D]."""
+        # Its gradient keeps the channels-last format, that of Tensor.mean does not.
+        return functional.avg_pool2d(x_bdhw.float(), kernel_size=x_bdhw.shape[2:]).flatten(1)

@@ -1,0 +1,115 @@
+"""Class priors, and what experts are biased towards.
+
+C classes. Priors are float64: over thousands of classes with a bias beyond ±1 their ratios
+exceed the range in which float32 is exact enough to be compared.
+
+    π    share of each class in the training images
+    λ    bias of an expert, for all classes or for each one
+    P_λ  target prior π^λ / Σ_j π_j^λ: λ = 1 gives π, 0 the uniform, −1 the inverse long tail
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from balpoe.errors import DataError, NonFiniteError
+
+SUM_TOLERANCE = 1e-4  # float32 shares of 8142 classes still pass, counts and percentages do not
+
+
+def class_prior(class_counts: Sequence[int] | Tensor) -> Tensor:
+    """The prior π, float64 [C], of a training set with these images per class.
+
+    Raises:
+        DataError: a class has no images: its log prior would be infinite.
+    """
+    counts_c = torch.as_tensor(class_counts).to(torch.float64)
+    empty = (counts_c == 0).nonzero().flatten().tolist()
+    if empty:
+        raise DataError(
+            f"{_classes(empty)}: 0 training images (of {len(counts_c)} classes); every class "
+            "needs at least one: lower the imbalance ratio, raise the head count or leave "
+            "empty classes out"
+        )
+    return counts_c / counts_c.sum()
+
+
+def target_prior(prior_c: Tensor, lam: float | Tensor) -> Tensor:
+    """P_λ, float64 [C], for a λ that is one number or one per class [C] (paper, eq. 7).
+
+    `prior_c` is above 0 everywhere, as `class_prior` gives it.
+    """
+    return (lam * prior_c.to(torch.float64).log()).softmax(dim=-1)
+
+
+def expert_lambdas(count: int, spread: float, centre: float = 0.0) -> tuple[float, ...]:
+    """`count` equidistant biases from `centre + spread` down to `centre - spread`.
+
+    A single expert gets `centre`. Around 0 they are symmetric to the last bit.
+    """
+    steps = max(count - 1, 1)
+    return tuple(centre + spread * ((count - 1 - 2 * e) / steps) for e in range(count))
+
+
+def mean_lambda(lambdas: Sequence[float]) -> float:
+    """λ̄, the bias of the product of experts (paper, Theorem 1)."""
+    return math.fsum(lambdas) / len(lambdas)
+
+
+def adjust_to_prior(logits: Tensor, *, trained_prior_c: Tensor, test_prior_c: Tensor) -> Tensor:
+    """Logits [..., C] of a scorer trained towards one prior, for a test set with another.
+
+    Adds log P_test − log P_trained (paper, eq. 5, whose P_train is here the prior that the
+    scorer stands for: P_λ̄ for a product of experts). A class that the test prior gives 0
+    gets the logit −∞: it is never predicted.
+
+    Raises:
+        NonFiniteError: logits or a prior hold NaN or infinity.
+        DataError: `test_prior_c` is no distribution, or `trained_prior_c` has a 0.
+    """
+    assert logits.shape[-1] == len(trained_prior_c) == len(test_prior_c)
+    _refuse_non_finite("logits", logits)
+    _refuse_non_finite("trained prior", trained_prior_c)
+    _refuse_non_finite("test prior", test_prior_c)
+    _refuse_other_than_a_distribution(test_prior_c)
+    untrained = (trained_prior_c <= 0).nonzero().flatten().tolist()
+    if untrained:
+        raise DataError(
+            f"{_classes(untrained)}: trained towards a prior of 0, which no adjustment can "
+            "undo: choose a λ nearer 0"
+        )
+    shift_c = test_prior_c.to(torch.float64).log() - trained_prior_c.to(torch.float64).log()
+    return logits + shift_c.to(logits)
+
+
+def _refuse_non_finite(name: str, values: Tensor) -> None:
+    finite = torch.isfinite(values)
+    if not finite.all():
+        bad, first = int((~finite).sum()), float(values[~finite][0])
+        raise NonFiniteError(
+            f"{name}: {bad} of {values.numel()} values are not finite (the first is {first}) "
+            "and cannot be adjusted: give finite numbers"
+        )
+
+
+def _refuse_other_than_a_distribution(test_prior_c: Tensor) -> None:
+    negative = (test_prior_c < 0).nonzero().flatten().tolist()
+    if negative:
+        raise DataError(
+            f"{_classes(negative)}: the test prior is negative "
+            f"({float(test_prior_c[negative[0]]):g}): give probabilities from 0 to 1"
+        )
+    total = float(test_prior_c.to(torch.float64).sum())
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise DataError(f"the test prior sums to {total:g}, not 1: divide it by its sum")
+
+
+def _classes(indices: Sequence[int], shown: int = 5) -> str:
+    """`class 3`, `classes 3, 7` or `classes 1, 2, 3, 4, 5 and 20 more`."""
+    names = ", ".join(map(str, indices[:shown]))
+    more = f" and {len(indices) - shown} more" if len(indices) > shown else ""
+    return f"{'class' if len(indices) == 1 else 'classes'} {names}{more}"

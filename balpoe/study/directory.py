@@ -1,0 +1,95 @@
+"""Where a study keeps what: pure paths, and the creation of its directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from balpoe.atomic_write import storage_error, write_bytes_atomically
+from balpoe.study.record import TrialIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDirectory:
+    """The files of one repeat of one trial."""
+
+    path: Path
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics of every epoch."""
+        return self.path / "metrics.parquet"
+
+    @property
+    def predictions(self) -> Path:
+        """The logits of every expert for the validation images, with their labels."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def result(self) -> Path:
+        """What came of it; there once the repeat is complete."""
+        return self.path / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The directory of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def create(self) -> None:
+        """Create the directory.
+
+        Raises:
+            StorageError: it cannot be created.
+        """
+        _create(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDirectory:
+    """The directory of one study, an absolute path."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, runs: Path, study: str) -> StudyDirectory:
+        """The directory of `study` under `runs`."""
+        return cls(runs.resolve() / study)
+
+    @property
+    def database(self) -> Path:
+        """Optuna's storage."""
+        return self.path / "optuna.db"
+
+    @property
+    def database_lock(self) -> Path:
+        """Held by the process that creates the storage."""
+        return self.path / "optuna.db.lock"
+
+    @property
+    def tune(self) -> Path:
+        """What Tune writes for itself; nothing that is needed after a launch."""
+        return self.path / "tune"
+
+    def trial(self, identity: TrialIdentity) -> TrialDirectory:
+        """The directory of one repeat of one trial."""
+        return TrialDirectory(
+            self.path / "trials" / str(identity.number) / f"repeat_{identity.repeat}"
+        )
+
+    def create(self) -> None:
+        """Create the directory and make sure that it can be written.
+
+        Raises:
+            StorageError: it cannot be created or written.
+        """
+        _create(self.path)
+        probe = self.path / ".probe"
+        write_bytes_atomically(probe, b"")
+        probe.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error

@@ -1,0 +1,40 @@
+"""What happens in a study while it runs, for those who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from balpoe.config import Choice
+from balpoe.study.record import TrialIdentity, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """A trial was handed to a worker."""
+
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReported:
+    """A trial finished an epoch; `metrics` are the objectives, where it was evaluated."""
+
+    identity: TrialIdentity
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """A trial is over, and Optuna knows it; RUNNING: stopped, to be taken up again."""
+
+    identity: TrialIdentity
+    state: TrialState
+    objectives: Mapping[str, float] | None = None
+    failure: str | None = None
+
+
+StudyEvent = TrialStarted | EpochReported | TrialEnded
+Listener = Callable[[StudyEvent], None]

@@ -1,0 +1,63 @@
+"""Tables in Parquet files that are written whole, with a checksum on every page."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from balpoe.atomic_write import atomic_writer
+from balpoe.errors import CorruptFile
+
+_FORMAT_KEY = b"balpoe_format"
+
+
+def write_table(path: Path, table: pa.Table, *, format_number: int) -> None:
+    """Write `table` to `path`, whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written; what it held before is untouched.
+    """
+    metadata = {_FORMAT_KEY: str(format_number).encode()}
+    with atomic_writer(path) as file:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            file,
+            compression="zstd",
+            use_dictionary=False,
+            write_page_checksum=True,
+        )
+
+
+def read_table(path: Path, *, format_number: int) -> pa.Table:
+    """Read the table in `path` and verify its checksums.
+
+    Raises:
+        CorruptFile: the file is missing, damaged or of another format.
+    """
+    try:
+        table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptFile(f"{path}: missing or damaged: {error}") from error
+    found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")
+    if found != str(format_number):
+        raise CorruptFile(
+            f"{path}: has format {found}, but this version of balpoe reads {format_number}; "
+            f"open it with the version that wrote it"
+        )
+    return table
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of the file's content, in hexadecimal.
+
+    Raises:
+        CorruptFile: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CorruptFile(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,75 @@
+"""What came of one repeat of a trial, as JSON: written last, so that it vouches for the rest.
+
+It holds the sha256 of the other files, and its own over what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from balpoe.atomic_write import write_text_atomically
+from balpoe.config import Choice
+from balpoe.errors import CorruptFile
+from balpoe.study.record import TrialIdentity
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """The end of one complete repeat.
+
+    `objectives` are those of the last epoch, `seed` that of the training, `started` (of the
+    last attempt) and `ended` Unix seconds, `files` the sha256 of the other files by name.
+    """
+
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+    objectives: Mapping[str, float]
+    seed: int
+    data_fingerprint: str
+    started: float
+    ended: float
+    files: Mapping[str, str]
+
+
+def write_result(path: Path, result: TrialResult) -> None:
+    """Write `result` to `path`.
+
+    Raises:
+        StorageError: the file cannot be written; what it held before is untouched.
+    """
+    content = {"format": FORMAT, **asdict(result)}
+    document = {**content, "sha256": _digest(content)}
+    write_text_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def read_result(path: Path) -> TrialResult:
+    """Read what `write_result` wrote.
+
+    Raises:
+        CorruptFile: the file is missing, damaged, touched or of another format.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        digest = content.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CorruptFile(f"{path}: missing or damaged: {error}") from error
+    if digest != _digest(content):
+        raise CorruptFile(f"{path}: damaged or touched, its content does not match its sha256")
+    found = content.pop("format")
+    if found != FORMAT:
+        raise CorruptFile(
+            f"{path}: has format {found}, but this version of balpoe reads {FORMAT}; "
+            f"open it with the version that wrote it"
+        )
+    return TrialResult(**{**content, "identity": TrialIdentity(**content["identity"])})
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

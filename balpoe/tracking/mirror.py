@@ -1,0 +1,154 @@
+"""One study in MLflow: an experiment, a parent run for the study, a child run per trial.
+
+Everything written is found before it is created: runs by their tags, epochs by the metric
+history that the store already holds. So mirroring may be repeated and interrupted anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlflow.entities import Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+
+from balpoe.config import StudySpec
+from balpoe.study.record import TrialRecord
+from balpoe.tracking.run import Origin, Outcome
+from balpoe.tracking.store import TrackingStore, open_client
+from balpoe.tracking.translation import (
+    EPOCH_MARKER,
+    STUDY_STATUS,
+    TRIAL_STATUS,
+    epoch_metrics,
+    identity_tags,
+    milliseconds,
+    objective_metrics,
+    origin_tags,
+    run_name,
+    state_tags,
+)
+
+_METRICS_PER_BATCH = 1000  # the most that MLflow accepts in one request
+
+
+@dataclass(frozen=True, slots=True)
+class _ChildRun:
+    """What MLflow is known to hold of one trial; `record` is the last one written whole."""
+
+    run_id: str
+    epoch: int
+    record: TrialRecord | None = None
+
+
+class Mirror:
+    """Writes trial records of one study to an MLflow store; used by one thread at a time."""
+
+    def __init__(
+        self, store: TrackingStore, spec: StudySpec, origin: Origin, description: str = ""
+    ) -> None:
+        """Open the store and find or create the study's experiment and parent run.
+
+        Args:
+            store: Where to write.
+            spec: The study; its name is that of the experiment and of the parent run.
+            origin: Stated on the parent run and on each new child run.
+            description: Markdown for the parent run.
+
+        Raises:
+            MlflowException: The store refuses, or cannot be reached.
+        """
+        self._client = open_client(store)
+        self._study = spec.name
+        self._origin = origin_tags(origin)
+        self._experiment_id = self._find_or_create_experiment(store)
+        self._parent_id = self._find_or_create_parent(description or spec.question)
+        self._children: dict[tuple[int, int], _ChildRun] = {}
+
+    def mirror(self, record: TrialRecord) -> None:
+        """Bring the run of one trial up to date with its record.
+
+        Raises:
+            MlflowException: The store refuses, or cannot be reached; the same call may be
+                repeated at any time.
+        """
+        key = (record.identity.number, record.identity.repeat)
+        # A run that failed half-way is forgotten, so that the next attempt asks the store.
+        child = self._children.pop(key, None) or self._find_or_create_child(record)
+        self._children[key] = self._write(child, record)
+
+    def finish(self, outcome: Outcome, description: str | None = None) -> None:
+        """End the parent run, and mark the runs of trials that are still running as killed."""
+        for child in self._children.values():
+            if child.record is not None and child.record.state == "RUNNING":
+                self._client.set_terminated(child.run_id, status="KILLED")
+        if description is not None:
+            self._client.set_tag(self._parent_id, MLFLOW_RUN_NOTE, description)
+        self._client.set_terminated(self._parent_id, status=STUDY_STATUS[outcome])
+
+    def _find_or_create_experiment(self, store: TrackingStore) -> str:
+        experiment = self._client.get_experiment_by_name(self._study)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        root = store.artifact_root
+        location = None if root is None else (root / self._study).as_uri()
+        return self._client.create_experiment(self._study, artifact_location=location)
+
+    def _find_or_create_parent(self, description: str) -> str:
+        tags = {"role": "study", "study": self._study}
+        run_id = self._find_run(tags)
+        if run_id is None:
+            created = self._client.create_run(
+                self._experiment_id, tags=tags | self._origin, run_name=self._study
+            )
+            run_id = str(created.info.run_id)
+        else:
+            self._client.update_run(run_id, status="RUNNING")
+        self._client.set_tag(run_id, MLFLOW_RUN_NOTE, description)
+        return run_id
+
+    def _find_or_create_child(self, record: TrialRecord) -> _ChildRun:
+        tags = identity_tags(record)
+        run_id = self._find_run(tags)
+        if run_id is not None:
+            history = self._client.get_metric_history(run_id, EPOCH_MARKER)
+            return _ChildRun(run_id, epoch=max((metric.step for metric in history), default=0))
+        created = self._client.create_run(
+            self._experiment_id,
+            start_time=milliseconds(record.started),
+            tags={**tags, **self._origin, MLFLOW_PARENT_RUN_ID: self._parent_id},
+            run_name=run_name(record),
+        )
+        return _ChildRun(str(created.info.run_id), epoch=0)
+
+    def _find_run(self, tags: Mapping[str, str]) -> str | None:
+        """The run that carries all of `tags`, the oldest if there were several."""
+        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        found = self._client.search_runs(
+            [self._experiment_id], condition, max_results=1, order_by=["attributes.start_time ASC"]
+        )
+        return str(found[0].info.run_id) if found else None
+
+    def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
+        fresh = [result for result in record.history if result.epoch > child.epoch]
+        metrics = list(epoch_metrics(fresh))
+        for start in range(0, len(metrics), _METRICS_PER_BATCH):
+            batch = metrics[start : start + _METRICS_PER_BATCH]
+            self._client.log_batch(child.run_id, metrics=batch)
+        if child.record is None or state_tags(child.record) != state_tags(record):
+            self._write_state(child.run_id, record)
+        epoch = max([child.epoch, *(result.epoch for result in fresh)])
+        return _ChildRun(child.run_id, epoch, record)
+
+    def _write_state(self, run_id: str, record: TrialRecord) -> None:
+        self._client.log_batch(
+            run_id,
+            metrics=objective_metrics(record),
+            params=[Param(name, str(value)) for name, value in record.parameters.items()],
+            tags=[RunTag(name, value) for name, value in state_tags(record).items()],
+        )
+        status = TRIAL_STATUS[record.state]
+        if record.ended is None:
+            self._client.update_run(run_id, status=status)
+        else:
+            self._client.set_terminated(run_id, status, end_time=milliseconds(record.ended))

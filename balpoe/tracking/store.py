@@ -1,0 +1,73 @@
+"""Where MLflow keeps its runs, and a client for it that is quiet and touches no global URI."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # a mirror on this machine needs no network
+    # The writer waits between attempts itself; MLflow's own seven retries take four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+_CHATTY_LOGGERS = ("mlflow", "alembic", "urllib3.connectionpool")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingStore:
+    """An MLflow store: its tracking URI, and where its artefacts go.
+
+    Without `artifact_root` (a server) the store decides where artefacts go. `schema_lock` is
+    held while a database is opened: two processes that create its tables at once break it.
+    """
+
+    tracking_uri: str
+    artifact_root: Path | None = None
+    schema_lock: Path | None = None
+
+
+def local_store(runs: Path) -> TrackingStore:
+    """The default store: SQLite in the directory of all studies, `runs`."""
+    root = runs.resolve()
+    return TrackingStore(
+        tracking_uri=f"sqlite:///{root / 'mlflow.db'}",
+        artifact_root=root / "mlruns",
+        schema_lock=root / "mlflow.db.lock",
+    )
+
+
+def open_client(store: TrackingStore) -> MlflowClient:
+    """Import MLflow and open `store`, creating the tables of a new database.
+
+    Measured on two cores: 3.5 s for the import and 2.6 s for the tables of a new SQLite file.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in _CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with _held(store.schema_lock):
+        return MlflowClient(tracking_uri=store.tracking_uri)
+
+
+@contextlib.contextmanager
+def _held(lock: Path | None) -> Iterator[None]:
+    """Hold the lock file for the length of the block; no lock, no wait."""
+    if lock is None:
+        yield
+        return
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

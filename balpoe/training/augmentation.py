@@ -1,0 +1,105 @@
+"""Crop, flip and rotation of a whole batch as one gather of pixels.
+
+The pipeline is torchvision's RandomCrop(H, padding), RandomHorizontalFlip and
+RandomRotation(nearest, fill 0), in this order. Each only moves pixels, so for every pixel of
+the result the place it comes from is computed backwards through the three, and the batch is
+read once from the images in memory. What comes from outside an image is black (0), also
+before normalisation, as torchvision has it.
+
+N images, B batch, H height, W width, D channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from balpoe.config import AugmentationConfig
+from balpoe.data.splits import ImageSet, Normalisation
+from balpoe.training.draws import Draws
+
+
+class PixelSource:
+    """The images of a training set on their device, ready to be gathered."""
+
+    def __init__(
+        self,
+        images: ImageSet,
+        normalisation: Normalisation,
+        augmentation: AugmentationConfig,
+        device: torch.device,
+    ) -> None:
+        count, self._height, self._width, channels = images.images_nhwd.shape
+        self._augmentation = augmentation
+        black = torch.zeros(1, channels, dtype=torch.uint8)
+        pixels = torch.cat([images.images_nhwd.reshape(-1, channels), black])
+        self._pixels = pixels.to(device)
+        self._black_index = count * self._height * self._width
+        self._rows_h1 = torch.arange(self._height, device=device)[:, None]
+        self._columns_w = torch.arange(self._width, device=device)
+        self._normalise = Normaliser(normalisation, device)
+
+    def batch(self, draws: Draws) -> Tensor:
+        """The augmented, normalised images of one step (`draws` with S = 1).
+
+        Returns float32 [B, D, H, W] in channels-last memory format.
+        """
+        source_bhw = self._source_indices(draws)
+        batch, height, width = source_bhw.shape
+        pixels = self._pixels.index_select(0, source_bhw.view(-1))
+        return self._normalise(pixels.view(batch, height, width, -1))
+
+    def _source_indices(self, draws: Draws) -> Tensor:
+        """Where in the pixels of all images each pixel of the batch comes from: int64 [B, H, W]."""
+        order_b11, top_b11, left_b11, flip_b11, angle_b11 = (
+            tensor[0, :, None, None]
+            for tensor in (
+                draws.order_sb,
+                draws.top_sb,
+                draws.left_sb,
+                draws.flip_sb,
+                draws.angle_sb,
+            )
+        )
+        rows, columns = self._rows_h1, self._columns_w
+        inside = torch.ones((), dtype=torch.bool, device=rows.device)
+        if self._augmentation.rotation_degrees:
+            rows, columns = self._rotate(angle_b11)
+            inside = self._within(rows, columns)
+        if self._augmentation.flip:
+            columns = torch.where(flip_b11, self._width - 1 - columns, columns)
+        if self._augmentation.crop_padding:
+            rows = rows + top_b11 - self._augmentation.crop_padding
+            columns = columns + left_b11 - self._augmentation.crop_padding
+            inside = inside & self._within(rows, columns)
+        place_bhw = (order_b11 * self._height + rows) * self._width + columns
+        return torch.where(inside, place_bhw, self._black_index)
+
+    def _rotate(self, angle_b11: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and columns before a counter-clockwise rotation about the centre: [B, H, W]."""
+        radians = torch.deg2rad(angle_b11)
+        cosine, sine = torch.cos(radians), torch.sin(radians)
+        y = self._rows_h1 + 0.5 - self._height / 2
+        x = self._columns_w + 0.5 - self._width / 2
+        columns = torch.floor(cosine * x - sine * y + self._width / 2)
+        rows = torch.floor(sine * x + cosine * y + self._height / 2)
+        return rows.long(), columns.long()
+
+    def _within(self, rows: Tensor, columns: Tensor) -> Tensor:
+        vertically = (rows >= 0) & (rows < self._height)
+        return vertically & (columns >= 0) & (columns < self._width)
+
+
+class Normaliser:
+    """Turns uint8 pixels into the network's input: (pixel/255 − mean)/std per channel."""
+
+    def __init__(self, normalisation: Normalisation, device: torch.device) -> None:
+        mean = torch.tensor(normalisation.mean, dtype=torch.float32, device=device)
+        std = torch.tensor(normalisation.std, dtype=torch.float32, device=device)
+        self._scale_d = 1 / (255 * std)
+        self._shift_d = -mean / std
+
+    def __call__(self, pixels_bhwd: Tensor) -> Tensor:
+        """uint8 [B, H, W, D] → float32 [B, D, H, W], channels-last in memory."""
+        images_bhwd = torch.addcmul(self._shift_d, pixels_bhwd.float(), self._scale_d)
+        return images_bhwd.permute(0, 3, 1, 2)

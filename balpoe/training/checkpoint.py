@@ -1,0 +1,135 @@
+"""Checkpoints: written whole or not at all, and known to be sound before they are used.
+
+A checkpoint is one safetensors file whose name carries the epoch, the attempt that wrote it
+and the sha256 of its content. The attempt keeps a worker that was given up for lost, and comes
+back, from overwriting what its successor wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import safe_open
+from torch import Tensor
+
+from balpoe.atomic_write import storage_error, write_bytes_atomically
+from balpoe.errors import CorruptFile
+from balpoe.training.epoch import EpochResult
+
+FORMAT = 1
+KEPT = 2
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(
+    r"epoch_(?P<epoch>\d{6})\.attempt_(?P<attempt>\d+)\.(?P<digest>[0-9a-f]{64})\.safetensors"
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Checkpoint:
+    """The state of a training after its last finished epoch.
+
+    `identity` tells which training it is (configuration, data, seed): a checkpoint of another
+    one is never continued. `history` holds the results of all epochs so far.
+    """
+
+    identity: str
+    history: tuple[EpochResult, ...]
+    tensors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Found:
+    epoch: int
+    attempt: int
+    path: Path
+    digest: str
+
+
+class CheckpointDirectory:
+    """The checkpoints of one training; the newest two are kept."""
+
+    def __init__(self, path: Path, attempt: int = 0) -> None:
+        self._path = path
+        self._attempt = attempt
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write `checkpoint`, then drop all but the newest two.
+
+        Raises:
+            StorageError: the directory cannot be written; the older checkpoints are untouched.
+        """
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        history = [asdict(result) for result in checkpoint.history]
+        header = {
+            "format": str(FORMAT),
+            "identity": checkpoint.identity,
+            "history": json.dumps(history, allow_nan=False),
+        }
+        content = safetensors.torch.save(tensors, metadata=header)
+        digest = hashlib.sha256(content).hexdigest()
+        epoch = len(checkpoint.history)
+        name = f"epoch_{epoch:06d}.attempt_{self._attempt}.{digest}.safetensors"
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        write_bytes_atomically(self._path / name, content)
+        for old in self._newest_first()[KEPT:]:
+            old.path.unlink(missing_ok=True)
+
+    def newest(self, identity: str) -> Checkpoint | None:
+        """The newest sound checkpoint, or None; damaged ones are passed over with a warning.
+
+        Raises:
+            CorruptFile: there are checkpoints of another training.
+        """
+        for found in self._newest_first():
+            try:
+                checkpoint = _read(found)
+            except CorruptFile as error:
+                logger.warning("%s; continuing from the checkpoint before", error)
+                continue
+            if checkpoint.identity != identity:
+                raise CorruptFile(
+                    f"{found.path}: belongs to a training with another configuration, data or "
+                    f"seed; remove {self._path} or write to another directory"
+                )
+            return checkpoint
+        return None
+
+    def _newest_first(self) -> list[_Found]:
+        matches = ((path, _NAME.fullmatch(path.name)) for path in self._path.glob("epoch_*"))
+        found = [
+            _Found(int(match["epoch"]), int(match["attempt"]), path, match["digest"])
+            for path, match in matches
+            if match
+        ]
+        return sorted(found, reverse=True)
+
+
+def _read(found: _Found) -> Checkpoint:
+    try:
+        content = found.path.read_bytes()
+    except OSError as error:
+        raise CorruptFile(f"{found.path}: cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != found.digest:
+        raise CorruptFile(f"{found.path}: damaged, its content does not match its sha256")
+    tensors = safetensors.torch.load(content)
+    with safe_open(found.path, framework="pt") as file:
+        header = file.metadata()
+    if header["format"] != str(FORMAT):
+        raise CorruptFile(
+            f"{found.path}: has format {header['format']}, this version of balpoe reads {FORMAT}; "
+            f"continue with the version that wrote it"
+        )
+    history = tuple(EpochResult(**result) for result in json.loads(header["history"]))
+    return Checkpoint(header["identity"], history, tensors)

@@ -1,0 +1,145 @@
+"""The state of a training in progress: networks, momentum and the running losses.
+
+S steps, B batch, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from balpoe.config import Configuration
+from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.losses import logit_adjustments
+from balpoe.models import ExpertEnsemble, build_experts
+from balpoe.priors import class_prior
+from balpoe.training.augmentation import PixelSource
+from balpoe.training.capture import CapturedSteps
+from balpoe.training.draws import Draws, draw_epoch
+from balpoe.training.learner import Learner, Stepper
+from balpoe.training.precision import autocast_dtype
+from balpoe.training.streams import network_seed, weight_generator
+
+
+class Optimisation:
+    """Runs whole epochs of SGD on an ensemble of experts."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        lambdas: Sequence[float],
+        images: ImageSet,
+        description: DataDescription,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._configuration = configuration
+        self._images = len(images)
+        self._seed = seed
+        self._device = device
+        self.experts = initial_experts(configuration, description, seed).to(
+            device,
+            memory_format=torch.channels_last,  # type: ignore[call-overload]
+        )
+        adjustments_ec = logit_adjustments(class_prior(description.class_counts), lambdas)
+        networks = self.experts.networks
+        self._learners = [
+            Learner(network, rows_ec.to(device, torch.float32))
+            for network, rows_ec in zip(networks, adjustments_ec.chunk(len(networks)), strict=True)
+        ]
+        training = configuration.training
+        self._learning_rate = torch.zeros((), device=device)
+        self._optimiser = torch.optim.SGD(
+            self.experts.parameters(),
+            lr=self._learning_rate,
+            momentum=training.momentum,
+            nesterov=training.nesterov,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        self._momenta = self._start_momenta()
+        source = PixelSource(images, description.normalisation, training.augmentation, device)
+        self._stepper = Stepper(
+            self._learners,
+            self._optimiser,
+            source,
+            images.labels_n.to(device),
+            mix=configuration.mixup.alpha > 0,
+            autocast_dtype=autocast_dtype(training.precision, device),
+        )
+        self._captured: dict[int, CapturedSteps] = {}
+
+    def run_epoch(self, epoch: int, learning_rate: float) -> tuple[float, ...]:
+        """Train for one epoch (from 0).
+
+        Returns:
+            The mean loss of each expert over the epoch's images; the only value that is
+            read back from the device.
+        """
+        self.experts.train()
+        self._learning_rate.fill_(learning_rate)
+        for learner in self._learners:
+            learner.loss_sum_e.zero_()
+        blocks = [self._draw(epoch, network) for network in range(len(self._learners))]
+        for draws in zip(*blocks, strict=True):
+            self._run_block([drawn.to(self._device) for drawn in draws])
+        loss_e = torch.cat([learner.loss_sum_e for learner in self._learners]) / self._images
+        return tuple(loss_e.tolist())
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """All that a checkpoint must hold, by name: weights, statistics and momenta."""
+        return {**self.experts.state_dict(), **self._momenta}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from the `tensors` of a checkpoint."""
+        with torch.no_grad():
+            for name, tensor in self.tensors().items():
+                tensor.copy_(tensors[name])
+
+    def _start_momenta(self) -> dict[str, Tensor]:
+        """Momentum from zero, kept from the first step on so that every step is the same."""
+        momenta = {}
+        for name, parameter in self.experts.named_parameters():
+            momenta[f"momentum.{name}"] = torch.zeros_like(parameter.detach())
+            self._optimiser.state[parameter]["momentum_buffer"] = momenta[f"momentum.{name}"]
+        return momenta if self._configuration.training.momentum else {}
+
+    def _draw(self, epoch: int, network: int) -> tuple[Draws, ...]:
+        return draw_epoch(
+            self._configuration.training,
+            self._configuration.mixup.alpha,
+            self._images,
+            seed=network_seed(self._seed, network),
+            epoch=epoch,
+        )
+
+    def _run_block(self, draws: Sequence[Draws]) -> None:
+        """Take all steps of one batch size: replayed on a GPU, one by one elsewhere."""
+        if self._device.type != "cuda":
+            for index in range(draws[0].steps):
+                self._stepper.step(draws, torch.tensor([index]))
+            return
+        batch_size = draws[0].batch_size
+        if batch_size not in self._captured:
+            sums = [learner.loss_sum_e for learner in self._learners]
+            state = [*self.tensors().values(), *sums]
+            self._captured[batch_size] = CapturedSteps(self._stepper.step, draws, state)
+        self._captured[batch_size].run(draws)
+
+
+def initial_experts(
+    configuration: Configuration, description: DataDescription, seed: int
+) -> ExpertEnsemble:
+    """The untrained ensemble of `configuration`, its weights drawn from `seed`."""
+    independent = configuration.experts.sharing == "independent"
+    networks = configuration.experts.count if independent else 1
+    return build_experts(
+        configuration.model,
+        configuration.experts,
+        channels=description.channels,
+        classes=len(description.class_names),
+        generators=[weight_generator(network_seed(seed, network)) for network in range(networks)],
+    )

@@ -1,0 +1,168 @@
+"""One training from its first epoch, or its newest checkpoint, to its last.
+
+It knows nothing of who runs it: `fit` yields the result of each epoch, and whoever iterates
+reports it. On the CPU the same configuration, data, seed and thread count give the same bits,
+also when the training was interrupted in between, and whether or not epochs were evaluated.
+
+E experts, C classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from balpoe.config import Configuration
+from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.errors import NonFiniteError
+from balpoe.priors import expert_lambdas
+from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
+from balpoe.training.epoch import EpochResult
+from balpoe.training.memory import peak_memory_mib
+from balpoe.training.optimisation import Optimisation
+from balpoe.training.precision import autocast_dtype
+from balpoe.training.prediction import predict
+from balpoe.training.schedule import learning_rates
+from balpoe.training.validation import validation_scalars
+
+CHECKPOINT_SECONDS = 60.0
+
+
+class Training:
+    """Trains the experts of `configuration` on `train`, observed on `validation` if given.
+
+    Constructing it continues from the newest sound checkpoint in `checkpoints`.
+
+    Raises:
+        CorruptFile: the checkpoints belong to another training.
+        DataError: a class has no training images.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        train: ImageSet,
+        description: DataDescription,
+        seed: int,
+        device: torch.device,
+        validation: ImageSet | None = None,
+        checkpoints: CheckpointDirectory | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._description = description
+        self._validation = validation
+        self._device = device
+        self._checkpoints = checkpoints
+        self._identity = training_identity(configuration, description, seed)
+        self.lambdas = configured_lambdas(configuration)
+        self._optimisation = Optimisation(
+            configuration, self.lambdas, train, description, seed=seed, device=device
+        )
+        self.experts = self._optimisation.experts
+        self.history: tuple[EpochResult, ...] = ()
+        self._saved_epoch, self._saved_at = 0, time.monotonic()
+        self._within_epoch = False
+        self._continue()
+
+    def fit(self) -> Iterator[EpochResult]:
+        """Train to the last epoch and yield the result of each epoch that was trained here.
+
+        Raises:
+            NonFiniteError: an epoch's loss is not finite; it is neither saved nor yielded.
+            StorageError: a checkpoint cannot be written.
+        """
+        rates = learning_rates(self._configuration.training)
+        for epoch in range(len(self.history), len(rates)):
+            result = self._run_epoch(epoch, rates[epoch])
+            self.history += (result,)
+            last = epoch + 1 == len(rates)
+            if last or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+                self.save_checkpoint()
+            yield result
+
+    def save_checkpoint(self) -> None:
+        """Save the state after the last finished epoch, unless it is saved already.
+
+        Within an epoch that was broken off, by an exception or a signal, that state is gone
+        and nothing is saved: the checkpoint before stands.
+        """
+        saved = self._saved_epoch == len(self.history)
+        if self._checkpoints is None or saved or self._within_epoch:
+            return
+        tensors = self._optimisation.tensors()
+        self._checkpoints.save(Checkpoint(self._identity, self.history, tensors))
+        self._saved_epoch, self._saved_at = len(self.history), time.monotonic()
+
+    def predict(self, images: ImageSet) -> Tensor:
+        """The logits of every expert for `images`: float32 [N, E, C] on the CPU."""
+        return predict(
+            self.experts,
+            images,
+            self._description.normalisation,
+            device=self._device,
+            autocast_dtype=autocast_dtype(self._configuration.training.precision, self._device),
+        )
+
+    def _continue(self) -> None:
+        checkpoint = self._checkpoints.newest(self._identity) if self._checkpoints else None
+        if checkpoint is not None:
+            self._optimisation.load(checkpoint.tensors)
+            self.history = checkpoint.history
+            self._saved_epoch = len(self.history)
+
+    def _run_epoch(self, epoch: int, learning_rate: float) -> EpochResult:
+        self._within_epoch = True
+        started = time.perf_counter()
+        loss_e = self._optimisation.run_epoch(epoch, learning_rate)
+        seconds = time.perf_counter() - started
+        if not all(map(math.isfinite, loss_e)):
+            raise NonFiniteError(
+                f"training.learning_rate: the loss of epoch {epoch + 1} is not finite at "
+                f"{learning_rate:g}; choose a smaller learning rate or a longer warm-up"
+            )
+        metrics = {
+            "train/loss": math.fsum(loss_e) / len(loss_e),
+            "train/learning_rate": learning_rate,
+            "epoch_seconds": seconds,
+            "peak_memory_mib": peak_memory_mib(self._device),
+            **self._evaluate(epoch),
+        }
+        self._within_epoch = False
+        return EpochResult(epoch + 1, time.time(), metrics)
+
+    def _evaluate(self, epoch: int) -> dict[str, float]:
+        training = self._configuration.training
+        due = (epoch + 1) % training.evaluate_every == 0 or epoch + 1 == training.epochs
+        if self._validation is None or not due:
+            return {}
+        logits_nec = self.predict(self._validation)
+        return validation_scalars(logits_nec, self._validation, self._description, self.lambdas)
+
+
+def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
+    """The bias λ of each expert."""
+    experts = configuration.experts
+    if experts.lambdas is not None:
+        return experts.lambdas
+    return expert_lambdas(experts.count, experts.spread, experts.centre)
+
+
+def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
+    """The sha256 of all that decides the course of a training."""
+    decisive = {
+        "configuration": {
+            **asdict(configuration),
+            "data": None,
+        },  # where the data lie is not decisive
+        "data": description.fingerprint,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

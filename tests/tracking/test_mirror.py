@@ -1,0 +1,235 @@
+"""The mirror against a real MLflow store on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+
+from balpoe.config import StudySpec
+from balpoe.study.record import TrialRecord
+from balpoe.tracking.mirror import Mirror
+from balpoe.tracking.run import Origin
+from balpoe.tracking.store import TrackingStore, local_store
+
+MakeRecord = Callable[..., TrialRecord]
+ORIGIN = Origin(user="ada", git_commit="c0ffee")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
+    return local_store(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def mirror(store: TrackingStore, spec: StudySpec) -> Mirror:
+    return Mirror(store, spec, ORIGIN)
+
+
+def _runs(store: TrackingStore, spec: StudySpec, role: str, order: str = "") -> list[Run]:
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    experiment = client.get_experiment_by_name(spec.name)
+    assert experiment is not None
+    order_by = [order] if order else None
+    return list(
+        client.search_runs([experiment.experiment_id], f"tags.role = '{role}'", order_by=order_by)
+    )
+
+
+def _history(store: TrackingStore, run: Run, metric: str) -> list[Metric]:
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    return list(client.get_metric_history(run.info.run_id, metric))
+
+
+def test_a_study_is_one_experiment_with_a_parent_run_and_a_child_run_per_trial(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    mirror.mirror(make_record(0, 2))
+    mirror.mirror(make_record(1, 2, "COMPLETE"))
+    (parent,) = _runs(store, spec, "study")
+    children = _runs(store, spec, "trial", "attributes.run_name ASC")
+    assert parent.info.run_name == spec.name
+    assert parent.data.tags["mlflow.note.content"] == "Does mixup help?"
+    assert [run.info.run_name for run in children] == ["trial 0000", "trial 0001"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+
+
+def test_a_complete_trial_carries_parameters_objectives_state_tags_and_its_own_times(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    record = make_record(3, 5, "COMPLETE", accuracy=0.875)
+    mirror.mirror(record)
+    (run,) = _runs(store, spec, "trial")
+    assert run.data.params == {"mixup.alpha": "0.75"}
+    assert run.data.metrics["val/accuracy"] == 0.875
+    assert run.data.metrics["objective/val/accuracy"] == 0.875
+    assert run.data.metrics["objective/val/ece"] == 0.05
+    assert run.info.status == "FINISHED"
+    assert run.info.start_time == round(1000 * record.started)
+    assert run.info.end_time == round(1000 * (record.started + 6))
+    expected = {
+        "study": spec.name,
+        "number": "3",
+        "repeat": "0",
+        "state": "COMPLETE",
+        "failure": "",
+        "data_fingerprint": "sha256:0123",
+        "mlflow.user": "ada",
+        "mlflow.source.git.commit": "c0ffee",
+    }
+    assert expected.items() <= run.data.tags.items()
+
+
+def test_epochs_are_steps_under_their_stored_times(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    record = make_record(0, 3)
+    mirror.mirror(record)
+    (run,) = _runs(store, spec, "trial")
+    points = _history(store, run, "train/loss")
+    assert [(point.step, point.value) for point in points] == [(1, 2.0), (2, 1.0), (3, 2.0 / 3)]
+    times = [round(1000 * result.unix_time) for result in record.history]
+    assert [point.timestamp for point in points] == times
+
+
+def test_mirroring_twice_writes_nothing_twice_in_one_process_or_two(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    record = make_record(0, 4, "COMPLETE")
+    mirror.mirror(record)
+    mirror.mirror(record)
+    Mirror(store, spec, ORIGIN).mirror(record)
+    assert len(_runs(store, spec, "study")) == 1
+    (run,) = _runs(store, spec, "trial")
+    for metric in ("train/loss", "val/ece"):
+        assert [point.step for point in _history(store, run, metric)] == [1, 2, 3, 4]
+    assert len(_history(store, run, "objective/val/ece")) == 1
+
+
+def test_a_growing_record_adds_only_its_new_epochs(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    for epochs in (0, 1, 1, 3):
+        mirror.mirror(make_record(0, epochs))
+    mirror.mirror(make_record(0, 4, "COMPLETE"))
+    (run,) = _runs(store, spec, "trial")
+    assert [point.step for point in _history(store, run, "val/accuracy")] == [1, 2, 3, 4]
+    assert run.info.status == "FINISHED"
+
+
+def test_epochs_trained_again_by_a_later_attempt_are_not_written_again(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    mirror.mirror(make_record(0, 3))
+    continued = make_record(0, 5, attempt=1, later=50.0)
+    Mirror(store, spec, ORIGIN).mirror(continued)
+    (run,) = _runs(store, spec, "trial")
+    assert [point.step for point in _history(store, run, "val/accuracy")] == [1, 2, 3, 4, 5]
+    assert run.data.tags["attempt"] == "1"
+
+
+def test_a_run_that_a_crash_left_without_metrics_is_taken_up(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ConnectionError("the server went away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "log_batch", fail)
+        with pytest.raises(ConnectionError):
+            mirror.mirror(make_record(0, 2))
+    assert len(_runs(store, spec, "trial")) == 1
+    mirror.mirror(make_record(0, 2))
+    (run,) = _runs(store, spec, "trial")
+    assert [point.step for point in _history(store, run, "train/loss")] == [1, 2]
+    assert run.data.params == {"mixup.alpha": "0.0"}
+
+
+def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log_batch = MlflowClient.log_batch
+    sizes: list[int] = []
+
+    def fail_at_the_second(
+        client: MlflowClient, run_id: str, metrics: Sequence[Metric] = (), **rest: object
+    ) -> None:
+        sizes.append(len(metrics))
+        if len(sizes) == 2:
+            raise ConnectionError("the server went away")
+        log_batch(client, run_id, metrics=metrics, **rest)  # type: ignore[arg-type]
+
+    record = make_record(0, 5, "COMPLETE", experts=397)  # 5 epochs of 400 metrics
+    monkeypatch.setattr(MlflowClient, "log_batch", fail_at_the_second)
+    with pytest.raises(ConnectionError):
+        mirror.mirror(record)
+    Mirror(store, spec, ORIGIN).mirror(record)
+    (run,) = _runs(store, spec, "trial")
+    for metric in ("train/loss", "val/accuracy", "val/expert_0/ece", "val/expert_396/ece"):
+        assert [point.step for point in _history(store, run, metric)] == [1, 2, 3, 4, 5]
+    assert max(sizes) == 1000
+
+
+def test_trials_sort_by_objective_and_filter_by_state(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    for number, accuracy in enumerate((0.7, 0.9, 0.8)):
+        mirror.mirror(make_record(number, 2, "COMPLETE", accuracy=accuracy))
+    mirror.mirror(make_record(3, 1, "FAIL", failure="NonFiniteError: loss is NaN"))
+    best_first = _runs(store, spec, "trial", "metrics.`objective/val/accuracy` DESC")
+    assert [run.data.tags["number"] for run in best_first] == ["1", "2", "0", "3"]
+    failed = best_first[-1]
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["failure"] == "NonFiniteError: loss is NaN"
+    assert "objective/val/accuracy" not in failed.data.metrics
+
+
+def test_a_further_seed_is_a_run_of_its_own(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    mirror.mirror(make_record(2, 1, "COMPLETE"))
+    mirror.mirror(make_record(2, 1, "COMPLETE", repeat=1))
+    names = [run.info.run_name for run in _runs(store, spec, "trial", "attributes.run_name ASC")]
+    assert names == ["trial 0002", "trial 0002 repeat 1"]
+
+
+def test_an_interruption_marks_the_study_and_what_was_running_until_it_continues(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    mirror.mirror(make_record(0, 2, "COMPLETE"))
+    mirror.mirror(make_record(1, 1))
+    mirror.finish("interrupted", description="Continue with `balpoe run x.yaml`.")
+    (parent,) = _runs(store, spec, "study")
+    statuses = [run.info.status for run in _runs(store, spec, "trial", "attributes.run_name ASC")]
+    assert parent.info.status == "KILLED"
+    assert parent.data.tags["mlflow.note.content"] == "Continue with `balpoe run x.yaml`."
+    assert statuses == ["FINISHED", "KILLED"]
+
+    continued = Mirror(store, spec, ORIGIN)
+    continued.mirror(make_record(1, 1))
+    assert _runs(store, spec, "study")[0].info.status == "RUNNING"
+    statuses = [run.info.status for run in _runs(store, spec, "trial", "attributes.run_name ASC")]
+    assert statuses == ["FINISHED", "RUNNING"]
+
+
+def test_artefacts_go_below_the_runs_directory_and_the_global_uri_is_left_alone(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = MlflowClient(tracking_uri=store.tracking_uri).get_experiment_by_name(spec.name)
+    assert experiment is not None
+    assert store.artifact_root is not None
+    assert experiment.artifact_location == (store.artifact_root / spec.name).as_uri()
+    assert mlflow.get_tracking_uri() != store.tracking_uri
+    assert not Path("mlruns").exists()

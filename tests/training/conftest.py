@@ -1,0 +1,89 @@
+"""Small image sets for the engine's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from balpoe.config import (
+    AugmentationConfig,
+    Configuration,
+    DigitsLT,
+    ExpertsConfig,
+    MixupConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+from balpoe.data.splits import DataDescription, ImageSet, Normalisation
+
+
+def make_images(
+    counts: tuple[int, ...], *, size: int = 8, channels: int = 1, seed: int = 0
+) -> ImageSet:
+    """Noise around one prototype per class: learnable, and unlike between seeds."""
+    generator = np.random.default_rng(seed)
+    prototypes = np.random.default_rng(0).integers(40, 216, (len(counts), size, size, channels))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    noise = generator.normal(0, 30, (len(labels), size, size, channels))
+    images = np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8)
+    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels))
+
+
+def describe_images(
+    counts: tuple[int, ...], *, size: int = 8, channels: int = 1
+) -> DataDescription:
+    return DataDescription(
+        class_names=tuple(map(str, range(len(counts)))),
+        class_counts=counts,
+        height=size,
+        width=size,
+        channels=channels,
+        normalisation=Normalisation((0.5,) * channels, (0.25,) * channels),
+        fingerprint="noise",
+    )
+
+
+COUNTS = (30, 12, 5)
+Describe = Callable[[tuple[int, ...]], DataDescription]
+
+
+@pytest.fixture
+def train() -> ImageSet:
+    return make_images(COUNTS)
+
+
+@pytest.fixture
+def validation() -> ImageSet:
+    return make_images((6, 6, 6), seed=1)
+
+
+@pytest.fixture
+def description() -> DataDescription:
+    return describe_images(COUNTS)
+
+
+@pytest.fixture
+def describe() -> Describe:
+    """The description of noise images with the given class counts."""
+    return describe_images
+
+
+@pytest.fixture
+def configuration() -> Configuration:
+    """Every source of randomness is switched on; the last batch is a partial one."""
+    return Configuration(
+        data=DigitsLT(),
+        model=ModelConfig(backbone="resnet8"),
+        experts=ExpertsConfig(count=2, sharing="shared"),
+        mixup=MixupConfig(alpha=0.4),
+        training=TrainingConfig(
+            epochs=4,
+            batch_size=16,
+            learning_rate=0.05,
+            precision="float32",
+            augmentation=AugmentationConfig(crop_padding=1, flip=True, rotation_degrees=15),
+        ),
+    )

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from balpoe.config import AugmentationConfig, TrainingConfig
+from balpoe.training.draws import Draws, draw_epoch
+from balpoe.training.streams import network_seed
+
+TRAINING = TrainingConfig(
+    batch_size=32, augmentation=AugmentationConfig(crop_padding=4, flip=True, rotation_degrees=15)
+)
+
+
+def draw(
+    training: TrainingConfig = TRAINING, *, seed: int = 0, epoch: int = 0
+) -> tuple[Draws, ...]:
+    return draw_epoch(training, 0.4, 100, seed=seed, epoch=epoch)
+
+
+def test_an_epoch_visits_every_image_once_and_keeps_the_partial_batch() -> None:
+    blocks = draw()
+    assert [block.order_sb.shape for block in blocks] == [(3, 32), (1, 4)]
+    visited = torch.cat([block.order_sb.flatten() for block in blocks])
+    assert visited.sort().values.tolist() == list(range(100))
+
+
+def test_each_batch_is_paired_by_a_permutation_of_itself() -> None:
+    for block in draw():
+        for partners in block.partner_sb:
+            assert partners.sort().values.tolist() == list(range(block.batch_size))
+
+
+def test_draws_stay_in_their_ranges() -> None:
+    for block in draw():
+        assert block.top_sb.min() >= 0
+        assert block.top_sb.max() <= 8
+        assert block.angle_sb.abs().max() <= 15
+        assert ((block.xi_s >= 0) & (block.xi_s <= 1)).all()
+
+
+def test_crops_flips_and_angles_have_the_intended_distribution() -> None:
+    blocks = draw_epoch(TRAINING, 0.4, 20_000, seed=3, epoch=0)
+    tops = torch.cat([block.top_sb.flatten() for block in blocks]).bincount(minlength=9)
+    assert (tops / 20_000 - 1 / 9).abs().max() < 0.01
+    flips = torch.cat([block.flip_sb.flatten() for block in blocks]).double().mean()
+    assert abs(float(flips) - 0.5) < 0.02
+    angles = torch.cat([block.angle_sb.flatten() for block in blocks]).double()
+    assert abs(float(angles.var()) - 15**2 / 3) < 2
+
+
+def test_the_same_seed_and_epoch_draw_the_same() -> None:
+    for ours, again in zip(draw(seed=1), draw(seed=1), strict=True):
+        assert all(map(torch.equal, ours.tensors(), again.tensors()))
+
+
+def test_seeds_and_epochs_draw_differently() -> None:
+    first = draw()[0].order_sb
+    assert not torch.equal(first, draw(seed=1)[0].order_sb)
+    assert not torch.equal(first, draw(epoch=1)[0].order_sb)
+
+
+def test_one_augmentation_leaves_the_draws_of_the_others_alone() -> None:
+    without_rotation = replace(
+        TRAINING, augmentation=replace(TRAINING.augmentation, rotation_degrees=0.0)
+    )
+    for ours, theirs in zip(draw(), draw(without_rotation), strict=True):
+        assert torch.equal(ours.order_sb, theirs.order_sb)
+        assert torch.equal(ours.left_sb, theirs.left_sb)
+        assert torch.equal(ours.xi_s, theirs.xi_s)
+        assert theirs.angle_sb.abs().max() == 0
+
+
+def test_network_seeds_differ_and_the_first_is_the_ensembles_own() -> None:
+    seeds = [network_seed(seed, network) for seed in range(50) for network in range(7)]
+    assert seeds[0::7] == list(range(50))
+    assert len(np.unique(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,87 @@
+"""What needs a CUDA device: `pytest -m gpu` on a machine that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from balpoe.config import Configuration, ExpertsConfig, Sharing
+from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.training import Training
+from balpoe.training.draws import Draws
+from balpoe.training.optimisation import Optimisation
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def trained(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    device: str,
+) -> Training:
+    training = Training(
+        configuration,
+        train=train,
+        description=description,
+        validation=validation,
+        seed=0,
+        device=torch.device(device),
+    )
+    assert len(list(training.fit())) == configuration.training.epochs
+    return training
+
+
+@pytest.mark.parametrize("sharing", ["shared", "linear", "independent"])
+def test_captured_steps_train_like_steps_taken_one_by_one(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    sharing: Sharing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configuration = replace(configuration, experts=ExpertsConfig(count=2, sharing=sharing))
+    captured = trained(configuration, train, validation, description, "cuda")
+
+    def one_by_one(self: Optimisation, draws: Sequence[Draws]) -> None:
+        for index in range(draws[0].steps):
+            self._stepper.step(draws, torch.tensor([index], device="cuda"))
+
+    monkeypatch.setattr(Optimisation, "_run_block", one_by_one)
+    eager = trained(configuration, train, validation, description, "cuda")
+    for ours, theirs in zip(captured.history, eager.history, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=1e-3)
+
+
+def test_a_gpu_trains_like_the_cpu(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+) -> None:
+    gpu = trained(configuration, train, validation, description, "cuda")
+    cpu = trained(configuration, train, validation, description, "cpu")
+    for ours, theirs in zip(gpu.history, cpu.history, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=0.05)
+
+
+def test_bfloat16_trains_and_predicts_in_float32(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+) -> None:
+    configuration = replace(
+        configuration, training=replace(configuration.training, precision="bfloat16", epochs=30)
+    )
+    training = trained(configuration, train, validation, description, "cuda")
+    assert training.predict(validation).dtype == torch.float32
+    assert training.history[-1].metrics["val/accuracy"] > 0.6

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from balpoe.config import Configuration, ExpertsConfig, MixupConfig, Sharing
+from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.errors import NonFiniteError
+from balpoe.training import CheckpointDirectory, Training, configured_lambdas
+from balpoe.training.draws import Draws
+from balpoe.training.learner import Stepper
+from balpoe.training.streams import network_seed
+
+CPU = torch.device("cpu")
+Start = Callable[..., Training]
+
+
+@pytest.fixture
+def start(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+) -> Start:
+    """Start a training, with everything as in the fixtures unless given."""
+
+    def start_training(
+        configuration: Configuration = configuration,
+        *,
+        seed: int = 0,
+        observed: bool = True,
+        checkpoints: Path | None = None,
+    ) -> Training:
+        return Training(
+            configuration,
+            train=train,
+            description=description,
+            validation=validation if observed else None,
+            seed=seed,
+            device=CPU,
+            checkpoints=CheckpointDirectory(checkpoints) if checkpoints else None,
+        )
+
+    return start_training
+
+
+def weights_of(training: Training) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in training.experts.state_dict().items()}
+
+
+def assert_same_bits(ours: Training, theirs: Training) -> None:
+    their_weights = weights_of(theirs)
+    assert all(
+        torch.equal(tensor, their_weights[name]) for name, tensor in weights_of(ours).items()
+    )
+
+
+def finish(training: Training) -> Training:
+    assert len(list(training.fit())) > 0
+    return training
+
+
+@pytest.mark.parametrize("sharing", ["shared", "linear", "independent"])
+def test_the_same_seed_gives_the_same_bits(
+    start: Start, configuration: Configuration, sharing: Sharing
+) -> None:
+    configuration = replace(configuration, experts=ExpertsConfig(count=2, sharing=sharing))
+    first, second = finish(start(configuration)), finish(start(configuration))
+    assert_same_bits(first, second)
+    assert [epoch.metrics["val/nll"] for epoch in first.history] == [
+        epoch.metrics["val/nll"] for epoch in second.history
+    ]
+
+
+def test_another_seed_gives_another_model(start: Start) -> None:
+    first, second = finish(start(seed=0)), finish(start(seed=1))
+    weight = "networks.0.shared.stem.conv.weight"
+    assert not torch.equal(weights_of(first)[weight], weights_of(second)[weight])
+
+
+def test_the_global_random_state_is_neither_read_nor_advanced(start: Start) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = finish(start())
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert_same_bits(first, finish(start()))
+
+
+@pytest.mark.parametrize("evaluate_every", [1, 3])
+def test_training_does_not_depend_on_whether_it_is_evaluated(
+    start: Start, configuration: Configuration, evaluate_every: int
+) -> None:
+    training = replace(configuration.training, evaluate_every=evaluate_every)
+    observed = finish(start(replace(configuration, training=training)))
+    assert_same_bits(observed, finish(start(observed=False)))
+
+
+def test_the_last_epoch_is_always_evaluated(start: Start, configuration: Configuration) -> None:
+    training = replace(configuration.training, evaluate_every=3)
+    history = finish(start(replace(configuration, training=training))).history
+    evaluated = [epoch.epoch for epoch in history if "val/accuracy" in epoch.metrics]
+    assert evaluated == [3, 4]
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 2, 3])
+def test_a_resumed_training_gives_the_bits_of_an_uninterrupted_one(
+    start: Start, tmp_path: Path, interrupted_after: int
+) -> None:
+    interrupted = start(checkpoints=tmp_path)
+    for result in interrupted.fit():
+        if result.epoch == interrupted_after:
+            interrupted.save_checkpoint()
+            break
+    resumed = start(checkpoints=tmp_path)
+    assert [epoch.epoch for epoch in resumed.history] == list(range(1, interrupted_after + 1))
+    finish(resumed)
+    uninterrupted = finish(start())
+    assert_same_bits(resumed, uninterrupted)
+    assert [epoch.metrics["train/loss"] for epoch in resumed.history] == [
+        epoch.metrics["train/loss"] for epoch in uninterrupted.history
+    ]
+
+
+def test_a_finished_training_has_nothing_left_to_do(start: Start, tmp_path: Path) -> None:
+    finished = finish(start(checkpoints=tmp_path))
+    again = start(checkpoints=tmp_path)
+    assert list(again.fit()) == []
+    assert again.history == finished.history
+    assert_same_bits(again, finished)
+
+
+def test_an_independent_expert_equals_the_same_network_trained_alone(
+    start: Start, configuration: Configuration
+) -> None:
+    together = replace(configuration, experts=ExpertsConfig(count=3, sharing="independent"))
+    ensemble = finish(start(together, seed=7))
+    for expert, lam in enumerate(configured_lambdas(together)):
+        alone = replace(configuration, experts=ExpertsConfig(count=1, centre=lam))
+        single = finish(start(alone, seed=network_seed(7, expert)))
+        own = ensemble.experts.networks[expert].state_dict()
+        for name, tensor in single.experts.networks[0].state_dict().items():
+            assert torch.equal(tensor, own[name])
+
+
+def test_ten_images_can_be_learnt_by_heart(
+    configuration: Configuration, describe: Callable[[tuple[int, ...]], DataDescription]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (10, 8, 8, 1), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 5, (10,), generator=generator).sort().values
+    labels[:5] = torch.arange(5)  # noise with arbitrary labels: nothing but memory helps
+    images = ImageSet(pixels, labels)
+    counts = tuple(torch.bincount(labels, minlength=5).tolist())
+    plain = replace(configuration.training, epochs=80, batch_size=10, warmup=0.0)
+    training = Training(
+        replace(
+            configuration,
+            mixup=MixupConfig(alpha=0.0),
+            training=replace(plain, augmentation=type(plain.augmentation)()),
+        ),
+        train=images,
+        description=describe(counts),
+        seed=0,
+        device=CPU,
+    )
+    finish(training)
+    predicted = training.predict(images).mean(dim=1).argmax(dim=-1)
+    assert torch.equal(predicted, labels)
+    assert training.history[-1].metrics["train/loss"] < 0.05
+
+
+def test_training_on_learnable_images_beats_chance_by_far(
+    start: Start, configuration: Configuration
+) -> None:
+    longer = replace(configuration.training, epochs=30)
+    history = finish(start(replace(configuration, training=longer))).history
+    assert history[-1].metrics["train/loss"] < history[0].metrics["train/loss"]
+    assert history[-1].metrics["val/accuracy"] > 0.8
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_not_saved(
+    start: Start, configuration: Configuration, tmp_path: Path
+) -> None:
+    wild = replace(
+        configuration,
+        model=replace(configuration.model, classifier="linear"),
+        training=replace(configuration.training, learning_rate=1e18, warmup=0.0),
+    )
+    training = start(wild, checkpoints=tmp_path, seed=3)
+    with pytest.raises(NonFiniteError, match=r"training.learning_rate: the loss of epoch \d"):
+        finish(training)
+    training.save_checkpoint()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_epoch_that_was_broken_off_is_not_saved(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(checkpoints=tmp_path)
+    epochs = training.fit()
+    next(epochs)
+    step = Stepper.step
+
+    def interrupt(stepper: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
+        step(stepper, draws, index)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stepper, "step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(epochs)
+    training.save_checkpoint()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fused_sgd_on_channels_last_weights_is_plain_sgd(start: Start) -> None:
+    """The fused kernel walks raw memory: it must not mix up the layouts of weight and gradient."""
+    weight = torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    inputs = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+    results = []
+    for fused, layout in ((True, torch.channels_last), (False, torch.contiguous_format)):
+        parameter = torch.nn.Parameter(weight.clone().to(memory_format=layout))
+        optimiser = torch.optim.SGD(
+            [parameter], lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=fused
+        )
+        for _ in range(3):
+            optimiser.zero_grad()
+            torch.nn.functional.conv2d(inputs, parameter).square().sum().backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        results.append(parameter.detach())
+    assert torch.allclose(results[0], results[1], rtol=1e-4)

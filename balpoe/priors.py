@@ -1,7 +1,6 @@
 """Class priors, and what experts are biased towards.
 
-C classes. Priors are float64: over thousands of classes with a bias beyond ±1 their ratios
-exceed the range in which float32 is exact enough to be compared.
+C classes. Priors are float64, whatever the precision of the network.
 
     π    share of each class in the training images
     λ    bias of an expert, for all classes or for each one

@@ -60,8 +60,9 @@ class NotEmpty(Rule):
         return None if len(value) else f"must name at least one {self.entry}"
 
 
-Count = Annotated[int, Bounds(at_least=1)]
-Index = Annotated[int, Bounds(at_least=0)]
+Count = Annotated[int, Bounds(at_least=1, at_most=10**9)]
+Index = Annotated[int, Bounds(at_least=0, at_most=10**9)]
+Seed = Annotated[int, Bounds(at_least=0, at_most=2**32 - 1)]
 Real = Annotated[float, Bounds()]
 NonNegative = Annotated[float, Bounds(at_least=0)]
 Positive = Annotated[float, Bounds(above=0)]

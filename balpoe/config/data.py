@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from balpoe.config.bounds import Bounded, Count, Index, Positive, Ratio, Real
+from balpoe.config.bounds import Bounded, Count, Positive, Ratio, Real, Seed
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
@@ -24,7 +24,7 @@ class DigitsLT(Bounded):
     name: Literal["digits_lt"] = "digits_lt"
     imbalance_ratio: Ratio = 20.0
     head_count: Count = 100
-    subset_seed: Index = 0
+    subset_seed: Seed = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class GaussianLT(Bounded):
     head_count: Count = 500
     validation_per_class: Count = 50
     test_per_class: Count = 100
-    subset_seed: Index = 0
+    subset_seed: Seed = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class ParquetImages(Bounded):
     validation_per_class: Count | None = None
     mean: tuple[Real, ...] | None = None
     std: tuple[Positive, ...] | None = None
-    subset_seed: Index = 0
+    subset_seed: Seed = 0
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """`mean` and `std` come together, one number a channel each."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from balpoe.config.bounds import Bounded, Count, Index, NonNegative, NotEmpty, Rule
+from balpoe.config.bounds import Bounded, Count, NonNegative, NotEmpty, Rule, Seed
 from balpoe.config.configuration import Configuration
 from balpoe.config.metrics import OBJECTIVES
 from balpoe.config.parameters import with_parameters
@@ -71,7 +71,7 @@ class StudySpec(Bounded):
     ]
     budget: BudgetConfig
     sampler: Literal["tpe", "random"] = "tpe"
-    seed: Index = 0
+    seed: Seed = 0
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from balpoe.data.splits import (
@@ -57,8 +57,8 @@ def _describe(
     for y, count in enumerate(counts):
         if count == 0:
             raise DataError(
-                f"data: class {y} ({class_names[y]}) has no training image: lower "
-                f"imbalance_ratio, raise head_count, or take the class out of the data"
+                f"data.imbalance_ratio: the cut leaves class {y} ({class_names[y]}) without a "
+                f"training image: lower it, or raise data.head_count"
             )
     _, height, width, channels = train.images_nhwd.shape
     normalisation = normalisation or measure_normalisation(train.images_nhwd)

@@ -62,8 +62,8 @@ def _split(config: DigitsLT) -> _DigitSplits:
 
 
 def _all_digits() -> ImageSet:
-    # Costs a second, and only this source needs it. scikit-learn ships no types.
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    # Costs a second, and only this source needs it.
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
     grey_nhw = np.rint(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)

@@ -45,18 +45,12 @@ def log_likelihood(images_np: Tensor, means_cp: Tensor, noise: float) -> Tensor:
     """The log-likelihood log P(x|y) of uint8 images under every class, float64 [N, C]."""
     pixels = images_np.shape[1]
     row_starts_p = torch.arange(pixels) * 256
-    block = max(1, _VALUES_AT_ONCE // pixels)
+    blocks = torch.split(images_np, max(1, _VALUES_AT_ONCE // pixels))
     columns = []
     for means_p in means_cp:
         levels_pg = level_log_probabilities(means_p, noise)
-        columns.append(
-            torch.cat(
-                [
-                    levels_pg.take(row_starts_p + x.long()).sum(1)
-                    for x in torch.split(images_np, block)
-                ]
-            )
-        )
+        sums = [levels_pg.take(row_starts_p + block.long()).sum(1) for block in blocks]
+        columns.append(torch.cat(sums))
     return torch.stack(columns, dim=1)
 
 

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# pyarrow ships no types.
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from balpoe.errors import DataError, StorageError
 

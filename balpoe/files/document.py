@@ -1,8 +1,8 @@
-"""A document read from a file: plain data that remembers the line of every key and value."""
+"""A document read from a file: plain data that remembers the line of every key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,52 +13,39 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The lines, counted from 1, of a key (or a list's element) and of its value."""
-
-    key: int
-    value: int
-
-
-@dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at `path`; `of_key` where the key itself is at fault and not its value."""
+    """What is wrong with the key at `path` or with its value."""
 
     path: Path
     message: str
-    of_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """Plain data and where it came from.
 
-    `lines` is empty for data without lines; `problems` were found while reading it.
+    `lines` are the lines, counted from 1, of keys and of the elements of lists; empty for
+    data without lines. `problems` were found while reading it.
     """
 
     place: str
     content: Any
-    lines: Mapping[Path, Line] = field(default_factory=dict)
+    lines: Mapping[Path, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def error(self, problems: Sequence[Problem]) -> ConfigurationError:
+    def error(self, problems: Iterable[Problem]) -> ConfigurationError:
         """All problems as one error, in the order of their lines."""
-        ordered = sorted(problems, key=self._line)
-        return ConfigurationError([self._described(problem) for problem in ordered])
+        return ConfigurationError(
+            [self._described(item) for item in sorted(problems, key=self._line)]
+        )
 
     def _described(self, problem: Problem) -> str:
-        line, name = self._line(problem), dotted(_readable(problem.path))
+        line = self._line(problem)
         place = f"{self.place}:{line}" if line else self.place
-        return f"{place} {name}: {problem.message}" if name else f"{place}: {problem.message}"
+        path = (shortened(part) if isinstance(part, str) else part for part in problem.path)
+        return f"{place} {dotted(path)}".rstrip() + f": {problem.message}"
 
     def _line(self, problem: Problem) -> int:
-        """The line of the value or key, of the nearest section around what is missing, or 0."""
-        exact = self.lines.get(problem.path)
-        if exact is not None:
-            return exact.key if problem.of_key else exact.value
-        around = (problem.path[:length] for length in range(len(problem.path) - 1, -1, -1))
-        return next((self.lines[path].key for path in around if path in self.lines), 0)
-
-
-def _readable(path: Path) -> Path:
-    return tuple(shortened(part) if isinstance(part, str) else part for part in path)
+        """The line of the key, for a missing one that of the section around it; or 0."""
+        nearest = (problem.path[:length] for length in range(len(problem.path), -1, -1))
+        return next((self.lines[path] for path in nearest if path in self.lines), 0)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from balpoe.config.fields import configuration_fields, wrong_choice
-from balpoe.config.wording import NOUNS, listed, must_be, unknown
+from balpoe.config.wording import NOUNS, did_you_mean, listed, must_be, unknown
 from balpoe.errors import FieldProblem, InvalidFields
 from balpoe.files.document import Path, Problem
-from balpoe.files.schema import fields_in_file, is_section, tagged_sections
+from balpoe.files.schema import fields_in_file, is_section, is_union, tagged_sections
 
-_EXPECTED = {
+_EXPECTED: Final = {
     "bool_type": NOUNS[bool],
     "int_type": NOUNS[int],
     "float_type": NOUNS[float],
@@ -23,21 +24,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "dict_type": "keys with values",
     "model_type": "keys with values",
-    "finite_number": "a finite number",
 }
-
-
-def problems_in(error: ValidationError, owner: type) -> list[Problem]:
-    """Every problem that pydantic found in a document of the type `owner`."""
-    faults: dict[_Place, list[ErrorDetails]] = {}
-    for details in error.errors(include_url=False):
-        faults.setdefault(_located(owner, details["loc"]), []).append(details)
-    return [problem for place, found in faults.items() for problem in _described(place, found)]
-
-
-def at(path: Path, problems: Iterable[FieldProblem]) -> Iterator[Problem]:
-    """The problems of a section's fields as problems of the document that holds it at `path`."""
-    return (Problem((*path, *problem.path), problem.message) for problem in problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +36,37 @@ class _Place:
     section: type
 
 
+def problems_in(error: ValidationError, owner: type) -> Iterator[Problem]:
+    """Every problem that pydantic found in a document of the type `owner`."""
+    faults: dict[Path, tuple[_Place, list[ErrorDetails]]] = {}
+    for details in error.errors(include_url=False):
+        place = _located(owner, details["loc"])
+        faults.setdefault(place.path, (place, []))[1].append(details)
+    for place, found in faults.values():
+        yield from _described(place, found)
+
+
+def at(path: Path, problems: Iterable[FieldProblem]) -> Iterator[Problem]:
+    """The problems of a section's fields as problems of the document that holds it at `path`."""
+    return (Problem((*path, *problem.path), problem.message) for problem in problems)
+
+
 def _located(owner: type, location: Sequence[str | int]) -> _Place:
     """The place of pydantic's location, which also names members of unions and marks keys."""
     path: Path = ()
-    section, hint = owner, owner
+    section: type = owner
+    hint: Any = owner
     for part in location:
-        hint = _bare(hint)
         tagged, origin = tagged_sections(hint), typing.get_origin(hint)
         if tagged is not None:
-            hint = tagged.members[str(part)]
+            hint = tagged.members[part]
         elif is_section(hint):
-            section, hint = hint, fields_in_file(hint).get(str(part))
+            section, hint = hint, _bare(fields_in_file(hint).get(str(part)))
             path = (*path, part)
         elif origin in (tuple, dict) and part != "[key]":
-            hint = typing.get_args(hint)[0 if origin is tuple else 1]
+            hint = _bare(typing.get_args(hint)[0 if origin is tuple else 1])
             path = (*path, part)
-    return _Place(path, _bare(hint), section)
+    return _Place(path, hint, section)
 
 
 def _bare(hint: Any) -> Any:
@@ -76,26 +78,48 @@ def _bare(hint: Any) -> Any:
 
 
 def _described(place: _Place, found: Sequence[ErrorDetails]) -> Iterator[Problem]:
-    """The problems of one place; a union of scalars has an error from each of its members."""
-    details, path = found[0], place.path
-    kinds = [fault["type"] for fault in found]
-    match details["type"]:
+    """The problems of one place; a union of scalars has one error from each of its members."""
+    path, value = place.path, found[0]["input"]
+    kinds = [details["type"] for details in found]
+    match kinds[0]:
         case "value_error":
-            for fault in found:
-                yield from _broken_rule(path, fault["ctx"]["error"])
+            for details in found:
+                yield from _broken_rule(path, details["ctx"]["error"])
         case "extra_forbidden":
-            candidates = [*fields_in_file(place.section), *configuration_fields()]
-            yield Problem(path, _unknown_key(str(path[-1]), place.section), of_key=True)
+            yield Problem(path, _unknown_key(str(path[-1]), place.section))
         case "missing":
             yield Problem(path, "must be given")
         case "literal_error":
-            yield Problem(path, wrong_choice(details["input"], typing.get_args(place.hint)))
+            yield Problem(path, wrong_choice(value, typing.get_args(place.hint)))
         case "union_tag_invalid" | "union_tag_not_found":
-            yield _wrong_tag(place, details["input"])
+            yield _wrong_tag(place, value)
         case _ if "finite_number" in kinds:
-            yield Problem(path, must_be(_EXPECTED["finite_number"], details["input"]))
+            yield Problem(path, f"must be a finite number, got {value}")
         case kind if kind in _EXPECTED:
-            expected = listed(_EXPECTED[kind] for kind in kinds)
-            yield Problem(path, must_be(expected, details["input"]))
+            cure = ": put it in quotes" if kinds == ["string_type"] and value is not None else ""
+            yield Problem(path, must_be(listed(_EXPECTED[kind] for kind in kinds), value) + cure)
         case _:
-            yield Problem(path, details["msg"])
+            yield Problem(path, found[0]["msg"])
+
+
+def _broken_rule(path: Path, error: Exception) -> Iterator[Problem]:
+    if isinstance(error, InvalidFields):
+        yield from at(path, error.problems)
+    else:
+        yield Problem(path, str(error))
+
+
+def _unknown_key(key: str, section: type) -> str:
+    siblings = list(fields_in_file(section))
+    elsewhere = did_you_mean(key, [*siblings, *configuration_fields()])
+    return f"unknown key{elsewhere}" if elsewhere else unknown("key", key, siblings)
+
+
+def _wrong_tag(place: _Place, section: dict[str, Any]) -> Problem:
+    """The key that chooses a section is missing, or names none."""
+    tagged = tagged_sections(place.hint)
+    assert tagged is not None
+    path, choices = (*place.path, tagged.key), tuple(tagged.members)
+    if tagged.key in section:
+        return Problem(path, wrong_choice(section[tagged.key], choices))
+    return Problem(path, f"must be given: {listed(map(str, choices))}")

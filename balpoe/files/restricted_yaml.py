@@ -14,11 +14,10 @@ from typing import Any, Final, NoReturn
 import yaml
 
 from balpoe.errors import ConfigurationError
-from balpoe.files.document import Document, Line, Path, Problem
+from balpoe.files.document import Document, Path, Problem
 
 MOST_BYTES: Final = 2**20
 MOST_LEVELS: Final = 20
-_LARGEST_INTEGER: Final = 2**63 - 1
 
 _NULL, _BOOL, _INT, _FLOAT = (
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")
@@ -27,7 +26,7 @@ _NUMBER: Final = r"[-+]?(?:0|[1-9][0-9]*)"
 _SCALARS: Final = {
     _NULL: (r"~|null|Null|NULL|", "~nN\0"),
     _BOOL: (r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    _INT: (_NUMBER, "-+0123456789"),
+    _INT: (r"[-+]?(?:0|[1-9][0-9]{0,17})", "-+0123456789"),
     _FLOAT: (
         rf"(?:{_NUMBER}\.[0-9]*|[-+]?\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
         rf"|{_NUMBER}[eE][-+]?[0-9]+"
@@ -35,10 +34,13 @@ _SCALARS: Final = {
         "-+.0123456789",
     ),
 }
-"""What a plain scalar of each type looks like, and the characters that it may begin with."""
+"""What a plain scalar of each type looks like, and the characters that it may begin with.
+
+Integers fit 64 bits; longer ones are text, which no field for integers accepts.
+"""
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The YAML itself is not allowed; nothing can be made of the document."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -57,14 +59,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse what the language leaves out, then compose as PyYAML does."""
-        event: Any = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # stubs lack its type
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise _Refused(line, "anchors (&) and aliases (*) are not allowed: write it out")
+            raise _RefusedError(line, "anchors (&) and aliases (*) are not allowed: write it out")
         if event.tag is not None:
-            raise _Refused(line, "tags (!) are not allowed: remove it")
+            raise _RefusedError(line, "tags (!) are not allowed: remove it")
         if self._level == MOST_LEVELS:
-            raise _Refused(line, f"is nested more than {MOST_LEVELS} levels deep")
+            raise _RefusedError(line, f"is nested more than {MOST_LEVELS} levels deep")
         self._level += 1
         node = super().compose_node(parent, index)
         self._level -= 1
@@ -89,7 +91,7 @@ def read_yaml(text: str, place: str) -> Document:
     """
     try:
         node = _Loader(text).get_single_node()
-    except _Refused as error:
+    except _RefusedError as error:
         _refuse(place, error.line, str(error))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -100,11 +102,11 @@ def read_yaml(text: str, place: str) -> Document:
     if node is None:
         _refuse(place, 1, "is empty")
     if not isinstance(node, yaml.MappingNode):
-        _refuse(place, node.start_mark.line + 1, f"must be keys with values, not a {node.id}")
+        kind = "list" if isinstance(node, yaml.SequenceNode) else "single value"
+        _refuse(place, node.start_mark.line + 1, f"must be keys with values, not a {kind}")
     reader = _Reader()
     content = reader.value(node, ())
-    lines = {**reader.lines, (): Line(key=1, value=1)}
-    return Document(place, content, lines, tuple(reader.problems))
+    return Document(place, content, {(): 1, **reader.lines}, tuple(reader.problems))
 
 
 def _refuse(place: str, line: int, message: str) -> NoReturn:
@@ -112,10 +114,10 @@ def _refuse(place: str, line: int, message: str) -> NoReturn:
 
 
 class _Reader:
-    """Turns nodes into plain data, noting lines and problems on the way."""
+    """Turns nodes into plain data, noting the lines of keys and all problems on the way."""
 
     def __init__(self) -> None:
-        self.lines: dict[Path, Line] = {}
+        self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, path: Path) -> Any:
@@ -123,29 +125,27 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):
-            return [self._element(item, (*path, index)) for index, item in enumerate(node.value)]
+            return [
+                self._noted(item, (*path, index), item) for index, item in enumerate(node.value)
+            ]
         return self._scalar(node, path)
 
-    def _element(self, node: yaml.Node, path: Path) -> Any:
-        line = node.start_mark.line + 1
-        self.lines[path] = Line(line, line)
+    def _noted(self, node: yaml.Node, path: Path, first: yaml.Node) -> Any:
+        """The data of a node that begins with `first`, its key or itself."""
+        self.lines[path] = first.start_mark.line + 1
         return self.value(node, path)
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
         """Keys, which are text whatever they look like, with their values."""
         for key_node, value_node in node.value:
-            line = Line(key_node.start_mark.line + 1, value_node.start_mark.line + 1)
+            line, inside = key_node.start_mark.line + 1, (*path, key_node.value)
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(Problem(path, f"has a key in line {line.key} that is no text"))
-                continue
-            inside = (*path, key_node.value)
-            if inside in self.lines:
-                message = f"is given again in line {line.key}: keep one"
-                self.problems.append(Problem(inside, message, of_key=True))
-                continue
-            self._check_text(key_node.value, path)
-            self.lines[inside] = line
-            yield key_node.value, self.value(value_node, inside)
+                self.problems.append(Problem(path, f"has a key in line {line} that is not text"))
+            elif inside in self.lines:
+                self.problems.append(Problem(inside, f"is given again in line {line}: keep one"))
+            else:
+                self._check_text(key_node.value, path)
+                yield key_node.value, self._noted(value_node, inside, key_node)
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         text = node.value
@@ -154,17 +154,11 @@ class _Reader:
         if node.tag == _BOOL:
             return text.lower() == "true"
         if node.tag == _INT:
-            return self._integer(text, path)
+            return int(text)
         if node.tag == _FLOAT:
             return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
         self._check_text(text, path)
         return text
-
-    def _integer(self, text: str, path: Path) -> int:
-        if len(text) > 20 or abs(int(text)) > _LARGEST_INTEGER:
-            self.problems.append(Problem(path, f"must be at most {_LARGEST_INTEGER}"))
-            return 0
-        return int(text)
 
     def _check_text(self, text: str, path: Path) -> None:
         """Neither a path nor UTF-8 can hold these, though YAML can escape them."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Union
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, create_model
@@ -30,11 +32,14 @@ def adapter(hint: Any) -> TypeAdapter[Any]:
 
 def fields_in_file(owner: type) -> Mapping[str, Any]:
     """The types of a section's keys; a study file has those of its base among its own."""
-    hints = dict(hints_of(owner))
-    if owner is StudySpec:
-        del hints["base"]
-        return {**hints, **hints_of(Configuration)}
+    hints: dict[str, Any] = {}
+    for name, hint in hints_of(owner).items():
+        hints |= hints_of(Configuration) if _is_base(owner, name) else {name: hint}
     return hints
+
+
+def _is_base(owner: type, name: str) -> bool:
+    return owner is StudySpec and name == "base"
 
 
 def is_section(hint: Any) -> bool:
@@ -42,13 +47,27 @@ def is_section(hint: Any) -> bool:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
-def tagged_sections(hint: Any) -> tuple[str, Mapping[str, Any]] | None:
-    """The key that chooses among a union of sections, and the section of each choice."""
+@dataclass(frozen=True, slots=True)
+class TaggedSections:
+    """A union of sections: the key that chooses among them, and whom each value chooses."""
+
+    key: str
+    members: Mapping[Any, Any]
+
+
+def tagged_sections(hint: Any) -> TaggedSections | None:
+    """The sections of a union, or None for any other type."""
     members = typing.get_args(hint)
-    if not _is_union(hint) or not all(is_section(member) for member in members):
+    if not is_union(hint) or not all(is_section(member) for member in members):
         return None
-    tag = next(name for name, of in hints_of(members[0]).items() if _is_literal(of))
-    return tag, {typing.get_args(hints_of(member)[tag])[0]: member for member in members}
+    key = next(name for name, of in hints_of(members[0]).items() if _is_literal(of))
+    chosen = {typing.get_args(hints_of(member)[key])[0]: member for member in members}
+    return TaggedSections(key, chosen)
+
+
+def is_union(hint: Any) -> bool:
+    """Whether a type is ``A | B``, also ``A | None``."""
+    return typing.get_origin(hint) in (Union, types.UnionType)
 
 
 def _read_as(hint: Any) -> Any:
@@ -63,25 +82,28 @@ def _read_as(hint: Any) -> Any:
         rules = [_obeying(rule) for rule in metadata if isinstance(rule, Rule)]
         return functools.reduce(lambda read, rule: Annotated[read, rule], rules, _read_as(base))
     read = tuple(argument if argument is ... else _read_as(argument) for argument in arguments)
-    if not _is_union(hint):
+    if not is_union(hint):
         return origin[read]
-    tagged = tagged_sections(hint)
-    return Annotated[Union[read], Field(discriminator=tagged[0])] if tagged else Union[read]
+    union, tagged = functools.reduce(operator.or_, read), tagged_sections(hint)
+    return Annotated[union, Field(discriminator=tagged.key)] if tagged else union
 
 
 def _section(owner: type) -> Any:
-    required = {
-        field.name
-        for section in (owner, Configuration)
-        for field in dataclasses.fields(section)
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
+    required = _required(owner) | (_required(Configuration) if owner is StudySpec else set())
     fields: dict[str, Any] = {
         name: (_read_as(hint), ... if name in required else None)
         for name, hint in fields_in_file(owner).items()
     }
     model = create_model(owner.__name__, __config__=STRICT, **fields)
     return Annotated[model, AfterValidator(functools.partial(_built, owner))]
+
+
+def _required(owner: type) -> set[str]:
+    return {
+        field.name
+        for field in dataclasses.fields(owner)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
 
 
 def _built(owner: type, model: Any) -> Any:
@@ -105,10 +127,6 @@ def _checked(rule: Rule) -> Callable[[Any], Any]:
         return value
 
     return check
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (Union, types.UnionType)
 
 
 def _is_literal(hint: Any) -> bool:

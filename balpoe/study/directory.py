@@ -31,6 +31,11 @@ class TrialDirectory:
         return self.path / "result.json"
 
     @property
+    def failure(self) -> Path:
+        """The traceback of what ended the repeat, where it failed."""
+        return self.path / "failure.txt"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory of the checkpoints."""
         return self.path / "checkpoints"

@@ -46,6 +46,7 @@ def read_metrics(path: Path) -> tuple[EpochResult, ...]:
 
 def _epoch_result(row: dict[str, float | None]) -> EpochResult:
     epoch, unix_time = row.pop(_EPOCH), row.pop(_TIME)
-    assert epoch is not None and unix_time is not None
+    assert epoch is not None
+    assert unix_time is not None
     metrics = {name: value for name, value in row.items() if value is not None}
     return EpochResult(int(epoch), unix_time, metrics)

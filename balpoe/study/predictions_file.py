@@ -38,7 +38,8 @@ def write_predictions(
         StorageError: the file cannot be written; what it held before is untouched.
     """
     logits_nec: NDArray[np.floating] = predictions.logits_nec
-    assert logits_nec.dtype == np.float32 and predictions.labels_n.dtype == np.int64
+    assert logits_nec.dtype == np.float32
+    assert predictions.labels_n.dtype == np.int64
     if logits_nec.nbytes > float32_bytes and _float16_holds(logits_nec):
         logits_nec = logits_nec.astype(np.float16)
     columns = {_LABEL: pa.array(predictions.labels_n)}

@@ -14,12 +14,11 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
-from balpoe.config import Configuration
+from balpoe.config import Configuration, to_plain
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.errors import NonFiniteError
 from balpoe.priors import expert_lambdas
@@ -157,12 +156,6 @@ def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
 
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
     """The sha256 of all that decides the course of a training."""
-    decisive = {
-        "configuration": {
-            **asdict(configuration),
-            "data": None,
-        },  # where the data lie is not decisive
-        "data": description.fingerprint,
-        "seed": seed,
-    }
+    # the data count by what they are, not by where they lie
+    decisive = to_plain(configuration) | {"data": description.fingerprint, "seed": seed}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""One set of test images as several test distributions: as it is, and ten long tails.
+
+N images, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from balpoe.evaluation.metrics import Evaluation
+from balpoe.evaluation.scoring import evaluate
+from balpoe.longtail import SHIFTS, Indices, shifted_test_indices
+
+WHOLE_TEST = "test"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DistributionEvaluation:
+    """The experts on one test distribution.
+
+    `distribution` is `test` for all images or a shift such as `forward_10`. With
+    `known_prior` the predictions were adjusted to that distribution's class frequencies.
+    """
+
+    distribution: str
+    images: int
+    known_prior: bool
+    evaluation: Evaluation
+
+    def scalars(self) -> dict[str, float]:
+        """The ensemble's and the experts' metrics as `test_forward_10_known_prior/accuracy`."""
+        shift = "" if self.distribution == WHOLE_TEST else f"_{self.distribution}"
+        prior = "_known_prior" if self.known_prior else ""
+        return self.evaluation.scalars(f"{WHOLE_TEST}{shift}{prior}")
+
+
+def evaluate_distributions(
+    logits_nec: Tensor,
+    labels_n: Tensor,
+    *,
+    prior_c: Tensor,
+    lambdas: Sequence[float],
+    class_counts: Sequence[int],
+) -> tuple[DistributionEvaluation, ...]:
+    """Score the test images as they are and under every shift, without and with the prior known.
+
+    Raises:
+        NonFiniteError: logits are NaN or infinite.
+        DataError: the test images are too few for a shift, or a label is no class.
+    """
+    classes = len(class_counts)
+    results = []
+    for name, indices_b in _distributions(labels_n.numpy(), classes):
+        labels_b = labels_n[indices_b]
+        images_c = torch.bincount(labels_b, minlength=classes)
+        for test_prior_c in (None, images_c / images_c.sum()):
+            evaluation = evaluate(
+                logits_nec[indices_b],
+                labels_b,
+                prior_c=prior_c,
+                lambdas=lambdas,
+                class_counts=class_counts,
+                test_prior_c=test_prior_c,
+            )
+            known_prior = test_prior_c is not None
+            results.append(DistributionEvaluation(name, len(labels_b), known_prior, evaluation))
+    return tuple(results)
+
+
+def _distributions(labels_n: Indices, classes: int) -> Iterator[tuple[str, Tensor]]:
+    yield WHOLE_TEST, torch.arange(len(labels_n))
+    if np.bincount(labels_n, minlength=classes).min() == 0:
+        return  # a test set that lacks a class has no long tails to cut
+    for shift in SHIFTS:
+        yield shift.name, torch.from_numpy(shifted_test_indices(labels_n, shift, classes))

@@ -1,0 +1,59 @@
+"""Configurations and studies in and out of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from balpoe.config import Configuration, StudySpec, to_plain
+from balpoe.files.document import Document
+from balpoe.files.reading import read_document
+from balpoe.files.restricted_yaml import Dumper
+from balpoe.files.schema import fields_in_file
+from balpoe.files.validation import validated
+
+
+def load_configuration(path: str | Path) -> Configuration:
+    """The configuration in a YAML file.
+
+    Raises:
+        ConfigurationError: every problem with its file, line, field and value.
+    """
+    return validated(read_document(path), Configuration)
+
+
+def load_study(path: str | Path) -> StudySpec:
+    """The study in a YAML file, whose base configuration lies among its own keys.
+
+    Raises:
+        ConfigurationError: every problem with its file, line, field and value.
+    """
+    return validated(read_document(path), StudySpec)
+
+
+def configuration_from_plain(plain: Any, place: str) -> Configuration:
+    """The inverse of `balpoe.config.to_plain`; `place` names the origin in messages.
+
+    Raises:
+        ConfigurationError: every problem with its place, field and value.
+    """
+    return validated(Document(place, plain), Configuration)
+
+
+def dump_configuration(configuration: Configuration) -> str:
+    """All fields as YAML that `load_configuration` reads back to an equal object."""
+    return _dumped(to_plain(configuration))
+
+
+def dump_study(study: StudySpec) -> str:
+    """All fields as YAML that `load_study` reads back to an equal object."""
+    plain = to_plain(study)
+    merged = plain | plain.pop("base")
+    return _dumped({name: merged[name] for name in fields_in_file(StudySpec)})
+
+
+def _dumped(plain: Mapping[str, Any]) -> str:
+    return yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True)

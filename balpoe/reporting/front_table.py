@@ -1,0 +1,82 @@
+"""The end of a study: its Pareto front as a table, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from balpoe.config import StudySpec
+from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter
+from balpoe.study.record import TrialRecord
+from balpoe.study.repeats import objectives_over_seeds
+
+
+def front_report(
+    spec: StudySpec,
+    front: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
+    *,
+    exports: Path,
+) -> RenderableType:
+    """The front as a table, and the commands that follow.
+
+    Args:
+        spec: The study.
+        front: Its Pareto front, the best first.
+        records: All its trials, repeats with further seeds included.
+        exports: Where `balpoe export` writes the configurations of this study.
+    """
+    if not front:
+        return Text(f"{_outcome(spec, records)}\nNo trial is COMPLETE: there is nothing to export.")
+    return Group(_front_table(spec, front, records), Text(), _next_steps(spec, front, exports))
+
+
+def _front_table(
+    spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
+) -> Table:
+    name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
+    table = Table(
+        title=f"{name} of {_outcome(spec, records)}",
+        caption="Objectives on the validation split; n: seeds of the trial",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("trial", justify="right", style="bold", vertical="bottom")
+    for path in spec.search:
+        # the path over two lines, so that many parameters fit
+        table.add_column(path.replace(".", "\n"), justify="right")
+    for metric in spec.objectives:
+        table.add_column(label_with_unit(metric).replace(" ", "\n"), justify="right", style="green")
+    table.add_column("\nn", justify="right")
+    for record in front:
+        objectives = objectives_over_seeds(records, record.identity.number)
+        table.add_row(
+            str(record.identity.number),
+            *(parameter(record.parameters.get(path)) for path in spec.search),
+            *(mean_and_sd(metric, objectives[metric]) for metric in spec.objectives),
+            str(max(seeds.n for seeds in objectives.values())),
+        )
+    return table
+
+
+def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
+    """`digits_lt: 12 trials, 1 failed`."""
+    states = [record.state for record in records if record.identity.repeat == 0]
+    counts = {"pruned": states.count("PRUNED"), "failed": states.count("FAIL")}
+    exceptions = "".join(f", {n} {state}" for state, n in counts.items() if n)
+    return f"{spec.name}: {len(states)} trials{exceptions}"
+
+
+def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:
+    best = exports / f"rank_1_trial_{front[0].identity.number:04d}.yaml"
+    return Text.assemble(
+        "Next: train the best on all training data, then measure it on the test set.\n",
+        (f"  balpoe export {spec.name} --top 1\n", "bold"),
+        (f"  balpoe train {best} --seeds 1,2,3", "bold"),
+    )

@@ -1,0 +1,119 @@
+"""A study on the screen while it runs: a live panel, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from balpoe.config import StudySpec
+from balpoe.reporting.study_progress import (
+    StudyProgress,
+    study_panel,
+    study_progress,
+    trial_line,
+)
+from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.training.epoch import EpochResult
+
+_REFRESHES_PER_SECOND = 4
+
+
+class StudyDisplay:
+    """Follows a study by its events; call it with each, inside a ``with`` block."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        console: Console,
+        *,
+        earlier: Sequence[TrialRecord] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Begin with the trials of `earlier` launches; `now` tells the Unix time."""
+        self._spec = spec
+        self._console = console
+        self._now = now
+        self._launched = now()
+        self._records = {_key(record.identity): record for record in earlier}
+        self._live = (
+            Live(
+                get_renderable=self._panel,
+                console=console,
+                refresh_per_second=_REFRESHES_PER_SECOND,
+            )
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, event: StudyEvent) -> None:
+        """Take an event in, and say so where it is the end of a trial and no terminal."""
+        record = self._changed(event)
+        self._records[_key(event.identity)] = record
+        if self._live is None and isinstance(event, TrialEnded) and record.state != "RUNNING":
+            self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
+
+    def _changed(self, event: StudyEvent) -> TrialRecord:
+        known = self._records.get(_key(event.identity), _new_record(event.identity, self._now()))
+        match event:
+            case TrialStarted():
+                return replace(
+                    known, identity=event.identity, parameters=event.parameters, state="RUNNING"
+                )
+            case EpochReported():
+                result = EpochResult(event.epoch, self._now(), event.metrics)
+                earlier = (past for past in known.history if past.epoch < event.epoch)
+                return replace(known, history=(*earlier, result))
+            case TrialEnded():
+                return replace(
+                    known,
+                    state=event.state,
+                    objectives=event.objectives,
+                    failure=event.failure,
+                    ended=self._now(),
+                )
+
+    def _progress(self) -> StudyProgress:
+        records = list(self._records.values())
+        return study_progress(self._spec, records, launched=self._launched, now=self._now())
+
+    def _panel(self) -> RenderableType:
+        return study_panel(self._progress())
+
+
+def _key(identity: TrialIdentity) -> tuple[int, int]:
+    return identity.number, identity.repeat
+
+
+def _new_record(identity: TrialIdentity, now: float) -> TrialRecord:
+    return TrialRecord(
+        identity=identity,
+        parameters={},
+        state="RUNNING",
+        history=(),
+        objectives=None,
+        failure=None,
+        data_fingerprint="",
+        started=now,
+        ended=None,
+    )

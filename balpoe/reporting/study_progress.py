@@ -1,0 +1,186 @@
+"""How far a study is: from the records of its trials to a live panel or a plain line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from balpoe.config import Direction, StudySpec
+from balpoe.reporting.figures import clock, label, number_with_unit
+from balpoe.study.record import TrialRecord
+
+_BAR_WIDTH = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best value of one objective so far, and the number of its trial."""
+
+    value: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTrial:
+    """A trial under way: epochs done of all, and its newest value of each objective."""
+
+    number: int
+    epoch: int
+    epochs: int
+    newest: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyProgress:
+    """A study at one moment; `left_seconds` is None until an epoch has been trained."""
+
+    study: str
+    trials: int
+    complete: int
+    failed: int
+    pruned: int
+    running: tuple[RunningTrial, ...]
+    best: Mapping[str, Best]
+    elapsed_seconds: float
+    left_seconds: float | None
+
+    @property
+    def finished(self) -> int:
+        """Trials that count towards the budget."""
+        return self.complete + self.failed + self.pruned
+
+
+def study_progress(
+    spec: StudySpec, records: Sequence[TrialRecord], *, launched: float, now: float
+) -> StudyProgress:
+    """The progress of the search; repeats of its trials with other seeds are left out.
+
+    Args:
+        spec: The study.
+        records: Its trials so far, of this launch and of earlier ones.
+        launched: When this launch began; Unix seconds, as `now`.
+        now: The present.
+    """
+    trials = [record for record in records if record.identity.repeat == 0]
+    states = [record.state for record in trials]
+    bests = {name: _best(trials, name, goal) for name, goal in spec.objectives.items()}
+    return StudyProgress(
+        study=spec.name,
+        trials=spec.budget.trials,
+        complete=states.count("COMPLETE"),
+        failed=states.count("FAIL"),
+        pruned=states.count("PRUNED"),
+        running=tuple(_running(spec, record) for record in trials if record.state == "RUNNING"),
+        best={name: best for name, best in bests.items() if best is not None},
+        elapsed_seconds=now - launched,
+        left_seconds=_left_seconds(spec, trials, launched=launched, now=now),
+    )
+
+
+def study_panel(progress: StudyProgress) -> RenderableType:
+    """The live view: how far, best so far, and the trials under way."""
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(progress.study, style="bold"),
+        ProgressBar(total=progress.trials, completed=progress.finished, width=_BAR_WIDTH),
+        f"{progress.finished}/{progress.trials} trials",
+        _time(progress),
+    )
+    parts: list[RenderableType] = [head, Text(_counts(progress), style="dim")]
+    if progress.best:
+        parts.append(Text(f"best   {_bests(progress)}"))
+    if progress.running:
+        parts.append(_running_table(progress))
+    return Group(*parts)
+
+
+def trial_line(record: TrialRecord, progress: StudyProgress) -> str:
+    """One plain line for a trial that has just ended."""
+    width = len(str(progress.trials))
+    place = f"[{progress.finished:>{width}}/{progress.trials}]"
+    outcome = record.failure or "  ".join(
+        f"{label(name)} {number_with_unit(name, value)}"
+        for name, value in (record.objectives or {}).items()
+    )
+    state = record.state.lower()
+    return f"{place} trial {record.identity.number} {state}: {outcome} ({_time(progress)})"
+
+
+def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
+    newest = {
+        name: value
+        for result in record.history
+        for name, value in result.metrics.items()
+        if name in spec.objectives
+    }
+    return RunningTrial(record.identity.number, len(record.history), _epochs(spec, record), newest)
+
+
+def _best(records: Sequence[TrialRecord], metric: str, direction: Direction) -> Best | None:
+    values = [
+        Best(record.objectives[metric], record.identity.number)
+        for record in records
+        if record.objectives is not None
+    ]
+    sign = 1 if direction == "minimize" else -1
+    return min(values, key=lambda best: (sign * best.value, best.number), default=None)
+
+
+def _epochs(spec: StudySpec, record: TrialRecord) -> int:
+    return int(record.parameters.get("training.epochs", spec.base.training.epochs))
+
+
+def _left_seconds(
+    spec: StudySpec, records: Sequence[TrialRecord], *, launched: float, now: float
+) -> float | None:
+    """The epochs still to train at the rate of this launch."""
+    trained = sum(result.unix_time >= launched for r in records for result in r.history)
+    if not trained:
+        return None
+    running = [record for record in records if record.state == "RUNNING"]
+    waiting = max(0, spec.budget.trials - len(records))
+    left = waiting * spec.base.training.epochs
+    left += sum(_epochs(spec, record) - len(record.history) for record in running)
+    begun = min((r.started for r in records if r.started >= launched), default=launched)
+    return left * (now - begun) / trained
+
+
+def _time(progress: StudyProgress) -> str:
+    if progress.left_seconds is None or progress.finished >= progress.trials:
+        return clock(progress.elapsed_seconds)
+    return f"{clock(progress.elapsed_seconds)}, about {clock(progress.left_seconds)} left"
+
+
+def _counts(progress: StudyProgress) -> str:
+    counts = {
+        "running": len(progress.running),
+        "complete": progress.complete,
+        "pruned": progress.pruned,
+        "failed": progress.failed,
+    }
+    shown = (f"{n} {state}" for state, n in counts.items() if n or state != "pruned")
+    return " · ".join(shown)
+
+
+def _bests(progress: StudyProgress) -> str:
+    return "   ".join(
+        f"{label(name)} {number_with_unit(name, best.value)} (trial {best.number})"
+        for name, best in progress.best.items()
+    )
+
+
+def _running_table(progress: StudyProgress) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for trial in progress.running:
+        table.add_row(
+            f"trial {trial.number}",
+            ProgressBar(total=trial.epochs, completed=trial.epoch, width=_BAR_WIDTH // 2),
+            f"epoch {trial.epoch}/{trial.epochs}",
+            *(f"{label(name)} {number_with_unit(name, v)}" for name, v in trial.newest.items()),
+        )
+    return table

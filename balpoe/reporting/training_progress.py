@@ -1,0 +1,98 @@
+"""How far a final training is: one bar over all its seeds, or a plain line now and then."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from balpoe.reporting.figures import clock
+from balpoe.training.epoch import EpochResult
+
+_BAR_WIDTH = 20
+_RECENT_EPOCHS = 5
+_PLAIN_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """A final training after an epoch; `left_seconds` are those of this and all later seeds."""
+
+    seed: int
+    place: int
+    seeds: int
+    epoch: int
+    epochs: int
+    loss: float
+    images_per_second: float
+    left_seconds: float
+
+
+def training_progress(
+    history: Sequence[EpochResult], *, seed: int, seeds: Sequence[int], epochs: int, images: int
+) -> TrainingProgress:
+    """The progress after the last epoch of `history`, at the pace of the last few.
+
+    Args:
+        history: Finished epochs of this seed, at least one.
+        seed: The seed being trained.
+        seeds: All seeds, in the order in which they are trained.
+        epochs: Epochs per seed.
+        images: Training images per epoch.
+    """
+    recent = [result.metrics["epoch_seconds"] for result in history[-_RECENT_EPOCHS:]]
+    seconds = statistics.median(recent)
+    place = list(seeds).index(seed) + 1
+    left = epochs - len(history) + (len(seeds) - place) * epochs
+    return TrainingProgress(
+        seed=seed,
+        place=place,
+        seeds=len(seeds),
+        epoch=len(history),
+        epochs=epochs,
+        loss=history[-1].metrics["train/loss"],
+        images_per_second=images / seconds,
+        left_seconds=left * seconds,
+    )
+
+
+def training_bar(progress: TrainingProgress) -> RenderableType:
+    """The live view."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(
+        Text(_seed(progress), style="bold"),
+        ProgressBar(total=progress.epochs, completed=progress.epoch, width=_BAR_WIDTH),
+        f"epoch {progress.epoch}/{progress.epochs}",
+        f"loss {progress.loss:.3f}",
+        f"{progress.images_per_second:,.0f} images/s",
+        _left(progress),
+    )
+    return grid
+
+
+def training_line(progress: TrainingProgress) -> str:
+    """The same as one plain line."""
+    return (
+        f"{_seed(progress)}: epoch {progress.epoch}/{progress.epochs}, "
+        f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s, {_left(progress)}"
+    )
+
+
+def deserves_line(progress: TrainingProgress) -> bool:
+    """Whether this epoch is shown where there is no terminal: about twenty of them, and the last."""
+    every = max(1, progress.epochs // _PLAIN_LINES)
+    return progress.epoch % every == 0 or progress.epoch == progress.epochs
+
+
+def _seed(progress: TrainingProgress) -> str:
+    place = f" ({progress.place} of {progress.seeds})" if progress.seeds > 1 else ""
+    return f"seed {progress.seed}{place}"
+
+
+def _left(progress: TrainingProgress) -> str:
+    return f"{clock(progress.left_seconds)} left"

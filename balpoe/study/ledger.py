@@ -1,0 +1,277 @@
+"""The trials of a study in Optuna's storage: the truth for identity, parameters and state.
+
+A trial is proposed once, taken up again after every interruption under its own number and
+parameters, and ends once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from balpoe.atomic_write import storage_error
+from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
+from balpoe.errors import CorruptFile, StorageError, UserError
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.parameters import implied_parameters, suggestion_order
+from balpoe.study.record import TrialState as State
+
+logger = logging.getLogger(__name__)
+
+# Optuna would print a line for every study and trial
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_ATTEMPT, _FAILURE, _LAUNCHES, _OBJECTIVES = "attempt", "failure", "launches", "objectives"
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class AlreadyEndedError(Exception):
+    """A trial that has ended was told another end: a fault of ours, never of the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A trial to run: its number, its parameters, and how often it was begun before."""
+
+    number: int
+    attempt: int
+    parameters: Mapping[str, Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the storage knows of a trial. Times in Unix seconds."""
+
+    number: int
+    attempt: int
+    parameters: Mapping[str, Choice]
+    state: State
+    objectives: Mapping[str, float] | None
+    failure: str | None
+    started: float
+    ended: float | None
+
+
+class Ledger:
+    """The trials of the study `spec` in the storage of `directory`, created if need be.
+
+    Raises:
+        CorruptFile: the storage is damaged.
+        StorageError: the storage cannot be opened or written.
+        UserError: the study exists with other objectives.
+    """
+
+    def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
+        self._spec = spec
+        self._database = directory.database
+        with _locked(directory.database_lock), self._storage_errors():
+            _refuse_damage(directory.database)
+            self._study = optuna.create_study(
+                study_name=spec.name,
+                storage=optuna.storages.RDBStorage(f"sqlite:///{directory.database}"),
+                directions=list(spec.objectives.values()),
+                load_if_exists=True,
+            )
+            self._refuse_other_objectives()
+
+    def begin_launch(self) -> int:
+        """Count one more launch, from 0, and reseed the sampler for it.
+
+        A sampler seeded as before would repeat the proposals of the launch before.
+        """
+        with self._storage_errors():
+            launch = int(self._study.user_attrs.get(_LAUNCHES, 0))
+            self._study.set_user_attr(_LAUNCHES, launch + 1)
+        self._study.sampler = _sampler(self._spec, launch)
+        return launch
+
+    def ask(self) -> Proposal:
+        """Propose a new trial; it is RUNNING from now on."""
+        with self._storage_errors():
+            trial = self._study.ask()
+            return Proposal(trial.number, 0, self._suggest(trial))
+
+    def running(self) -> tuple[int, ...]:
+        """The numbers of the RUNNING trials; before a launch's first proposal, its orphans."""
+        return tuple(trial.number for trial in self._trials(TrialState.RUNNING))
+
+    def take_up(self, number: int) -> Proposal:
+        """Begin the RUNNING trial `number` once more, with the parameters that it has.
+
+        A driver that died between proposing a trial and its last parameter leaves some
+        undecided: those are suggested now.
+        """
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            attempt = int(frozen.user_attrs.get(_ATTEMPT, 0)) + 1
+            trial = optuna.Trial(self._study, frozen._trial_id)
+            trial.set_user_attr(_ATTEMPT, attempt)
+            return Proposal(number, attempt, self._suggest(trial))
+
+    def complete(self, number: int, objectives: Mapping[str, float]) -> None:
+        """End trial `number` with its objective values.
+
+        Raises:
+            AlreadyEndedError: it has ended otherwise; told the same again, nothing happens.
+        """
+        values = [objectives[name] for name in self._spec.objectives]
+        self._end(number, TrialState.COMPLETE, values)
+
+    def fail(self, number: int, reason: str) -> None:
+        """End trial `number` as failed.
+
+        Raises:
+            AlreadyEndedError: it is COMPLETE; told again that it failed, nothing happens.
+        """
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            if not frozen.state.is_finished():
+                optuna.Trial(self._study, frozen._trial_id).set_user_attr(_FAILURE, reason)
+        self._end(number, TrialState.FAIL, None)
+
+    def finished(self) -> int:
+        """How many trials have ended."""
+        return len(self._trials(*_FINISHED))
+
+    def entries(self) -> tuple[LedgerEntry, ...]:
+        """All trials by number."""
+        return tuple(map(self._entry, self._trials()))
+
+    def _suggest(self, trial: optuna.Trial) -> dict[str, Choice]:
+        values: dict[str, Choice] = {}
+        for name in suggestion_order(self._spec):
+            implied = implied_parameters(self._spec, values)
+            if name in implied:
+                values[name] = implied[name]
+            else:
+                values[name] = _suggestion(trial, name, self._spec.search[name])
+        return {name: values[name] for name in self._spec.search}
+
+    def _end(self, number: int, state: TrialState, values: list[float] | None) -> None:
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            if not frozen.state.is_finished():
+                self._study.tell(number, values, state)
+                return
+        if frozen.state != state or (frozen.values or None) != values:
+            raise AlreadyEndedError(
+                f"trial {number} is {frozen.state.name} with {frozen.values}, "
+                f"and was told to be {state.name} with {values}"
+            )
+        logger.info("trial %d was told twice to be %s", number, state.name)
+
+    def _entry(self, trial: FrozenTrial) -> LedgerEntry:
+        complete = trial.state == TrialState.COMPLETE
+        parameters = {**trial.params, **implied_parameters(self._spec, trial.params)}
+        assert trial.datetime_start is not None
+        return LedgerEntry(
+            number=trial.number,
+            attempt=int(trial.user_attrs.get(_ATTEMPT, 0)),
+            parameters={name: parameters[name] for name in self._spec.search if name in parameters},
+            state=_STATES[trial.state],
+            objectives=dict(zip(self._spec.objectives, trial.values, strict=True))
+            if complete
+            else None,
+            failure=trial.user_attrs.get(_FAILURE) if trial.state == TrialState.FAIL else None,
+            started=trial.datetime_start.timestamp(),
+            ended=_timestamp(trial.datetime_complete),
+        )
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        with self._storage_errors():
+            return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+    def _refuse_other_objectives(self) -> None:
+        wanted = {name: str(direction) for name, direction in self._spec.objectives.items()}
+        names = self._study.user_attrs.get(_OBJECTIVES)
+        if names is None:
+            self._study.set_user_attr(_OBJECTIVES, list(wanted))
+            names = list(wanted)
+        directions = [direction.name.lower() for direction in self._study.directions]
+        found = dict(zip(names, directions, strict=True))
+        if list(found.items()) != list(wanted.items()):
+            raise UserError(
+                f"objectives: the study {self._spec.name} has {found}, and cannot be continued "
+                f"with {wanted}; restore them or give the study another name"
+            )
+
+    @contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+            reason = error.__cause__ or error
+            raise StorageError(
+                f"{self._database}: cannot be read or written: {reason}; check the disk's space "
+                f"and the permissions; what was recorded so far is kept"
+            ) from error
+
+
+_STATES: dict[TrialState, State] = {
+    TrialState.RUNNING: "RUNNING",
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.FAIL: "FAIL",
+}
+
+
+def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:
+    if isinstance(parameter, CategoricalParameter):
+        choice = trial.suggest_categorical(name, parameter.choices)
+        assert choice is not None
+        return choice
+    if isinstance(parameter, IntParameter):
+        return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+    return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+
+
+def _sampler(spec: StudySpec, launch: int) -> optuna.samplers.BaseSampler:
+    seed = int(np.random.SeedSequence((spec.seed, launch)).generate_state(1)[0])
+    if spec.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _timestamp(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """One process at a time: Optuna's creation of its tables is a race."""
+    try:
+        file = lock.open("w")
+    except OSError as error:
+        raise storage_error(lock, error) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _refuse_damage(database: Path) -> None:
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise CorruptFile(
+            f"{database}: damaged ({verdict}); restore it from a backup, or move the study's "
+            f"directory away to begin anew"
+        )

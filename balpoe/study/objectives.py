@@ -1,0 +1,27 @@
+"""The objective values of a trial: present and finite, or refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from balpoe.errors import NonFiniteError
+
+
+def finite_objectives(metrics: Mapping[str, object], names: Iterable[str]) -> dict[str, float]:
+    """The values of the objectives `names` among `metrics`.
+
+    Raises:
+        NonFiniteError: one is missing, not a number, NaN or infinite; all such are named.
+    """
+    values: dict[str, float] = {}
+    refused = []
+    for name in names:
+        value = metrics.get(name)
+        if isinstance(value, int | float) and math.isfinite(value):
+            values[name] = float(value)
+        else:
+            refused.append(f"{name} is {'missing' if name not in metrics else value}")
+    if refused:
+        raise NonFiniteError(f"{', '.join(refused)}: every objective must be a finite number")
+    return values

@@ -1,0 +1,133 @@
+"""One repeat of one trial, from its configuration to its record; whoever iterates reports it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from balpoe.config import Choice, DataConfig, StudySpec
+from balpoe.data import SearchSplits, load_search_splits
+from balpoe.errors import CorruptFile
+from balpoe.study.directory import TrialDirectory
+from balpoe.study.metrics_file import write_metrics
+from balpoe.study.objectives import finite_objectives
+from balpoe.study.parameters import configure, training_seed
+from balpoe.study.parquet import sha256_of
+from balpoe.study.predictions_file import Predictions, write_predictions
+from balpoe.study.record import TrialIdentity
+from balpoe.study.result_file import TrialResult, read_result, write_result
+from balpoe.training import CheckpointDirectory, EpochResult, Training
+
+RECORD_SECONDS = 60.0
+
+Course = Generator[EpochResult, None, Mapping[str, float]]
+"""The epochs of a trial as they end, and at last its objectives. Closing it stops the trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTask:
+    """What a worker is given to do."""
+
+    spec: StudySpec
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+    directory: TrialDirectory
+
+
+class RunTrial(Protocol):
+    """How a trial is run."""
+
+    def __call__(self, task: TrialTask) -> Course:
+        """Begin or continue the trial."""
+
+
+def run_trial(task: TrialTask) -> Course:
+    """Train and record one repeat of one trial, from its newest checkpoint on.
+
+    If it is closed before its end, it saves a checkpoint first. A repeat whose result is on
+    disk is not trained again.
+
+    Raises:
+        InvalidFields: the parameters are impossible together.
+        NonFiniteError: the training diverged, or an objective is missing or not finite.
+        StorageError: the trial's directory cannot be written.
+    """
+    known = _recorded_objectives(task)
+    if known is not None:
+        return known
+    started = time.time()
+    torch.set_num_threads(task.spec.resources.cpus_per_trial)
+    task.directory.create()
+    configuration = configure(task.spec.base, task.parameters)
+    splits = _search_splits(configuration.data)
+    seed = training_seed(task.spec.seed, task.identity.repeat)
+    training = Training(
+        configuration,
+        train=splits.train,
+        description=splits.description,
+        validation=splits.validation,
+        seed=seed,
+        device=torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu"),
+        checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
+    )
+    yield from _epochs(training, task.directory)
+    objectives = finite_objectives(training.history[-1].metrics, task.spec.objectives)
+    files = _write_files(training, splits, task.directory)
+    result = TrialResult(
+        identity=task.identity,
+        parameters=task.parameters,
+        objectives=objectives,
+        seed=seed,
+        data_fingerprint=splits.description.fingerprint,
+        started=started,
+        ended=time.time(),
+        files=files,
+    )
+    write_result(task.directory.result, result)
+    return objectives
+
+
+def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
+    """The objectives on disk, where a driver died after the trial's end and before telling it."""
+    try:
+        result = read_result(task.directory.result)
+    except CorruptFile:
+        return None
+    same = result.parameters == task.parameters
+    return finite_objectives(result.objectives, task.spec.objectives) if same else None
+
+
+def _epochs(training: Training, directory: TrialDirectory) -> Generator[EpochResult, None, None]:
+    written = time.monotonic()
+    try:
+        for epoch in training.fit():
+            if time.monotonic() - written >= RECORD_SECONDS:
+                write_metrics(directory.metrics, training.history)
+                written = time.monotonic()
+            yield epoch
+    except GeneratorExit:
+        training.save_checkpoint()
+        write_metrics(directory.metrics, training.history)
+        raise
+
+
+def _write_files(
+    training: Training, splits: SearchSplits, directory: TrialDirectory
+) -> dict[str, str]:
+    """Write the metrics and the predictions; return their sha256 by name."""
+    write_metrics(directory.metrics, training.history)
+    logits_nec = training.predict(splits.validation)
+    predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
+    write_predictions(directory.predictions, predictions)
+    return {path.name: sha256_of(path) for path in (directory.metrics, directory.predictions)}
+
+
+@functools.lru_cache(maxsize=1)
+def _search_splits(data: DataConfig) -> SearchSplits:
+    """The splits, loaded once in a worker that runs one trial after another."""
+    return load_search_splits(data)

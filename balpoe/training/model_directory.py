@@ -1,0 +1,201 @@
+"""A trained model as a directory: weights, what they mean, and a manifest that guards both.
+
+    weights.safetensors   the network's state, by the names of its layers
+    model.json            configuration, classes, prior, λs, normalisation, seed, fingerprint
+    metrics.json          the results of every epoch and of the final evaluation
+    manifest.json         the sha256 of the three, written last
+
+Nothing is unpickled, and nothing is read before its sha256 was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from balpoe.atomic_write import storage_error, write_bytes_atomically
+from balpoe.config import ExpertsConfig, ModelConfig, Precision
+from balpoe.data.splits import DataDescription, ImageSet, Normalisation
+from balpoe.errors import CorruptFile, StorageError
+from balpoe.models import ExpertEnsemble, build_experts
+from balpoe.training.epoch import EpochResult
+from balpoe.training.precision import autocast_dtype
+from balpoe.training.prediction import predict
+
+FORMAT = 1
+WEIGHTS, MODEL, METRICS, MANIFEST = (
+    "weights.safetensors",
+    "model.json",
+    "metrics.json",
+    "manifest.json",
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Provenance:
+    """Where a model comes from.
+
+    `configuration` is the whole configuration as plain data, `identity` the sha256 of it
+    with the data's fingerprint and the seed, `description` that of the images it was trained
+    on: their class counts give the prior.
+    """
+
+    configuration: Mapping[str, Any]
+    identity: str
+    seed: int
+    lambdas: tuple[float, ...]
+    description: DataDescription
+    balpoe_version: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainedModel:
+    """Trained experts, ready to predict."""
+
+    experts: ExpertEnsemble
+    provenance: Provenance
+    metrics: Mapping[str, Any]
+
+    def predict(self, images: ImageSet, device: torch.device) -> Tensor:
+        """The logits of every expert for `images`: float32 [N, E, C] on the CPU.
+
+        In the precision of the training on this kind of device.
+        """
+        precision: Precision = self.provenance.configuration["training"]["precision"]
+        return predict(
+            self.experts.to(device),
+            images,
+            self.provenance.description.normalisation,
+            device=device,
+            autocast_dtype=autocast_dtype(precision, device),
+        )
+
+
+def save_model(
+    path: Path,
+    experts: ExpertEnsemble,
+    provenance: Provenance,
+    *,
+    history: Sequence[EpochResult],
+    final_metrics: Mapping[str, float],
+) -> None:
+    """Write a model directory; the manifest, written last, makes it one.
+
+    Raises:
+        StorageError: the directory cannot be written.
+    """
+    weights = {name: tensor.cpu().contiguous() for name, tensor in experts.state_dict().items()}
+    metrics = {"epochs": [asdict(result) for result in history], "final": dict(final_metrics)}
+    contents = {
+        WEIGHTS: safetensors.torch.save(weights),
+        MODEL: _json({"format": FORMAT, **asdict(provenance)}),
+        METRICS: _json(metrics),
+    }
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    for name, content in contents.items():
+        write_bytes_atomically(path / name, content)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    write_bytes_atomically(path / MANIFEST, _json({"format": FORMAT, "sha256": digests}))
+
+
+def is_model(path: Path) -> bool:
+    """Whether `path` is a finished model directory."""
+    return (path / MANIFEST).is_file()
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Read a model directory after checking that nothing in it was touched.
+
+    Raises:
+        StorageError: there is no model at `path`.
+        CorruptFile: a file is damaged, touched or missing, or of another format.
+    """
+    contents = _checked_contents(path)
+    provenance = _provenance(json.loads(contents[MODEL]))
+    experts = _untrained(provenance)
+    experts.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
+    return TrainedModel(experts, provenance, json.loads(contents[METRICS]))
+
+
+def _provenance(plain: Mapping[str, Any]) -> Provenance:
+    described = plain["description"]
+    normalisation = described["normalisation"]
+    description = DataDescription(
+        class_names=tuple(described["class_names"]),
+        class_counts=tuple(described["class_counts"]),
+        height=described["height"],
+        width=described["width"],
+        channels=described["channels"],
+        normalisation=Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"])),
+        fingerprint=described["fingerprint"],
+    )
+    return Provenance(
+        configuration=plain["configuration"],
+        identity=plain["identity"],
+        seed=plain["seed"],
+        lambdas=tuple(plain["lambdas"]),
+        description=description,
+        balpoe_version=plain["balpoe_version"],
+    )
+
+
+def _untrained(provenance: Provenance) -> ExpertEnsemble:
+    chosen = dict(provenance.configuration["experts"], lambdas=provenance.lambdas)
+    experts = ExpertsConfig(**chosen)
+    networks = experts.count if experts.sharing == "independent" else 1
+    return build_experts(
+        ModelConfig(**provenance.configuration["model"]),
+        experts,
+        channels=provenance.description.channels,
+        classes=len(provenance.description.class_names),
+        generators=[torch.Generator() for _ in range(networks)],
+    )
+
+
+def _checked_contents(path: Path) -> dict[str, bytes]:
+    if not is_model(path):
+        raise StorageError(f"{path}: holds no finished model ({MANIFEST} is missing)")
+    manifest = _parse_manifest(path / MANIFEST)
+    contents = {}
+    for name in (WEIGHTS, MODEL, METRICS):
+        try:
+            contents[name] = (path / name).read_bytes()
+        except OSError as error:
+            raise CorruptFile(
+                f"{path / name}: cannot be read ({error.strerror}); restore it or train again"
+            ) from error
+        if hashlib.sha256(contents[name]).hexdigest() != manifest.get(name):
+            raise CorruptFile(
+                f"{path / name}: was changed after it was saved (its sha256 differs from the "
+                f"manifest's); restore it or train again"
+            )
+    return contents
+
+
+def _parse_manifest(path: Path) -> dict[str, str]:
+    try:
+        manifest = json.loads(path.read_bytes())
+        written, digests = manifest["format"], dict(manifest["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(f"{path}: damaged; restore it or train again") from error
+    if written != FORMAT:
+        raise CorruptFile(
+            f"{path}: has format {written}, this version of balpoe reads {FORMAT}; "
+            f"use the version that wrote it"
+        )
+    return digests
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()

@@ -76,7 +76,7 @@ class ExpertsConfig(Bounded):
     def further_problems(self) -> Iterator[FieldProblem]:
         """One λ per expert where they are given outright."""
         if self.lambdas is not None and len(self.lambdas) != self.count:
-            message = f"must be {self.count} values, as many as count, got {len(self.lambdas)}"
+            message = f"must be as many as count ({self.count}), got {len(self.lambdas)}"
             yield FieldProblem("lambdas", message)
 
 

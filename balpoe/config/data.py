@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from balpoe.config.bounds import Bounded, Count, Positive, Ratio, Real, Seed
+from balpoe.config.bounds import Bounded, Bounds, Count, Positive, Ratio, Real, Seed
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
@@ -32,12 +32,13 @@ class GaussianLT(Bounded):
     """Images drawn from a Gaussian around each class's prototype, so that P(x|y) is known.
 
     `contrast` (the standard deviation of the prototypes' pixels around mid-grey) and `noise`
-    (that of the images around their prototype) are in grey levels of 0..255.
+    (that of the images around their prototype) are in grey levels of 0..255. Below 5 pixels
+    the last stage of the networks has one pixel, and a batch of one image no statistics.
     """
 
     name: Literal["gaussian_lt"] = "gaussian_lt"
     classes: Count = 10
-    image_size: Count = 8
+    image_size: Annotated[int, Bounds(at_least=5, at_most=1024)] = 8
     channels: Count = 1
     contrast: Positive = 16.0
     noise: Positive = 40.0
@@ -71,7 +72,10 @@ class ParquetImages(Bounded):
     subset_seed: Seed = 0
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """`mean` and `std` come together, one number a channel each."""
+        """`mean` and `std` come together, one number a channel each; a head needs a cut."""
+        if self.head_count is not None and self.imbalance_ratio is None:
+            message = "is for a set that is cut: give imbalance_ratio too, or leave it out"
+            yield FieldProblem("head_count", message)
         if len(self.mean or ()) != len(self.std or ()):
             yield FieldProblem("std", f"must have as many numbers as mean, got {shown(self.std)}")
 

@@ -1,6 +1,6 @@
 """Labelled images in memory: sources, long-tailed splits and what a model must know of them."""
 
-from balpoe.data.loading import load_final_splits, load_search_splits
+from balpoe.data.loading import load_final_splits, load_search_splits, with_absolute_paths
 from balpoe.data.splits import (
     DataDescription,
     FinalSplits,
@@ -17,4 +17,5 @@ __all__ = [
     "SearchSplits",
     "load_final_splits",
     "load_search_splits",
+    "with_absolute_paths",
 ]

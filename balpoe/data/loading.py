@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import assert_never
 
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
 from balpoe.data import digits, gaussian, parquet
 from balpoe.data.splits import FinalSplits, SearchSplits
+
+
+def with_absolute_paths(config: DataConfig) -> DataConfig:
+    """The same source, found from any working directory."""
+    if isinstance(config, ParquetImages):
+        train, test = (str(Path(path).resolve()) for path in (config.train, config.test))
+        return replace(config, train=train, test=test)
+    return config
 
 
 def load_search_splits(config: DataConfig) -> SearchSplits:

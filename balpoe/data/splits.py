@@ -25,7 +25,8 @@ class ImageSet:
     log_likelihood_nc: Tensor | None = None
 
     def __post_init__(self) -> None:
-        assert self.images_nhwd.dtype == torch.uint8 and self.images_nhwd.ndim == 4
+        assert self.images_nhwd.dtype == torch.uint8
+        assert self.images_nhwd.ndim == 4
         assert self.labels_n.dtype == torch.int64
         assert len(self.images_nhwd) == len(self.labels_n)
 

@@ -32,11 +32,15 @@ class DistributionEvaluation:
     known_prior: bool
     evaluation: Evaluation
 
-    def scalars(self) -> dict[str, float]:
-        """The ensemble's and the experts' metrics as `test_forward_10_known_prior/accuracy`."""
+    @property
+    def split(self) -> str:
+        """How metrics call it: `test`, `test_forward_10`, `test_forward_10_known_prior`."""
         shift = "" if self.distribution == WHOLE_TEST else f"_{self.distribution}"
-        prior = "_known_prior" if self.known_prior else ""
-        return self.evaluation.scalars(f"{WHOLE_TEST}{shift}{prior}")
+        return f"{WHOLE_TEST}{shift}{'_known_prior' if self.known_prior else ''}"
+
+    def scalars(self) -> dict[str, float]:
+        """The ensemble's and the experts' metrics as `test_forward_10/expert_0/accuracy`."""
+        return self.evaluation.scalars(self.split)
 
 
 def evaluate_distributions(

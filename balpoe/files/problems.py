@@ -29,19 +29,23 @@ _EXPECTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A path in the document, the type that belongs there, and the section around it."""
+    """A path in the document, the type that belongs there, and the section around it.
+
+    `of_key` tells the key at `path` from its value, which may both be at fault.
+    """
 
     path: Path
     hint: Any
     section: type
+    of_key: bool
 
 
 def problems_in(error: ValidationError, owner: type) -> Iterator[Problem]:
     """Every problem that pydantic found in a document of the type `owner`."""
-    faults: dict[Path, tuple[_Place, list[ErrorDetails]]] = {}
+    faults: dict[tuple[Path, bool], tuple[_Place, list[ErrorDetails]]] = {}
     for details in error.errors(include_url=False):
         place = _located(owner, details["loc"])
-        faults.setdefault(place.path, (place, []))[1].append(details)
+        faults.setdefault((place.path, place.of_key), (place, []))[1].append(details)
     for place, found in faults.values():
         yield from _described(place, found)
 
@@ -56,6 +60,7 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
     path: Path = ()
     section: type = owner
     hint: Any = owner
+    of_key = False
     for part in location:
         tagged, origin = tagged_sections(hint), typing.get_origin(hint)
         if tagged is not None:
@@ -63,10 +68,12 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
         elif is_section(hint):
             section, hint = hint, _bare(fields_in_file(hint).get(str(part)))
             path = (*path, part)
-        elif origin in (tuple, dict) and part != "[key]":
+        elif origin in (tuple, dict):
             hint = _bare(typing.get_args(hint)[0 if origin is tuple else 1])
             path = (*path, part)
-    return _Place(path, hint, section)
+        else:
+            of_key = part == "[key]"
+    return _Place(path, hint, section, of_key)
 
 
 def _bare(hint: Any) -> Any:

@@ -94,8 +94,8 @@ def read_yaml(text: str, place: str) -> Document:
     except _RefusedError as error:
         _refuse(place, error.line, str(error))
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        _refuse(place, line, f"holds the character U+{ord(error.character):04X}: remove it")
+        line, character = text.count("\n", 0, error.position) + 1, ord(text[error.position])
+        _refuse(place, line, f"holds the character U+{character:04X}: remove it")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         _refuse(place, mark.line + 1 if mark else 1, f"is not valid YAML: {error.problem}")

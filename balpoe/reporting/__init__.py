@@ -1,6 +1,6 @@
 """What people see: progress and results, from data to the screen."""
 
-from balpoe.reporting.evaluation_table import TestSetMetrics, detail_table, evaluation_table
+from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 from balpoe.reporting.front_table import front_report
 from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.training_display import TrainingDisplay
@@ -8,7 +8,6 @@ from balpoe.reporting.training_progress import TrainingProgress, training_progre
 
 __all__ = [
     "StudyDisplay",
-    "TestSetMetrics",
     "TrainingDisplay",
     "TrainingProgress",
     "detail_table",

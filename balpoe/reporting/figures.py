@@ -7,7 +7,7 @@ from balpoe.study.repeats import OverSeeds
 
 _LABELS = {
     "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
+    "balanced_accuracy": "balanced",
     "accuracy_many": "many",
     "accuracy_medium": "medium",
     "accuracy_few": "few",
@@ -47,9 +47,9 @@ def number_with_unit(metric: str, value: float) -> str:
 
 
 def mean_and_sd(metric: str, seeds: OverSeeds, separator: str = " ") -> str:
-    """`93.3 ± 0.4`, or the value alone where there is one seed."""
+    """`93.3 ±0.4`, or the value alone where there is one seed."""
     mean = bare_number(metric, seeds.mean)
-    return mean if seeds.sd is None else f"{mean}{separator}± {bare_number(metric, seeds.sd)}"
+    return mean if seeds.sd is None else f"{mean}{separator}±{bare_number(metric, seeds.sd)}"
 
 
 def parameter(value: Choice | None) -> str:

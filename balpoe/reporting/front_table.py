@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from balpoe.config import StudySpec
 from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter
+from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import objectives_over_seeds
 
@@ -40,20 +40,16 @@ def _front_table(
     spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
 ) -> Table:
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
-    table = Table(
-        title=f"{name} of {_outcome(spec, records)}",
-        caption="Objectives on the validation split; n: seeds of the trial",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
+    table = open_table(
+        f"{name} of {_outcome(spec, records)}",
+        "objectives on the validation split; n: seeds of the trial",
     )
-    table.add_column("trial", justify="right", style="bold", vertical="bottom")
+    table.add_column("trial", justify="right", style="bold")
     for path in spec.search:
-        # the path over two lines, so that many parameters fit
-        table.add_column(path.replace(".", "\n"), justify="right")
+        add_figures(table, path.replace(".", " "))
     for metric in spec.objectives:
-        table.add_column(label_with_unit(metric).replace(" ", "\n"), justify="right", style="green")
-    table.add_column("\nn", justify="right")
+        add_figures(table, label_with_unit(metric), style="green")
+    add_figures(table, "n")
     for record in front:
         objectives = objectives_over_seeds(records, record.identity.number)
         table.add_row(

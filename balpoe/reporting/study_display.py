@@ -90,7 +90,7 @@ class StudyDisplay:
                     state=event.state,
                     objectives=event.objectives,
                     failure=event.failure,
-                    ended=self._now(),
+                    ended=None if event.state == "RUNNING" else self._now(),
                 )
 
     def _progress(self) -> StudyProgress:

@@ -12,9 +12,15 @@ from rich.text import Text
 
 from balpoe.config import Direction, StudySpec
 from balpoe.reporting.figures import clock, label, number_with_unit
-from balpoe.study.record import TrialRecord
+from balpoe.study.record import TrialRecord, TrialState
 
 _BAR_WIDTH = 28
+_STATES: Mapping[TrialState, str] = {
+    "RUNNING": "running",
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ def trial_line(record: TrialRecord, progress: StudyProgress) -> str:
         f"{label(name)} {number_with_unit(name, value)}"
         for name, value in (record.objectives or {}).items()
     )
-    state = record.state.lower()
+    state = _STATES[record.state]
     return f"{place} trial {record.identity.number} {state}: {outcome} ({_time(progress)})"
 
 
@@ -158,13 +164,12 @@ def _time(progress: StudyProgress) -> str:
 
 def _counts(progress: StudyProgress) -> str:
     counts = {
-        "running": len(progress.running),
-        "complete": progress.complete,
-        "pruned": progress.pruned,
-        "failed": progress.failed,
+        "RUNNING": len(progress.running),
+        "COMPLETE": progress.complete,
+        "PRUNED": progress.pruned,
+        "FAIL": progress.failed,
     }
-    shown = (f"{n} {state}" for state, n in counts.items() if n or state != "pruned")
-    return " · ".join(shown)
+    return " · ".join(f"{counts[state]} {word}" for state, word in _STATES.items())
 
 
 def _bests(progress: StudyProgress) -> str:

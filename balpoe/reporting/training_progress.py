@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +14,7 @@ from rich.text import Text
 from balpoe.reporting.figures import clock
 from balpoe.training.epoch import EpochResult
 
-_BAR_WIDTH = 20
+_BAR_WIDTH = 28
 _RECENT_EPOCHS = 5
 _PLAIN_LINES = 20
 
@@ -63,28 +63,24 @@ def training_progress(
 
 def training_bar(progress: TrainingProgress) -> RenderableType:
     """The live view."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row(
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
         Text(_seed(progress), style="bold"),
         ProgressBar(total=progress.epochs, completed=progress.epoch, width=_BAR_WIDTH),
         f"epoch {progress.epoch}/{progress.epochs}",
-        f"loss {progress.loss:.3f}",
-        f"{progress.images_per_second:,.0f} images/s",
         _left(progress),
     )
-    return grid
+    return Group(head, Text(_pace(progress), style="dim"))
 
 
 def training_line(progress: TrainingProgress) -> str:
     """The same as one plain line."""
-    return (
-        f"{_seed(progress)}: epoch {progress.epoch}/{progress.epochs}, "
-        f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s, {_left(progress)}"
-    )
+    place = f"{_seed(progress)}, epoch {progress.epoch}/{progress.epochs}"
+    return f"{place}: {_pace(progress)} · {_left(progress)}"
 
 
 def deserves_line(progress: TrainingProgress) -> bool:
-    """Whether this epoch is shown where there is no terminal: about twenty of them, and the last."""
+    """Whether an epoch gets a line where there is no terminal: about twenty do, and the last."""
     every = max(1, progress.epochs // _PLAIN_LINES)
     return progress.epoch % every == 0 or progress.epoch == progress.epochs
 
@@ -92,6 +88,10 @@ def deserves_line(progress: TrainingProgress) -> bool:
 def _seed(progress: TrainingProgress) -> str:
     place = f" ({progress.place} of {progress.seeds})" if progress.seeds > 1 else ""
     return f"seed {progress.seed}{place}"
+
+
+def _pace(progress: TrainingProgress) -> str:
+    return f"loss {progress.loss:.3f} · {progress.images_per_second:,.0f} images/s"
 
 
 def _left(progress: TrainingProgress) -> str:

@@ -15,6 +15,8 @@ _RAY_SWITCHES = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # failures are told in our words, once
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Tune's newer console output prints a table even when it is told to be silent
+    "RAY_AIR_NEW_OUTPUT": "0",
     # relative paths in a study file mean the same in a worker
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # nobody is told what is run here

@@ -11,6 +11,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -52,9 +53,11 @@ def run_trials(
     """
     directory.create()
     ledger = Ledger(spec, directory)
+    if not ledger.running() and ledger.finished() >= spec.budget.trials:
+        return None
+    ledger.begin_launch()
     interruption = Interruption()
     searcher = StudySearcher(spec, ledger, listener, interruption)
-    ledger.begin_launch()
     with interruption.by_signals(), _ray(), _scratch(directory):
         _refuse_too_small_a_machine(spec.resources)
         _tuner(spec, directory, searcher, interruption, run).fit()
@@ -89,6 +92,8 @@ def _tuner(
             storage_path=str(directory.path),
             stop=_StopWhenAsked(interruption),
             callbacks=[_DeathWatch(searcher)],
+            # a class trainable would otherwise be asked for a checkpoint of Tune's own
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
@@ -117,8 +122,13 @@ class _DeathWatch(tune.Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        error = trial.get_pickled_error()
-        self._searcher.on_death(trial.trial_id, f"the worker died: {error}")
+        self._searcher.on_death(trial.trial_id, f"the worker died: {_first_line_of_error(trial)}")
+
+
+def _first_line_of_error(trial: Trial) -> str:
+    """What Tune wrote down about the error, below its own heading."""
+    _heading, reason, *_rest = Path(trial.error_file).read_text().splitlines()
+    return reason
 
 
 def _trial_name(trial: Trial) -> str:

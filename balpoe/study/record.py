@@ -27,7 +27,8 @@ class TrialRecord:
     """All that is recorded of one trial.
 
     `parameters` are the searched fields by dotted path, `objectives` the values told to
-    Optuna (None until the trial is COMPLETE), `failure` why it failed. Times in Unix seconds.
+    Optuna (None until the trial is COMPLETE), `failure` why it failed. `data_fingerprint` is known
+    once the trial is COMPLETE. Times in Unix seconds.
     """
 
     identity: TrialIdentity
@@ -36,6 +37,6 @@ class TrialRecord:
     history: tuple[EpochResult, ...]
     objectives: Mapping[str, float] | None
     failure: str | None
-    data_fingerprint: str
+    data_fingerprint: str | None
     started: float
     ended: float | None

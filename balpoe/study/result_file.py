@@ -15,6 +15,8 @@ from typing import Any
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice
 from balpoe.errors import CorruptFile
+from balpoe.study.directory import TrialDirectory
+from balpoe.study.parquet import sha256_of
 from balpoe.study.record import TrialIdentity
 
 FORMAT = 1
@@ -38,25 +40,36 @@ class TrialResult:
     files: Mapping[str, str]
 
 
-def write_result(path: Path, result: TrialResult) -> None:
-    """Write `result` to `path`.
+def write_result(directory: TrialDirectory, result: TrialResult) -> None:
+    """Write `result` to `directory`.
 
     Raises:
         StorageError: the file cannot be written; what it held before is untouched.
     """
     content = {"format": FORMAT, **asdict(result)}
     document = {**content, "sha256": _digest(content)}
-    write_text_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+    write_text_atomically(directory.result, text)
 
 
-def read_result(path: Path) -> TrialResult:
-    """Read what `write_result` wrote.
+def read_result(directory: TrialDirectory) -> TrialResult:
+    """Read the result in `directory`, and verify it and the files that it vouches for.
 
     Raises:
-        CorruptFile: the file is missing, damaged, touched or of another format.
+        CorruptFile: one of them is missing, damaged, touched or of another format.
     """
+    content = _read_content(directory.result)
+    result = TrialResult(**{**content, "identity": TrialIdentity(**content["identity"])})
+    for name, digest in result.files.items():
+        path = directory.path / name
+        if sha256_of(path) != digest:
+            raise CorruptFile(f"{path}: damaged or touched, it is not as {directory.result} says")
+    return result
+
+
+def _read_content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(path.read_bytes())
         digest = content.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CorruptFile(f"{path}: missing or damaged: {error}") from error
@@ -68,7 +81,7 @@ def read_result(path: Path) -> TrialResult:
             f"{path}: has format {found}, but this version of balpoe reads {FORMAT}; "
             f"open it with the version that wrote it"
         )
-    return TrialResult(**{**content, "identity": TrialIdentity(**content["identity"])})
+    return content
 
 
 def _digest(content: Mapping[str, Any]) -> str:

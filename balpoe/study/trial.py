@@ -88,14 +88,14 @@ def run_trial(task: TrialTask) -> Course:
         ended=time.time(),
         files=files,
     )
-    write_result(task.directory.result, result)
+    write_result(task.directory, result)
     return objectives
 
 
 def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
     """The objectives on disk, where a driver died after the trial's end and before telling it."""
     try:
-        result = read_result(task.directory.result)
+        result = read_result(task.directory)
     except CorruptFile:
         return None
     same = result.parameters == task.parameters

@@ -53,7 +53,7 @@ def state_tags(record: TrialRecord) -> dict[str, str]:
         "state": record.state,
         "attempt": str(record.identity.attempt),
         "failure": record.failure or "",
-        "data_fingerprint": record.data_fingerprint,
+        "data_fingerprint": record.data_fingerprint or "",
     }
 
 

@@ -50,7 +50,8 @@ def test_a_metric_of_the_test_set_is_refused_as_an_objective() -> None:
 
 def test_every_metric_of_the_validation_split_can_be_an_objective() -> None:
     assert [f"val/{metric}" for metric in METRICS] == list(OBJECTIVES)
-    assert replace(study(SOUND), objectives=dict.fromkeys(OBJECTIVES, "minimize"))
+    all_of_them = replace(study(SOUND), objectives=dict.fromkeys(OBJECTIVES, "minimize"))
+    assert len(all_of_them.objectives) == len(METRICS)
 
 
 def test_a_study_needs_a_search_space_and_an_objective() -> None:
@@ -64,14 +65,14 @@ def test_a_study_needs_a_search_space_and_an_objective() -> None:
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "-x", "ä", "x" * 101, ".", "a\n"])
 def test_a_name_that_is_unsafe_in_a_path_is_refused(name: str) -> None:
-    with pytest.raises(InvalidFields, match="StudySpec.name: must be 1 to 100 letters, digits"):
+    with pytest.raises(InvalidFields, match=r"StudySpec\.name: must be 1 to 100 letters, digits"):
         replace(study(SOUND), name=name)
 
 
 def test_a_range_must_hold_something() -> None:
     with pytest.raises(InvalidFields, match=r"high: must be at least low \(2\), got 1"):
         IntParameter(low=2, high=1)
-    with pytest.raises(InvalidFields, match="low: must be above 0 on a logarithmic scale, got 0.0"):
+    with pytest.raises(InvalidFields, match="low: must be above 0 on a logarithmic scale"):
         FloatParameter(low=0.0, high=1.0, log=True)
     assert IntParameter(low=2, high=2).low == 2
 
@@ -160,15 +161,14 @@ def test_the_misfits_of_all_parameters_are_reported_at_once() -> None:
 def test_values_that_the_base_rules_out_are_found_before_a_trial_is() -> None:
     base = replace(BASE, experts=ExpertsConfig(count=3, lambdas=(1.0, 0.0, -1.0)))
     assert problems({"experts.count": IntParameter(low=1, high=3)}, base) == [
-        "StudySpec.search.experts.count.low:"
-        " with 1, lambdas must be 1 values, as many as count, got 3"
+        "StudySpec.search.experts.count.low: with 1, lambdas must be as many as count (1), got 3"
     ]
     assert problems({"training.momentum": FloatParameter(low=0.0, high=0.9)}) == [
         "StudySpec.search.training.momentum.low:"
         " with 0.0, nesterov needs a momentum above 0: set nesterov: false"
     ]
     base = replace(BASE, training=TrainingConfig(nesterov=False))
-    assert study({"training.momentum": FloatParameter(low=0.0, high=0.9)}, base)
+    study({"training.momentum": FloatParameter(low=0.0, high=0.9)}, base)
 
 
 def test_a_search_that_changes_nothing_is_refused() -> None:
@@ -181,4 +181,4 @@ def test_a_search_that_changes_nothing_is_refused() -> None:
     assert problems(dict(spread), single) == [
         "StudySpec.search.experts.spread: changes nothing: there is one expert"
     ]
-    assert study({**SOUND, **spread}, single)
+    study({**SOUND, **spread}, single)

@@ -1,0 +1,5 @@
+"""The command line: `balpoe VERB`."""
+
+from balpoe.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,88 @@
+"""`balpoe evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from balpoe.evaluation import DistributionEvaluation
+    from balpoe.launch.evaluation import SeedEvaluation
+    from balpoe.reporting import TestSetMetrics
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--experts", is_flag=True, help="Show every expert by itself too.")
+@click.option("--json", "as_json", is_flag=True, help="Print every metric as JSON.")
+@click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
+def evaluate(model: Path, experts: bool, as_json: bool, device: str | None) -> None:
+    """Measure MODEL on the test set and its ten long-tailed cuts.
+
+    MODEL is a model directory, or the directory of a training over several seeds: then the
+    table shows mean and standard deviation.
+    """
+    from balpoe.launch.evaluation import evaluate as evaluate_model
+    from balpoe.reporting import detail_table, evaluation_table
+
+    seeds = evaluate_model(model, device=device)
+    if as_json:
+        click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
+        return
+    console = Console()
+    test_sets = _test_sets(seeds)
+    console.print(evaluation_table(str(model), test_sets))
+    console.print(detail_table(test_sets[0], seeds[0].lambdas if experts else ()))
+
+
+def _plain(seed: SeedEvaluation) -> dict[str, Any]:
+    return {
+        "model": str(seed.path),
+        "seed": seed.seed,
+        "lambdas": seed.lambdas,
+        "distributions": [
+            {
+                "distribution": row.distribution,
+                "images": row.images,
+                "known_prior": row.known_prior,
+                "metrics": _bare_scalars(row),
+            }
+            for row in seed.rows
+        ],
+    }
+
+
+def _bare_scalars(row: DistributionEvaluation) -> dict[str, float]:
+    return {name.removeprefix(f"{row.split}/"): value for name, value in row.scalars().items()}
+
+
+def _test_sets(seeds: Sequence[SeedEvaluation]) -> list[TestSetMetrics]:
+    """The rows of all seeds by distribution, without and with the prior known."""
+    from balpoe.reporting import TestSetMetrics
+
+    first = [row for row in seeds[0].rows if not row.known_prior]
+    return [
+        TestSetMetrics(
+            name=row.distribution.replace("_", " "),
+            images=row.images,
+            prior_unknown=_metrics(seeds, row.distribution, known_prior=False),
+            prior_known=_metrics(seeds, row.distribution, known_prior=True),
+        )
+        for row in first
+    ]
+
+
+def _metrics(
+    seeds: Sequence[SeedEvaluation], distribution: str, *, known_prior: bool
+) -> list[dict[str, float]]:
+    return [
+        _bare_scalars(row)
+        for seed in seeds
+        for row in seed.rows
+        if row.distribution == distribution and row.known_prior == known_prior
+    ]

@@ -1,0 +1,8 @@
+"""`balpoe run`."""
+
+import click
+
+
+@click.command()
+def export() -> None:
+    """x"""

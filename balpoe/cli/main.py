@@ -1,0 +1,51 @@
+"""The command `balpoe`, and how it ends.
+
+0 done, 1 a study ended without a COMPLETE trial, 2 the user's error, 70 ours,
+130 and 143 stopped by SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+import click
+
+from balpoe.cli.evaluate import evaluate
+from balpoe.cli.export import export
+from balpoe.cli.run import run
+from balpoe.cli.train import train
+from balpoe.errors import UserError
+
+USERS_ERROR, OUR_ERROR, INTERRUPTED = 2, 70, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="balpoe")
+def cli() -> None:
+    """Studies of calibrated expert ensembles (BalPoE) for long-tailed image classes."""
+
+
+for command in (run, export, train, evaluate):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and end the process with its status."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        sys.exit(cli.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USERS_ERROR)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(USERS_ERROR)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command continues", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        click.echo("error: this is a fault of balpoe, please report it", err=True)
+        sys.exit(OUR_ERROR)

@@ -1,0 +1,49 @@
+"""`balpoe train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from balpoe.errors import UserError
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`1,2,3` as numbers.
+
+    Raises:
+        UserError: the text is something else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"--seeds: must be numbers such as 1,2,3, got {text!r}") from error
+
+
+@click.command()
+@click.argument("configuration", type=click.Path(path_type=Path))
+@click.option("--seeds", default="0", show_default=True, help="Seeds, such as 1,2,3.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Directory of the models [default: runs/models/NAME].",
+)
+@click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
+def train(configuration: Path, seeds: str, out: Path | None, device: str | None) -> None:
+    """Train CONFIGURATION on the whole training set, once per seed.
+
+    The same command continues what was interrupted.
+    """
+    from balpoe.launch.final_training import train as train_seeds
+    from balpoe.reporting import TrainingDisplay
+
+    console = Console()
+    with TrainingDisplay(console) as display:
+        trained = train_seeds(
+            configuration, parse_seeds(seeds), out=out, device=device, on_progress=display
+        )
+    for model in trained.models:
+        console.print(f"model  {model}", soft_wrap=True, highlight=False)
+    console.print(f"Next:  balpoe evaluate {trained.path}", soft_wrap=True, highlight=False)

@@ -1,0 +1,107 @@
+"""The best configurations of a study, written as files that `balpoe train` takes.
+
+    rank_1_trial_0007.yaml              the configuration, its evidence as a comment
+    rank_1_trial_0007.provenance.json   the same evidence for programs
+
+The same records give the same bytes: the only date in them is that of the trial's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from balpoe.atomic_write import storage_error, write_text_atomically
+from balpoe.config import StudySpec, with_parameters
+from balpoe.errors import UserError
+from balpoe.exporting.environment import Environment
+from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
+from balpoe.files import dump_configuration
+from balpoe.study.record import TrialRecord
+from balpoe.study.selection import by_accuracy, pareto_front
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One exported configuration and where it is."""
+
+    path: Path
+    provenance: Path
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was exported, the best first.
+
+    `asked` are the configurations asked for, `front` those that there were to choose from.
+    `earlier` are files of former exports in the same directory that these did not replace.
+    """
+
+    exports: tuple[Export, ...]
+    asked: int
+    front: int
+    earlier: tuple[Path, ...]
+
+
+def export_best(
+    spec: StudySpec,
+    records: Sequence[TrialRecord],
+    *,
+    top: int,
+    directory: Path,
+    environment: Environment,
+) -> ExportReport:
+    """Write the `top` configurations of the Pareto front, or all of a smaller front.
+
+    They are ordered by validation accuracy, ties by calibration error.
+
+    Args:
+        spec: The study.
+        records: All its trials, repeats with further seeds included.
+        top: How many configurations to write, at least one.
+        directory: Where to; created if need be.
+        environment: That of the study's launch.
+
+    Raises:
+        UserError: `top` is less than 1, or no trial of the study is COMPLETE.
+        StorageError: the files cannot be written.
+    """
+    if top < 1:
+        raise UserError(f"--top: must be at least 1, got {top}")
+    searched = [record for record in records if record.identity.repeat == 0]
+    front = by_accuracy(pareto_front(searched, spec.objectives))
+    if not front:
+        raise UserError(_nothing_to_export(spec, searched))
+    chosen = front[:top]
+    exports = tuple(
+        _write(spec, record, evidence_for(spec, record, rank, records, environment), directory)
+        for rank, record in enumerate(chosen, start=1)
+    )
+    written = {export.path for export in exports}
+    earlier = tuple(path for path in sorted(directory.glob("rank_*.yaml")) if path not in written)
+    return ExportReport(exports, top, len(front), earlier)
+
+
+def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: Path) -> Export:
+    name = f"rank_{evidence.rank}_trial_{record.identity.number:04d}"
+    path = directory / f"{name}.yaml"
+    provenance = directory / f"{name}.provenance.json"
+    configuration = with_parameters(spec.base, record.parameters)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(directory, error) from error
+    write_text_atomically(provenance, as_json(evidence))
+    write_text_atomically(path, as_comment(evidence) + dump_configuration(configuration))
+    return Export(path, provenance, evidence)
+
+
+def _nothing_to_export(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
+    states = [record.state for record in records]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    return (
+        f"study {spec.name}: no trial is COMPLETE ({counts or 'it has none'}), so there is "
+        f"nothing to export; continue it with `balpoe run` and its study file"
+    )

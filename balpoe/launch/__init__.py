@@ -1,0 +1,1 @@
+"""The verbs: each wires one task together from the layers below."""

@@ -1,0 +1,24 @@
+"""On which device a command of this machine computes."""
+
+from __future__ import annotations
+
+import torch
+
+from balpoe.errors import UserError
+
+
+def chosen_device(name: str | None) -> torch.device:
+    """The named device; without a name a GPU where there is one, else the CPU.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name}: not available here ({reason}); use cpu") from error
+    return device

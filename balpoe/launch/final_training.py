@@ -1,0 +1,100 @@
+"""The verb `train`: from a configuration file to a saved model for each seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import balpoe
+from balpoe.data import load_final_splits, with_absolute_paths
+from balpoe.errors import UserError
+from balpoe.files import load_configuration
+from balpoe.launch.devices import chosen_device
+from balpoe.reporting import TrainingProgress, training_progress
+from balpoe.training.epoch import EpochResult
+from balpoe.training.final import train_final
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedSeeds:
+    """Where the models of a final training are: `path` above `seed_<s>` for each seed."""
+
+    path: Path
+    seeds: tuple[int, ...]
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """The model directory of each seed."""
+        return tuple(self.path / f"seed_{seed}" for seed in self.seeds)
+
+
+def train(
+    configuration_file: Path | str,
+    seeds: Sequence[int],
+    *,
+    out: Path | str | None = None,
+    device: str | None = None,
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+) -> TrainedSeeds:
+    """Train a configuration on the whole training set, once per seed.
+
+    Calling it again continues what was interrupted and leaves finished seeds as they are.
+    `on_progress` is called after every epoch.
+
+    Raises:
+        UserError: the file, the data or the directory is at fault; the message says how.
+    """
+    _refuse_bad_seeds(seeds)
+    file = Path(configuration_file)
+    configuration = load_configuration(file)
+    configuration = replace(configuration, data=with_absolute_paths(configuration.data))
+    computing = chosen_device(device)
+    trained = TrainedSeeds(Path(out) if out else default_output(file), tuple(seeds))
+    splits = load_final_splits(configuration.data)
+    for seed, path in zip(seeds, trained.models, strict=True):
+        history: list[EpochResult] = []
+
+        def follow(
+            result: EpochResult, seed: int = seed, history: list[EpochResult] = history
+        ) -> None:
+            history.append(result)
+            on_progress(
+                training_progress(
+                    history,
+                    seed=seed,
+                    seeds=seeds,
+                    epochs=configuration.training.epochs,
+                    images=len(splits.train),
+                )
+            )
+
+        train_final(
+            configuration,
+            splits,
+            seed=seed,
+            path=path,
+            device=computing,
+            balpoe_version=balpoe.__version__,
+            on_epoch=follow,
+        )
+    return trained
+
+
+def default_output(configuration_file: Path) -> Path:
+    """`runs/models/<file>`; an exported configuration's name is preceded by its study's."""
+    name = configuration_file.stem
+    directory = configuration_file.resolve().parent
+    if directory.name == "exports":
+        name = f"{directory.parent.name}_{name}"
+    return RUNS / "models" / name
+
+
+def _refuse_bad_seeds(seeds: Sequence[int]) -> None:
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise UserError(
+            f"--seeds: must be different numbers from 0 up, such as 1,2,3, got "
+            f"{','.join(map(str, seeds)) or 'none'}"
+        )

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balpoe.config import (
+    OBJECTIVES,
+    AugmentationConfig,
+    BudgetConfig,
+    CategoricalParameter,
+    Configuration,
+    DigitsLT,
+    ExpertsConfig,
+    FloatParameter,
+    GaussianLT,
+    IntParameter,
+    MixupConfig,
+    ModelConfig,
+    ParquetImages,
+    ResourcesConfig,
+    StudySpec,
+    TrainingConfig,
+    to_plain,
+)
+from balpoe.files import (
+    configuration_from_plain,
+    dump_configuration,
+    dump_study,
+    load_configuration,
+    load_study,
+)
+
+COUNTS = st.integers(1, 10**9)
+POSITIVE = st.floats(1e-300, 1e300)
+REAL = st.floats(-1e300, 1e300)
+FRACTION = st.floats(0, 1)
+RATIO = st.floats(1, 1e300)
+SEED = st.integers(0, 2**32 - 1)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))  # NUL: no path holds it
+
+
+def parquet(channels: int) -> st.SearchStrategy[ParquetImages]:
+    return st.builds(
+        ParquetImages,
+        train=TEXT,
+        test=TEXT,
+        image_column=TEXT,
+        imbalance_ratio=st.none() | RATIO,
+        head_count=st.none() | COUNTS,
+        mean=st.tuples(*[REAL] * channels),
+        std=st.tuples(*[POSITIVE] * channels),
+        subset_seed=SEED,
+    )
+
+
+def experts(lambdas: list[float]) -> ExpertsConfig:
+    return ExpertsConfig(count=len(lambdas), lambdas=tuple(lambdas), sharing="linear")
+
+
+DATA = (
+    st.builds(DigitsLT, imbalance_ratio=RATIO, head_count=COUNTS, subset_seed=SEED)
+    | st.builds(GaussianLT, classes=COUNTS, noise=POSITIVE, contrast=POSITIVE)
+    | st.integers(0, 3).flatmap(parquet)
+)
+TRAINING = st.builds(
+    TrainingConfig,
+    epochs=COUNTS,
+    learning_rate=POSITIVE,
+    momentum=FRACTION,
+    nesterov=st.just(False),
+    milestones=st.lists(FRACTION, max_size=4).map(lambda found: tuple(sorted(found))),
+    schedule=st.sampled_from(["multistep", "cosine"]),
+    precision=st.sampled_from(["auto", "float32", "bfloat16"]),
+    augmentation=st.builds(AugmentationConfig, flip=st.booleans(), rotation_degrees=POSITIVE),
+)
+CONFIGURATIONS = st.builds(
+    Configuration,
+    data=DATA,
+    model=st.builds(ModelConfig, backbone=st.just("resnet56"), cosine_scale=POSITIVE),
+    experts=st.builds(ExpertsConfig, count=COUNTS, spread=POSITIVE, centre=REAL)
+    | st.lists(REAL, min_size=1, max_size=4).map(experts),
+    mixup=st.builds(MixupConfig, alpha=POSITIVE),
+    training=TRAINING,
+)
+STUDIES = st.builds(
+    StudySpec,
+    name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True),
+    question=TEXT,
+    base=CONFIGURATIONS,
+    search=st.fixed_dictionaries(
+        {"training.batch_size": st.builds(IntParameter, low=st.just(1), high=COUNTS)},
+        optional={
+            "mixup.alpha": st.builds(FloatParameter, low=st.just(0.0), high=POSITIVE),
+            "training.decay": st.lists(POSITIVE | COUNTS, min_size=1, unique=True).map(
+                lambda choices: CategoricalParameter(choices=tuple(choices))
+            ),
+        },
+    ),
+    objectives=st.dictionaries(
+        st.sampled_from(OBJECTIVES), st.sampled_from(["maximize", "minimize"]), min_size=1
+    ),
+    budget=st.builds(BudgetConfig, trials=COUNTS),
+    sampler=st.sampled_from(["tpe", "random"]),
+    seed=SEED,
+    resources=st.builds(ResourcesConfig, gpus_per_trial=POSITIVE, concurrent_trials=COUNTS),
+)
+
+
+@given(configuration=CONFIGURATIONS)
+def test_a_dumped_configuration_loads_back_to_an_equal_one(
+    tmp_path_factory: Any, configuration: Configuration
+) -> None:
+    path: Path = tmp_path_factory.getbasetemp() / "configuration.yaml"
+    path.write_text(dump_configuration(configuration), encoding="utf-8", newline="")
+    assert load_configuration(path) == configuration
+
+
+@given(study=STUDIES)
+def test_a_dumped_study_loads_back_to_an_equal_one(tmp_path_factory: Any, study: StudySpec) -> None:
+    path: Path = tmp_path_factory.getbasetemp() / "study.yaml"
+    path.write_text(dump_study(study), encoding="utf-8", newline="")
+    loaded = load_study(path)
+    assert loaded == study
+    assert list(loaded.search) == list(study.search)
+    assert list(loaded.objectives) == list(study.objectives)
+
+
+@given(CONFIGURATIONS)
+def test_plain_data_survives_json_and_validation(configuration: Configuration) -> None:
+    plain = json.loads(json.dumps(to_plain(configuration), allow_nan=False))
+    assert configuration_from_plain(plain, "x") == configuration
+    assert plain == to_plain(configuration)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from rich.console import Console
 if TYPE_CHECKING:
     from balpoe.evaluation import DistributionEvaluation
     from balpoe.launch.evaluation import SeedEvaluation
-    from balpoe.reporting import TestSetMetrics
 
 
 @click.command()
@@ -35,9 +33,9 @@ def evaluate(model: Path, experts: bool, as_json: bool, device: str | None) -> N
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
         return
     console = Console()
-    test_sets = _test_sets(seeds)
-    console.print(evaluation_table(str(model), test_sets))
-    console.print(detail_table(test_sets[0], seeds[0].lambdas if experts else ()))
+    rows = [seed.rows for seed in seeds]
+    console.print(evaluation_table(model.name, rows))
+    console.print(detail_table(rows, seeds[0].lambdas if experts else ()))
 
 
 def _plain(seed: SeedEvaluation) -> dict[str, Any]:
@@ -59,30 +57,3 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
 
 def _bare_scalars(row: DistributionEvaluation) -> dict[str, float]:
     return {name.removeprefix(f"{row.split}/"): value for name, value in row.scalars().items()}
-
-
-def _test_sets(seeds: Sequence[SeedEvaluation]) -> list[TestSetMetrics]:
-    """The rows of all seeds by distribution, without and with the prior known."""
-    from balpoe.reporting import TestSetMetrics
-
-    first = [row for row in seeds[0].rows if not row.known_prior]
-    return [
-        TestSetMetrics(
-            name=row.distribution.replace("_", " "),
-            images=row.images,
-            prior_unknown=_metrics(seeds, row.distribution, known_prior=False),
-            prior_known=_metrics(seeds, row.distribution, known_prior=True),
-        )
-        for row in first
-    ]
-
-
-def _metrics(
-    seeds: Sequence[SeedEvaluation], distribution: str, *, known_prior: bool
-) -> list[dict[str, float]]:
-    return [
-        _bare_scalars(row)
-        for seed in seeds
-        for row in seed.rows
-        if row.distribution == distribution and row.known_prior == known_prior
-    ]

@@ -27,10 +27,10 @@ class Environment:
 def current_environment() -> Environment:
     """The environment of this process."""
     versions = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
-    return Environment(versions, _git_commit(Path(__file__).parent), _user())
+    return Environment(versions, git_commit(Path(__file__).parent), _user())
 
 
-def _git_commit(directory: Path) -> str | None:
+def git_commit(directory: Path) -> str | None:
     """The commit of the code in `directory`; None where git does not track it."""
     if _git(directory, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None  # installed, perhaps below a repository that has nothing to do with it

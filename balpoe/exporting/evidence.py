@@ -22,6 +22,7 @@ class Evidence:
 
     `objectives` are those of the validation split over the trial's seeds, `complete` the
     number of trials among which it was chosen, `ended` when it ended, in UTC (ISO 8601).
+    Versions and commit are those of the code that wrote the export.
     """
 
     study: str
@@ -31,9 +32,9 @@ class Evidence:
     objectives: Mapping[str, OverSeeds]
     searched: Mapping[str, Choice]
     data_fingerprint: str
-    versions: Mapping[str, str]
-    git_commit: str | None
     ended: str
+    exporter_versions: Mapping[str, str]
+    exporter_commit: str | None
 
 
 def evidence_for(
@@ -45,6 +46,7 @@ def evidence_for(
 ) -> Evidence:
     """The evidence for a COMPLETE trial, the `rank`-th best among all `records` of its study."""
     assert record.ended is not None
+    assert record.data_fingerprint is not None
     number = record.identity.number
     searched = [other for other in records if other.identity.repeat == 0]
     return Evidence(
@@ -54,10 +56,10 @@ def evidence_for(
         complete=sum(other.state == "COMPLETE" for other in searched),
         objectives=objectives_over_seeds(records, number),
         searched=dict(record.parameters),
-        data_fingerprint=record.data_fingerprint or "",
-        versions=dict(environment.versions),
-        git_commit=environment.git_commit,
+        data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),
+        exporter_versions=dict(environment.versions),
+        exporter_commit=environment.git_commit,
     )
 
 
@@ -69,16 +71,16 @@ def as_json(evidence: Evidence) -> str:
 
 def as_comment(evidence: Evidence) -> str:
     """The evidence as the comment at the top of a YAML file."""
-    versions = ", ".join(f"{name} {version}" for name, version in evidence.versions.items())
+    versions = evidence.exporter_versions.items()
+    exporter = ", ".join(f"{name} {version}" for name, version in versions)
     paragraphs = [
         f"Trial {evidence.trial} of the study {evidence.study}: rank {evidence.rank} on the "
         f"Pareto front of {evidence.complete} COMPLETE trials.",
         *(f"  {name}: {_figure(seeds)}" for name, seeds in evidence.objectives.items()),
         "On the validation split, at the end of the search's own training. Searched:",
         *(f"  {path}: {_plain(value)}" for path, value in evidence.searched.items()),
-        f"Data: {evidence.data_fingerprint}",
-        f"Code: {versions}; commit {evidence.git_commit or 'unknown'}",
-        f"Ended: {evidence.ended}",
+        f"Ended {evidence.ended}, on data {evidence.data_fingerprint}.",
+        f"Exported by {exporter}; commit {evidence.exporter_commit or 'unknown'}.",
     ]
     lines = [line for text in paragraphs for line in _wrapped(text)]
     return "".join(f"# {line}\n" for line in lines) + "\n"

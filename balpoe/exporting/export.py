@@ -62,7 +62,7 @@ def export_best(
         records: All its trials, repeats with further seeds included.
         top: How many configurations to write, at least one.
         directory: Where to; created if need be.
-        environment: That of the study's launch.
+        environment: The environment of this process.
 
     Raises:
         UserError: `top` is less than 1, or no trial of the study is COMPLETE.

@@ -74,8 +74,15 @@ class _Loader(yaml.SafeLoader):
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes text so that this loader and an ordinary YAML reader both read it as text."""
+    """Writes text so that this loader and an ordinary YAML reader both read it as it was."""
 
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        """Escape line breaks: PyYAML folds some of Unicode's into spaces."""
+        style = None if text.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+Dumper.add_representer(str, Dumper.represent_str)
 
 for _tag, (_pattern, _first) in _SCALARS.items():
     _beginnings = [character.strip("\0") for character in _first]

@@ -17,6 +17,7 @@ from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.repeats import over_seeds
 
 _SHIFT_METRICS = ("accuracy", "ece")
+_SHORT_HEADS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %"}  # eleven columns in 80
 
 FinalEvaluation = Sequence[DistributionEvaluation]
 
@@ -52,7 +53,7 @@ def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()
     table = open_table(f"{_name(WHOLE_TEST)} in detail: {_spread(seeds)}", "NLL and KL in nats")
     table.add_column("", style="bold", no_wrap=True)
     for metric in metrics:
-        add_figures(table, label_with_unit(metric))
+        add_figures(table, _SHORT_HEADS.get(metric, label_with_unit(metric)))
     table.add_row("product", *(_cell(products, metric, "\n") for metric in metrics))
     for i, lam in enumerate(lambdas):
         experts = [

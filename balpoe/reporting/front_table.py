@@ -64,9 +64,10 @@ def _front_table(
 def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     """`digits_lt: 12 trials, 1 failed`."""
     states = [record.state for record in records if record.identity.repeat == 0]
+    trials = "1 trial" if len(states) == 1 else f"{len(states)} trials"
     counts = {"pruned": states.count("PRUNED"), "failed": states.count("FAIL")}
     exceptions = "".join(f", {n} {state}" for state, n in counts.items() if n)
-    return f"{spec.name}: {len(states)} trials{exceptions}"
+    return f"{spec.name}: {trials}{exceptions}"
 
 
 def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:

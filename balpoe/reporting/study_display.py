@@ -12,12 +12,8 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from balpoe.config import StudySpec
-from balpoe.reporting.study_progress import (
-    StudyProgress,
-    study_panel,
-    study_progress,
-    trial_line,
-)
+from balpoe.reporting.study_panel import study_panel, trial_line
+from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.training.epoch import EpochResult

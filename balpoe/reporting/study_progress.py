@@ -1,26 +1,12 @@
-"""How far a study is: from the records of its trials to a live panel or a plain line."""
+"""How far a study is, worked out from the records of its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 from balpoe.config import Direction, StudySpec
-from balpoe.reporting.figures import clock, label, number_with_unit
-from balpoe.study.record import TrialRecord, TrialState
-
-_BAR_WIDTH = 28
-_STATES: Mapping[TrialState, str] = {
-    "RUNNING": "running",
-    "COMPLETE": "complete",
-    "PRUNED": "pruned",
-    "FAIL": "failed",
-}
+from balpoe.study.record import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +74,6 @@ def study_progress(
     )
 
 
-def study_panel(progress: StudyProgress) -> RenderableType:
-    """The live view: how far, best so far, and the trials under way."""
-    head = Table.grid(padding=(0, 2))
-    head.add_row(
-        Text(progress.study, style="bold"),
-        ProgressBar(total=progress.trials, completed=progress.finished, width=_BAR_WIDTH),
-        f"{progress.finished}/{progress.trials} trials",
-        _time(progress),
-    )
-    parts: list[RenderableType] = [head, Text(_counts(progress), style="dim")]
-    if progress.best:
-        parts.append(Text(f"best   {_bests(progress)}"))
-    if progress.running:
-        parts.append(_running_table(progress))
-    return Group(*parts)
-
-
-def trial_line(record: TrialRecord, progress: StudyProgress) -> str:
-    """One plain line for a trial that has just ended."""
-    width = len(str(progress.trials))
-    place = f"[{progress.finished:>{width}}/{progress.trials}]"
-    outcome = record.failure or "  ".join(
-        f"{label(name)} {number_with_unit(name, value)}"
-        for name, value in (record.objectives or {}).items()
-    )
-    state = _STATES[record.state]
-    return f"{place} trial {record.identity.number} {state}: {outcome} ({_time(progress)})"
-
-
 def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
     newest = {
         name: value
@@ -124,7 +81,7 @@ def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
         for name, value in result.metrics.items()
         if name in spec.objectives
     }
-    return RunningTrial(record.identity.number, len(record.history), _epochs(spec, record), newest)
+    return RunningTrial(record.identity.number, _epoch(record), _epochs(spec, record), newest)
 
 
 def _best(records: Sequence[TrialRecord], metric: str, direction: Direction) -> Best | None:
@@ -135,6 +92,10 @@ def _best(records: Sequence[TrialRecord], metric: str, direction: Direction) -> 
     ]
     sign = 1 if direction == "minimize" else -1
     return min(values, key=lambda best: (sign * best.value, best.number), default=None)
+
+
+def _epoch(record: TrialRecord) -> int:
+    return record.history[-1].epoch if record.history else 0
 
 
 def _epochs(spec: StudySpec, record: TrialRecord) -> int:
@@ -151,41 +112,6 @@ def _left_seconds(
     running = [record for record in records if record.state == "RUNNING"]
     waiting = max(0, spec.budget.trials - len(records))
     left = waiting * spec.base.training.epochs
-    left += sum(_epochs(spec, record) - len(record.history) for record in running)
+    left += sum(_epochs(spec, record) - _epoch(record) for record in running)
     begun = min((r.started for r in records if r.started >= launched), default=launched)
     return left * (now - begun) / trained
-
-
-def _time(progress: StudyProgress) -> str:
-    if progress.left_seconds is None or progress.finished >= progress.trials:
-        return clock(progress.elapsed_seconds)
-    return f"{clock(progress.elapsed_seconds)}, about {clock(progress.left_seconds)} left"
-
-
-def _counts(progress: StudyProgress) -> str:
-    counts = {
-        "RUNNING": len(progress.running),
-        "COMPLETE": progress.complete,
-        "PRUNED": progress.pruned,
-        "FAIL": progress.failed,
-    }
-    return " · ".join(f"{counts[state]} {word}" for state, word in _STATES.items())
-
-
-def _bests(progress: StudyProgress) -> str:
-    return "   ".join(
-        f"{label(name)} {number_with_unit(name, best.value)} (trial {best.number})"
-        for name, best in progress.best.items()
-    )
-
-
-def _running_table(progress: StudyProgress) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for trial in progress.running:
-        table.add_row(
-            f"trial {trial.number}",
-            ProgressBar(total=trial.epochs, completed=trial.epoch, width=_BAR_WIDTH // 2),
-            f"epoch {trial.epoch}/{trial.epochs}",
-            *(f"{label(name)} {number_with_unit(name, v)}" for name, v in trial.newest.items()),
-        )
-    return table

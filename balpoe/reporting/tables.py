@@ -22,5 +22,8 @@ def open_table(title: str, caption: str | None = None) -> Table:
 
 
 def add_figures(table: Table, head: str, *, style: str = "") -> None:
-    """A column of figures; the last word of its head stands on a line of its own."""
-    table.add_column("\n".join(head.rsplit(" ", 1)), justify="right", style=style)
+    """A column of figures; the last word of its head stands on a line of its own.
+
+    Where space is short a figure goes on below: one with digits cut off would be another.
+    """
+    table.add_column("\n".join(head.rsplit(" ", 1)), justify="right", style=style, overflow="fold")

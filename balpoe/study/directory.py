@@ -61,6 +61,21 @@ class StudyDirectory:
         return cls(runs.resolve() / study)
 
     @property
+    def specification(self) -> Path:
+        """The study as it was last launched."""
+        return self.path / "study.yaml"
+
+    @property
+    def lease(self) -> Path:
+        """Held by the driver that runs the study."""
+        return self.path / "lease"
+
+    @property
+    def exports(self) -> Path:
+        """The exported configurations."""
+        return self.path / "exports"
+
+    @property
     def database(self) -> Path:
         """Optuna's storage."""
         return self.path / "optuna.db"

@@ -58,7 +58,7 @@ def run_trials(
     ledger.begin_launch()
     interruption = Interruption()
     searcher = StudySearcher(spec, ledger, listener, interruption)
-    with interruption.by_signals(), _ray(), _scratch(directory):
+    with interruption.by_signals(), connected_ray(), _scratch(directory):
         _refuse_too_small_a_machine(spec.resources)
         _tuner(spec, directory, searcher, interruption, run).fit()
     if searcher.fault is not None:
@@ -137,7 +137,8 @@ def _trial_name(trial: Trial) -> str:
 
 
 @contextmanager
-def _ray() -> Iterator[None]:
+def connected_ray() -> Iterator[None]:
+    """Ray: the cluster that the process is connected to, or one of its own on this machine."""
     if ray.is_initialized():
         yield
         return

@@ -68,6 +68,10 @@ class StudySearcher(Searcher):
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the truth is in the ledger, and Tune's runs are never restored."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher for a restoration that is never done."""
+        return {}
+
     def _next_trial(self, trial_id: str) -> dict[str, Any] | None:
         proposal = None if self._interruption.requested else self._next_proposal()
         if proposal is None:

@@ -10,13 +10,13 @@ from typing import Protocol
 
 import torch
 
-from balpoe.config import Choice, DataConfig, StudySpec
+from balpoe.config import Choice, DataConfig, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile
 from balpoe.study.directory import TrialDirectory
 from balpoe.study.metrics_file import write_metrics
 from balpoe.study.objectives import finite_objectives
-from balpoe.study.parameters import configure, training_seed
+from balpoe.study.parameters import training_seed
 from balpoe.study.parquet import sha256_of
 from balpoe.study.predictions_file import Predictions, write_predictions
 from balpoe.study.record import TrialIdentity
@@ -63,7 +63,7 @@ def run_trial(task: TrialTask) -> Course:
     started = time.time()
     torch.set_num_threads(task.spec.resources.cpus_per_trial)
     task.directory.create()
-    configuration = configure(task.spec.base, task.parameters)
+    configuration = with_parameters(task.spec.base, task.parameters)
     splits = _search_splits(configuration.data)
     seed = training_seed(task.spec.seed, task.identity.repeat)
     training = Training(

@@ -3,6 +3,7 @@
 `balpoe.tracking.mirror` imports mlflow (seconds); `start_mirror` leaves that to its thread.
 """
 
+from balpoe.tracking.description import study_description
 from balpoe.tracking.run import Origin, Outcome
 from balpoe.tracking.store import TrackingStore, local_store
 from balpoe.tracking.writer import MirrorReport, MirrorWriter, start_mirror
@@ -15,4 +16,5 @@ __all__ = [
     "TrackingStore",
     "local_store",
     "start_mirror",
+    "study_description",
 ]

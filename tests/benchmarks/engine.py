@@ -1,6 +1,6 @@
 """How fast the engine trains, against the loop that people write.
 
-    uv run python tests/benchmarks/engine.py --data ../shared/data
+    uv run python -m tests.benchmarks.engine --data ../shared/data
 
 Every run is a process of its own; the contestants take turns, so that a machine that gets
 slower slows all of them. Prints a row per contestant: the median of images/s, the median
@@ -23,19 +23,18 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from ordinary_loop import ordinary_epochs
-
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
     ExpertsConfig,
     MixupConfig,
     ParquetImages,
+    Precision,
     TrainingConfig,
 )
 from balpoe.data import SearchSplits, load_final_splits
 from balpoe.training import Training
+from tests.benchmarks.ordinary_loop import ordinary_epochs
 
 CONTESTANTS = ("ordinary loop", "engine float32", "engine bfloat16")
 
@@ -103,7 +102,7 @@ def run_one(arguments: argparse.Namespace) -> None:
     final = load_final_splits(chosen.data)
     splits = SearchSplits(final.train, final.test, final.description)
     del final
-    precision = "bfloat16" if arguments.run.endswith("bfloat16") else "float32"
+    precision: Precision = "bfloat16" if arguments.run.endswith("bfloat16") else "float32"
     chosen = replace(chosen, training=replace(chosen.training, precision=precision))
     epochs = ordinary_epochs if arguments.run == CONTESTANTS[0] else engine_epochs
     memory = PeakMemory()
@@ -127,12 +126,14 @@ def compare(arguments: argparse.Namespace) -> None:
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
     for seed in range(arguments.rounds):
         for name in CONTESTANTS:
-            command = [sys.executable, __file__, *sys.argv[1:], "--run", name, "--seed", str(seed)]
+            command = [sys.executable, "-m", __spec__.name, *sys.argv[1:]]
+            command += ["--run", name, "--seed", str(seed)]
             ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             rows[name].append(json.loads(ended.stdout))
             print(f"round {seed + 1}, {name}: {rows[name][-1]}", file=sys.stderr, flush=True)
     print(
-        f"{os.cpu_count()} cores, torch {torch.__version__}, {arguments.device}, n = {arguments.rounds}"
+        f"{os.cpu_count()} cores, torch {torch.__version__}, {arguments.device}, "
+        f"n = {arguments.rounds}"
     )
     for name in CONTESTANTS:
         speeds = [row["images_per_second"] for row in rows[name]]

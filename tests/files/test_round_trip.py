@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +50,7 @@ def parquet(channels: int) -> st.SearchStrategy[ParquetImages]:
         train=TEXT,
         test=TEXT,
         image_column=TEXT,
-        imbalance_ratio=st.none() | RATIO,
+        imbalance_ratio=RATIO,
         head_count=st.none() | COUNTS,
         mean=st.tuples(*[REAL] * channels),
         std=st.tuples(*[POSITIVE] * channels),
@@ -65,6 +66,7 @@ DATA = (
     st.builds(DigitsLT, imbalance_ratio=RATIO, head_count=COUNTS, subset_seed=SEED)
     | st.builds(GaussianLT, classes=COUNTS, noise=POSITIVE, contrast=POSITIVE)
     | st.integers(0, 3).flatmap(parquet)
+    | st.builds(ParquetImages, train=TEXT, test=TEXT)
 )
 TRAINING = st.builds(
     TrainingConfig,
@@ -127,6 +129,14 @@ def test_a_dumped_study_loads_back_to_an_equal_one(tmp_path_factory: Any, study:
     assert loaded == study
     assert list(loaded.search) == list(study.search)
     assert list(loaded.objectives) == list(study.objectives)
+
+
+@pytest.mark.parametrize("text", ["a\nb\n", " a ", "\x85", "\u2028", "\ufeff", "a: b # c", "…\t"])
+def test_unusual_text_survives(tmp_path: Path, text: str) -> None:
+    configuration = Configuration(data=ParquetImages(train=text, test=text))
+    path = tmp_path / "configuration.yaml"
+    path.write_text(dump_configuration(configuration), encoding="utf-8", newline="")
+    assert load_configuration(path) == configuration
 
 
 @given(CONFIGURATIONS)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
-from sklearn.metrics import (  # type: ignore[import-untyped]  # scikit-learn ships no types
+from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
     log_loss,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,14 +17,42 @@ from balpoe.study.record import TrialRecord
 from balpoe.tracking.mirror import Mirror
 from balpoe.tracking.run import Origin
 from balpoe.tracking.store import TrackingStore, local_store
+from balpoe.tracking.writer import start_mirror
 
 MakeRecord = Callable[..., TrialRecord]
 ORIGIN = Origin(user="ada", git_commit="c0ffee")
 
 
+FIRST_START = """
+import sys, pathlib
+from balpoe.config import *
+from balpoe.tracking import Origin, local_store, start_mirror
+assert "mlflow" not in sys.modules
+spec = StudySpec(
+    name="first",
+    base=Configuration(data=DigitsLT()),
+    search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
+    objectives={"val/ece": "minimize"},
+    budget=BudgetConfig(trials=1),
+)
+writer = start_mirror(local_store(pathlib.Path("runs")), spec, Origin())
+print(writer.close("finished", deadline_seconds=60))
+"""
+
+
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
-    return local_store(tmp_path_factory.mktemp("runs"))
+def first_start(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A process of its own that finds no MLflow store yet, and the directory it ran in."""
+    directory = tmp_path_factory.mktemp("work")
+    command = [sys.executable, "-c", FIRST_START]
+    return directory, subprocess.run(command, cwd=directory, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def store(first_start: tuple[Path, object]) -> TrackingStore:
+    return local_store(first_start[0] / "runs")
 
 
 @pytest.fixture
@@ -225,11 +255,36 @@ def test_an_interruption_marks_the_study_and_what_was_running_until_it_continues
 
 
 def test_artefacts_go_below_the_runs_directory_and_the_global_uri_is_left_alone(
-    mirror: Mirror, store: TrackingStore, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+    mirror: Mirror, store: TrackingStore, spec: StudySpec
 ) -> None:
     experiment = MlflowClient(tracking_uri=store.tracking_uri).get_experiment_by_name(spec.name)
     assert experiment is not None
     assert store.artifact_root is not None
     assert experiment.artifact_location == (store.artifact_root / spec.name).as_uri()
     assert mlflow.get_tracking_uri() != store.tracking_uri
-    assert not Path("mlruns").exists()
+
+
+def test_the_first_start_makes_its_store_without_a_word_and_only_below_runs(
+    first_start: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    directory, process = first_start
+    assert process.stderr == ""
+    assert process.stdout == "MirrorReport(missed=0, error=None)\n"
+    assert [path.name for path in directory.iterdir()] == ["runs"]
+    assert (directory / "runs" / "mlflow.db").exists()
+
+
+def test_records_reach_the_store_through_the_thread(
+    store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    writer = start_mirror(store, spec, ORIGIN)
+    for epochs in range(1, 6):
+        writer.submit(make_record(0, epochs))
+    writer.submit(make_record(0, 5, "COMPLETE"))
+    report = writer.close("finished", description="the front")
+    (parent,) = _runs(store, spec, "study")
+    (run,) = _runs(store, spec, "trial")
+    assert report.missed == 0
+    assert parent.info.status == run.info.status == "FINISHED"
+    assert parent.data.tags["mlflow.note.content"] == "the front"
+    assert [point.step for point in _history(store, run, "val/ece")] == [1, 2, 3, 4, 5]

@@ -1,0 +1,43 @@
+"""What the page of a study says in MLflow, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from balpoe.config import Choice, StudySpec
+from balpoe.study.record import TrialRecord
+
+
+def study_description(spec: StudySpec, *, command: str, front: Sequence[TrialRecord] = ()) -> str:
+    """The question, the command that continues the study, and its front once there is one.
+
+    Args:
+        spec: The study.
+        command: `balpoe run` with the study's file.
+        front: The Pareto front, the best first.
+    """
+    objectives = ", ".join(f"{goal} `{name}`" for name, goal in spec.objectives.items())
+    paragraphs = [
+        spec.question,
+        f"{spec.budget.trials} trials that {objectives}. Start or continue: `{command}`",
+        "\n".join(_table(spec, front)) if front else "",
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _table(spec: StudySpec, front: Sequence[TrialRecord]) -> Iterator[str]:
+    heads = ["trial", *spec.search, *spec.objectives]
+    yield _row(heads)
+    yield _row(["---:"] * len(heads))
+    for record in front:
+        parameters = (record.parameters.get(path, "–") for path in spec.search)
+        objectives = ((record.objectives or {})[name] for name in spec.objectives)
+        yield _row([str(record.identity.number), *map(_cell, parameters), *map(_cell, objectives)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: Choice) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

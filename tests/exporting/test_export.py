@@ -1,0 +1,197 @@
+"""Exports of invented trials, read back through the files that they wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from balpoe.config import (
+    BudgetConfig,
+    CategoricalParameter,
+    Configuration,
+    DigitsLT,
+    FloatParameter,
+    StudySpec,
+    TrainingConfig,
+)
+from balpoe.errors import StorageError, UserError
+from balpoe.exporting import Environment, ExportReport, current_environment, export_best
+from balpoe.exporting.environment import git_commit
+from balpoe.files import load_configuration
+from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
+from balpoe.training.epoch import EpochResult
+
+SPEC = StudySpec(
+    name="digits_lt",
+    base=Configuration(data=DigitsLT(), training=TrainingConfig(epochs=20)),
+    search={
+        "mixup.alpha": FloatParameter(low=0.0, high=1.0),
+        "experts.sharing": CategoricalParameter(choices=("shared", "independent")),
+    },
+    objectives={"val/accuracy": "maximize", "val/ece": "minimize"},
+    budget=BudgetConfig(trials=8),
+)
+ENVIRONMENT = Environment({"balpoe": "0.1.0", "torch": "2.15.0"}, "c0ffee-dirty", "ada")
+
+
+def _record(
+    number: int, accuracy: float, ece: float, state: TrialState = "COMPLETE", repeat: int = 0
+) -> TrialRecord:
+    metrics = {"val/accuracy": accuracy, "val/ece": ece}
+    complete = state == "COMPLETE"
+    return TrialRecord(
+        identity=TrialIdentity("digits_lt", number, repeat),
+        parameters={"mixup.alpha": number / 8, "experts.sharing": "independent"},
+        state=state,
+        history=(EpochResult(1, 1_790_000_000.0, metrics),),
+        objectives=metrics if complete else None,
+        failure=None if complete else "NonFiniteError: loss",
+        data_fingerprint="sha256:0123",
+        started=1_790_000_000.0,
+        ended=1_790_000_060.0,
+    )
+
+
+def _export(records: Sequence[TrialRecord], directory: Path, top: int = 1) -> ExportReport:
+    return export_best(SPEC, records, top=top, directory=directory, environment=ENVIRONMENT)
+
+
+RECORDS = (
+    _record(0, accuracy=0.90, ece=0.05),
+    _record(1, accuracy=0.93, ece=0.09),
+    _record(2, accuracy=0.85, ece=0.07),  # dominated by trial 0
+    _record(3, accuracy=0.88, ece=0.02),
+    _record(4, accuracy=0.99, ece=0.01, state="FAIL"),
+)
+
+
+def test_the_front_is_written_by_accuracy_and_a_dominated_or_failed_trial_never(
+    tmp_path: Path,
+) -> None:
+    report = _export(RECORDS, tmp_path, top=2)
+    assert [export.path.name for export in report.exports] == [
+        "rank_1_trial_0001.yaml",
+        "rank_2_trial_0000.yaml",
+    ]
+    assert report.front == 3
+
+
+def test_equal_accuracies_are_ranked_by_calibration_error(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, objectives={"val/accuracy": "maximize"})
+    records = [_record(0, accuracy=0.9, ece=0.05), _record(1, accuracy=0.9, ece=0.04)]
+    report = export_best(spec, records, top=1, directory=tmp_path, environment=ENVIRONMENT)
+    assert [export.evidence.trial for export in report.exports] == [1]
+
+
+def test_a_smaller_front_than_asked_for_is_told(tmp_path: Path) -> None:
+    report = _export(RECORDS, tmp_path, top=5)
+    assert (len(report.exports), report.asked, report.front) == (3, 5, 3)
+
+
+def test_the_file_reads_back_as_the_study_base_with_the_searched_parameters(
+    tmp_path: Path,
+) -> None:
+    (export,) = _export(RECORDS, tmp_path).exports
+    configuration = load_configuration(export.path)
+    assert configuration.mixup.alpha == 1 / 8
+    assert configuration.experts.sharing == "independent"
+    assert dataclasses.replace(configuration, mixup=SPEC.base.mixup) == dataclasses.replace(
+        SPEC.base, experts=configuration.experts
+    )
+
+
+def test_the_comment_and_the_provenance_state_the_same_evidence(tmp_path: Path) -> None:
+    repeats = [_record(1, accuracy=0.95, ece=0.07, repeat=1)]
+    (export,) = _export([*RECORDS, *repeats], tmp_path).exports
+    comment = export.path.read_text()
+    provenance = json.loads(export.provenance.read_text())
+    assert export.provenance.name == "rank_1_trial_0001.provenance.json"
+    assert "Trial 1 of the study digits_lt: rank 1" in comment
+    assert "val/accuracy: 0.9400 ± 0.0141 (n = 2 seeds)" in comment
+    assert "2026-09-21T14:14:20+00:00" in comment
+    assert provenance["format"] == 1
+    assert provenance["objectives"]["val/accuracy"]["mean"] == pytest.approx(0.94)
+    assert provenance["objectives"]["val/accuracy"]["n"] == 2
+    assert provenance["searched"] == {"mixup.alpha": 0.125, "experts.sharing": "independent"}
+    for value in ("sha256:0123", "c0ffee-dirty", "2.15.0"):
+        assert value in comment
+        assert value in export.provenance.read_text()
+
+
+def test_exporting_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    _export(RECORDS, tmp_path / "once", top=3)
+    _export(RECORDS, tmp_path / "again", top=3)
+    _export(RECORDS, tmp_path / "again", top=3)
+    once = {path.name: path.read_bytes() for path in (tmp_path / "once").iterdir()}
+    again = {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
+    assert once == again
+    assert len(once) == 6
+
+
+def test_files_of_an_earlier_ranking_are_kept_and_named(tmp_path: Path) -> None:
+    _export(RECORDS, tmp_path)
+    better = _record(7, accuracy=0.97, ece=0.01)
+    report = _export([*RECORDS, better], tmp_path)
+    assert [export.path.name for export in report.exports] == ["rank_1_trial_0007.yaml"]
+    assert [path.name for path in report.earlier] == ["rank_1_trial_0001.yaml"]
+    assert report.earlier[0].exists()
+
+
+def test_a_study_without_a_complete_trial_is_refused_by_what_it_has(tmp_path: Path) -> None:
+    failed = [_record(0, 0.9, 0.1, "FAIL"), _record(1, 0.9, 0.1, "FAIL")]
+    with pytest.raises(UserError, match=r"digits_lt: no trial is COMPLETE \(2 FAIL\)"):
+        _export(failed, tmp_path / "exports")
+    assert not (tmp_path / "exports").exists()
+
+
+def test_asking_for_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--top: must be at least 1, got 0"):
+        _export(RECORDS, tmp_path, top=0)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "exports").write_text("a file is in the way")
+    with pytest.raises(StorageError, match="exports"):
+        _export(RECORDS, tmp_path / "exports")
+
+
+def test_the_environment_has_the_versions_that_decide_results() -> None:
+    versions = current_environment().versions
+    assert set(versions) == {"balpoe", "torch", "ray", "optuna", "mlflow"}
+    assert all(versions.values())
+
+
+def _repository(path: Path) -> Callable[..., str]:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.org"]
+        command = ["git", "-C", str(path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init")
+    return git
+
+
+def test_the_commit_is_that_of_the_code_and_says_whether_the_code_was_changed(
+    tmp_path: Path,
+) -> None:
+    git = _repository(tmp_path)
+    (tmp_path / "environment.py").write_text("")
+    git("add", ".")
+    git("commit", "-m", "code")
+    head = git("rev-parse", "HEAD")
+    assert git_commit(tmp_path) == head
+    (tmp_path / "environment.py").write_text("changed")
+    assert git_commit(tmp_path) == f"{head}-dirty"
+
+
+def test_code_that_is_merely_installed_inside_a_repository_has_no_commit(tmp_path: Path) -> None:
+    git = _repository(tmp_path)
+    (tmp_path / "study.yaml").write_text("")
+    git("add", ".")
+    git("commit", "-m", "a study")
+    assert git_commit(tmp_path) is None

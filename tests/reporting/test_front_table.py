@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from balpoe.config import StudySpec
+from balpoe.reporting import front_report
+from balpoe.study.record import TrialRecord
+
+MakeRecord = Callable[..., TrialRecord]
+Lines = Callable[[RenderableType], list[str]]
+EXPORTS = Path("runs/digits_lt/exports")
+
+
+def test_each_row_has_number_parameters_objectives_in_percent_and_seeds(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    records = [make_record(7, accuracy=0.9333, ece=0.0312), make_record(2, accuracy=0.9)]
+    shown = lines(front_report(spec, records, records, exports=EXPORTS))
+    rows = [line.split() for line in shown if "independent" in line]
+    assert rows[0] == ["7", "3", "0.437", "independent", "0.2", "93.3", "3.1", "1"]
+    assert [row[0] for row in rows] == ["7", "2"]
+    assert shown[0] == "Pareto front of digits_lt: 2 trials"
+    assert max(map(len, shown)) <= 80
+
+
+def test_further_seeds_of_a_trial_turn_its_values_into_mean_and_spread(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    search = make_record(7, accuracy=0.92)
+    seeds = [make_record(7, accuracy=accuracy, repeat=r) for r, accuracy in ((1, 0.93), (2, 0.94))]
+    shown = lines(front_report(spec, [search], [search, *seeds], exports=EXPORTS))
+    (row,) = [line.split() for line in shown if "independent" in line]
+    assert row[5:] == ["93.0", "±1.0", "5.0", "±0.0", "3"]
+    assert max(map(len, shown)) <= 80
+
+
+def test_the_next_commands_are_exact(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    records = [make_record(7), make_record(8, "FAIL", epochs=1)]
+    shown = lines(front_report(spec, records[:1], records, exports=EXPORTS))
+    assert shown[0] == "Pareto front of digits_lt: 2 trials, 1 failed"
+    assert shown[-2:] == [
+        "  balpoe export digits_lt --top 1",
+        "  balpoe train runs/digits_lt/exports/rank_1_trial_0007.yaml --seeds 1,2,3",
+    ]
+
+
+def test_with_one_objective_it_is_the_best_trial(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    single = dataclasses.replace(spec, objectives={"val/accuracy": "maximize"})
+    record = make_record(7)
+    shown = lines(front_report(single, [record], [record], exports=EXPORTS))
+    assert shown[0] == "Best trial of digits_lt: 1 trial"
+
+
+def test_a_study_without_a_complete_trial_says_so(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    records = [make_record(0, "FAIL", epochs=1), make_record(1, "FAIL", epochs=1)]
+    assert lines(front_report(spec, [], records, exports=EXPORTS)) == [
+        "digits_lt: 2 trials, 2 failed",
+        "No trial is COMPLETE: there is nothing to export.",
+    ]

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console, RenderableType
+
+from balpoe.config import StudySpec
+from balpoe.reporting.study_display import StudyDisplay
+from balpoe.reporting.study_panel import study_panel, trial_line
+from balpoe.reporting.study_progress import study_progress
+from balpoe.study.events import EpochReported, TrialEnded, TrialStarted
+from balpoe.study.record import TrialIdentity, TrialRecord
+
+MakeRecord = Callable[..., TrialRecord]
+Lines = Callable[[RenderableType], list[str]]
+
+
+def test_trials_are_counted_by_their_state(spec: StudySpec, make_record: MakeRecord) -> None:
+    records = [
+        make_record(0),
+        make_record(1, "FAIL", epochs=3),
+        make_record(2, "PRUNED", epochs=4),
+        make_record(3, "RUNNING", epochs=5),
+    ]
+    progress = study_progress(spec, records, launched=1000, now=1030)
+    assert (progress.complete, progress.failed, progress.pruned) == (1, 1, 1)
+    assert progress.finished == 3
+    assert [(trial.number, trial.epoch, trial.epochs) for trial in progress.running] == [(3, 5, 20)]
+
+
+def test_the_best_is_judged_for_every_objective_in_its_own_direction(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    records = [
+        make_record(0, accuracy=0.90, ece=0.02),
+        make_record(1, accuracy=0.93, ece=0.09),
+        make_record(2, "RUNNING", accuracy=0.99, ece=0.01),
+    ]
+    best = study_progress(spec, records, launched=1000, now=1030).best
+    assert (best["val/accuracy"].number, best["val/accuracy"].value) == (1, 0.93)
+    assert (best["val/ece"].number, best["val/ece"].value) == (0, 0.02)
+
+
+def test_further_seeds_of_a_trial_are_no_trials_of_the_search(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    records = [make_record(0), make_record(0, repeat=1, accuracy=0.99)]
+    progress = study_progress(spec, records, launched=1000, now=1030)
+    assert progress.complete == 1
+    assert progress.best["val/accuracy"].value == 0.9
+
+
+def test_time_left_is_what_the_missing_epochs_take_at_the_pace_of_this_launch(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    # 30 epochs in 15 s; missing: 10 of the running trial and 20 each of 10 more
+    records = [make_record(0, epochs=20), make_record(1, "RUNNING", epochs=10)]
+    progress = study_progress(spec, records, launched=1000, now=1015)
+    assert progress.left_seconds == pytest.approx(210 * 15 / 30)
+
+
+def test_trials_of_an_earlier_launch_say_nothing_about_the_pace(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    records = [make_record(0, began=100), make_record(1, "RUNNING", epochs=0, began=1000)]
+    assert study_progress(spec, records, launched=1000, now=1005).left_seconds is None
+
+
+def test_the_panel_shows_counts_best_and_every_running_trial(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    records = [
+        make_record(0, accuracy=0.9333),
+        make_record(1, "FAIL", epochs=1),
+        make_record(2, "RUNNING", epochs=14, accuracy=0.85, ece=0.09),
+    ]
+    shown = lines(study_panel(study_progress(spec, records, launched=1000, now=1070)))
+    assert "digits_lt" in shown[0]
+    assert "2/12 trials  1:10, about" in shown[0]
+    assert shown[1] == "1 running · 1 complete · 0 pruned · 1 failed"
+    assert shown[2] == "best   accuracy 93.3 % (trial 0)   ECE 5.0 % (trial 0)"
+    assert shown[3].startswith("trial 2")
+    assert shown[3].endswith("epoch 14/20  accuracy 85.0 %  ECE 9.0 %")
+    assert max(map(len, shown)) <= 80
+
+
+def test_a_line_for_an_ended_trial_has_its_values_or_its_failure(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    complete = make_record(0, accuracy=0.9333)
+    failed = make_record(1, "FAIL", epochs=2, failure="NonFiniteError: the loss is NaN")
+    progress = study_progress(spec, [complete, failed], launched=1000, now=1022)
+    assert trial_line(complete, progress) == (
+        "[ 2/12] trial 0 complete: accuracy 93.3 %  ECE 5.0 % (0:22, about 3:20 left)"
+    )
+    assert trial_line(failed, progress).startswith(
+        "[ 2/12] trial 1 failed: NonFiniteError: the loss is NaN ("
+    )
+
+
+def _run(display: StudyDisplay) -> None:
+    """Two trials, one of which is stopped on the way."""
+    one, two = TrialIdentity("digits_lt", 0), TrialIdentity("digits_lt", 1)
+    values = {"val/accuracy": 0.9333, "val/ece": 0.05}
+    with display:
+        display(TrialStarted(one, {}))
+        display(TrialStarted(two, {}))
+        for epoch in range(1, 21):
+            display(EpochReported(one, epoch, values))
+        display(TrialEnded(one, "COMPLETE", values))
+        display(TrialEnded(two, "RUNNING"))
+
+
+def test_without_a_terminal_there_is_one_plain_line_for_each_trial_that_ended(
+    spec: StudySpec,
+) -> None:
+    screen = io.StringIO()
+    _run(StudyDisplay(spec, Console(file=screen, width=80), now=lambda: 1000.0))
+    (line,) = screen.getvalue().splitlines()
+    assert line.startswith("[ 1/12] trial 0 complete: accuracy 93.3 %  ECE 5.0 %")
+
+
+def test_on_a_terminal_the_panel_stays_up_to_date_until_the_end(spec: StudySpec) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=True, color_system=None)
+    _run(StudyDisplay(spec, console, now=lambda: 1000.0))
+    last = screen.getvalue().rpartition("digits_lt")[2]
+    assert "1/12 trials" in last
+    assert "1 running · 1 complete" in last
+
+
+def test_a_continued_study_begins_with_the_trials_of_before(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    screen = io.StringIO()
+    earlier = [make_record(number, began=100) for number in range(5, 9)]
+    _run(StudyDisplay(spec, Console(file=screen, width=80), earlier=earlier))
+    assert screen.getvalue().startswith("[ 5/12] trial 0 complete")

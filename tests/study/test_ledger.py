@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from balpoe.config import FloatParameter, StudySpec
+from balpoe.errors import CorruptFile, UserError
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.ledger import AlreadyEndedError, Ledger
+
+MakeSpec = Callable[..., StudySpec]
+GOOD = {"val/accuracy": 0.5, "val/ece": 0.1}
+
+
+def test_a_proposal_is_running_with_its_parameters_until_it_ends(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    ledger = Ledger(make_spec(), directory)
+    proposal = ledger.ask()
+    [entry] = ledger.entries()
+    assert (entry.state, entry.parameters) == ("RUNNING", proposal.parameters)
+    ledger.complete(proposal.number, GOOD)
+    [entry] = ledger.entries()
+    assert (entry.state, entry.objectives) == ("COMPLETE", GOOD)
+    assert entry.ended is not None
+    assert 0 <= entry.ended - entry.started < 60
+
+
+def test_with_one_expert_spread_and_sharing_are_recorded_and_not_suggested(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    ledger = Ledger(make_spec(sampler="random"), directory)
+    proposals = [ledger.ask() for _ in range(20)]
+    single = [p for p in proposals if p.parameters["experts.count"] == 1]
+    several = [p for p in proposals if p.parameters["experts.count"] != 1]
+    assert single
+    assert several
+    trials = optuna.load_study(
+        study_name="digits", storage=f"sqlite:///{directory.database}"
+    ).get_trials()
+    for proposal in single:
+        assert proposal.parameters["experts.spread"] == 0.0
+        assert proposal.parameters["experts.sharing"] == "shared"
+        assert set(trials[proposal.number].params) == {"experts.count"}
+    for proposal in several:
+        assert trials[proposal.number].params == proposal.parameters
+
+
+def test_parameters_are_listed_in_the_order_of_the_study_file(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec()
+    ledger = Ledger(spec, directory)
+    assert list(ledger.ask().parameters) == list(spec.search)
+    assert list(ledger.entries()[0].parameters) == list(spec.search)
+
+
+def test_an_orphan_is_taken_up_under_its_number_with_its_parameters(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    asked = [Ledger(make_spec(), directory).ask() for _ in range(3)]
+    after = Ledger(make_spec(), directory)
+    after.begin_launch()
+    assert after.running() == (0, 1, 2)
+    for proposal in asked:
+        again = after.take_up(proposal.number)
+        assert again.parameters == proposal.parameters
+        assert again.attempt == 1
+    assert after.take_up(0).attempt == 2
+    assert len(after.entries()) == 3
+
+
+def test_an_orphan_whose_driver_died_while_proposing_gets_its_missing_parameters(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec()
+    ledger = Ledger(spec, directory)
+    study = optuna.load_study(study_name="digits", storage=f"sqlite:///{directory.database}")
+    study.enqueue_trial({"experts.count": 2})
+    half = study.ask()
+    half.suggest_int("experts.count", 1, 3)
+    half.suggest_float("experts.spread", 0.0, 2.0)
+    proposal = ledger.take_up(half.number)
+    assert set(proposal.parameters) == set(spec.search)
+    assert proposal.parameters["experts.count"] == 2
+    assert proposal.parameters["experts.spread"] == half.params["experts.spread"]
+    assert ledger.entries()[0].parameters == proposal.parameters
+
+
+def test_a_trial_ends_once(make_spec: MakeSpec, directory: StudyDirectory) -> None:
+    ledger = Ledger(make_spec(), directory)
+    complete, failed = ledger.ask().number, ledger.ask().number
+    ledger.complete(complete, GOOD)
+    ledger.complete(complete, GOOD)
+    with pytest.raises(AlreadyEndedError):
+        ledger.complete(complete, {**GOOD, "val/ece": 0.2})
+    with pytest.raises(AlreadyEndedError):
+        ledger.fail(complete, "too late")
+    ledger.fail(failed, "first reason")
+    ledger.fail(failed, "second reason")
+    with pytest.raises(AlreadyEndedError):
+        ledger.complete(failed, GOOD)
+    assert [entry.state for entry in ledger.entries()] == ["COMPLETE", "FAIL"]
+    assert [entry.failure for entry in ledger.entries()] == [None, "first reason"]
+    assert ledger.finished() == 2
+
+
+def test_a_launch_does_not_repeat_the_proposals_of_the_one_before(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    proposals = []
+    for launch in range(2):
+        ledger = Ledger(make_spec(sampler="random"), directory)
+        assert ledger.begin_launch() == launch
+        proposals += [ledger.ask().parameters for _ in range(4)]
+    several = [tuple(p.values()) for p in proposals if p["experts.count"] != 1]
+    assert len(several) > 2
+    assert len(set(several)) == len(several)
+
+
+def test_the_same_seed_proposes_the_same_trials(make_spec: MakeSpec, tmp_path: Path) -> None:
+    courses = []
+    for name in ("one", "other"):
+        directory = StudyDirectory.of(tmp_path, name)
+        directory.create()
+        ledger = Ledger(make_spec(seed=3), directory)
+        ledger.begin_launch()
+        courses.append([ledger.ask().parameters for _ in range(3)])
+    assert courses[0] == courses[1]
+
+
+def test_a_study_is_not_continued_with_other_objectives(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    Ledger(make_spec(), directory)
+    for objectives in (
+        {"val/accuracy": "minimize", "val/ece": "minimize"},
+        {"val/balanced_accuracy": "maximize", "val/ece": "minimize"},
+        {"val/accuracy": "maximize"},
+    ):
+        with pytest.raises(UserError, match=r"objectives: the study digits has .*another name"):
+            Ledger(make_spec(objectives=objectives), directory)
+
+
+def test_a_range_may_change_while_an_orphan_keeps_its_value(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    before = Ledger(make_spec(search={"mixup.alpha": FloatParameter(low=0, high=1)}), directory)
+    value = before.ask().parameters
+    wider = make_spec(search={"mixup.alpha": FloatParameter(low=2, high=3)})
+    after = Ledger(wider, directory)
+    assert after.take_up(0).parameters == value
+    assert 2 <= float(after.ask().parameters["mixup.alpha"]) <= 3
+
+
+def test_a_damaged_storage_is_refused_by_name(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    Ledger(make_spec(), directory).ask()
+    content = bytearray(directory.database.read_bytes())
+    content[:16] = bytes(16)
+    directory.database.write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"optuna\.db: damaged"):
+        Ledger(make_spec(), directory)
+
+
+def _open(spec: StudySpec, directory: StudyDirectory) -> None:
+    Ledger(spec, directory)
+
+
+def test_processes_that_create_the_storage_at_once_share_it(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_open, args=(make_spec(), directory)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    assert Ledger(make_spec(), directory).ask().number == 0

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import optuna
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balpoe.config import Direction
+from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
+from balpoe.study.selection import by_accuracy, pareto_front
+from balpoe.training.epoch import EpochResult
+
+DIRECTIONS: dict[str, Direction] = {"val/accuracy": "maximize", "val/ece": "minimize"}
+
+
+def _record(
+    number: int, accuracy: float, ece: float, state: TrialState = "COMPLETE"
+) -> TrialRecord:
+    metrics = {"val/accuracy": accuracy, "val/ece": ece}
+    return TrialRecord(
+        identity=TrialIdentity("digits", number),
+        parameters={},
+        state=state,
+        history=(EpochResult(1, 0.0, metrics),),
+        objectives=metrics if state == "COMPLETE" else None,
+        failure=None,
+        data_fingerprint=None,
+        started=0.0,
+        ended=1.0,
+    )
+
+
+def _numbers(records: tuple[TrialRecord, ...]) -> list[int]:
+    return [record.identity.number for record in records]
+
+
+values = st.sampled_from([0.0, 0.1, 0.2, 0.3])
+
+
+@given(points=st.lists(st.tuples(values, values), max_size=8))
+@settings(max_examples=50, deadline=None)
+def test_the_front_is_optunas(points: list[tuple[float, float]]) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for point in points:
+        study.add_trial(optuna.trial.create_trial(values=list(point)))
+    records = [_record(number, *point) for number, point in enumerate(points)]
+    expected = [trial.number for trial in study.best_trials]
+    assert sorted(_numbers(pareto_front(records, DIRECTIONS))) == sorted(expected)
+
+
+def test_trials_that_are_not_complete_are_never_on_the_front() -> None:
+    records = [_record(0, 0.9, 0.0, "FAIL"), _record(1, 0.9, 0.0, "RUNNING"), _record(2, 0.1, 0.5)]
+    assert _numbers(pareto_front(records, DIRECTIONS)) == [2]
+
+
+def test_the_order_is_by_accuracy_then_by_ece() -> None:
+    records = [_record(0, 0.5, 0.2), _record(1, 0.7, 0.3), _record(2, 0.5, 0.1)]
+    assert _numbers(by_accuracy(records)) == [1, 2, 0]

@@ -1,0 +1,119 @@
+"""Real trainings of the scanned digits, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from balpoe.config import Choice, DigitsLT, StudySpec
+from balpoe.errors import NonFiniteError
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.metrics_file import read_metrics
+from balpoe.study.parameters import training_seed
+from balpoe.study.predictions_file import read_predictions
+from balpoe.study.record import TrialIdentity
+from balpoe.study.result_file import read_result
+from balpoe.study.trial import Course, TrialTask, run_trial
+from balpoe.training.epoch import EpochResult
+
+MakeSpec = Callable[..., StudySpec]
+PARAMETERS: Mapping[str, Choice] = {
+    "experts.spread": 1.0,
+    "experts.sharing": "shared",
+    "experts.count": 2,
+}
+
+
+def _task(spec: StudySpec, directory: StudyDirectory, attempt: int = 0) -> TrialTask:
+    identity = TrialIdentity("digits", 0, attempt=attempt)
+    return TrialTask(spec, identity, PARAMETERS, directory.trial(identity))
+
+
+def _run(course: Course) -> tuple[list[EpochResult], Mapping[str, float]]:
+    epochs = []
+    while True:
+        try:
+            epochs.append(next(course))
+        except StopIteration as end:
+            return epochs, end.value
+
+
+def test_a_trial_is_worth_its_last_epoch_and_leaves_a_record_that_agrees(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    task = _task(make_spec(), directory)
+    epochs, objectives = _run(run_trial(task))
+    assert [result.epoch for result in epochs] == [1, 2, 3]
+    assert objectives == {name: epochs[-1].metrics[name] for name in task.spec.objectives}
+    assert read_metrics(task.directory.metrics) == tuple(epochs)
+    predictions = read_predictions(task.directory.predictions)
+    assert predictions.logits_nec.shape == (300, 2, 10)
+    hits = predictions.logits_nec.mean(axis=1).argmax(axis=1) == predictions.labels_n
+    assert hits.mean() == pytest.approx(objectives["val/accuracy"])
+    result = read_result(task.directory)
+    assert result.objectives == objectives
+    assert result.parameters == PARAMETERS
+    assert result.seed == training_seed(task.spec.seed, 0)
+
+
+def test_a_trial_that_is_left_continues_and_ends_as_if_it_had_not_been(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    whole = replace(directory, path=directory.path / "whole")
+    _, expected = _run(run_trial(_task(make_spec(), whole)))
+    course = run_trial(_task(make_spec(), directory))
+    first = next(course)
+    course.close()
+    task = _task(make_spec(), directory, attempt=1)
+    assert read_metrics(task.directory.metrics) == (first,)
+    epochs, objectives = _run(run_trial(task))
+    assert [result.epoch for result in epochs] == [2, 3]
+    assert objectives == expected
+    assert [result.epoch for result in read_metrics(task.directory.metrics)] == [1, 2, 3]
+
+
+def test_a_trial_whose_result_is_on_disk_is_not_trained_again(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    _, objectives = _run(run_trial(_task(make_spec(), directory)))
+    again = _task(make_spec(), directory, attempt=1)
+    written = again.directory.result.stat().st_mtime_ns
+    assert _run(run_trial(again)) == ([], objectives)
+    assert again.directory.result.stat().st_mtime_ns == written
+
+
+def test_a_trial_whose_record_is_damaged_is_recorded_anew_from_its_checkpoint(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    task = _task(make_spec(), directory)
+    _, objectives = _run(run_trial(task))
+    task.directory.predictions.write_bytes(b"")
+    assert _run(run_trial(task)) == ([], objectives)
+    assert read_result(task.directory).objectives == objectives
+
+
+def test_a_trial_that_diverges_is_refused_and_leaves_no_result(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec()
+    training = replace(spec.base.training, learning_rate=1e30)
+    task = _task(replace(spec, base=replace(spec.base, training=training)), directory)
+    with pytest.raises(NonFiniteError, match="smaller learning rate"):
+        _run(run_trial(task))
+    assert not task.directory.result.exists()
+
+
+def test_an_objective_that_the_data_do_not_have_is_refused(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(objectives={"val/accuracy_few": "maximize"})
+    balanced = replace(spec, base=replace(spec.base, data=DigitsLT(imbalance_ratio=1)))
+    with pytest.raises(NonFiniteError, match="val/accuracy_few is missing"):
+        _run(run_trial(_task(balanced, directory)))
+
+
+def test_the_seed_depends_on_study_seed_and_repeat_only() -> None:
+    seeds = {training_seed(study, repeat) for study in range(20) for repeat in range(20)}
+    assert len(seeds) == 400

@@ -27,6 +27,8 @@ def run(study: Path) -> None:
     outcome = run_study(
         study, watch=lambda spec, earlier: StudyDisplay(spec, console, earlier=earlier)
     )
+    if outcome.was_finished:
+        console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
     if outcome.stopped_by is None:
         exports = Path(os.path.relpath(outcome.directory.exports))
         console.print(front_report(outcome.spec, outcome.front, outcome.records, exports=exports))

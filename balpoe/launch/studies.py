@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class StudyOutcome:
     """How a launch ended: what the study holds now.
 
     `stopped_by` is the signal that stopped it, None where the budget is spent; `front` has
-    the best first.
+    the best first. `was_finished` tells that there was nothing left to do.
     """
 
     spec: StudySpec
@@ -51,10 +51,17 @@ class StudyOutcome:
     front: tuple[TrialRecord, ...]
     stopped_by: signal.Signals | None
     mirror: MirrorReport
+    was_finished: bool
+
+
+@contextmanager
+def unwatched(spec: StudySpec, earlier: Sequence[TrialRecord]) -> Iterator[Listener]:
+    """Nobody follows the launch."""
+    yield lambda event: None
 
 
 def run(
-    study_file: Path | str, *, runs: Path | str = RUNS, watch: Watch | None = None
+    study_file: Path | str, *, runs: Path | str = RUNS, watch: Watch = unwatched
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
 
@@ -87,6 +94,12 @@ def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
     return load_study(directory.specification), directory
 
 
+def is_finished(spec: StudySpec, records: Sequence[TrialRecord]) -> bool:
+    """Whether the budget is spent and no trial is left to be taken up."""
+    ended = [record for record in records if record.state != "RUNNING"]
+    return len(ended) == len(records) and len(ended) >= spec.budget.trials
+
+
 def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:
     if directory.specification.is_file():
         refuse_changes(load_study(directory.specification), spec, file)
@@ -94,7 +107,7 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 
 
 def _launch(
-    spec: StudySpec, directory: StudyDirectory, runs: Path, command: str, watch: Watch | None
+    spec: StudySpec, directory: StudyDirectory, runs: Path, command: str, watch: Watch
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
     environment = current_environment()
@@ -107,19 +120,19 @@ def _launch(
     earlier = store.records()
     for record in earlier:
         mirror.submit(record)
-    reflect = _reflector(store, mirror)
-    if watch is None:
-        stopped_by = run_trials(spec, directory, reflect)
-    else:
+    stopped_by = None
+    if not is_finished(spec, earlier):
         with watch(spec, earlier) as follow:
-            stopped_by = run_trials(spec, directory, _both(reflect, follow))
+            stopped_by = run_trials(spec, directory, _both(_reflector(store, mirror), follow))
     records = store.records()
     front = by_accuracy(pareto_front(records, spec.objectives))
     report = mirror.close(
         _outcome(front, stopped_by),
         description=study_description(spec, command=command, front=front),
     )
-    return StudyOutcome(spec, directory, records, front, stopped_by, report)
+    return StudyOutcome(
+        spec, directory, records, front, stopped_by, report, is_finished(spec, earlier)
+    )
 
 
 def _reflector(store: RecordStore, mirror: MirrorWriter) -> Listener:

@@ -149,11 +149,12 @@ class Ledger:
         return tuple(map(self._entry, self._trials()))
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Choice]:
+        decided = trial.params
         values: dict[str, Choice] = {}
         for name in suggestion_order(self._spec):
-            implied = implied_parameters(self._spec, values)
-            if name in implied:
-                values[name] = implied[name]
+            known = {**decided, **implied_parameters(self._spec, values)}
+            if name in known:
+                values[name] = known[name]
             else:
                 values[name] = _suggestion(trial, name, self._spec.search[name])
         return {name: values[name] for name in self._spec.search}

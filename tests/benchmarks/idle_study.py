@@ -1,0 +1,116 @@
+"""Our executor, searcher and mirror on trials that do no work but keep full records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from mlflow import MlflowClient
+
+from balpoe.config import (
+    BudgetConfig,
+    CategoricalParameter,
+    Configuration,
+    DigitsLT,
+    Direction,
+    FloatParameter,
+    IntParameter,
+    ResourcesConfig,
+    StudySpec,
+)
+from balpoe.study.directory import StudyDirectory, TrialDirectory
+from balpoe.study.events import StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.executor import connected_ray, run_trials
+from balpoe.study.metrics_file import write_metrics
+from balpoe.study.parquet import sha256_of
+from balpoe.study.predictions_file import Predictions, write_predictions
+from balpoe.study.record import TrialRecord
+from balpoe.study.result_file import TrialResult, write_result
+from balpoe.study.store import RecordStore
+from balpoe.study.trial import Course, TrialTask
+from balpoe.tracking import Origin, TrackingStore, start_mirror
+from balpoe.training import EpochResult
+from tests.benchmarks.idle_trial import (
+    CONCURRENT_TRIALS,
+    OBJECTIVES,
+    REPORT_SECONDS,
+    REPORTS,
+    idle_metrics,
+)
+from tests.benchmarks.overhead_figures import Figures, Stopwatch
+
+DRAIN_SECONDS = 3600.0
+LOGITS = np.zeros((100, 3, 10), np.float32)
+LABELS = np.zeros(100, np.int64)
+
+
+def idle_spec(trials: int) -> StudySpec:
+    """The search of studies/digits_lt.yaml."""
+    return StudySpec(
+        name="ours",
+        base=Configuration(data=DigitsLT()),
+        search={
+            "experts.count": IntParameter(low=1, high=7),
+            "experts.spread": FloatParameter(low=0.0, high=2.0),
+            "experts.sharing": CategoricalParameter(choices=("shared", "independent")),
+            "mixup.alpha": FloatParameter(low=0.0, high=1.0),
+        },
+        objectives=cast("dict[str, Direction]", OBJECTIVES),
+        budget=BudgetConfig(trials=trials),
+        resources=ResourcesConfig(concurrent_trials=CONCURRENT_TRIALS),
+    )
+
+
+def idle_trial(task: TrialTask) -> Course:
+    """Report epochs that took no work, and write the records that a trial leaves."""
+    started = time.time()
+    task.directory.create()
+    history = []
+    for epoch in _idle_epochs(task):
+        history.append(epoch)
+        yield epoch
+    write_metrics(task.directory.metrics, history)
+    write_predictions(task.directory.predictions, Predictions(LOGITS, LABELS))
+    objectives = {name: history[-1].metrics[name] for name in OBJECTIVES}
+    write_result(task.directory, _result(task, objectives, started))
+    return objectives
+
+
+def _idle_epochs(task: TrialTask) -> Iterator[EpochResult]:
+    reported = time.perf_counter()
+    for epoch in range(1, REPORTS + 1):
+        now = time.perf_counter()
+        metrics = idle_metrics(epoch, task.parameters, now - reported)
+        reported = now
+        yield EpochResult(epoch, time.time(), metrics)
+
+
+def _result(task: TrialTask, objectives: dict[str, float], started: float) -> TrialResult:
+    files = (task.directory.metrics, task.directory.predictions)
+    return TrialResult(
+        identity=task.identity,
+        parameters=task.parameters,
+        objectives=objectives,
+        seed=0,
+        data_fingerprint="none",
+        started=started,
+        ended=time.time(),
+        files={path.name: sha256_of(path) for path in files},
+    )
+
+
+def run_our_study(folder: Path, store: TrackingStore, trials: int) -> Figures:
+    """Run a study of idle trials in `folder`; Ray runs and MLflow's tables exist beforehand.
+
+    A study that `folder` holds already is continued by `trials`.
+    """
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    client.search_experiments()
+    directory = StudyDirectory.of(folder, idle_spec(1).name)
+    directory.create()
+    records = RecordStore(idle_spec(1), directory)
+"""

@@ -57,6 +57,30 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
+def create_directory(directory: Path) -> None:
+    """Create `directory` and its parents where they are missing.
+
+    Raises:
+        StorageError: it cannot be created.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(directory, error) from error
+
+
+def ensure_writable(directory: Path) -> None:
+    """Create `directory` if need be, and find out now whether files can be written there.
+
+    Raises:
+        StorageError: it cannot be created or written.
+    """
+    create_directory(directory)
+    probe = directory / ".probe"
+    write_bytes_atomically(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
 def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all.
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import torch
+
 import balpoe
+from balpoe.atomic_write import ensure_writable
+from balpoe.config import Configuration
 from balpoe.data import load_final_splits, with_absolute_paths
 from balpoe.errors import UserError
 from balpoe.files import load_configuration
 from balpoe.launch.devices import chosen_device
+from balpoe.launch.lease import hold_lease
 from balpoe.reporting import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import train_final
@@ -53,34 +59,50 @@ def train(
     configuration = replace(configuration, data=with_absolute_paths(configuration.data))
     computing = chosen_device(device)
     trained = TrainedSeeds(Path(out) if out else default_output(file), tuple(seeds))
+    ensure_writable(trained.path)
+    with hold_lease(trained.path / "lease"):
+        _train_seeds(configuration, trained, computing, on_progress)
+    return trained
+
+
+def _train_seeds(
+    configuration: Configuration,
+    trained: TrainedSeeds,
+    device: torch.device,
+    on_progress: Callable[[TrainingProgress], None],
+) -> None:
     splits = load_final_splits(configuration.data)
-    for seed, path in zip(seeds, trained.models, strict=True):
-        history: list[EpochResult] = []
-
-        def follow(
-            result: EpochResult, seed: int = seed, history: list[EpochResult] = history
-        ) -> None:
-            history.append(result)
-            on_progress(
-                training_progress(
-                    history,
-                    seed=seed,
-                    seeds=seeds,
-                    epochs=configuration.training.epochs,
-                    images=len(splits.train),
-                )
-            )
-
+    for seed, path in zip(trained.seeds, trained.models, strict=True):
+        describe = partial(
+            training_progress,
+            seed=seed,
+            seeds=trained.seeds,
+            epochs=configuration.training.epochs,
+            images=len(splits.train),
+        )
         train_final(
             configuration,
             splits,
             seed=seed,
             path=path,
-            device=computing,
+            device=device,
             balpoe_version=balpoe.__version__,
-            on_epoch=follow,
+            on_epoch=_follower(describe, on_progress),
         )
-    return trained
+
+
+def _follower(
+    describe: Callable[[Sequence[EpochResult]], TrainingProgress],
+    on_progress: Callable[[TrainingProgress], None],
+) -> Callable[[EpochResult], None]:
+    """Turns the epochs of one seed into progress."""
+    history: list[EpochResult] = []
+
+    def follow(result: EpochResult) -> None:
+        history.append(result)
+        on_progress(describe(history))
+
+    return follow
 
 
 def default_output(configuration_file: Path) -> Path:

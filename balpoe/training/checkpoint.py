@@ -19,7 +19,7 @@ import safetensors.torch
 from safetensors import safe_open
 from torch import Tensor
 
-from balpoe.atomic_write import storage_error, write_bytes_atomically
+from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.errors import CorruptFile
 from balpoe.training.epoch import EpochResult
 
@@ -78,10 +78,7 @@ class CheckpointDirectory:
         digest = hashlib.sha256(content).hexdigest()
         epoch = len(checkpoint.history)
         name = f"epoch_{epoch:06d}.attempt_{self._attempt}.{digest}.safetensors"
-        try:
-            self._path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(self._path, error) from error
+        create_directory(self._path)
         write_bytes_atomically(self._path / name, content)
         for old in self._newest_first()[KEPT:]:
             old.path.unlink(missing_ok=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
+from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.errors import StorageError
-from balpoe.evaluation import DistributionEvaluation, evaluate_distributions
+from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, evaluate_distributions
 from balpoe.priors import class_prior
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -26,6 +27,7 @@ from balpoe.training.model_directory import (
     save_model,
 )
 from balpoe.training.training import Training, training_identity
+from balpoe.training.validation import bayes_scalars
 
 
 def train_final(
@@ -51,6 +53,7 @@ def train_final(
     """
     if is_model(path):
         return _finished(path, configuration, splits.description, seed)
+    ensure_writable(path)
     checkpoints = path / "checkpoints"
     training = Training(
         configuration,
@@ -79,6 +82,8 @@ def train_final(
     logits_nec = training.predict(splits.test)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
+    prior_c = class_prior(splits.description.class_counts)
+    metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
     save_model(path, training.experts, provenance, history=training.history, final_metrics=metrics)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return load_model(path)

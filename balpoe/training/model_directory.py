@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from balpoe.atomic_write import storage_error, write_bytes_atomically
+from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import ExpertsConfig, ModelConfig, Precision
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import CorruptFile, StorageError
@@ -99,10 +99,7 @@ def save_model(
         MODEL: _json({"format": FORMAT, **asdict(provenance)}),
         METRICS: _json(metrics),
     }
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(path, error) from error
+    create_directory(path)
     for name, content in contents.items():
         write_bytes_atomically(path / name, content)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}

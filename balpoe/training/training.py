@@ -87,6 +87,11 @@ class Training:
                 self.save_checkpoint()
             yield result
 
+    @property
+    def saved_epochs(self) -> int:
+        """How many epochs the newest checkpoint holds; 0 where there is none."""
+        return self._saved_epoch
+
     def save_checkpoint(self) -> None:
         """Save the state after the last finished epoch, unless it is saved already.
 

@@ -1,4 +1,4 @@
-"""The figures of a training on its validation split.
+"""The figures of a training on its validation split, and its distance to the Bayes rule.
 
 N images, E experts, C classes.
 """
@@ -33,13 +33,20 @@ def validation_scalars(
         class_counts=description.class_counts,
         weighting="classes",
     )
-    scalars = evaluation.scalars(SPLIT)
-    if validation.log_likelihood_nc is not None:
-        distance = distance_to_bayes(
-            product_of_experts(logits_nec),
-            validation.labels_n,
-            validation.log_likelihood_nc,
-            target_prior(prior_c, mean_lambda(lambdas)),
-        )
-        scalars |= distance.scalars(SPLIT)
-    return scalars
+    distance = bayes_scalars(logits_nec, validation, prior_c, lambdas, SPLIT)
+    return {**evaluation.scalars(SPLIT), **distance}
+
+
+def bayes_scalars(
+    logits_nec: Tensor, images: ImageSet, prior_c: Tensor, lambdas: Sequence[float], split: str
+) -> dict[str, float]:
+    """The ensemble's distance to the Bayes rule, where P(x|y) of the images is known."""
+    if images.log_likelihood_nc is None:
+        return {}
+    distance = distance_to_bayes(
+        product_of_experts(logits_nec),
+        images.labels_n,
+        images.log_likelihood_nc,
+        target_prior(prior_c, mean_lambda(lambdas)),
+    )
+    return distance.scalars(split)

@@ -178,3 +178,14 @@ def test_a_broken_manifest_is_refused(
 def test_a_directory_without_a_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="holds no finished model"):
         load_model(tmp_path)
+
+
+def test_where_posteriors_are_known_the_distance_to_the_bayes_rule_is_saved(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    known = replace(
+        splits.test, log_likelihood_nc=torch.zeros(len(splits.test), 3, dtype=torch.float64)
+    )
+    final = FinalSplits(splits.train, known, splits.description)
+    model, _ = train_seed(configuration, final, tmp_path / "model")
+    assert model.metrics["final"]["test/bayes_posterior_kl"] > 0

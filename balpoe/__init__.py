@@ -11,19 +11,45 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from balpoe.launch.check import check
+    from balpoe.launch.clean import clean
+    from balpoe.launch.doctor import doctor
     from balpoe.launch.evaluation import evaluate
     from balpoe.launch.exports import export
     from balpoe.launch.final_training import train
+    from balpoe.launch.status import status
+    from balpoe.launch.stopping import stop
     from balpoe.launch.studies import run
+    from balpoe.launch.sync import sync
+    from balpoe.launch.ui import ui
 
 __version__ = version("balpoe")
-__all__ = ["evaluate", "export", "run", "train"]
+__all__ = [
+    "check",
+    "clean",
+    "doctor",
+    "evaluate",
+    "export",
+    "run",
+    "status",
+    "stop",
+    "sync",
+    "train",
+    "ui",
+]
 
 _HOMES = {
+    "check": "balpoe.launch.check",
+    "clean": "balpoe.launch.clean",
+    "doctor": "balpoe.launch.doctor",
     "evaluate": "balpoe.launch.evaluation",
     "export": "balpoe.launch.exports",
     "run": "balpoe.launch.studies",
+    "status": "balpoe.launch.status",
+    "stop": "balpoe.launch.stopping",
+    "sync": "balpoe.launch.sync",
     "train": "balpoe.launch.final_training",
+    "ui": "balpoe.launch.ui",
 }
 
 

@@ -14,12 +14,16 @@ import traceback
 import click
 
 from balpoe.cli.check import check
+from balpoe.cli.clean import clean
+from balpoe.cli.doctor import doctor
 from balpoe.cli.evaluate import evaluate
 from balpoe.cli.export import export
 from balpoe.cli.run import run
 from balpoe.cli.status import status
+from balpoe.cli.stop import stop
 from balpoe.cli.sync import sync
 from balpoe.cli.train import train
+from balpoe.cli.ui import ui
 from balpoe.errors import UserError
 
 USERS_ERROR, OUR_ERROR, INTERRUPTED = 2, 70, 130
@@ -31,7 +35,7 @@ def cli() -> None:
     """Studies of calibrated expert ensembles (BalPoE) for long-tailed image classes."""
 
 
-for command in (run, export, train, evaluate, status, sync, check):
+for command in (run, export, train, evaluate, status, stop, sync, check, doctor, clean, ui):
     cli.add_command(command)
 
 

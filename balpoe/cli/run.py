@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,40 +11,95 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from balpoe.launch.supervision import is_supervised, supervise, supervised
+from balpoe.study.interruption import SIGNALLED
+
 if TYPE_CHECKING:
     from balpoe.launch.studies import StudyOutcome
 
-NOTHING_COMPLETE, SIGNALLED = 1, 128
+NOTHING_COMPLETE = 1
 
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
-def run(study: Path) -> None:
+@click.option(
+    "--tracking-uri",
+    help="MLflow server or database, kept with the study "
+    "[default: MLFLOW_TRACKING_URI, else runs/mlflow.db].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
+def run(study: Path, tracking_uri: str | None, as_json: bool) -> None:
     """Start the study in the file STUDY, or continue it."""
+    if not is_supervised():
+        command = [sys.executable, "-m", "balpoe.cli", *sys.argv[1:]]
+        sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
+    with supervised():
+        sys.exit(_status(_run(study, tracking_uri, as_json)))
+
+
+def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
     from balpoe.launch.studies import run as run_study
-    from balpoe.reporting import StudyDisplay, front_report
+    from balpoe.reporting import StudyDisplay, event_lines, outcome_line
 
     console = Console()
     outcome = run_study(
-        study, watch=lambda spec, earlier: StudyDisplay(spec, console, earlier=earlier)
+        study,
+        tracking_uri=tracking_uri,
+        watch=lambda spec, earlier: (
+            event_lines(spec, earlier, write=_write_line)
+            if as_json
+            else StudyDisplay(spec, console, earlier=earlier)
+        ),
     )
-    if outcome.was_finished:
-        console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
-    if outcome.stopped_by is None:
-        exports = Path(os.path.relpath(outcome.directory.exports))
-        console.print(front_report(outcome.spec, outcome.front, outcome.records, exports=exports))
+    reason = _reason(outcome, study)
+    if as_json:
+        status = _status(outcome)
+        spec, front, records = outcome.spec, outcome.front, outcome.records
+        _write_line(outcome_line(spec, front, records, status=status, reason=reason))
     else:
-        console.print(f"stopped; continue with: balpoe run {study}", soft_wrap=True)
+        _show(outcome, reason, console)
     if outcome.mirror.error is not None:
         click.echo(
             f"warning: MLflow lacks {outcome.mirror.missed} trials ({outcome.mirror.error}); "
-            f"the next launch writes them",
+            f"the next launch or `balpoe sync {outcome.spec.name}` writes them",
             err=True,
         )
-    sys.exit(_status(outcome))
+    return outcome
+
+
+def _write_line(line: str) -> None:
+    click.echo(line)  # which flushes: whoever reads a pipe sees an event as it happens
+
+
+def _reason(outcome: StudyOutcome, study: Path) -> str | None:
+    """Why the launch ended early; None where the budget is spent."""
+    if outcome.end.signal is not None:
+        return f"stopped; continue with: balpoe run {study}"
+    if outcome.end.failing_alike is not None:
+        return (
+            f"stopped, because the first trials all failed alike "
+            f"({outcome.end.failing_alike.kind}): {outcome.end.failing_alike.reason}; "
+            f"once that is mended, continue with: balpoe run {study}"
+        )
+    return None
+
+
+def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
+    from balpoe.reporting import front_report
+
+    if outcome.was_finished:
+        console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
+    if reason is None:
+        exports = Path(os.path.relpath(outcome.directory.exports))
+        console.print(front_report(outcome.spec, outcome.front, outcome.records, exports=exports))
+    elif outcome.end.signal is not None:
+        console.print(reason, soft_wrap=True)
+    else:
+        click.echo(f"error: {reason}", err=True)
 
 
 def _status(outcome: StudyOutcome) -> int:
-    if outcome.stopped_by is not None:
-        return SIGNALLED + outcome.stopped_by
-    return 0 if outcome.front else NOTHING_COMPLETE
+    if outcome.end.signal is not None:
+        return SIGNALLED + outcome.end.signal
+    stalled = outcome.end.failing_alike is not None
+    return NOTHING_COMPLETE if stalled or not outcome.front else 0

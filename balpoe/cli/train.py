@@ -31,7 +31,13 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     help="Directory of the models [default: runs/models/NAME].",
 )
 @click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
-def train(configuration: Path, seeds: str, out: Path | None, device: str | None) -> None:
+@click.option(
+    "--tracking-uri",
+    help="MLflow server or database of the models [default: that of the study].",
+)
+def train(
+    configuration: Path, seeds: str, out: Path | None, device: str | None, tracking_uri: str | None
+) -> None:
     """Train CONFIGURATION on the whole training set, once per seed.
 
     The same command continues what was interrupted.
@@ -42,8 +48,18 @@ def train(configuration: Path, seeds: str, out: Path | None, device: str | None)
     console = Console()
     with TrainingDisplay(console) as display:
         trained = train_seeds(
-            configuration, parse_seeds(seeds), out=out, device=device, on_progress=display
+            configuration,
+            parse_seeds(seeds),
+            out=out,
+            device=device,
+            tracking_uri=tracking_uri,
+            on_progress=display,
         )
     for model in trained.models:
         console.print(f"model  {model}", soft_wrap=True, highlight=False)
+    if trained.unlogged is not None:
+        click.echo(
+            f"warning: MLflow lacks a model ({trained.unlogged}); the same command logs it",
+            err=True,
+        )
     console.print(f"Next:  balpoe evaluate {trained.path}", soft_wrap=True, highlight=False)

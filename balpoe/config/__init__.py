@@ -1,5 +1,7 @@
 """Frozen, typed configuration of trainings and studies; no files, no third-party libraries."""
 
+from balpoe.config.budget import BudgetConfig, ResourcesConfig
+from balpoe.config.conditions import Condition
 from balpoe.config.configuration import (
     AugmentationConfig,
     Configuration,
@@ -12,16 +14,18 @@ from balpoe.config.configuration import (
 )
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
 from balpoe.config.fields import Choice
+from balpoe.config.final import FinalConfig
 from balpoe.config.metrics import METRICS, OBJECTIVES
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import to_plain
+from balpoe.config.sampler import SamplerConfig
 from balpoe.config.search_space import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
 )
-from balpoe.config.study import BudgetConfig, Direction, ResourcesConfig, StudySpec
+from balpoe.config.study import Direction, StudySpec
 
 __all__ = [
     "METRICS",
@@ -30,11 +34,13 @@ __all__ = [
     "BudgetConfig",
     "CategoricalParameter",
     "Choice",
+    "Condition",
     "Configuration",
     "DataConfig",
     "DigitsLT",
     "Direction",
     "ExpertsConfig",
+    "FinalConfig",
     "FloatParameter",
     "GaussianLT",
     "IntParameter",
@@ -44,6 +50,7 @@ __all__ = [
     "ParquetImages",
     "Precision",
     "ResourcesConfig",
+    "SamplerConfig",
     "Sharing",
     "StudySpec",
     "TrainingConfig",

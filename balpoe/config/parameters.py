@@ -47,6 +47,15 @@ def canonical_parameters(parameters: Mapping[str, Choice]) -> dict[str, Choice]:
     return {**parameters, "experts.spread": 0.0, "experts.sharing": "shared"}
 
 
+def field_value(configuration: Configuration, path: str) -> Choice:
+    """What a configuration holds in the searchable field at `path`."""
+    value: Any = configuration
+    for name in path.split("."):
+        value = getattr(value, name)
+    assert isinstance(value, Choice)
+    return value
+
+
 def _problems(parameters: Mapping[str, Choice]) -> Iterator[FieldProblem]:
     fields = searchable_fields()
     for path, value in parameters.items():

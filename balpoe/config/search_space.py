@@ -1,12 +1,16 @@
-"""What a study searches: a range or a set of choices for fields of its configuration."""
+"""What a study searches: a range or a set of choices for fields of its configuration.
+
+A parameter with `when` exists only in the trials in which all of its conditions hold.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from balpoe.config.bounds import Bounded, Real
+from balpoe.config.conditions import Condition
 from balpoe.config.fields import (
     Choice,
     SearchableField,
@@ -27,11 +31,16 @@ class IntParameter(Bounded):
     low: int
     high: int
     log: bool = False
+    when: dict[str, Condition] = field(default_factory=dict)
 
     @property
     def extremes(self) -> dict[Within, Choice]:
         """Values that stand for all that can be proposed, by their place in the parameter."""
         return {("low",): self.low, ("high",): self.high}
+
+    def admits(self, value: Choice) -> bool:
+        """Whether `value` can be proposed."""
+        return isinstance(value, int) and self.low <= value <= self.high
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """An empty range, or a logarithm of nothing."""
@@ -46,11 +55,16 @@ class FloatParameter(Bounded):
     low: Real
     high: Real
     log: bool = False
+    when: dict[str, Condition] = field(default_factory=dict)
 
     @property
     def extremes(self) -> dict[Within, Choice]:
         """Values that stand for all that can be proposed, by their place in the parameter."""
         return {("low",): self.low, ("high",): self.high}
+
+    def admits(self, value: Choice) -> bool:
+        """Whether `value` can be proposed."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """An empty range, or a logarithm of nothing."""
@@ -63,11 +77,16 @@ class CategoricalParameter(Bounded):
 
     type: Literal["categorical"] = "categorical"
     choices: tuple[Choice, ...]
+    when: dict[str, Condition] = field(default_factory=dict)
 
     @property
     def extremes(self) -> dict[Within, Choice]:
         """Every choice, by its place in the parameter."""
         return {("choices", index): choice for index, choice in enumerate(self.choices)}
+
+    def admits(self, value: Choice) -> bool:
+        """Whether `value` can be proposed."""
+        return value in self.choices
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """At least one choice, none twice."""
@@ -82,16 +101,16 @@ Parameter = IntParameter | FloatParameter | CategoricalParameter
 
 def misfits(path: str, parameter: Parameter) -> Iterator[FieldProblem]:
     """Why a parameter cannot replace the configuration field at `path`; fields of `search`."""
-    field = searchable_fields().get(path)
-    if field is None:
+    replaced = searchable_fields().get(path)
+    if replaced is None:
         yield FieldProblem("search", why_not_searchable(path), (path,))
-    elif parameter.type not in _types_for(field):
-        types = listed(_types_for(field))
-        message = f"must be {types} ({path} is {NOUNS[field.kind]}), got {parameter.type}"
+    elif parameter.type not in _types_for(replaced):
+        types = listed(_types_for(replaced))
+        message = f"must be {types} ({path} is {NOUNS[replaced.kind]}), got {parameter.type}"
         yield FieldProblem("search", message, (path, "type"))
     else:
         for within, value in parameter.extremes.items():
-            problem = field.problem(value)
+            problem = replaced.problem(value)
             if problem is not None:
                 yield FieldProblem("search", problem, (path, *within))
 

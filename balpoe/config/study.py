@@ -7,10 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from balpoe.config.bounds import Bounded, Count, NonNegative, NotEmpty, Rule, Seed
+from balpoe.config.assignment import condition_problems, conditions_of, witness
+from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
+from balpoe.config.budget import BudgetConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
+from balpoe.config.fields import Choice
+from balpoe.config.final import FinalConfig
+from balpoe.config.known_points import (
+    DEFAULTS,
+    KnownPoints,
+    default_points,
+    known_points,
+    point_problems,
+)
 from balpoe.config.metrics import OBJECTIVES
 from balpoe.config.parameters import with_parameters
+from balpoe.config.sampler import SamplerConfig, refusals
 from balpoe.config.search_space import Parameter, misfits
 from balpoe.config.wording import must_be, unknown
 from balpoe.errors import FieldProblem, InvalidFields, dotted
@@ -43,24 +55,12 @@ class ObjectiveName(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetConfig(Bounded):
-    """Where a study ends: after this many finished trials."""
-
-    trials: Count
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourcesConfig(Bounded):
-    """What one trial gets, and how many trials run at a time."""
-
-    cpus_per_trial: Count = 1
-    gpus_per_trial: NonNegative = 0.0
-    concurrent_trials: Count = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StudySpec(Bounded):
-    """One study: `search` replaces fields of `base`, named by their dotted path."""
+    """One study: `search` replaces fields of `base`, named by their dotted path.
+
+    `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
+    end the trials of the front are trained with further seeds, until each has `repeats`.
+    """
 
     name: Annotated[str, StudyName()]
     question: str = ""
@@ -70,9 +70,12 @@ class StudySpec(Bounded):
         dict[Annotated[str, ObjectiveName()], Direction], NotEmpty("metric with its direction")
     ]
     budget: BudgetConfig
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
     seed: Seed = 0
+    known_points: dict[str, dict[str, Choice]] = field(default_factory=default_points)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    repeats: Annotated[int, Bounds(at_least=1, at_most=1000)] = 1
+    final: FinalConfig = field(default_factory=FinalConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """Parameters that do not fit their field, that change nothing, or that break the base."""
@@ -81,11 +84,51 @@ class StudySpec(Bounded):
             for path, parameter in self.search.items()
             for problem in misfits(path, parameter)
         ]
+        misfitting += condition_problems(self.search)
         if misfitting:
             yield from misfitting
         else:
             yield from self._idle_parameters()
             yield from self._impossible_values()
+            for reason in refusals(self.sampler, self.search, self.base, list(self.objectives)):
+                yield FieldProblem("sampler", reason, ("name",))
+            yield from self._impossible_points()
+            yield from self._impossible_recipe()
+
+    @property
+    def points(self) -> KnownPoints:
+        """The known points that it tries first; they count towards the budget."""
+        return known_points(self.known_points, self.search, self.base, self.sampler)
+
+    def _impossible_points(self) -> Iterator[FieldProblem]:
+        """Points that cannot be tried; those of the defaults are left out instead."""
+        given = {
+            name: assignment
+            for name, assignment in self.known_points.items()
+            if DEFAULTS.get(name) != assignment
+        }
+        for name, assignment in given.items():
+            unsafe = StudyName().problem(name)
+            if unsafe is not None:
+                yield FieldProblem("known_points", unsafe, (name,))
+            for path, message in point_problems(assignment, self.search, self.base, self.sampler):
+                within = (name,) if path is None else (name, path)
+                yield FieldProblem("known_points", message, within)
+
+    def _impossible_recipe(self) -> Iterator[FieldProblem]:
+        """Replacements that no training could hold, or that undo what was searched."""
+        try:
+            self.final.applied_to(self.base)
+        except InvalidFields as error:
+            for problem in error.problems:
+                name = dotted(problem.path).removeprefix("training.")
+                given = name in self.final.training
+                message = problem.message if given else f"{name} {problem.message}"
+                yield FieldProblem("final", message, ("training", name) if given else ("training",))
+        for name in self.final.training:
+            if f"training.{name}" in self.search:
+                message = "is searched: the final training would undo what the search found"
+                yield FieldProblem("final", message, ("training", name))
 
     def _idle_parameters(self) -> Iterator[FieldProblem]:
         experts = self.base.experts
@@ -104,8 +147,18 @@ class StudySpec(Bounded):
         for path, parameter in self.search.items():
             for within, value in parameter.extremes.items():
                 try:
-                    with_parameters(self.base, {path: value})
+                    with_parameters(self.base, {**self._presupposed(path), path: value})
                 except InvalidFields as error:
                     reasons = (f"{dotted(item.path)} {item.message}" for item in error.problems)
                     message = f"with {value}, {', '.join(reasons)}"
                     yield FieldProblem("search", message, (path, *within))
+
+    def _presupposed(self, path: str) -> dict[str, Choice]:
+        """Values of other parameters with which the one at `path` exists."""
+        values: dict[str, Choice] = {}
+        for other, condition in conditions_of(self.search, path).items():
+            values |= self._presupposed(other)
+            value = witness(condition, self.search[other])
+            assert value is not None
+            values[other] = value
+        return values

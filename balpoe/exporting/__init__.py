@@ -2,5 +2,13 @@
 
 from balpoe.exporting.environment import Environment, current_environment
 from balpoe.exporting.export import Export, ExportReport, export_best
+from balpoe.exporting.preference import Preference
 
-__all__ = ["Environment", "Export", "ExportReport", "current_environment", "export_best"]
+__all__ = [
+    "Environment",
+    "Export",
+    "ExportReport",
+    "Preference",
+    "current_environment",
+    "export_best",
+]

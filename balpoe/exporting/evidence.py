@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from balpoe.config import Choice, StudySpec
+from balpoe.config import Choice, StudySpec, to_plain, with_parameters
+from balpoe.config.parameters import field_value
 from balpoe.exporting.environment import Environment
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import OverSeeds, objectives_over_seeds
@@ -17,20 +19,36 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """The value of a field during the search, and that for the final training."""
+
+    searched: Choice
+    final: Choice
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Where an exported configuration comes from.
 
-    `objectives` are those of the validation split over the trial's seeds, `complete` the
-    number of trials among which it was chosen, `ended` when it ended, in UTC (ISO 8601).
-    Versions and commit are those of the code that wrote the export.
+    `rank` counts from 1 in the order of the mean of `ordered_by`. `objectives` are those of the
+    validation split over the trial's seeds, `complete` the number of trials among which it was
+    chosen, `ended` when it ended, in UTC (ISO 8601). `final` is what the final recipe replaces,
+    by dotted path, `final_seeds` with what it is to be trained. The configurations are the one
+    that the search measured and the exported one. Versions and commit are those of the code
+    that wrote the export.
     """
 
     study: str
     trial: int
     rank: int
+    ordered_by: str
     complete: int
     objectives: Mapping[str, OverSeeds]
     searched: Mapping[str, Choice]
+    final: Mapping[str, Replaced]
+    final_seeds: tuple[int, ...]
+    searched_configuration: Mapping[str, Any]
+    final_configuration: Mapping[str, Any]
     data_fingerprint: str
     ended: str
     exporter_versions: Mapping[str, str]
@@ -41,21 +59,31 @@ def evidence_for(
     spec: StudySpec,
     record: TrialRecord,
     rank: int,
+    order: str,
     records: Sequence[TrialRecord],
     environment: Environment,
 ) -> Evidence:
-    """The evidence for a COMPLETE trial, the `rank`-th best among all `records` of its study."""
+    """The evidence for a COMPLETE trial of `records`, the `rank`-th best of the front."""
     assert record.ended is not None
     assert record.data_fingerprint is not None
     number = record.identity.number
+    measured = with_parameters(spec.base, record.parameters)
     searched = [other for other in records if other.identity.repeat == 0]
     return Evidence(
         study=spec.name,
         trial=number,
         rank=rank,
+        ordered_by=order,
         complete=sum(other.state == "COMPLETE" for other in searched),
         objectives=objectives_over_seeds(records, number),
         searched=dict(record.parameters),
+        final={
+            path: Replaced(field_value(measured, path), value)
+            for path, value in spec.final.parameters.items()
+        },
+        final_seeds=spec.final.seeds,
+        searched_configuration=to_plain(measured),
+        final_configuration=to_plain(spec.final.applied_to(measured)),
         data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),
         exporter_versions=dict(environment.versions),
@@ -75,15 +103,27 @@ def as_comment(evidence: Evidence) -> str:
     exporter = ", ".join(f"{name} {version}" for name, version in versions)
     paragraphs = [
         f"Trial {evidence.trial} of the study {evidence.study}: rank {evidence.rank} on the "
-        f"Pareto front of {evidence.complete} COMPLETE trials.",
+        f"Pareto front of {evidence.complete} COMPLETE trials, by {evidence.ordered_by}.",
         *(f"  {name}: {_figure(seeds)}" for name, seeds in evidence.objectives.items()),
         "On the validation split, at the end of the search's own training. Searched:",
         *(f"  {path}: {_plain(value)}" for path, value in evidence.searched.items()),
+        *_recipe(evidence),
         f"Ended {evidence.ended}, on data {evidence.data_fingerprint}.",
         f"Exported by {exporter}; commit {evidence.exporter_commit or 'unknown'}.",
     ]
     lines = [line for text in paragraphs for line in _wrapped(text)]
     return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def _recipe(evidence: Evidence) -> Iterator[str]:
+    """What of the configuration below is not what was measured."""
+    seeds = ", ".join(map(str, evidence.final_seeds))
+    if not evidence.final:
+        yield f"To be trained as it was searched, with the seeds {seeds}."
+        return
+    yield f"To be trained by the study's final recipe, with the seeds {seeds}. In the search:"
+    for path, values in evidence.final.items():
+        yield f"  {path}: {_plain(values.searched)}; here: {_plain(values.final)}"
 
 
 def _figure(seeds: OverSeeds) -> str:

@@ -1,6 +1,6 @@
 """The best configurations of a study, written as files that `balpoe train` takes.
 
-    rank_1_trial_0007.yaml              the configuration, its evidence as a comment
+    rank_1_trial_0007.yaml              the final configuration, its evidence as a comment
     rank_1_trial_0007.provenance.json   the same evidence for programs
 
 The same records give the same bytes: the only date in them is that of the trial's end.
@@ -17,9 +17,13 @@ from balpoe.config import StudySpec, with_parameters
 from balpoe.errors import UserError
 from balpoe.exporting.environment import Environment
 from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
+from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import by_accuracy, pareto_front
+from balpoe.study.repeats import metrics_over_seeds
+from balpoe.study.selection import ordered_front
+
+DEFAULT_ORDER = "val/accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,12 @@ def export_best(
     top: int,
     directory: Path,
     environment: Environment,
+    preference: Preference | None = None,
 ) -> ExportReport:
     """Write the `top` configurations of the Pareto front, or all of a smaller front.
 
-    They are ordered by validation accuracy, ties by calibration error.
+    They are ordered by `preference`, by default the validation accuracy, ties by calibration
+    error; of trials with further seeds the means over them count.
 
     Args:
         spec: The study.
@@ -63,32 +69,50 @@ def export_best(
         top: How many configurations to write, at least one.
         directory: Where to; created if need be.
         environment: The environment of this process.
+        preference: What to order by.
 
     Raises:
-        UserError: `top` is less than 1, or no trial of the study is COMPLETE.
+        UserError: `top` is less than 1, no trial of the study is COMPLETE, or `preference`
+            cannot be computed for one.
         StorageError: the files cannot be written.
     """
     if top < 1:
         raise UserError(f"--top: must be at least 1, got {top}")
-    searched = [record for record in records if record.identity.repeat == 0]
-    front = by_accuracy(pareto_front(searched, spec.objectives))
+    front = _ordered(spec, records, preference)
     if not front:
-        raise UserError(_nothing_to_export(spec, searched))
-    chosen = front[:top]
+        raise UserError(_nothing_to_export(spec, records))
+    order = DEFAULT_ORDER if preference is None else preference.expression
     exports = tuple(
-        _write(spec, record, evidence_for(spec, record, rank, records, environment), directory)
-        for rank, record in enumerate(chosen, start=1)
+        _write(
+            spec, record, evidence_for(spec, record, rank, order, records, environment), directory
+        )
+        for rank, record in enumerate(front[:top], start=1)
     )
     written = {export.path for export in exports}
     earlier = tuple(path for path in sorted(directory.glob("rank_*.yaml")) if path not in written)
     return ExportReport(exports, top, len(front), earlier)
 
 
+def _ordered(
+    spec: StudySpec, records: Sequence[TrialRecord], preference: Preference | None
+) -> tuple[TrialRecord, ...]:
+    """The front, the best first; equally preferred trials stay in the order by accuracy."""
+    ordered = ordered_front(records, spec.objectives)
+    if preference is None:
+        return ordered
+
+    def liking(trial: TrialRecord) -> float:
+        means = metrics_over_seeds(records, trial.identity.number)
+        return preference.value({name: seeds.mean for name, seeds in means.items()})
+
+    return tuple(sorted(ordered, key=liking, reverse=True))
+
+
 def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: Path) -> Export:
     name = f"rank_{evidence.rank}_trial_{record.identity.number:04d}"
     path = directory / f"{name}.yaml"
     provenance = directory / f"{name}.provenance.json"
-    configuration = with_parameters(spec.base, record.parameters)
+    configuration = spec.final.applied_to(with_parameters(spec.base, record.parameters))
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -99,7 +123,7 @@ def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: 
 
 
 def _nothing_to_export(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
-    states = [record.state for record in records]
+    states = [record.state for record in records if record.identity.repeat == 0]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     return (
         f"study {spec.name}: no trial is COMPLETE ({counts or 'it has none'}), so there is "

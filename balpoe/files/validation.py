@@ -25,13 +25,14 @@ def validated(document: Document, owner: type[Owner]) -> Owner:
         ConfigurationError: all problems, each with its place.
     """
     problems = list(document.problems)
+    content = _written_out(document.content) if owner is StudySpec else document.content
     try:
-        read = _read(owner, document.content)
+        read = _read(owner, content)
     except ValidationError as error:
         found = list(problems_in(error, owner))
         problems += found
         if owner is StudySpec:
-            problems += _misfits_beside(found, document.content.get("search"))
+            problems += _misfits_beside(found, content.get("search"))
         raise document.error(problems) from None
     if problems:
         raise document.error(problems)
@@ -42,6 +43,13 @@ def validated(document: Document, owner: type[Owner]) -> Owner:
 def _read(hint: Any, content: Any) -> Any:
     # JSON, because strict pydantic takes lists for tuples from JSON alone.
     return adapter(hint).validate_json(json.dumps(content))
+
+
+def _written_out(content: Any) -> Any:
+    """A study's content with ``sampler: tpe`` as the section that it stands for."""
+    if isinstance(content, dict) and isinstance(content.get("sampler"), str):
+        return {**content, "sampler": {"name": content["sampler"]}}
+    return content
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:

@@ -12,8 +12,9 @@ from balpoe.errors import UserError
 def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
     """Refuse to continue a study whose results could not be compared with those it has.
 
-    Data, model, method, training, objectives, seed, search keys and categories must stay;
-    budget, resources, sampler and numeric ranges may change.
+    Data, model, method, training, objectives, seed, search keys, categories and conditions must
+    stay; budget, resources, sampler, numeric ranges, known points, repeats and the final recipe
+    may change.
 
     Raises:
         UserError: something else changed; every change is shown.
@@ -36,6 +37,7 @@ def _decisive(spec: StudySpec) -> dict[str, Any]:
     return {
         **plain["base"],
         "search": choices,
+        "conditions": {path: parameter["when"] for path, parameter in plain["search"].items()},
         "objectives": plain["objectives"],
         "seed": plain["seed"],
     }

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from balpoe.exporting import ExportReport, current_environment, export_best
+from balpoe.exporting import ExportReport, Preference, current_environment, export_best
 from balpoe.launch.studies import RUNS, study_of
 from balpoe.study.store import RecordStore
 
 
-def export(study: str, *, top: int = 1, runs: Path | str = RUNS) -> ExportReport:
+def export(
+    study: str, *, top: int = 1, prefer: str | None = None, runs: Path | str = RUNS
+) -> ExportReport:
     """Write the `top` configurations of the study's Pareto front, with their evidence.
 
+    They are ordered by validation accuracy, or by the highest value of `prefer`: arithmetic on
+    validation metrics such as `val/accuracy - 0.5*val/ece`.
+
     Raises:
-        UserError: there is no such study, or no trial of it is COMPLETE.
+        UserError: there is no such study, no trial of it is COMPLETE, or `prefer` cannot be
+            computed.
         StorageError: the files cannot be written.
     """
+    preference = None if prefer is None else Preference(prefer)
     spec, directory = study_of(study, Path(runs))
     return export_best(
         spec,
@@ -23,4 +30,5 @@ def export(study: str, *, top: int = 1, runs: Path | str = RUNS) -> ExportReport
         top=top,
         directory=directory.exports,
         environment=current_environment(),
+        preference=preference,
     )

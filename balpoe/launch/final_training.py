@@ -17,6 +17,8 @@ from balpoe.errors import UserError
 from balpoe.files import load_configuration
 from balpoe.launch.devices import chosen_device
 from balpoe.launch.lease import hold_lease
+from balpoe.launch.model_logging import log_models
+from balpoe.launch.tracking import model_store
 from balpoe.reporting import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import train_final
@@ -26,10 +28,14 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True, slots=True)
 class TrainedSeeds:
-    """Where the models of a final training are: `path` above `seed_<s>` for each seed."""
+    """Where the models of a final training are: `path` above `seed_<s>` for each seed.
+
+    `unlogged` is the reason why MLflow lacks one of them, None where it has all.
+    """
 
     path: Path
     seeds: tuple[int, ...]
+    unlogged: str | None = None
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -43,12 +49,15 @@ def train(
     *,
     out: Path | str | None = None,
     device: str | None = None,
+    tracking_uri: str | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> TrainedSeeds:
     """Train a configuration on the whole training set, once per seed.
 
     Calling it again continues what was interrupted and leaves finished seeds as they are.
-    `on_progress` is called after every epoch.
+    The models are logged to MLflow, those of an export in the experiment of its study; where
+    that fails they are there all the same. `tracking_uri` names another store than the
+    study's, `on_progress` is called after every epoch.
 
     Raises:
         UserError: the file, the data or the directory is at fault; the message says how.
@@ -59,10 +68,11 @@ def train(
     configuration = replace(configuration, data=with_absolute_paths(configuration.data))
     computing = chosen_device(device)
     trained = TrainedSeeds(Path(out) if out else default_output(file), tuple(seeds))
+    store = model_store(file, RUNS, tracking_uri)
     ensure_writable(trained.path)
     with hold_lease(trained.path / "lease"):
         _train_seeds(configuration, trained, computing, on_progress)
-    return trained
+        return replace(trained, unlogged=log_models(store, file, trained.models))
 
 
 def _train_seeds(

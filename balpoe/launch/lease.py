@@ -10,13 +10,51 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from balpoe.atomic_write import storage_error
 from balpoe.errors import UserError
+
+_ATTEMPTS, _PAUSE_SECONDS = 5, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHolder:
+    """The driver that runs a study; `since` is UTC in ISO 8601.
+
+    `boot` tells the runs of a host's kernel apart, where the kernel says so.
+    """
+
+    host: str
+    pid: int
+    since: str
+    boot: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this host."""
+        return (self.host, self.boot) == (socket.gethostname(), _boot_id())
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+def lease_holder(path: Path) -> LeaseHolder | None:
+    """Who holds the lease; None where nobody does, or the holder has not yet written who it is."""
+    if not path.exists():
+        return None
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _parsed(file.read())
+    return None
 
 
 @contextmanager
@@ -32,28 +70,43 @@ def hold_lease(path: Path) -> Iterator[None]:
     except OSError as error:
         raise storage_error(path, error) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _is_locked(file):
             file.seek(0)
-            raise UserError(_refusal(path.parent.name, file.read())) from error
+            raise UserError(_refusal(path.parent.name, file.read()))
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = LeaseHolder(socket.gethostname(), os.getpid(), since, _boot_id())
         file.truncate(0)
-        json.dump(
-            {
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-            file,
-        )
+        json.dump(asdict(holder), file)
         file.flush()
         yield
 
 
-def _refusal(study: str, holder: str) -> str:
+def _is_locked(file: TextIO) -> bool:
+    """Lock `file`; whoever only looks who holds it keeps it for a moment: a few attempts."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def _boot_id() -> str:
+    """What Linux calls this run of the kernel; empty elsewhere."""
     try:
-        who = json.loads(holder)
-        told = f"process {who['pid']} on {who['host']} since {who['since']}"
-    except (ValueError, KeyError):  # it has the lock, but has not written yet
-        told = "another process"
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _refusal(study: str, text: str) -> str:
+    told = _parsed(text) or "another process"
     return f"{study}: is being run by {told}; wait for it or stop it first"
+
+
+def _parsed(text: str) -> LeaseHolder | None:
+    try:
+        return LeaseHolder(**json.loads(text))
+    except (ValueError, TypeError):  # it has the lock, but has not written yet
+        return None

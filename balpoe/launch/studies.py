@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -16,23 +15,28 @@ from balpoe.exporting import current_environment
 from balpoe.files import dump_study, load_study
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.lease import hold_lease
+from balpoe.launch.tracking import tracking_store
+from balpoe.study.budget import budget_spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
-from balpoe.study.executor import run_trials
+from balpoe.study.executor import LaunchEnd, run_trials
+from balpoe.study.interruption import leaving_at_sigterm
+from balpoe.study.known_points import is_exhausted
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import by_accuracy, pareto_front
+from balpoe.study.selection import lacks_repeats, ordered_front
 from balpoe.study.store import RecordStore
 from balpoe.tracking import (
     MirrorReport,
     MirrorWriter,
     Origin,
     Outcome,
-    local_store,
+    TrackingStore,
     start_mirror,
     study_description,
 )
 
 RUNS = Path("runs")
+HASTE_SECONDS = 1.0
 
 Watch = Callable[[StudySpec, tuple[TrialRecord, ...]], AbstractContextManager[Listener]]
 
@@ -41,15 +45,15 @@ Watch = Callable[[StudySpec, tuple[TrialRecord, ...]], AbstractContextManager[Li
 class StudyOutcome:
     """How a launch ended: what the study holds now.
 
-    `stopped_by` is the signal that stopped it, None where the budget is spent; `front` has
-    the best first. `was_finished` tells that there was nothing left to do.
+    `end` tells why it ended; `front` has the best first. `was_finished` tells that there was
+    nothing left to do.
     """
 
     spec: StudySpec
     directory: StudyDirectory
     records: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
-    stopped_by: signal.Signals | None
+    end: LaunchEnd
     mirror: MirrorReport
     was_finished: bool
 
@@ -61,12 +65,17 @@ def unwatched(spec: StudySpec, earlier: Sequence[TrialRecord]) -> Iterator[Liste
 
 
 def run(
-    study_file: Path | str, *, runs: Path | str = RUNS, watch: Watch = unwatched
+    study_file: Path | str,
+    *,
+    runs: Path | str = RUNS,
+    tracking_uri: str | None = None,
+    watch: Watch = unwatched,
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
 
-    `watch` is given the study and the trials it has so far, and makes the listener that
-    follows the launch.
+    `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
+    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `watch` is given the study and the trials
+    it has so far, and makes the listener that follows the launch.
 
     Raises:
         UserError: the file, the machine or the directory is at fault; the message says how.
@@ -77,7 +86,8 @@ def run(
     directory.create()
     with hold_lease(directory.lease):
         _keep_specification(spec, directory, str(study_file))
-        return _launch(spec, directory, Path(runs), f"balpoe run {study_file}", watch)
+        tracking = tracking_store(directory, Path(runs), tracking_uri)
+        return _launch(spec, directory, tracking, f"balpoe run {study_file}", watch)
 
 
 def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
@@ -94,10 +104,14 @@ def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
     return load_study(directory.specification), directory
 
 
-def is_finished(spec: StudySpec, records: Sequence[TrialRecord]) -> bool:
-    """Whether the budget is spent and no trial is left to be taken up."""
-    ended = [record for record in records if record.state != "RUNNING"]
-    return len(ended) == len(records) and len(ended) >= spec.budget.trials
+def is_finished(spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]) -> bool:
+    """Whether the budget is spent, nothing is left to be taken up and the front has its seeds."""
+    searched = [record for record in records if record.identity.repeat == 0]
+    if any(record.state == "RUNNING" for record in searched) or lacks_repeats(spec, records):
+        return False
+    tried = (record.parameters for record in records)
+    spent = spent_by_launches(records, launches, spec.resources)
+    return budget_spent(spec.budget, spent) or is_exhausted(spec, tried)
 
 
 def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:
@@ -107,12 +121,16 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 
 
 def _launch(
-    spec: StudySpec, directory: StudyDirectory, runs: Path, command: str, watch: Watch
+    spec: StudySpec,
+    directory: StudyDirectory,
+    tracking: TrackingStore,
+    command: str,
+    watch: Watch,
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
     environment = current_environment()
     mirror = start_mirror(
-        local_store(runs),
+        tracking,
         spec,
         Origin(environment.user, environment.git_commit),
         study_description(spec, command=command),
@@ -120,19 +138,29 @@ def _launch(
     earlier = store.records()
     for record in earlier:
         mirror.submit(record)
-    stopped_by = None
-    if not is_finished(spec, earlier):
-        with watch(spec, earlier) as follow:
-            stopped_by = run_trials(spec, directory, _both(_reflector(store, mirror), follow))
+    end = LaunchEnd()
+    finished_before = is_finished(spec, earlier, store.launches())
+    if not finished_before:
+        with watch(spec, earlier) as follow, _closing_at_once(mirror):
+            end = run_trials(spec, directory, _both(_reflector(store, mirror), follow))
     records = store.records()
-    front = by_accuracy(pareto_front(records, spec.objectives))
+    front = ordered_front(records, spec.objectives)
     report = mirror.close(
-        _outcome(front, stopped_by),
+        _outcome(front, end),
         description=study_description(spec, command=command, front=front),
     )
-    return StudyOutcome(
-        spec, directory, records, front, stopped_by, report, is_finished(spec, earlier)
-    )
+    return StudyOutcome(spec, directory, records, front, end, report, finished_before)
+
+
+@contextmanager
+def _closing_at_once(mirror: MirrorWriter) -> Iterator[None]:
+    """Mark the study as interrupted where the block is left early, in the second that there is."""
+    try:
+        with leaving_at_sigterm():
+            yield
+    except BaseException:
+        mirror.close("interrupted", deadline_seconds=HASTE_SECONDS)
+        raise
 
 
 def _reflector(store: RecordStore, mirror: MirrorWriter) -> Listener:
@@ -140,7 +168,7 @@ def _reflector(store: RecordStore, mirror: MirrorWriter) -> Listener:
 
     def reflect(event: StudyEvent) -> None:
         if isinstance(event, TrialStarted | TrialEnded):
-            mirror.submit(store.record(event.identity.number))
+            mirror.submit(store.record(event.identity.number, event.identity.repeat))
 
     return reflect
 
@@ -153,7 +181,7 @@ def _both(first: Listener, second: Listener) -> Listener:
     return tell
 
 
-def _outcome(front: tuple[TrialRecord, ...], stopped_by: signal.Signals | None) -> Outcome:
-    if stopped_by is not None:
+def _outcome(front: tuple[TrialRecord, ...], end: LaunchEnd) -> Outcome:
+    if end.signal is not None:
         return "interrupted"
     return "finished" if front else "failed"

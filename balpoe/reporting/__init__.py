@@ -2,7 +2,10 @@
 
 from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 from balpoe.reporting.front_table import front_report
+from balpoe.reporting.study_check import cost_lines, size
 from balpoe.reporting.study_display import StudyDisplay
+from balpoe.reporting.study_events import event_lines, outcome_line
+from balpoe.reporting.study_status import status_plain, status_report
 from balpoe.reporting.training_display import TrainingDisplay
 from balpoe.reporting.training_progress import TrainingProgress, training_progress
 
@@ -10,8 +13,14 @@ __all__ = [
     "StudyDisplay",
     "TrainingDisplay",
     "TrainingProgress",
+    "cost_lines",
     "detail_table",
     "evaluation_table",
+    "event_lines",
     "front_report",
+    "outcome_line",
+    "size",
+    "status_plain",
+    "status_report",
     "training_progress",
 ]

@@ -40,6 +40,12 @@ def bare_number(metric: str, value: float) -> str:
     return f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.3f}"
 
 
+def signed_number(metric: str, value: float) -> str:
+    """A difference without its unit: `+6.3`, `-0.120`."""
+    number = bare_number(metric, value)
+    return number if number.startswith("-") else f"+{number}"
+
+
 def number_with_unit(metric: str, value: float) -> str:
     """A value that stands alone: `93.3 %`."""
     number = bare_number(metric, value)

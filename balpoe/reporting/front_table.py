@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from balpoe.config import StudySpec
-from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter
+from balpoe.config import Direction, StudySpec
+from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter, signed_number
 from balpoe.reporting.tables import add_figures, open_table
+from balpoe.study.known_points import gain, tried_points
 from balpoe.study.record import TrialRecord
-from balpoe.study.repeats import objectives_over_seeds
+from balpoe.study.repeats import OverSeeds, objectives_over_seeds
 
 
 def front_report(
@@ -33,7 +34,15 @@ def front_report(
     """
     if not front:
         return Text(f"{_outcome(spec, records)}\nNo trial is COMPLETE: there is nothing to export.")
-    return Group(_front_table(spec, front, records), Text(), _next_steps(spec, front, exports))
+    parts: list[RenderableType] = [_front_table(spec, front, records), Text()]
+    known = tried_points(spec, records)
+    if any(record.objectives for record in known.values()):
+        parts += [_known_table(spec, front[0], known, records), Text()]
+    parts += [
+        Text(f"known point {name} was not tried: {reason}", style="dim")
+        for name, reason in spec.points.left_out.items()
+    ]
+    return Group(*parts, _next_steps(spec, front, exports))
 
 
 def _front_table(
@@ -61,6 +70,42 @@ def _front_table(
     return table
 
 
+def _known_table(
+    spec: StudySpec,
+    best: TrialRecord,
+    known: Mapping[str, TrialRecord],
+    records: Sequence[TrialRecord],
+) -> Table:
+    """The known points, and by how much the best of the front is better than each."""
+    number = best.identity.number
+    table = open_table(f"Gain of trial {number} over the known points", "positive: better")
+    table.add_column("known point", style="bold")
+    table.add_column("trial", justify="right")
+    for metric in spec.objectives:
+        add_figures(table, label_with_unit(metric), style="green")
+        add_figures(table, "gain")
+    reached = objectives_over_seeds(records, number)
+    for name, record in known.items():
+        own = objectives_over_seeds(records, record.identity.number)
+        cells = (
+            (mean_and_sd(metric, own[metric]), _gain(metric, direction, reached, own))
+            if metric in own
+            else ("–", "–")
+            for metric, direction in spec.objectives.items()
+        )
+        table.add_row(name, str(record.identity.number), *(cell for pair in cells for cell in pair))
+    return table
+
+
+def _gain(
+    metric: str,
+    direction: Direction,
+    reached: Mapping[str, OverSeeds],
+    own: Mapping[str, OverSeeds],
+) -> str:
+    return signed_number(metric, gain(reached[metric].mean, own[metric].mean, direction))
+
+
 def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     """`digits_lt: 12 trials, 1 failed`."""
     states = [record.state for record in records if record.identity.repeat == 0]
@@ -71,9 +116,10 @@ def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
 
 
 def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:
+    seeds = ",".join(map(str, spec.final.seeds))
     best = exports / f"rank_1_trial_{front[0].identity.number:04d}.yaml"
     return Text.assemble(
         "Next: train the best on all training data, then measure it on the test set.\n",
         (f"  balpoe export {spec.name} --top 1\n", "bold"),
-        (f"  balpoe train {best} --seeds 1,2,3", "bold"),
+        (f"  balpoe train {best} --seeds {seeds}", "bold"),
     )

@@ -14,11 +14,22 @@ from rich.live import Live
 from balpoe.config import StudySpec
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import StudyProgress, study_progress
-from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.events import (
+    EpochReported,
+    StopRequested,
+    StudyEvent,
+    TrialEnded,
+    TrialEvent,
+    TrialStarted,
+)
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.training.epoch import EpochResult
 
 _REFRESHES_PER_SECOND = 4
+_STOPPING = (
+    "stopping: the running trials finish their epoch and save a checkpoint; "
+    "Ctrl-C once more stops at once"
+)
 
 
 class StudyDisplay:
@@ -64,12 +75,15 @@ class StudyDisplay:
 
     def __call__(self, event: StudyEvent) -> None:
         """Take an event in, and say so where it is the end of a trial and no terminal."""
+        if isinstance(event, StopRequested):
+            self._console.print(_STOPPING, soft_wrap=True)
+            return
         record = self._changed(event)
         self._records[_key(event.identity)] = record
         if self._live is None and isinstance(event, TrialEnded) and record.state != "RUNNING":
             self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
 
-    def _changed(self, event: StudyEvent) -> TrialRecord:
+    def _changed(self, event: TrialEvent) -> TrialRecord:
         known = self._records.get(_key(event.identity), _new_record(event.identity, self._now()))
         match event:
             case TrialStarted():

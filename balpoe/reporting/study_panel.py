@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from balpoe.reporting.figures import clock, label, number_with_unit
-from balpoe.reporting.study_progress import StudyProgress
+from balpoe.reporting.figures import clock, label, number_with_unit, signed_number
+from balpoe.reporting.study_progress import Best, StudyProgress
 from balpoe.study.record import TrialRecord, TrialState
 
 _BAR_WIDTH = 28
@@ -28,12 +28,12 @@ def study_panel(progress: StudyProgress) -> RenderableType:
     head.add_row(
         Text(progress.study, style="bold"),
         ProgressBar(total=progress.trials, completed=progress.finished, width=_BAR_WIDTH),
-        f"{progress.finished}/{progress.trials} trials",
+        f"{progress.so_far} trials",
         _time(progress),
     )
-    parts: list[RenderableType] = [head, Text(_counts(progress), style="dim")]
+    parts: list[RenderableType] = [head, Text(counts(progress), style="dim")]
     if progress.best:
-        parts.append(Text(f"best   {_bests(progress)}"))
+        parts += [Text(f"best   {best}") for best in _bests(progress)]
     if progress.running:
         parts.append(_running_table(progress))
     return Group(*parts)
@@ -41,44 +41,56 @@ def study_panel(progress: StudyProgress) -> RenderableType:
 
 def trial_line(record: TrialRecord, progress: StudyProgress) -> str:
     """One plain line for a trial that has just ended."""
-    width = len(str(progress.trials))
-    place = f"[{progress.finished:>{width}}/{progress.trials}]"
+    width = 0 if progress.trials is None else 2 * len(str(progress.trials)) + 1
+    place = f"[{progress.so_far:>{width}}]"
     outcome = record.failure or "  ".join(
         f"{label(name)} {number_with_unit(name, value)}"
         for name, value in (record.objectives or {}).items()
     )
-    state = _STATES[record.state]
-    return f"{place} trial {record.identity.number} {state}: {outcome} ({_time(progress)})"
+    name = trial_name(record.identity.number, record.identity.repeat)
+    return f"{place} {name} {_STATES[record.state]}: {outcome} ({_time(progress)})"
+
+
+def trial_name(number: int, repeat: int) -> str:
+    """`trial 7`, and `trial 7 repeat 2` with a further seed."""
+    return f"trial {number} repeat {repeat}" if repeat else f"trial {number}"
 
 
 def _time(progress: StudyProgress) -> str:
-    if progress.left_seconds is None or progress.finished >= progress.trials:
+    if progress.left_seconds is None or progress.left == 0:
         return clock(progress.elapsed_seconds)
     return f"{clock(progress.elapsed_seconds)}, about {clock(progress.left_seconds)} left"
 
 
-def _counts(progress: StudyProgress) -> str:
-    counts = {
+def counts(progress: StudyProgress) -> str:
+    """`1 running · 3 complete · 0 pruned · 0 failed`."""
+    numbers = {
         "RUNNING": len(progress.running),
         "COMPLETE": progress.complete,
         "PRUNED": progress.pruned,
         "FAIL": progress.failed,
     }
-    return " · ".join(f"{counts[state]} {word}" for state, word in _STATES.items())
+    return " · ".join(f"{numbers[state]} {word}" for state, word in _STATES.items())
 
 
-def _bests(progress: StudyProgress) -> str:
-    return "   ".join(
-        f"{label(name)} {number_with_unit(name, best.value)} (trial {best.number})"
-        for name, best in progress.best.items()
-    )
+def _bests(progress: StudyProgress) -> Iterator[str]:
+    for name, best in progress.best.items():
+        yield f"{label(name)} {number_with_unit(name, best.value)} ({_origin(name, best)})"
+
+
+def _origin(metric: str, best: Best) -> str:
+    """`trial 7`, `trial 7, +2.1 over balpoe`."""
+    trial = f"trial {best.number}"
+    if best.gain is None:
+        return trial
+    return f"{trial}, {signed_number(metric, best.gain)} over {best.over}"
 
 
 def _running_table(progress: StudyProgress) -> Table:
     table = Table.grid(padding=(0, 2))
     for trial in progress.running:
         table.add_row(
-            f"trial {trial.number}",
+            trial_name(trial.number, trial.repeat),
             ProgressBar(total=trial.epochs, completed=trial.epoch, width=_BAR_WIDTH // 2),
             f"epoch {trial.epoch}/{trial.epochs}",
             *(f"{label(name)} {number_with_unit(name, v)}" for name, v in trial.newest.items()),

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from balpoe.config import Direction, StudySpec
+from balpoe.config import StudySpec
+from balpoe.study.known_points import gain_over_points
 from balpoe.study.record import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best value of one objective so far, and the number of its trial."""
+    """The best value of one objective so far, and the number of its trial.
+
+    `gain` is that over the known point which is best in it, called `over`.
+    """
 
     value: float
     number: int
+    over: str | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunningTrial:
-    """A trial under way: epochs done of all, and its newest value of each objective."""
+    """A trial, or a repeat of one, under way: epochs of all, and its newest objectives."""
 
     number: int
+    repeat: int
     epoch: int
     epochs: int
     newest: Mapping[str, float]
@@ -29,10 +36,14 @@ class RunningTrial:
 
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
-    """A study at one moment; `left_seconds` is None until an epoch has been trained."""
+    """A study at one moment.
+
+    `trials` is None where its budget is in hours, `left_seconds` also until an epoch has been
+    trained.
+    """
 
     study: str
-    trials: int
+    trials: int | None
     complete: int
     failed: int
     pruned: int
@@ -40,6 +51,16 @@ class StudyProgress:
     best: Mapping[str, Best]
     elapsed_seconds: float
     left_seconds: float | None
+
+    @property
+    def left(self) -> int | None:
+        """Trials that are still to end; None where the budget is in hours."""
+        return None if self.trials is None else max(0, self.trials - self.finished)
+
+    @property
+    def so_far(self) -> str:
+        """`4/12`, or `4` where the budget is in hours."""
+        return str(self.finished) if self.trials is None else f"{self.finished}/{self.trials}"
 
     @property
     def finished(self) -> int:
@@ -50,7 +71,7 @@ class StudyProgress:
 def study_progress(
     spec: StudySpec, records: Sequence[TrialRecord], *, launched: float, now: float
 ) -> StudyProgress:
-    """The progress of the search; repeats of its trials with other seeds are left out.
+    """The progress of the search; of repeats with further seeds only the running ones are told.
 
     Args:
         spec: The study.
@@ -60,14 +81,14 @@ def study_progress(
     """
     trials = [record for record in records if record.identity.repeat == 0]
     states = [record.state for record in trials]
-    bests = {name: _best(trials, name, goal) for name, goal in spec.objectives.items()}
+    bests = {name: _best(spec, trials, name) for name in spec.objectives}
     return StudyProgress(
         study=spec.name,
         trials=spec.budget.trials,
         complete=states.count("COMPLETE"),
         failed=states.count("FAIL"),
         pruned=states.count("PRUNED"),
-        running=tuple(_running(spec, record) for record in trials if record.state == "RUNNING"),
+        running=tuple(_running(spec, record) for record in records if record.state == "RUNNING"),
         best={name: best for name, best in bests.items() if best is not None},
         elapsed_seconds=now - launched,
         left_seconds=_left_seconds(spec, trials, launched=launched, now=now),
@@ -81,17 +102,22 @@ def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
         for name, value in result.metrics.items()
         if name in spec.objectives
     }
-    return RunningTrial(record.identity.number, _epoch(record), _epochs(spec, record), newest)
+    number, repeat = record.identity.number, record.identity.repeat
+    return RunningTrial(number, repeat, _epoch(record), _epochs(spec, record), newest)
 
 
-def _best(records: Sequence[TrialRecord], metric: str, direction: Direction) -> Best | None:
+def _best(spec: StudySpec, records: Sequence[TrialRecord], metric: str) -> Best | None:
     values = [
         Best(record.objectives[metric], record.identity.number)
         for record in records
         if record.objectives is not None
     ]
-    sign = 1 if direction == "minimize" else -1
-    return min(values, key=lambda best: (sign * best.value, best.number), default=None)
+    sign = 1 if spec.objectives[metric] == "minimize" else -1
+    best = min(values, key=lambda best: (sign * best.value, best.number), default=None)
+    if best is None:
+        return None
+    over = gain_over_points(spec, records, metric, best.value)
+    return best if over is None else replace(best, over=over.point, gain=over.gain)
 
 
 def _epoch(record: TrialRecord) -> int:
@@ -110,6 +136,8 @@ def _left_seconds(
     if not trained:
         return None
     running = [record for record in records if record.state == "RUNNING"]
+    if spec.budget.trials is None:
+        return None
     waiting = max(0, spec.budget.trials - len(records))
     left = waiting * spec.base.training.epochs
     left += sum(_epochs(spec, record) - _epoch(record) for record in running)

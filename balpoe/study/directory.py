@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from balpoe.atomic_write import storage_error, write_bytes_atomically
+from balpoe.atomic_write import create_directory, ensure_writable
 from balpoe.study.record import TrialIdentity
 
 
@@ -36,6 +36,11 @@ class TrialDirectory:
         return self.path / "failure.txt"
 
     @property
+    def state(self) -> Path:
+        """How a repeat with a further seed stands; the first seed's is in Optuna's storage."""
+        return self.path / "state.json"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory of the checkpoints."""
         return self.path / "checkpoints"
@@ -46,7 +51,7 @@ class TrialDirectory:
         Raises:
             StorageError: it cannot be created.
         """
-        _create(self.path)
+        create_directory(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,11 @@ class StudyDirectory:
     def lease(self) -> Path:
         """Held by the driver that runs the study."""
         return self.path / "lease"
+
+    @property
+    def tracking_uri(self) -> Path:
+        """Which MLflow store mirrors the study; there where one was named."""
+        return self.path / "tracking_uri"
 
     @property
     def exports(self) -> Path:
@@ -102,14 +112,4 @@ class StudyDirectory:
         Raises:
             StorageError: it cannot be created or written.
         """
-        _create(self.path)
-        probe = self.path / ".probe"
-        write_bytes_atomically(probe, b"")
-        probe.unlink(missing_ok=True)
-
-
-def _create(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(path, error) from error
+        ensure_writable(self.path)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from balpoe.config import Choice
+from balpoe.study.failures import FailureClass
 from balpoe.study.record import TrialIdentity, TrialState
 
 
@@ -28,13 +29,23 @@ class EpochReported:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A trial is over, and Optuna knows it; RUNNING: stopped, to be taken up again."""
+    """A trial is over, and Optuna knows it.
+
+    RUNNING: stopped, or failed for a reason that may not come again; it is to be taken up.
+    """
 
     identity: TrialIdentity
     state: TrialState
     objectives: Mapping[str, float] | None = None
     failure: str | None = None
+    failure_class: FailureClass | None = None
 
 
-StudyEvent = TrialStarted | EpochReported | TrialEnded
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The study was asked to stop; what runs goes on to the end of its epoch."""
+
+
+TrialEvent = TrialStarted | EpochReported | TrialEnded
+StudyEvent = TrialEvent | StopRequested
 Listener = Callable[[StudyEvent], None]

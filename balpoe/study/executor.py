@@ -11,24 +11,45 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
+from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import Listener
+from balpoe.study.failures import Failure
 from balpoe.study.interruption import Interruption
+from balpoe.study.known_points import is_exhausted
 from balpoe.study.ledger import Ledger
 from balpoe.study.searcher import StudySearcher
+from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
 from balpoe.study.trial_actor import IDENTITY, TrialActor
+from balpoe.study.trial_book import TrialBook
 
 OBJECT_STORE_BYTES = 100 * 2**20
+
+# how Ray's memory monitor explains itself
+_MEMORY_MONITOR = "running low on memory"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchEnd:
+    """Why a launch is over.
+
+    `signal` stopped it, or its first trials were `failing_alike`; neither: the budget is spent.
+    """
+
+    signal: signal.Signals | None = None
+    failing_alike: Failure | None = None
 
 
 def run_trials(
@@ -37,33 +58,48 @@ def run_trials(
     listener: Listener,
     *,
     run: RunTrial = run_trial,
-) -> signal.Signals | None:
-    """Run the study's trials until its budget is spent, or SIGINT or SIGTERM asks to stop.
+) -> LaunchEnd:
+    """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
 
     Trials that an earlier launch left unfinished are taken up first. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
     machine unless the process is connected to a cluster already.
 
-    Returns:
-        The signal that stopped the study; None where the budget is spent.
-
     Raises:
+        SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
         StorageError: the study's directory or storage cannot be written.
         UserError: the machine is too small for one trial, or the study has other objectives.
     """
     directory.create()
     ledger = Ledger(spec, directory)
-    if not ledger.running() and ledger.finished() >= spec.budget.trials:
-        return None
+    before = _spent_before(spec, directory, ledger)
+    book = TrialBook(spec, ledger, directory)
+    if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():
+        return LaunchEnd()
     ledger.begin_launch()
     interruption = Interruption()
-    searcher = StudySearcher(spec, ledger, listener, interruption)
-    with interruption.by_signals(), connected_ray(), _scratch(directory):
+    account = Account(before, spec.resources)
+    searcher = StudySearcher(spec, book, listener, interruption, account)
+    # Ray installs a handler for SIGTERM: ours come after it
+    with connected_ray(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_machine(spec.resources)
         _tuner(spec, directory, searcher, interruption, run).fit()
     if searcher.fault is not None:
         raise searcher.fault
-    return interruption.signal
+    return LaunchEnd(interruption.signal, searcher.failing_alike)
+
+
+def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) -> Spent:
+    """What earlier launches spent; only hours need the files of the trials."""
+    if spec.budget.wall_hours is None and spec.budget.device_hours is None:
+        return Spent(ledger.finished(), 0.0, 0.0)
+    records = RecordStore(spec, directory).records()
+    return spent_by_launches(records, ledger.launches(), spec.resources)
+
+
+def _is_over(spec: StudySpec, ledger: Ledger, before: Spent) -> bool:
+    tried = (entry.parameters for entry in ledger.entries())
+    return budget_spent(spec.budget, before) or is_exhausted(spec, tried)
 
 
 def _tuner(
@@ -91,7 +127,7 @@ def _tuner(
             name=directory.tune.name,
             storage_path=str(directory.path),
             stop=_StopWhenAsked(interruption),
-            callbacks=[_DeathWatch(searcher)],
+            callbacks=[_Watch(searcher, interruption)],
             # a class trainable would otherwise be asked for a checkpoint of Tune's own
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
@@ -113,22 +149,43 @@ class _StopWhenAsked(tune.Stopper):
         return False
 
 
-class _DeathWatch(tune.Callback):
-    """Tells the searcher of workers that died, and why."""
+class _Watch(tune.Callback):
+    """Tells the searcher of workers that died, and why, and of the wish to stop."""
 
-    def __init__(self, searcher: StudySearcher) -> None:
+    def __init__(self, searcher: StudySearcher, interruption: Interruption) -> None:
         self._searcher = searcher
+        self._interruption = interruption
+        self._announced = False
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        self._searcher.on_death(trial.trial_id, f"the worker died: {_first_line_of_error(trial)}")
+        self._searcher.on_death(trial.trial_id, _failure_of_worker(trial))
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        if self._interruption.signal is not None and not self._announced:
+            self._announced = True
+            self._searcher.announce_stop()
 
 
-def _first_line_of_error(trial: Trial) -> str:
+def _failure_of_worker(trial: Trial) -> Failure:
     """What Tune wrote down about the error, below its own heading."""
-    _heading, reason, *_rest = Path(trial.error_file).read_text().splitlines()
-    return reason
+    _heading, first, *rest = Path(trial.error_file).read_text().splitlines()
+    if _MEMORY_MONITOR in first:
+        return Failure("resource", f"Ray's memory monitor ended the worker: {first}")
+    if _is_raised(trial):
+        raised = next((line for line in reversed(rest) if line.strip()), first)
+        return Failure("deterministic", f"the worker cannot run the trial: {raised}")
+    return Failure("infrastructure", f"the worker died: {first}")
+
+
+def _is_raised(trial: Trial) -> bool:
+    """Whether Python code of the worker raised the error; Tune keeps no file of Ray's own."""
+    if trial.pickled_error_file is None:
+        return False
+    with open(trial.pickled_error_file, "rb") as file:
+        error = cloudpickle.load(file)
+    return not isinstance(error, RayActorError) or error.actor_init_failed
 
 
 def _trial_name(trial: Trial) -> str:
@@ -151,8 +208,12 @@ def connected_ray() -> Iterator[None]:
     )
     try:
         yield
-    finally:
+    except SystemExit:
+        raise  # SIGTERM: to wait for Ray would cost the time for what must still be written
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
 
 
 @contextmanager

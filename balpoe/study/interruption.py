@@ -1,4 +1,4 @@
-"""The wish to stop a study: expressed by a signal, obeyed at the end of the running epochs."""
+"""The wish to stop a study: gently at the end of the running epochs, or at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALLED = 128
+"""Added to the number of a signal, it is the exit status of a process that the signal ended."""
 
 
 class Interruption:
@@ -24,25 +25,42 @@ class Interruption:
 
     @contextmanager
     def by_signals(self) -> Iterator[None]:
-        """Within the block the first SIGINT or SIGTERM asks to stop; a second one acts at once.
+        """Within the block the first SIGINT asks to stop, a second one acts at once.
 
-        Signals can only be caught in the main thread; elsewhere the block changes nothing.
+        SIGTERM is `leaving_at_sigterm`.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
 
         def stop_gently(number: int, frame: FrameType | None) -> None:
             self.request()
             self.signal = signal.Signals(number)
-            for caught, handler in before.items():
-                signal.signal(caught, handler)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
-        for number in _SIGNALS:
-            signal.signal(number, stop_gently)
-        try:
+        with _handled(signal.SIGINT, stop_gently), leaving_at_sigterm():
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+
+@contextmanager
+def leaving_at_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM raises SystemExit with status 143.
+
+    Whoever sends it kills soon after (Ray's jobs: three seconds), too soon to wait for an epoch.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(SIGNALLED + number)
+
+    with _handled(signal.SIGTERM, leave):
+        yield
+
+
+@contextmanager
+def _handled(number: signal.Signals, handler: signal._HANDLER) -> Iterator[None]:
+    """Signals can only be caught in the main thread; elsewhere the block changes nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

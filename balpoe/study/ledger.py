@@ -9,30 +9,42 @@ from __future__ import annotations
 import fcntl
 import logging
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from balpoe.atomic_write import storage_error
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
+from balpoe.config.assignment import assigned
 from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.parameters import implied_parameters, suggestion_order
+from balpoe.study.failures import Failure, FailureClass
+from balpoe.study.known_points import (
+    PlannedTrial,
+    not_yet_tried,
+    planned_trials,
+    recorded_parameters,
+)
 from balpoe.study.record import TrialState as State
+from balpoe.study.sampling import sampler_for
 
 logger = logging.getLogger(__name__)
 
 # Optuna would print a line for every study and trial
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_ATTEMPT, _FAILURE, _LAUNCHES, _OBJECTIVES = "attempt", "failure", "launches", "objectives"
+_LAUNCHES, _LAUNCHED, _OBJECTIVES = "launches", "launched", "objectives"
+_ATTEMPT, _FAILURE, _FAILURE_CLASS = "attempt", "failure", "failure_class"
+_ALONE, _DEATHS, _DEATH_EPOCH = "alone", "deaths_without_progress", "death_epoch"
+_FIXED = "fixed_parameters"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -42,11 +54,15 @@ class AlreadyEndedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A trial to run: its number, its parameters, and how often it was begun before."""
+    """A trial to run: its number, its parameters, and how often it was begun before.
+
+    An `alone` one ran out of memory beside others, and is tried once more without them.
+    """
 
     number: int
     attempt: int
     parameters: Mapping[str, Choice]
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,7 @@ class LedgerEntry:
     state: State
     objectives: Mapping[str, float] | None
     failure: str | None
+    failure_class: FailureClass | None
     started: float
     ended: float | None
 
@@ -75,6 +92,7 @@ class Ledger:
     def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
         self._spec = spec
         self._database = directory.database
+        self._planned: deque[PlannedTrial] = deque()
         with _locked(directory.database_lock), self._storage_errors():
             _refuse_damage(directory.database)
             self._study = optuna.create_study(
@@ -93,14 +111,29 @@ class Ledger:
         with self._storage_errors():
             launch = int(self._study.user_attrs.get(_LAUNCHES, 0))
             self._study.set_user_attr(_LAUNCHES, launch + 1)
-        self._study.sampler = _sampler(self._spec, launch)
+            self._study.set_user_attr(_LAUNCHED, [*self.launches(), time.time()])
+        self._study.sampler = sampler_for(self._spec, launch)
+        tried = [_parameters(trial, self._spec) for trial in self._trials(*TrialState)]
+        self._planned = deque(not_yet_tried(planned_trials(self._spec), tried))
         return launch
 
-    def ask(self) -> Proposal:
-        """Propose a new trial; it is RUNNING from now on."""
+    def launches(self) -> tuple[float, ...]:
+        """When each launch began; Unix seconds."""
         with self._storage_errors():
+            return tuple(self._study.user_attrs.get(_LAUNCHED, ()))
+
+    def ask(self) -> Proposal:
+        """Propose a new trial, a planned one while there are any; it is RUNNING from now on."""
+        with self._storage_errors():
+            if self._planned and not self._trials(TrialState.WAITING):
+                self._enqueue(self._planned.popleft())
             trial = self._study.ask()
             return Proposal(trial.number, 0, self._suggest(trial))
+
+    def is_exhausted(self) -> bool:
+        """Whether every point of a grid has been proposed; other samplers never run out."""
+        waiting = self._planned or self._trials(TrialState.WAITING)
+        return self._spec.sampler.name == "grid" and not waiting
 
     def running(self) -> tuple[int, ...]:
         """The numbers of the RUNNING trials; before a launch's first proposal, its orphans."""
@@ -117,7 +150,32 @@ class Ledger:
             attempt = int(frozen.user_attrs.get(_ATTEMPT, 0)) + 1
             trial = optuna.Trial(self._study, frozen._trial_id)
             trial.set_user_attr(_ATTEMPT, attempt)
-            return Proposal(number, attempt, self._suggest(trial))
+            alone = bool(frozen.user_attrs.get(_ALONE, False))
+            return Proposal(number, attempt, self._suggest(trial), alone)
+
+    def is_set_apart(self, number: int) -> bool:
+        """Whether trial `number` is to run alone."""
+        with self._storage_errors():
+            return bool(self._frozen(number).user_attrs.get(_ALONE, False))
+
+    def set_apart(self, number: int) -> None:
+        """Have trial `number` taken up again while no other runs."""
+        with self._storage_errors():
+            self._set_attribute(self._frozen(number), _ALONE, True)
+
+    def count_death(self, number: int, epoch: int) -> int:
+        """How often the worker of trial `number` has died without progress, this time included.
+
+        Progress is an `epoch` (its last finished one, 0 for none) beyond those of all deaths
+        before.
+        """
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            before = frozen.user_attrs.get(_DEATH_EPOCH, 0)
+            deaths = 1 if epoch > before else int(frozen.user_attrs.get(_DEATHS, 0)) + 1
+            self._set_attribute(frozen, _DEATH_EPOCH, max(epoch, before))
+            self._set_attribute(frozen, _DEATHS, deaths)
+            return deaths
 
     def complete(self, number: int, objectives: Mapping[str, float]) -> None:
         """End trial `number` with its objective values.
@@ -128,7 +186,7 @@ class Ledger:
         values = [objectives[name] for name in self._spec.objectives]
         self._end(number, TrialState.COMPLETE, values)
 
-    def fail(self, number: int, reason: str) -> None:
+    def fail(self, number: int, failure: Failure) -> None:
         """End trial `number` as failed.
 
         Raises:
@@ -137,7 +195,8 @@ class Ledger:
         with self._storage_errors():
             frozen = self._frozen(number)
             if not frozen.state.is_finished():
-                optuna.Trial(self._study, frozen._trial_id).set_user_attr(_FAILURE, reason)
+                self._set_attribute(frozen, _FAILURE, failure.reason)
+                self._set_attribute(frozen, _FAILURE_CLASS, failure.kind)
         self._end(number, TrialState.FAIL, None)
 
     def finished(self) -> int:
@@ -148,16 +207,30 @@ class Ledger:
         """All trials by number."""
         return tuple(map(self._entry, self._trials()))
 
+    def _enqueue(self, planned: PlannedTrial) -> None:
+        """Let the next question be answered by a planned trial.
+
+        Optuna is told no parameters of a point outside the search space: it could only take
+        them for those of another.
+        """
+        if planned.outside:
+            attributes = {_FIXED: dict(planned.parameters)}
+            self._study.enqueue_trial({}, user_attrs=attributes)
+        else:
+            self._study.enqueue_trial(dict(planned.decided))
+
     def _suggest(self, trial: optuna.Trial) -> dict[str, Choice]:
-        decided = trial.params
-        values: dict[str, Choice] = {}
-        for name in suggestion_order(self._spec):
-            known = {**decided, **implied_parameters(self._spec, values)}
-            if name in known:
-                values[name] = known[name]
-            else:
-                values[name] = _suggestion(trial, name, self._spec.search[name])
-        return {name: values[name] for name in self._spec.search}
+        decided, fixed = trial.params, trial.user_attrs.get(_FIXED)
+        if fixed is not None:
+            return dict(fixed)
+
+        def choose(name: str) -> Choice:
+            if name in decided:
+                value: Choice = decided[name]
+                return value
+            return _suggestion(trial, name, self._spec.search[name])
+
+        return assigned(self._spec.search, self._spec.base, choose)
 
     def _end(self, number: int, state: TrialState, values: list[float] | None) -> None:
         with self._storage_errors():
@@ -173,25 +246,31 @@ class Ledger:
         logger.info("trial %d was told twice to be %s", number, state.name)
 
     def _entry(self, trial: FrozenTrial) -> LedgerEntry:
-        complete = trial.state == TrialState.COMPLETE
-        parameters = {**trial.params, **implied_parameters(self._spec, trial.params)}
+        complete, failed = (
+            trial.state == state for state in (TrialState.COMPLETE, TrialState.FAIL)
+        )
         assert trial.datetime_start is not None
         return LedgerEntry(
             number=trial.number,
             attempt=int(trial.user_attrs.get(_ATTEMPT, 0)),
-            parameters={name: parameters[name] for name in self._spec.search if name in parameters},
+            parameters=_parameters(trial, self._spec),
             state=_STATES[trial.state],
             objectives=dict(zip(self._spec.objectives, trial.values, strict=True))
             if complete
             else None,
-            failure=trial.user_attrs.get(_FAILURE) if trial.state == TrialState.FAIL else None,
+            failure=trial.user_attrs.get(_FAILURE) if failed else None,
+            failure_class=trial.user_attrs.get(_FAILURE_CLASS) if failed else None,
             started=trial.datetime_start.timestamp(),
             ended=_timestamp(trial.datetime_complete),
         )
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         with self._storage_errors():
-            return self._study.get_trials(deepcopy=False, states=states or None)
+            return self._study.get_trials(deepcopy=False, states=states or tuple(_STATES))
+
+    def _set_attribute(self, trial: FrozenTrial, name: str, value: bool | int | str) -> None:
+        """Without an `optuna.Trial`, whose construction samples for it."""
+        self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -230,6 +309,15 @@ _STATES: dict[TrialState, State] = {
 }
 
 
+def _parameters(trial: FrozenTrial, spec: StudySpec) -> Mapping[str, Choice]:
+    """The parameters of a trial as they are recorded; of a queued one, those that it will have."""
+    fixed: Mapping[str, Choice] | None = trial.user_attrs.get(_FIXED)
+    if fixed is not None:
+        return fixed
+    queued = trial.system_attrs.get("fixed_params", {})
+    return recorded_parameters(spec, {**queued, **trial.params})
+
+
 def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:
     if isinstance(parameter, CategoricalParameter):
         choice = trial.suggest_categorical(name, parameter.choices)
@@ -238,13 +326,6 @@ def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:
     if isinstance(parameter, IntParameter):
         return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
     return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-
-
-def _sampler(spec: StudySpec, launch: int) -> optuna.samplers.BaseSampler:
-    seed = int(np.random.SeedSequence((spec.seed, launch)).generate_state(1)[0])
-    if spec.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed)
 
 
 def _timestamp(moment: datetime | None) -> float | None:

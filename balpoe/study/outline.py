@@ -6,11 +6,16 @@ need not pay, nor must a damaged file spoil it. Nothing is created or written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from balpoe.config import StudySpec
+from balpoe.study.budget import Spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.ledger import Ledger, LedgerEntry
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.repeat_ledger import RepeatLedger
+from balpoe.study.selection import pareto_front
 
 
 def outlines(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, ...]:
@@ -28,6 +33,28 @@ def outlines(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, .
     return tuple(_outline(spec, directory, entry) for entry in Ledger(spec, directory).entries())
 
 
+def spent_so_far(
+    spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
+) -> Spent:
+    """What the study has spent of its budget, as far as the outlines of its trials tell.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+    launches = Ledger(spec, directory).launches() if directory.database.exists() else ()
+    return spent_by_launches(trials, launches, spec.resources)
+
+
+def repeats_left(spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]) -> int:
+    """How many further seeds the front of `trials` still lacks, if it stays as it is.
+
+    Raises:
+        CorruptFile: the state of a repeat is damaged.
+    """
+    front = pareto_front(trials, spec.objectives)
+    return len(list(RepeatLedger(spec, directory).to_do(t.identity.number for t in front)))
+
+
 def _outline(spec: StudySpec, directory: StudyDirectory, entry: LedgerEntry) -> TrialRecord:
     identity = TrialIdentity(spec.name, entry.number, attempt=entry.attempt)
     metrics = directory.trial(identity).metrics
@@ -39,6 +66,7 @@ def _outline(spec: StudySpec, directory: StudyDirectory, entry: LedgerEntry) -> 
         history=read_metrics(metrics) if running and metrics.exists() else (),
         objectives=entry.objectives,
         failure=entry.failure,
+        failure_class=entry.failure_class,
         data_fingerprint=None,
         started=entry.started,
         ended=entry.ended,

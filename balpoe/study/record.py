@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from balpoe.config import Choice
+from balpoe.study.failures import FailureClass
 from balpoe.training.epoch import EpochResult
 
 TrialState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
@@ -40,3 +41,4 @@ class TrialRecord:
     data_fingerprint: str | None
     started: float
     ended: float | None
+    failure_class: FailureClass | None = None

@@ -33,3 +33,14 @@ def objectives_over_seeds(records: Sequence[TrialRecord], number: int) -> dict[s
     ]
     names = repeats[0] if repeats else ()
     return {name: over_seeds([objectives[name] for objectives in repeats]) for name in names}
+
+
+def metrics_over_seeds(records: Sequence[TrialRecord], number: int) -> dict[str, OverSeeds]:
+    """The metrics of trial `number` after its last epoch, over its repeats that are COMPLETE."""
+    repeats = [
+        record.history[-1].metrics
+        for record in records
+        if record.identity.number == number and record.state == "COMPLETE"
+    ]
+    names = [name for name in (repeats[0] if repeats else ()) if all(name in m for m in repeats)]
+    return {name: over_seeds([metrics[name] for metrics in repeats]) for name in names}

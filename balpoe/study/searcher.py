@@ -1,69 +1,115 @@
 """What Tune asks for trials, and tells their ends: the bridge to the ledger.
 
 Orphans (trials that an earlier launch left RUNNING) come first, then new proposals, until the
-budget is spent. Every trial ends once in the ledger, before anyone hears of it.
+budget is spent, and at last further seeds for the front. A trial that failed for a reason that
+may not come again goes behind the orphans. Every trial ends once in the ledger, before anyone
+hears of it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
 from balpoe.config import StudySpec
 from balpoe.errors import NonFiniteError
-from balpoe.study.events import EpochReported, Listener, TrialEnded, TrialStarted
+from balpoe.study.budget import Account, budget_spent
+from balpoe.study.events import (
+    EpochReported,
+    Listener,
+    StopRequested,
+    TrialEnded,
+    TrialStarted,
+)
+from balpoe.study.failures import MOST_DEATHS, Failure, Opening, failure_of
 from balpoe.study.interruption import Interruption
-from balpoe.study.ledger import Ledger, Proposal
 from balpoe.study.objectives import finite_objectives
 from balpoe.study.record import TrialIdentity
-from balpoe.study.trial_actor import COMPLETE, EPOCH, FAILURE, IDENTITY, PARAMETERS
+from balpoe.study.trial_actor import (
+    COMPLETE,
+    EPOCH,
+    FAILURE,
+    FAILURE_CLASS,
+    IDENTITY,
+    PARAMETERS,
+)
+from balpoe.study.trial_book import TakenTrial, TrialBook
 
 Answer = TypeVar("Answer")
 
 
+@dataclass(slots=True)
+class LiveTrial:
+    """A trial that Tune has; `epoch` is the last that it reported, 0 for none."""
+
+    identity: TrialIdentity
+    alone: bool
+    epoch: int = 0
+
+
 class StudySearcher(Searcher):
-    """Hands the trials of `ledger` to Tune until the budget of `spec` is spent.
+    """Hands the trials of `book` to Tune until the budget of `spec` is spent, then repeats.
 
     Tune would take an exception raised in here for the failure of a trial; so the first one
-    is kept in `fault`, the study stops, and nothing more is told to the ledger.
+    is kept in `fault`, the study stops, and nothing more is entered in the book. It also stops
+    when its first trials all fail alike; `failing_alike` says how.
     """
 
     def __init__(
-        self, spec: StudySpec, ledger: Ledger, listener: Listener, interruption: Interruption
+        self,
+        spec: StudySpec,
+        book: TrialBook,
+        listener: Listener,
+        interruption: Interruption,
+        account: Account,
     ) -> None:
         super().__init__()
+        self._account = account
         self._spec = spec
-        self._ledger = ledger
+        self._book = book
         self._listener = listener
         self._interruption = interruption
-        self._orphans = deque(ledger.running())
-        self._live: dict[str, TrialIdentity] = {}
+        self._unfinished = deque(book.orphans())
+        self._finished = book.finished()
+        self._repeats_begun = False
+        self._live: dict[str, LiveTrial] = {}
+        self._opening = Opening(spec.resources.concurrent_trials)
         self.fault: Exception | None = None
+        self.failing_alike: Failure | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """The next trial as Tune's configuration, or FINISHED (a string: Tune's type lacks it)."""
-        return self._guarded(self._next_trial, trial_id) or str(Searcher.FINISHED)
+        """The next trial as Tune's configuration.
+
+        None while there may be one later, FINISHED (a string: Tune's type lacks it) after that.
+        """
+        proposed = self._guarded(self._next_trial, trial_id)
+        return proposed or (None if self._live else str(Searcher.FINISHED))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an epoch on."""
+        live = self._live[trial_id]
+        live.epoch = int(result[EPOCH])
         metrics = {name: result[name] for name in self._spec.objectives if name in result}
-        event = EpochReported(self._live[trial_id], int(result[EPOCH]), metrics)
-        self._guarded(self._listener, event)
+        self._guarded(self._listener, EpochReported(live.identity, live.epoch, metrics))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Enter the end of a trial; that of a dead worker comes with its reason by `on_death`."""
         if not error:
-            self._guarded(self._enter_end, self._live.pop(trial_id), result or {})
+            self._guarded(self._enter_end, self._left(trial_id), result or {})
 
-    def on_death(self, trial_id: str, reason: str) -> None:
-        """Enter the end of a trial whose worker died."""
-        self._guarded(self._fail, self._live.pop(trial_id), reason)
+    def on_death(self, trial_id: str, failure: Failure) -> None:
+        """Enter the end of a trial, or of an attempt at it, whose worker died."""
+        self._guarded(self._enter_failure, self._left(trial_id), failure)
+
+    def announce_stop(self) -> None:
+        """Tell the listener that the study was asked to stop."""
+        self._guarded(self._listener, StopRequested())
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the truth is in the ledger, and Tune's runs are never restored."""
@@ -73,41 +119,84 @@ class StudySearcher(Searcher):
         return {}
 
     def _next_trial(self, trial_id: str) -> dict[str, Any] | None:
-        proposal = None if self._interruption.requested else self._next_proposal()
-        if proposal is None:
+        taken = None if self._interruption.requested else self._next_taken()
+        if taken is None:
             return None
-        identity = TrialIdentity(self._spec.name, proposal.number, attempt=proposal.attempt)
-        self._live[trial_id] = identity
-        self._listener(TrialStarted(identity, proposal.parameters))
-        return {IDENTITY: asdict(identity), PARAMETERS: dict(proposal.parameters)}
+        self._account.begin(trial_id)
+        self._live[trial_id] = LiveTrial(taken.identity, taken.alone)
+        self._listener(TrialStarted(taken.identity, taken.parameters))
+        return {IDENTITY: asdict(taken.identity), PARAMETERS: dict(taken.parameters)}
 
-    def _next_proposal(self) -> Proposal | None:
-        if self._orphans:
-            return self._ledger.take_up(self._orphans.popleft())
-        if self._ledger.finished() + len(self._live) >= self._spec.budget.trials:
+    def _next_taken(self) -> TakenTrial | None:
+        if any(live.alone for live in self._live.values()):
             return None
-        return self._ledger.ask()
+        if self._unfinished:
+            if self._live and self._book.is_set_apart(self._unfinished[0]):
+                return None
+            return self._book.take_up(self._unfinished.popleft())
+        if self._repeats_begun:
+            return None
+        spent = self._account.spent(self._finished + len(self._live))
+        if not budget_spent(self._spec.budget, spent) and not self._book.is_exhausted():
+            return self._book.ask()
+        return None if self._live else self._begin_repeats()
 
-    def _enter_end(self, identity: TrialIdentity, result: Mapping[str, Any]) -> None:
+    def _begin_repeats(self) -> TakenTrial | None:
+        """The first of the further seeds: now that all trials have ended, the front is known."""
+        self._repeats_begun = True
+        self._unfinished.extend(self._book.repeats_to_do())
+        return self._next_taken()
+
+    def _left(self, trial_id: str) -> LiveTrial:
+        """A trial that Tune has no more."""
+        self._account.end(trial_id)
+        return self._live.pop(trial_id)
+
+    def _enter_end(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         if FAILURE in result:
-            self._fail(identity, result[FAILURE])
+            self._enter_failure(live, Failure(result[FAILURE_CLASS], result[FAILURE]))
         elif COMPLETE in result:
-            self._complete(identity, result)
+            self._complete(live, result)
         else:
-            self._listener(TrialEnded(identity, "RUNNING"))
+            self._listener(TrialEnded(live.identity, "RUNNING"))
 
-    def _complete(self, identity: TrialIdentity, result: Mapping[str, Any]) -> None:
+    def _complete(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         try:
             objectives = finite_objectives(result, self._spec.objectives)
         except NonFiniteError as error:
-            self._fail(identity, str(error))
+            self._fail(live.identity, failure_of(error))
             return
-        self._ledger.complete(identity.number, objectives)
-        self._listener(TrialEnded(identity, "COMPLETE", objectives))
+        self._book.complete(live.identity, objectives)
+        self._finished += live.identity.repeat == 0
+        self._opening.complete()
+        self._listener(TrialEnded(live.identity, "COMPLETE", objectives))
 
-    def _fail(self, identity: TrialIdentity, reason: str) -> None:
-        self._ledger.fail(identity.number, reason)
-        self._listener(TrialEnded(identity, "FAIL", failure=reason))
+    def _enter_failure(self, live: LiveTrial, failure: Failure) -> None:
+        """Try the trial again where that may help; else it has failed."""
+        if failure.kind == "resource" and not live.alone:
+            self._book.set_apart(live.identity)
+            self._try_again(live.identity, failure)
+        elif failure.kind == "infrastructure":
+            deaths = self._book.count_death(live.identity, live.epoch)
+            if deaths < MOST_DEATHS:
+                self._try_again(live.identity, failure)
+            else:
+                times = f"{deaths} times without progress"
+                self._fail(live.identity, replace(failure, reason=f"{failure.reason} ({times})"))
+        else:
+            self._fail(live.identity, failure)
+
+    def _try_again(self, identity: TrialIdentity, failure: Failure) -> None:
+        self._unfinished.append(identity)
+        self._listener(TrialEnded(identity, "RUNNING", None, failure.reason, failure.kind))
+
+    def _fail(self, identity: TrialIdentity, failure: Failure) -> None:
+        self._book.fail(identity, failure)
+        self._finished += identity.repeat == 0
+        self._listener(TrialEnded(identity, "FAIL", None, failure.reason, failure.kind))
+        if identity.repeat == 0 and self._opening.fails_alike(failure):
+            self.failing_alike = failure
+            self._interruption.request()
 
     def _guarded(self, act: Callable[..., Answer], *arguments: object) -> Answer | None:
         """What `act` returns; None, and the study stops, if it raises or has raised before."""

@@ -11,6 +11,7 @@ from balpoe.study.directory import StudyDirectory
 from balpoe.study.ledger import Ledger, LedgerEntry
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.repeat_ledger import RepeatLedger
 from balpoe.study.result_file import read_result
 
 
@@ -27,21 +28,32 @@ class RecordStore:
         self._study = spec.name
         self._directory = directory
         self._ledger = Ledger(spec, directory)
+        self._repeats = RepeatLedger(spec, directory)
 
     def records(self) -> tuple[TrialRecord, ...]:
-        """All trials by number.
+        """All trials by number, each followed by its repeats with further seeds.
 
         Raises:
             CorruptFile: a file of a trial is missing, damaged or touched.
         """
-        return tuple(map(self._record, self._ledger.entries()))
+        return tuple(
+            record
+            for entry in self._ledger.entries()
+            for record in (self._record(entry), *self._repeats.records(entry.number))
+        )
 
-    def record(self, number: int) -> TrialRecord:
-        """The trial `number`.
+    def launches(self) -> tuple[float, ...]:
+        """When each launch began; Unix seconds."""
+        return self._ledger.launches()
+
+    def record(self, number: int, repeat: int = 0) -> TrialRecord:
+        """The trial `number`, or a repeat of it.
 
         Raises:
             CorruptFile: a file of the trial is missing, damaged or touched.
         """
+        if repeat:
+            return self._repeats.record(TrialIdentity(self._study, number, repeat))
         return self._record(self._ledger.entries()[number])
 
     def _record(self, entry: LedgerEntry) -> TrialRecord:
@@ -57,6 +69,7 @@ class RecordStore:
             history=read_metrics(directory.metrics) if has_metrics else (),
             objectives=entry.objectives,
             failure=entry.failure,
+            failure_class=entry.failure_class,
             data_fingerprint=result.data_fingerprint if result else None,
             started=entry.started,
             ended=entry.ended,

@@ -23,8 +23,6 @@ from balpoe.study.record import TrialIdentity
 from balpoe.study.result_file import TrialResult, read_result, write_result
 from balpoe.training import CheckpointDirectory, EpochResult, Training
 
-RECORD_SECONDS = 60.0
-
 Course = Generator[EpochResult, None, Mapping[str, float]]
 """The epochs of a trial as they end, and at last its objectives. Closing it stops the trial."""
 
@@ -77,7 +75,7 @@ def run_trial(task: TrialTask) -> Course:
     )
     yield from _epochs(training, task.directory)
     objectives = finite_objectives(training.history[-1].metrics, task.spec.objectives)
-    files = _write_files(training, splits, task.directory)
+    files = _write_predictions(training, splits, task.directory)
     result = TrialResult(
         identity=task.identity,
         parameters=task.parameters,
@@ -103,24 +101,23 @@ def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
 
 
 def _epochs(training: Training, directory: TrialDirectory) -> Generator[EpochResult, None, None]:
-    written = time.monotonic()
+    """The epochs; their metrics are on disk with every checkpoint and however it ends."""
     try:
         for epoch in training.fit():
-            if time.monotonic() - written >= RECORD_SECONDS:
+            if training.saved_epochs == epoch.epoch:
                 write_metrics(directory.metrics, training.history)
-                written = time.monotonic()
             yield epoch
     except GeneratorExit:
         training.save_checkpoint()
-        write_metrics(directory.metrics, training.history)
         raise
+    finally:
+        write_metrics(directory.metrics, training.history)
 
 
-def _write_files(
+def _write_predictions(
     training: Training, splits: SearchSplits, directory: TrialDirectory
 ) -> dict[str, str]:
-    """Write the metrics and the predictions; return their sha256 by name."""
-    write_metrics(directory.metrics, training.history)
+    """Write the predictions; return the sha256 of all files that the result vouches for."""
     logits_nec = training.predict(splits.validation)
     predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
     write_predictions(directory.predictions, predictions)

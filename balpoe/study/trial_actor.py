@@ -5,21 +5,25 @@ Workers import this module: it must not lead to Optuna or MLflow.
 
 from __future__ import annotations
 
+import gc
 import traceback
 from contextlib import suppress
 from typing import Any
 
+import torch
 from ray import tune
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
-from balpoe.errors import StorageError, UserError
+from balpoe.errors import StorageError
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.failures import failure_of
 from balpoe.study.record import TrialIdentity
 from balpoe.study.trial import Course, RunTrial, TrialTask
 
 IDENTITY, PARAMETERS = "identity", "parameters"
-EPOCH, COMPLETE, FAILURE = "epoch", "complete", "failure"
+EPOCH, COMPLETE = "epoch", "complete"
+FAILURE, FAILURE_CLASS = "failure", "failure_class"
 _DONE = "done"
 
 
@@ -49,10 +53,14 @@ class TrialActor(tune.Trainable):
         try:
             if self._course is None:
                 self._course = self._run(self._task)
-            return self._next_report(self._course)
+            report = self._next_report(self._course)
         except Exception as error:
             self._keep_traceback()
-            return {_DONE: True, FAILURE: _reason(error)}
+            failure = failure_of(error)
+            report = {_DONE: True, FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
+        if _DONE in report:
+            _release_device_memory()
+        return report
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Leave the trial and take another."""
@@ -87,6 +95,8 @@ class TrialActor(tune.Trainable):
             write_text_atomically(self._task.directory.failure, traceback.format_exc())
 
 
-def _reason(error: Exception) -> str:
-    """The failure in a sentence: ours say all themselves, others need their type."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+def _release_device_memory() -> None:
+    """Give back what torch keeps for later: another worker may need it before this one does."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's own function
+        gc.collect()
+        torch.cuda.empty_cache()

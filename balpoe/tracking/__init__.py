@@ -4,17 +4,24 @@
 """
 
 from balpoe.tracking.description import study_description
+from balpoe.tracking.inspection import FoundRun, FoundStudy, found_study
+from balpoe.tracking.rebuild import rebuild
 from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.store import TrackingStore, local_store
+from balpoe.tracking.store import TrackingStore, local_store, store_at
 from balpoe.tracking.writer import MirrorReport, MirrorWriter, start_mirror
 
 __all__ = [
+    "FoundRun",
+    "FoundStudy",
     "MirrorReport",
     "MirrorWriter",
     "Origin",
     "Outcome",
     "TrackingStore",
+    "found_study",
     "local_store",
+    "rebuild",
     "start_mirror",
+    "store_at",
     "study_description",
 ]

@@ -19,7 +19,7 @@ def study_description(spec: StudySpec, *, command: str, front: Sequence[TrialRec
     objectives = ", ".join(f"{goal} `{name}`" for name, goal in spec.objectives.items())
     paragraphs = [
         spec.question,
-        f"{spec.budget.trials} trials that {objectives}. Start or continue: `{command}`",
+        f"{spec.budget.in_words} that {objectives}. Start or continue: `{command}`",
         "\n".join(_table(spec, front)) if front else "",
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)

@@ -6,7 +6,6 @@ history that the store already holds. So mirroring may be repeated and interrupt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow.entities import Param, RunTag
@@ -14,6 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from balpoe.config import StudySpec
 from balpoe.study.record import TrialRecord
+from balpoe.tracking.lookup import experiment_called, run_tagged
 from balpoe.tracking.run import Origin, Outcome
 from balpoe.tracking.store import TrackingStore, open_client
 from balpoe.tracking.translation import (
@@ -61,7 +61,7 @@ class Mirror:
         self._client = open_client(store)
         self._study = spec.name
         self._origin = origin_tags(origin)
-        self._experiment_id = self._find_or_create_experiment(store)
+        self._experiment_id = experiment_called(self._client, store, spec.name)
         self._parent_id = self._find_or_create_parent(description or spec.question)
         self._children: dict[tuple[int, int], _ChildRun] = {}
 
@@ -86,17 +86,9 @@ class Mirror:
             self._client.set_tag(self._parent_id, MLFLOW_RUN_NOTE, description)
         self._client.set_terminated(self._parent_id, status=STUDY_STATUS[outcome])
 
-    def _find_or_create_experiment(self, store: TrackingStore) -> str:
-        experiment = self._client.get_experiment_by_name(self._study)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        root = store.artifact_root
-        location = None if root is None else (root / self._study).as_uri()
-        return self._client.create_experiment(self._study, artifact_location=location)
-
     def _find_or_create_parent(self, description: str) -> str:
         tags = {"role": "study", "study": self._study}
-        run_id = self._find_run(tags)
+        run_id = run_tagged(self._client, self._experiment_id, tags)
         if run_id is None:
             created = self._client.create_run(
                 self._experiment_id, tags=tags | self._origin, run_name=self._study
@@ -109,7 +101,7 @@ class Mirror:
 
     def _find_or_create_child(self, record: TrialRecord) -> _ChildRun:
         tags = identity_tags(record)
-        run_id = self._find_run(tags)
+        run_id = run_tagged(self._client, self._experiment_id, tags)
         if run_id is not None:
             history = self._client.get_metric_history(run_id, EPOCH_MARKER)
             return _ChildRun(run_id, epoch=max((metric.step for metric in history), default=0))
@@ -120,14 +112,6 @@ class Mirror:
             run_name=run_name(record),
         )
         return _ChildRun(str(created.info.run_id), epoch=0)
-
-    def _find_run(self, tags: Mapping[str, str]) -> str | None:
-        """The run that carries all of `tags`, the oldest if there were several."""
-        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        found = self._client.search_runs(
-            [self._experiment_id], condition, max_results=1, order_by=["attributes.start_time ASC"]
-        )
-        return str(found[0].info.run_id) if found else None
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]

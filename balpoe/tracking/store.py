@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,13 @@ _ENVIRONMENT = {
     # The writer waits between attempts itself; MLflow's own seven retries take four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # For every run that ends on a server it would print links to stdout, after two more requests.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+_SERVERS = ("http", "https")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SQLITE = "sqlite:///"
 _CHATTY_LOGGERS = ("mlflow", "alembic", "urllib3.connectionpool")
 
 
@@ -35,14 +41,36 @@ class TrackingStore:
     artifact_root: Path | None = None
     schema_lock: Path | None = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to open: for a SQLite database its file."""
+        file = Path(self.tracking_uri.removeprefix(_SQLITE))
+        return not self.tracking_uri.startswith(_SQLITE) or file.is_file()
+
 
 def local_store(runs: Path) -> TrackingStore:
     """The default store: SQLite in the directory of all studies, `runs`."""
-    root = runs.resolve()
+    return store_at(f"{_SQLITE}{runs.resolve() / 'mlflow.db'}", runs)
+
+
+def store_at(tracking_uri: str, runs: Path) -> TrackingStore:
+    """The store with a given tracking URI: an MLflow server, or a database of its own.
+
+    Raises:
+        ValueError: MLflow keeps nothing at such an address.
+    """
+    scheme = tracking_uri.partition("://")[0].partition("+")[0]
+    if scheme in _SERVERS:
+        return TrackingStore(tracking_uri)
+    if scheme not in _DATABASES:
+        raise ValueError(f"must begin with http://, https:// or sqlite:///, got {tracking_uri}")
+    if scheme != "sqlite":
+        return replace(local_store(runs), tracking_uri=tracking_uri)
+    file = Path(tracking_uri.removeprefix(_SQLITE)).resolve()
     return TrackingStore(
-        tracking_uri=f"sqlite:///{root / 'mlflow.db'}",
-        artifact_root=root / "mlruns",
-        schema_lock=root / "mlflow.db.lock",
+        tracking_uri=f"{_SQLITE}{file}",
+        artifact_root=file.parent / "mlruns",
+        schema_lock=file.with_name(f"{file.name}.lock"),
     )
 
 

@@ -53,6 +53,7 @@ def state_tags(record: TrialRecord) -> dict[str, str]:
         "state": record.state,
         "attempt": str(record.identity.attempt),
         "failure": record.failure or "",
+        "failure_class": record.failure_class or "",
         "data_fingerprint": record.data_fingerprint or "",
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -22,9 +21,10 @@ from balpoe.config import (
     ResourcesConfig,
     StudySpec,
 )
-from balpoe.study.directory import StudyDirectory, TrialDirectory
+from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import connected_ray, run_trials
+from balpoe.study.ledger import Ledger
 from balpoe.study.metrics_file import write_metrics
 from balpoe.study.parquet import sha256_of
 from balpoe.study.predictions_file import Predictions, write_predictions
@@ -32,7 +32,7 @@ from balpoe.study.record import TrialRecord
 from balpoe.study.result_file import TrialResult, write_result
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import Course, TrialTask
-from balpoe.tracking import Origin, TrackingStore, start_mirror
+from balpoe.tracking import MirrorReport, Origin, TrackingStore, start_mirror
 from balpoe.training import EpochResult
 from tests.benchmarks.idle_trial import (
     CONCURRENT_TRIALS,
@@ -104,13 +104,51 @@ def _result(task: TrialTask, objectives: dict[str, float], started: float) -> Tr
 
 
 def run_our_study(folder: Path, store: TrackingStore, trials: int) -> Figures:
-    """Run a study of idle trials in `folder`; Ray runs and MLflow's tables exist beforehand.
+    """Run `trials` idle trials in `folder`, after those that its study has already.
 
-    A study that `folder` holds already is continued by `trials`.
+    MLflow's tables are made, and Ray is started, before the clock is; MLflow holds everything
+    when it stops.
     """
     client = MlflowClient(tracking_uri=store.tracking_uri)
     client.search_experiments()
     directory = StudyDirectory.of(folder, idle_spec(1).name)
     directory.create()
-    records = RecordStore(idle_spec(1), directory)
-"""
+    stored = Ledger(idle_spec(1), directory).finished()
+    spec = idle_spec(stored + trials)
+    with connected_ray():
+        records = RecordStore(spec, directory)
+        mirror = start_mirror(store, spec, Origin())
+        for record in records.records():
+            mirror.submit(record)
+        stopwatch = Stopwatch()
+
+        def follow(event: StudyEvent) -> None:
+            if isinstance(event, TrialStarted | TrialEnded):
+                mirror.submit(records.record(event.identity.number))
+            if isinstance(event, TrialEnded):
+                stopwatch.trial_ended()
+
+        run_trials(spec, directory, follow, run=idle_trial)
+        report = mirror.close("finished", deadline_seconds=DRAIN_SECONDS)
+        new = range(stored, stored + trials)
+        figures = stopwatch.figures(_report_seconds([records.record(number) for number in new]))
+    assert report == MirrorReport(missed=0, error=None)
+    _assert_all_arrived(client, spec.name, stored + trials)
+    return figures
+
+
+def _report_seconds(records: list[TrialRecord]) -> list[float]:
+    """From each report of a trial to its next; the first has none before it."""
+    assert all(record.state == "COMPLETE" for record in records)
+    return [epoch.metrics[REPORT_SECONDS] for record in records for epoch in record.history[1:]]
+
+
+def _assert_all_arrived(client: MlflowClient, study: str, trials: int) -> None:
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    runs = client.search_runs(
+        [experiment.experiment_id], "tags.role = 'trial'", max_results=trials + 1
+    )
+    assert len(runs) == trials
+    for run in (runs[0], runs[-1]):
+        assert len(client.get_metric_history(run.info.run_id, REPORT_SECONDS)) == REPORTS

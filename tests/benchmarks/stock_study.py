@@ -42,8 +42,13 @@ def run_stock_study(folder: Path, tracking_uri: str, trials: int, *, reuse_actor
     client = MlflowClient(tracking_uri=tracking_uri)
     client.search_experiments()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ray.init(address="local", include_dashboard=False, log_to_driver=False,
-             logging_level=logging.CRITICAL, object_store_memory=100 * 2**20)
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        object_store_memory=100 * 2**20,
+    )
     watch = _Watch()
     tune.Tuner(
         tune.with_resources(_idle_trial, {"cpu": 1}),

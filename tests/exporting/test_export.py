@@ -15,14 +15,23 @@ from balpoe.config import (
     CategoricalParameter,
     Configuration,
     DigitsLT,
+    FinalConfig,
     FloatParameter,
     StudySpec,
     TrainingConfig,
+    to_plain,
+    with_parameters,
 )
 from balpoe.errors import StorageError, UserError
-from balpoe.exporting import Environment, ExportReport, current_environment, export_best
+from balpoe.exporting import (
+    Environment,
+    ExportReport,
+    Preference,
+    current_environment,
+    export_best,
+)
 from balpoe.exporting.environment import git_commit
-from balpoe.files import load_configuration
+from balpoe.files import configuration_from_plain, load_configuration
 from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
@@ -123,6 +132,32 @@ def test_the_comment_and_the_provenance_state_the_same_evidence(tmp_path: Path) 
         assert value in export.provenance.read_text()
 
 
+def test_the_final_recipe_is_what_the_file_holds_and_both_recipes_are_stated(
+    tmp_path: Path,
+) -> None:
+    final = FinalConfig(training={"epochs": 60, "augmentation.flip": True}, seeds=(4, 5))
+    spec = dataclasses.replace(SPEC, final=final)
+    report = export_best(spec, RECORDS, top=1, directory=tmp_path, environment=ENVIRONMENT)
+    (export,) = report.exports
+    comment, configuration = export.path.read_text(), load_configuration(export.path)
+    assert (configuration.training.epochs, configuration.training.augmentation.flip) == (60, True)
+    assert configuration.mixup.alpha == 1 / 8
+    assert "with the seeds 4, 5" in comment
+    assert "training.epochs: 20; here: 60" in comment
+    assert "training.augmentation.flip: false; here: true" in comment
+    provenance = json.loads(export.provenance.read_text())
+    assert provenance["final"]["training.epochs"] == {"searched": 20, "final": 60}
+    assert provenance["final_configuration"] == to_plain(configuration)
+    searched = configuration_from_plain(provenance["searched_configuration"], "provenance")
+    assert searched == with_parameters(SPEC.base, RECORDS[1].parameters)
+
+
+def test_without_a_final_recipe_the_file_holds_what_was_searched(tmp_path: Path) -> None:
+    (export,) = _export(RECORDS, tmp_path).exports
+    assert "To be trained as it was searched" in export.path.read_text()
+    assert export.evidence.final_configuration == export.evidence.searched_configuration
+
+
 def test_exporting_again_gives_the_same_bytes(tmp_path: Path) -> None:
     _export(RECORDS, tmp_path / "once", top=3)
     _export(RECORDS, tmp_path / "again", top=3)
@@ -195,3 +230,26 @@ def test_code_that_is_merely_installed_inside_a_repository_has_no_commit(tmp_pat
     git("add", ".")
     git("commit", "-m", "a study")
     assert git_commit(tmp_path) is None
+
+
+def test_the_order_is_that_of_the_means_over_further_seeds(tmp_path: Path) -> None:
+    further = (_record(1, accuracy=0.85, ece=0.09, repeat=1),)  # a mean of 0.89
+    report = _export([*RECORDS, *further], tmp_path, top=3)
+    assert [export.evidence.trial for export in report.exports] == [0, 1, 3]
+
+
+def test_a_preference_orders_the_front_and_is_stated(tmp_path: Path) -> None:
+    expression = "val/accuracy - 2*val/ece"
+    report = export_best(
+        SPEC,
+        RECORDS,
+        top=3,
+        directory=tmp_path,
+        environment=ENVIRONMENT,
+        preference=Preference(expression),
+    )
+    assert [export.evidence.trial for export in report.exports] == [3, 0, 1]
+    comment = report.exports[0].path.read_text().replace("#", " ")
+    assert f"by {expression}." in " ".join(comment.split())
+    provenance = json.loads(report.exports[0].provenance.read_text())
+    assert provenance["ordered_by"] == expression

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from balpoe.config import Configuration, DigitsLT, FloatParameter, GaussianLT, to_plain
+from balpoe.config import (
+    Configuration,
+    DigitsLT,
+    FloatParameter,
+    GaussianLT,
+    SamplerConfig,
+    to_plain,
+)
 from balpoe.errors import ConfigurationError, UserError
 from balpoe.files import configuration_from_plain, load_configuration, load_study
 from balpoe.files.restricted_yaml import MOST_BYTES
@@ -241,11 +248,42 @@ bugdet: {trials: 12}
          "val/balanced_accuracy, val/accuracy_many, val/accuracy_medium, val/accuracy_few, "
          "val/nll, val/ece, val/mce, val/kl_to_target_prior, val/kl_to_target_prior_matched\n"
          "x.yaml:5 objectives.[key]: must be maximize or minimize, got [1]"),
-        ("budget: {trials: 2}", "budget: {}", "x.yaml:6 budget.trials: must be given"),
+        ("budget: {trials: 2}", "budget: {}",
+         "x.yaml:6 budget.trials: must be given, or wall_hours, or device_hours"),
+        ("budget: {trials: 2}", "budget: {trials: 2, wall_hours: 0}",
+         "x.yaml:6 budget.wall_hours: must be above 0, got 0.0"),
+        ("high: 1}", "high: 1, when: {experts.count: {at_least: 2}}}",
+         "x.yaml:4 search.mixup.alpha.when.experts.count: unknown searched field; "
+         "this is the only parameter"),
+        ("high: 1}", "high: 1, when: {experts.count: {from: 2}}}",
+         "x.yaml:4 search.mixup.alpha.when.experts.count.from: unknown key; known are one_of, "
+         "at_least, at_most"),
+        ("high: 1}", "high: 1, when: 3}",
+         "x.yaml:4 search.mixup.alpha.when: must be keys with values, got 3"),
+        ("name: s", "name: s\nsampler: tp",
+         "x.yaml:2 sampler.name: must be tpe, random, nsgaii, gp or grid, got \"tp\"; "
+         "did you mean tpe?"),
+        ("name: s", "name: s\nsampler: grid",
+         "x.yaml:2 sampler.name: grid cannot take mixup.alpha, a range of numbers: "
+         "give choices (type: categorical)"),
+        ("name: s", "name: s\nsampler:\n  name: tpe\n  seed: -1",
+         "x.yaml:4 sampler.seed: must be at least 0, got -1"),
+        ("name: s", "name: s\nknown_points:\n  a: {}\n  b c: {}\n  d: {experts.cont: 2}",
+         "x.yaml:4 known_points.b c: must be 1 to 100 letters, digits, '-' and '_' that begin "
+         "with no sign, got \"b c\"\n"
+         "x.yaml:5 known_points.d.experts.cont: unknown field; did you mean experts.count?"),
+        ("name: s", "name: s\nfinal:\n  seeds: [1, 1]",
+         "x.yaml:3 final.seeds: must differ, got [1, 1]"),
+        ("name: s", "name: s\nfinal:\n  training:\n    epochs: 0\n    schedul: cosine",
+         "x.yaml:4 final.training.epochs: must be at least 1, got 0\n"
+         "x.yaml:5 final.training.schedul: unknown field; did you mean training.schedule?"),
+        ("name: s", "name: s\nfinal: {training: {momentum: 0}}",
+         "x.yaml:2 final.training: nesterov needs a momentum above 0: set nesterov: false"),
+        ("name: s", "name: s\nrepeats: 0", "x.yaml:2 repeats: must be at least 1, got 0"),
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
          "data, model, experts, mixup, training, search, objectives, budget, sampler, seed, "
-         "resources"),
+         "known_points, resources, repeats, final"),
     ],
 )  # fmt: skip
 def test_a_study_keeps_the_paths_of_its_file(
@@ -253,6 +291,20 @@ def test_a_study_keeps_the_paths_of_its_file(
 ) -> None:
     assert old in STUDY
     assert problems(load_study, write(STUDY.replace(old, new))) == message.splitlines()
+
+
+def test_a_sampler_may_be_named_alone(write: Write) -> None:
+    alone = load_study(write(STUDY + "sampler: random\n")).sampler
+    section = load_study(write(STUDY + "sampler: {name: random, seed: null}\n")).sampler
+    assert alone == section == SamplerConfig(name="random")
+
+
+def test_what_the_search_found_is_not_undone_by_the_final_training(write: Write) -> None:
+    text = STUDY.replace("mixup.alpha", "training.decay") + "final: {training: {decay: 0.2}}\n"
+    assert problems(load_study, write(text.replace("low: 0,", "low: 0.1,"))) == [
+        "x.yaml:7 final.training.decay: is searched: "
+        "the final training would undo what the search found"
+    ]
 
 
 def test_a_study_is_no_configuration(write: Write) -> None:

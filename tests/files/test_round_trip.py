@@ -13,9 +13,11 @@ from balpoe.config import (
     AugmentationConfig,
     BudgetConfig,
     CategoricalParameter,
+    Condition,
     Configuration,
     DigitsLT,
     ExpertsConfig,
+    FinalConfig,
     FloatParameter,
     GaussianLT,
     IntParameter,
@@ -23,6 +25,7 @@ from balpoe.config import (
     ModelConfig,
     ParquetImages,
     ResourcesConfig,
+    SamplerConfig,
     StudySpec,
     TrainingConfig,
     to_plain,
@@ -96,7 +99,15 @@ STUDIES = st.builds(
     search=st.fixed_dictionaries(
         {"training.batch_size": st.builds(IntParameter, low=st.just(1), high=COUNTS)},
         optional={
-            "mixup.alpha": st.builds(FloatParameter, low=st.just(0.0), high=POSITIVE),
+            "mixup.alpha": st.builds(
+                FloatParameter,
+                low=st.just(0.0),
+                high=POSITIVE,
+                when=st.fixed_dictionaries(
+                    {},
+                    optional={"training.batch_size": st.builds(Condition, at_least=st.just(1.0))},
+                ),
+            ),
             "training.decay": st.lists(POSITIVE | COUNTS, min_size=1, unique=True).map(
                 lambda choices: CategoricalParameter(choices=tuple(choices))
             ),
@@ -105,8 +116,25 @@ STUDIES = st.builds(
     objectives=st.dictionaries(
         st.sampled_from(OBJECTIVES), st.sampled_from(["maximize", "minimize"]), min_size=1
     ),
-    budget=st.builds(BudgetConfig, trials=COUNTS),
-    sampler=st.sampled_from(["tpe", "random"]),
+    budget=st.builds(BudgetConfig, trials=COUNTS, wall_hours=st.none() | POSITIVE)
+    | st.builds(BudgetConfig, device_hours=POSITIVE),
+    known_points=st.dictionaries(
+        st.sampled_from(["a", "b"]),
+        st.fixed_dictionaries(
+            {}, optional={"training.epochs": COUNTS, "model.cosine_scale": POSITIVE}
+        ),
+    ),
+    repeats=st.integers(1, 9),
+    final=st.builds(
+        FinalConfig,
+        training=st.fixed_dictionaries(
+            {}, optional={"epochs": COUNTS, "augmentation.flip": st.booleans()}
+        ),
+        seeds=st.lists(SEED, min_size=1, max_size=3, unique=True).map(tuple),
+    ),
+    sampler=st.builds(
+        SamplerConfig, name=st.sampled_from(["tpe", "random"]), seed=st.none() | SEED
+    ),
     seed=SEED,
     resources=st.builds(ResourcesConfig, gpus_per_trial=POSITIVE, concurrent_trials=COUNTS),
 )

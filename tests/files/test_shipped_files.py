@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from balpoe.config import Configuration, ParquetImages, StudySpec
+from balpoe.config import Configuration, ParquetImages, StudySpec, with_parameters
 from balpoe.files import dump_configuration, dump_study, load_configuration, load_study
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
-STUDIES = sorted(ROOT.glob("studies/*.yaml"))
-RECIPES = sorted(ROOT.glob("studies/recipes/*.yaml"))
+SHIPPED = ROOT / "studies"
+STUDIES = sorted(SHIPPED.glob("*.yaml"))
+RECIPES = sorted(SHIPPED.glob("recipes/*.yaml"))
 ACCEPT = "BALPOE_ACCEPT_GOLDEN"
 
 
@@ -29,19 +31,25 @@ def resolved(path: Path) -> str:
 
 
 def test_the_shipped_files_are_found() -> None:
-    assert [path.stem for path in STUDIES] == ["digits_lt"]
+    assert [path.stem for path in STUDIES] == [
+        "cifar100_lt",
+        "cifar10_lt",
+        "digits_lt",
+        "gaussian_lt",
+    ]
     assert [path.stem for path in RECIPES] == [
         "cifar100_lt",
         "cifar100_lt_long",
         "cifar10_lt",
         "cifar10_lt_long",
     ]
-    assert {path.name for path in GOLDEN.iterdir()} == {path.name for path in STUDIES + RECIPES}
+    on_record = {path.relative_to(GOLDEN) for path in GOLDEN.rglob("*.yaml")}
+    assert on_record == {path.relative_to(SHIPPED) for path in STUDIES + RECIPES}
 
 
 @pytest.mark.parametrize("path", STUDIES + RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_file_resolves_to_the_text_on_record(path: Path) -> None:
-    golden, text = GOLDEN / path.name, resolved(path)
+    golden, text = GOLDEN / path.relative_to(SHIPPED), resolved(path)
     if os.environ.get(ACCEPT) == "1":
         golden.write_text(text, encoding="utf-8")
     assert golden.read_text(encoding="utf-8") == text, (
@@ -53,7 +61,7 @@ def test_a_shipped_file_resolves_to_the_text_on_record(path: Path) -> None:
 @pytest.mark.parametrize("path", STUDIES + RECIPES, ids=lambda path: path.stem)
 def test_the_text_on_record_loads_to_the_same_object(path: Path) -> None:
     load_golden = load_study if path in STUDIES else load_configuration
-    assert load_golden(GOLDEN / path.name) == load(path)
+    assert load_golden(GOLDEN / path.relative_to(SHIPPED)) == load(path)
 
 
 @pytest.mark.parametrize("path", STUDIES + RECIPES, ids=lambda path: path.stem)
@@ -63,6 +71,25 @@ def test_a_shipped_file_says_what_it_answers_costs_and_leads_to(path: Path) -> N
     )
     for heading in ("# Question: ", "# Cost: ", "# Expect", "# Data: "):
         assert heading in header
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_shipped_study_tries_all_of_its_known_points_first(path: Path) -> None:
+    study = load_study(path)
+    assert [point.name for point in study.points.points] == ["ce", "balanced_softmax", "balpoe"]
+    assert study.points.left_out == {}
+    outside = {point.name: point.outside for point in study.points.points}
+    assert outside == {"ce": ("experts.centre",), "balanced_softmax": (), "balpoe": ()}
+
+
+@pytest.mark.parametrize("name", ["cifar10_lt", "cifar100_lt"])
+def test_a_shipped_study_begins_with_the_recipe_of_the_paper(name: str) -> None:
+    study = load_study(SHIPPED / f"{name}.yaml")
+    recipe = load_configuration(SHIPPED / "recipes" / f"{name}.yaml")
+    *_, balpoe = study.points.points
+    tried = study.final.applied_to(with_parameters(study.base, balpoe.parameters))
+    training = replace(tried.training, evaluate_every=1)
+    assert replace(tried, training=training) == recipe
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from rich.console import Console, RenderableType
@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
+    Choice,
     Configuration,
     DigitsLT,
     FloatParameter,
@@ -21,6 +22,12 @@ from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 LAUNCHED = 1000.0
+PARAMETERS: Mapping[str, Choice] = {
+    "experts.count": 3,
+    "experts.spread": 0.4371,
+    "experts.sharing": "independent",
+    "mixup.alpha": 0.2,
+}
 
 
 @pytest.fixture
@@ -53,16 +60,12 @@ def make_record() -> Callable[..., TrialRecord]:
         repeat: int = 0,
         failure: str | None = None,
         began: float = LAUNCHED,
+        parameters: Mapping[str, Choice] = PARAMETERS,
     ) -> TrialRecord:
         metrics = {"val/accuracy": accuracy, "val/ece": ece}
         return TrialRecord(
             identity=TrialIdentity("digits_lt", number, repeat),
-            parameters={
-                "experts.count": 3,
-                "experts.spread": 0.4371,
-                "experts.sharing": "independent",
-                "mixup.alpha": 0.2,
-            },
+            parameters=parameters,
             state=state,
             history=tuple(EpochResult(e, began + e, metrics) for e in range(1, epochs + 1)),
             objectives=metrics if state == "COMPLETE" else None,

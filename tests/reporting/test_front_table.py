@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from balpoe.config import StudySpec
+from balpoe.config import ExpertsConfig, StudySpec
 from balpoe.reporting import front_report
 from balpoe.study.record import TrialRecord
 
@@ -67,3 +67,34 @@ def test_a_study_without_a_complete_trial_says_so(
         "digits_lt: 2 trials, 2 failed",
         "No trial is COMPLETE: there is nothing to export.",
     ]
+
+
+def test_the_gain_over_every_known_point_is_shown_with_its_sign(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    ce, balanced, balpoe = (point.parameters for point in spec.points.points)
+    best = make_record(7, accuracy=0.93, ece=0.05)
+    records = [
+        make_record(0, accuracy=0.80, ece=0.09, parameters=ce),
+        make_record(1, accuracy=0.90, ece=0.04, parameters=balanced),
+        make_record(2, "FAIL", parameters=balpoe),
+        best,
+    ]
+    shown = lines(front_report(spec, [best], records, exports=EXPORTS))
+    assert "Gain of trial 7 over the known points" in shown
+    rows = {line.split()[0]: line.split()[1:] for line in shown if line and "--" not in line}
+    assert rows["ce"] == ["0", "80.0", "+13.0", "9.0", "+4.0"]
+    assert rows["balanced_softmax"] == ["1", "90.0", "+3.0", "4.0", "-1.0"]
+    assert rows["balpoe"] == ["2", "–", "–", "–", "–"]
+    assert max(map(len, shown)) <= 80
+
+
+def test_a_known_point_that_the_study_cannot_try_is_named_with_the_reason(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    base = dataclasses.replace(spec.base, experts=ExpertsConfig(count=3, lambdas=(1.0, 0.0, -1.0)))
+    alpha = {"mixup.alpha": spec.search["mixup.alpha"]}
+    fixed = dataclasses.replace(spec, base=base, search=alpha)
+    record = make_record(0)
+    shown = lines(front_report(fixed, [record], [record], exports=EXPORTS))
+    assert "known point ce was not tried: lambdas must be as many as count (1), got 3" in shown

@@ -52,6 +52,16 @@ def test_further_seeds_of_a_trial_are_no_trials_of_the_search(
     assert progress.best["val/accuracy"].value == 0.9
 
 
+def test_a_further_seed_under_way_is_shown_as_one(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    repeat = make_record(4, "RUNNING", epochs=3, repeat=2)
+    progress = study_progress(spec, [make_record(4), repeat], launched=1000, now=1030)
+    assert lines(study_panel(progress))[-1].startswith("trial 4 repeat 2")
+    ended = make_record(4, repeat=2, accuracy=0.91)
+    assert trial_line(ended, progress).startswith("[ 1/12] trial 4 repeat 2 complete: accuracy 91")
+
+
 def test_time_left_is_what_the_missing_epochs_take_at_the_pace_of_this_launch(
     spec: StudySpec, make_record: MakeRecord
 ) -> None:
@@ -80,10 +90,28 @@ def test_the_panel_shows_counts_best_and_every_running_trial(
     assert "digits_lt" in shown[0]
     assert "2/12 trials  1:10, about" in shown[0]
     assert shown[1] == "1 running · 1 complete · 0 pruned · 1 failed"
-    assert shown[2] == "best   accuracy 93.3 % (trial 0)   ECE 5.0 % (trial 0)"
-    assert shown[3].startswith("trial 2")
-    assert shown[3].endswith("epoch 14/20  accuracy 85.0 %  ECE 9.0 %")
+    assert shown[2:4] == ["best   accuracy 93.3 % (trial 0)", "best   ECE 5.0 % (trial 0)"]
+    assert shown[4].startswith("trial 2")
+    assert shown[4].endswith("epoch 14/20  accuracy 85.0 %  ECE 9.0 %")
     assert max(map(len, shown)) <= 80
+
+
+def test_the_best_is_compared_with_the_best_known_point_in_the_same_objective(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    ce, balanced, balpoe = spec.points.points
+    records = [
+        make_record(0, accuracy=0.80, ece=0.09, parameters=ce.parameters),
+        make_record(1, accuracy=0.85, ece=0.04, parameters=balanced.parameters),
+        make_record(2, "RUNNING", accuracy=0.99, parameters=balpoe.parameters),
+        make_record(3, accuracy=0.90, ece=0.05),
+    ]
+    progress = study_progress(spec, records, launched=1000, now=1030)
+    shown = lines(study_panel(progress))
+    assert shown[2:4] == [
+        "best   accuracy 90.0 % (trial 3, +5.0 over balanced_softmax)",
+        "best   ECE 4.0 % (trial 1, +0.0 over balanced_softmax)",
+    ]
 
 
 def test_a_line_for_an_ended_trial_has_its_values_or_its_failure(

@@ -40,11 +40,12 @@ def make_spec() -> MakeSpec:
                 "experts.count": IntParameter(low=1, high=3),
             },
             "objectives": {"val/accuracy": "maximize", "val/ece": "minimize"},
+            "known_points": {},
+            "budget": BudgetConfig(trials=trials),
             **fields,
         }
         return StudySpec(
             name="digits",
-            budget=BudgetConfig(trials=trials),
             resources=ResourcesConfig(concurrent_trials=concurrent),
             seed=seed,
             **given,  # type: ignore[arg-type]  # a test may give any field

@@ -11,16 +11,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
+import torch
 from ray import cloudpickle
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import StorageError, UserError
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
-from balpoe.study.executor import run_trials
+from balpoe.study.events import (
+    EpochReported,
+    StopRequested,
+    StudyEvent,
+    TrialEnded,
+    TrialStarted,
+)
+from balpoe.study.executor import LaunchEnd, run_trials
+from balpoe.study.failures import FEWEST_ALIKE, MOST_DEATHS, Failure, FailureClass
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialIdentity
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.epoch import EpochResult
 
 # workers cannot import a test module
@@ -90,24 +98,41 @@ def vanishes(task: TrialTask) -> Course:
     os._exit(7)
 
 
-BROKEN = (
-    (reports_nothing_and_returns_none, "NoneType"),
-    (reports_none, "NoneType"),
-    (omits_a_metric, "val/ece is missing"),
-    (reports_nan, "val/accuracy is nan"),
-    (reports_infinity, "val/accuracy is inf"),
-    (reports_text, "val/accuracy is much"),
-    (raises_at_once, "ValueError: no such thing"),
-    (raises_after_the_best_report, "data/x.parquet: damaged"),
-    (vanishes, "the worker died"),
+def needs_too_much_memory(task: TrialTask) -> Course:
+    yield _epoch(1)
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+BROKEN: tuple[tuple[RunTrial, FailureClass, str], ...] = (
+    (reports_nothing_and_returns_none, "deterministic", "NoneType"),
+    (reports_none, "deterministic", "NoneType"),
+    (omits_a_metric, "deterministic", "val/ece is missing"),
+    (reports_nan, "deterministic", "val/accuracy is nan"),
+    (reports_infinity, "deterministic", "val/accuracy is inf"),
+    (reports_text, "deterministic", "val/accuracy is much"),
+    (raises_at_once, "deterministic", "ValueError: no such thing"),
+    (raises_after_the_best_report, "deterministic", "data/x.parquet: damaged"),
+    (vanishes, "infrastructure", "the worker died"),
+    (needs_too_much_memory, "resource", "CUDA out of memory"),
 )
 
 
-def broken_then_sound(task: TrialTask) -> Course:
-    """Trial n breaks in the n-th way; the later ones are sound."""
-    number = task.identity.number
-    run = BROKEN[number][0] if number < len(BROKEN) else sound
-    return run(task)
+def vanishes_once(task: TrialTask) -> Course:
+    return (sound if task.identity.attempt else vanishes)(task)
+
+
+def has_too_little_memory_beside_others(task: TrialTask) -> Course:
+    if task.identity.attempt == 0:
+        raise MemoryError
+    return sound(task)
+
+
+RECOVERING: tuple[RunTrial, ...] = (vanishes_once, has_too_little_memory_beside_others)
+
+
+def sound_then_broken_then_recovering(task: TrialTask) -> Course:
+    runs = (sound, *(run for run, _, _ in BROKEN), *RECOVERING)
+    return runs[task.identity.number](task)
 
 
 def _ignore(event: StudyEvent) -> None:
@@ -129,7 +154,7 @@ def finished(
 ) -> Finished:
     directory = StudyDirectory.of(tmp_path_factory.mktemp("runs"), "digits")
     study = Finished(make_spec(trials=5), directory, [])
-    assert run_trials(study.spec, directory, study.events.append, run=sound) is None
+    assert run_trials(study.spec, directory, study.events.append, run=sound) == LaunchEnd()
     return study
 
 
@@ -143,7 +168,8 @@ def test_the_events_of_a_trial_come_in_order_and_each_once(finished: Finished) -
         identity = TrialIdentity("digits", entry.number)
         objectives = {"val/accuracy": 0.3, "val/ece": 1 / 3}
         assert entry.objectives == objectives
-        assert [event for event in finished.events if event.identity == identity] == [
+        events = [event for event in finished.events if not isinstance(event, StopRequested)]
+        assert [event for event in events if event.identity == identity] == [
             TrialStarted(identity, entry.parameters),
             *(
                 EpochReported(identity, epoch, {"val/accuracy": epoch / 10, "val/ece": 1 / epoch})
@@ -169,27 +195,84 @@ def test_a_finished_study_runs_nothing_again(finished: Finished) -> None:
     assert events == []
 
 
-def test_every_way_to_break_costs_one_failed_trial_and_not_the_study(
-    make_spec: MakeSpec, directory: StudyDirectory
+@pytest.fixture(scope="module")
+def broken(
+    make_spec: MakeSpec, tmp_path_factory: pytest.TempPathFactory, local_ray: None
+) -> Finished:
+    directory = StudyDirectory.of(tmp_path_factory.mktemp("broken"), "digits")
+    trials = 1 + len(BROKEN) + len(RECOVERING)
+    study = Finished(make_spec(trials=trials), directory, [])
+    run = sound_then_broken_then_recovering
+    assert run_trials(study.spec, directory, study.events.append, run=run) == LaunchEnd()
+    return study
+
+
+def test_every_way_to_break_costs_one_failed_trial_of_its_class_and_not_the_study(
+    broken: Finished,
 ) -> None:
-    ended: list[TrialEnded] = []
-
-    def keep(event: StudyEvent) -> None:
-        if isinstance(event, TrialEnded):
-            ended.append(event)
-
-    trials = len(BROKEN) + 2
-    spec = make_spec(trials=trials)
-    run_trials(spec, directory, keep, run=broken_then_sound)
-    entries = Ledger(spec, directory).entries()
-    assert [entry.state for entry in entries] == ["FAIL"] * len(BROKEN) + ["COMPLETE"] * 2
-    for entry, (_, reason) in zip(entries, BROKEN, strict=False):
+    entries = Ledger(broken.spec, broken.directory).entries()
+    assert len(entries) == broken.spec.budget.trials
+    for entry, (_, failure_class, reason) in zip(entries[1:], BROKEN, strict=False):
         assert entry.failure is not None
+        assert (entry.state, entry.failure_class) == ("FAIL", failure_class)
         assert reason in entry.failure
         assert entry.objectives is None
-    assert sorted(event.identity.number for event in ended) == list(range(trials))
-    failed = directory.trial(TrialIdentity("digits", 6))
+    ended = [event for event in broken.events if isinstance(event, TrialEnded)]
+    final = [event.identity.number for event in ended if event.state != "RUNNING"]
+    assert sorted(final) == list(range(len(entries)))
+    failed = broken.directory.trial(TrialIdentity("digits", 7))
     assert "ValueError: no such thing" in failed.failure.read_text()
+
+
+def test_what_fails_for_a_passing_reason_is_tried_again_under_its_own_number(
+    broken: Finished,
+) -> None:
+    entries = Ledger(broken.spec, broken.directory).entries()
+    for entry in entries[1 + len(BROKEN) :]:
+        assert (entry.state, entry.attempt) == ("COMPLETE", 1)
+        assert entry.failure_class is None
+
+
+def test_a_trial_that_always_kills_its_worker_is_given_up_after_three_deaths(
+    broken: Finished,
+) -> None:
+    [dying] = [number for number, (run, _, _) in enumerate(BROKEN, start=1) if run is vanishes]
+    entry = Ledger(broken.spec, broken.directory).entries()[dying]
+    assert entry.attempt == MOST_DEATHS - 1
+    assert entry.failure is not None
+    assert "3 times without progress" in entry.failure
+
+
+def test_a_trial_that_ran_out_of_memory_is_tried_once_more_without_neighbours(
+    broken: Finished,
+) -> None:
+    short_of_memory = {len(BROKEN), len(BROKEN) + len(RECOVERING)}
+    live: set[int] = set()
+    retried = set()
+    for event in broken.events:
+        if isinstance(event, TrialStarted):
+            live.add(event.identity.number)
+            if event.identity.attempt and event.identity.number in short_of_memory:
+                retried.add(event.identity.number)
+        elif isinstance(event, TrialEnded):
+            live.remove(event.identity.number)
+        assert not live & retried or len(live) == 1
+    assert retried == short_of_memory
+    entries = Ledger(broken.spec, broken.directory).entries()
+    assert [entries[number].attempt for number in sorted(short_of_memory)] == [1, 1]
+
+
+def test_a_study_whose_first_trials_all_fail_alike_stops_and_can_be_continued(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(trials=8)
+    end = run_trials(spec, directory, _ignore, run=raises_at_once)
+    assert end == LaunchEnd(failing_alike=Failure("deterministic", "ValueError: no such thing"))
+    failed = [entry.state for entry in Ledger(spec, directory).entries()].count("FAIL")
+    assert failed <= FEWEST_ALIKE + 1
+    assert run_trials(spec, directory, _ignore, run=sound) == LaunchEnd()
+    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    assert sorted(states) == ["COMPLETE"] * (8 - failed) + ["FAIL"] * failed
 
 
 def test_orphans_are_finished_first_under_their_own_numbers_and_parameters(

@@ -7,9 +7,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from balpoe.config import FloatParameter, StudySpec
+from balpoe.config import FloatParameter, SamplerConfig, StudySpec
 from balpoe.errors import CorruptFile, UserError
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.failures import Failure
 from balpoe.study.ledger import AlreadyEndedError, Ledger
 
 MakeSpec = Callable[..., StudySpec]
@@ -33,7 +34,7 @@ def test_a_proposal_is_running_with_its_parameters_until_it_ends(
 def test_with_one_expert_spread_and_sharing_are_recorded_and_not_suggested(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
-    ledger = Ledger(make_spec(sampler="random"), directory)
+    ledger = Ledger(make_spec(sampler=SamplerConfig(name="random")), directory)
     proposals = [ledger.ask() for _ in range(20)]
     single = [p for p in proposals if p.parameters["experts.count"] == 1]
     several = [p for p in proposals if p.parameters["experts.count"] != 1]
@@ -99,13 +100,14 @@ def test_a_trial_ends_once(make_spec: MakeSpec, directory: StudyDirectory) -> No
     with pytest.raises(AlreadyEndedError):
         ledger.complete(complete, {**GOOD, "val/ece": 0.2})
     with pytest.raises(AlreadyEndedError):
-        ledger.fail(complete, "too late")
-    ledger.fail(failed, "first reason")
-    ledger.fail(failed, "second reason")
+        ledger.fail(complete, Failure("deterministic", "too late"))
+    ledger.fail(failed, Failure("resource", "first reason"))
+    ledger.fail(failed, Failure("deterministic", "second reason"))
     with pytest.raises(AlreadyEndedError):
         ledger.complete(failed, GOOD)
     assert [entry.state for entry in ledger.entries()] == ["COMPLETE", "FAIL"]
     assert [entry.failure for entry in ledger.entries()] == [None, "first reason"]
+    assert [entry.failure_class for entry in ledger.entries()] == [None, "resource"]
     assert ledger.finished() == 2
 
 
@@ -114,7 +116,7 @@ def test_a_launch_does_not_repeat_the_proposals_of_the_one_before(
 ) -> None:
     proposals = []
     for launch in range(2):
-        ledger = Ledger(make_spec(sampler="random"), directory)
+        ledger = Ledger(make_spec(sampler=SamplerConfig(name="random")), directory)
         assert ledger.begin_launch() == launch
         proposals += [ledger.ask().parameters for _ in range(4)]
     several = [tuple(p.values()) for p in proposals if p["experts.count"] != 1]

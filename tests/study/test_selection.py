@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balpoe.config import Direction
 from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
-from balpoe.study.selection import by_accuracy, pareto_front
+from balpoe.study.selection import ordered_front, pareto_front
 from balpoe.training.epoch import EpochResult
 
 DIRECTIONS: dict[str, Direction] = {"val/accuracy": "maximize", "val/ece": "minimize"}
@@ -52,6 +54,17 @@ def test_trials_that_are_not_complete_are_never_on_the_front() -> None:
     assert _numbers(pareto_front(records, DIRECTIONS)) == [2]
 
 
-def test_the_order_is_by_accuracy_then_by_ece() -> None:
+def test_the_front_is_ordered_by_accuracy_then_by_ece_then_by_number() -> None:
+    directions: dict[str, Direction] = {"train/loss": "minimize"}
     records = [_record(0, 0.5, 0.2), _record(1, 0.7, 0.3), _record(2, 0.5, 0.1)]
-    assert _numbers(by_accuracy(records)) == [1, 2, 0]
+    alike = [replace(record, objectives={"train/loss": 1.0}) for record in records]
+    assert _numbers(ordered_front(alike, directions)) == [1, 2, 0]
+
+
+def test_the_order_is_that_of_the_means_over_repeats_which_are_on_no_front_themselves() -> None:
+    records = [_record(0, 0.6, 0.1), _record(1, 0.7, 0.2), _repeat(_record(1, 0.4, 0.2))]
+    assert _numbers(ordered_front(records, DIRECTIONS)) == [0, 1]
+
+
+def _repeat(record: TrialRecord) -> TrialRecord:
+    return replace(record, identity=replace(record.identity, repeat=1))

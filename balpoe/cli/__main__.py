@@ -1,0 +1,5 @@
+"""`python -m balpoe.cli VERB`."""
+
+from balpoe.cli.main import main
+
+main()

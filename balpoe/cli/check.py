@@ -1,0 +1,30 @@
+"""`balpoe check`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+PROBLEMS = 2
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def check(study: Path) -> None:
+    """Show what the file STUDY amounts to: every setting, time, disk, and what is doubtful."""
+    from balpoe.launch.check import check as check_study
+    from balpoe.reporting import cost_lines
+
+    report = check_study(study)
+    click.echo(report.resolved)
+    if report.cost is not None:
+        for line in cost_lines(report.spec, report.cost, free_bytes=report.free_bytes):
+            click.echo(line)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for problem in report.problems:
+        click.echo(f"error: {problem}", err=True)
+    if report.problems:
+        sys.exit(PROBLEMS)

@@ -1,0 +1,30 @@
+"""`balpoe ui`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+import click
+
+SIGNALLED = 128
+
+
+@click.command()
+@click.option("--port", default=5000, show_default=True, help="Where it listens.")
+def ui(port: int) -> None:
+    """Show every study of this machine in MLflow, until Ctrl-C."""
+    from balpoe.launch.ui import ui as serve
+
+    signal.signal(signal.SIGTERM, _leave)
+    with suppress(KeyboardInterrupt), serve(port=port) as server:
+        click.echo(f"MLflow  {server.url}  (Ctrl-C ends it)")
+        server.wait()
+        click.echo("error: the MLflow server has ended by itself", err=True)
+        sys.exit(1)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(SIGNALLED + number)

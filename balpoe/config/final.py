@@ -1,0 +1,44 @@
+"""How the exported configurations of a study are trained in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from balpoe.config.bounds import Bounded, NotEmpty, Seed
+from balpoe.config.configuration import Configuration
+from balpoe.config.fields import Choice
+from balpoe.config.parameters import with_parameters
+from balpoe.config.wording import shown
+from balpoe.errors import FieldProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalConfig(Bounded):
+    """The recipe of the final training.
+
+    `training` replaces fields of the section `training` by their path within it:
+    ``{epochs: 200, augmentation.flip: true}``.
+    """
+
+    training: dict[str, Choice] = field(default_factory=dict)
+    seeds: Annotated[tuple[Seed, ...], NotEmpty("seed")] = (1, 2, 3)
+
+    def further_problems(self) -> Iterator[FieldProblem]:
+        """No seed twice: it would give the same model."""
+        if len(set(self.seeds)) != len(self.seeds):
+            yield FieldProblem("seeds", f"must differ, got {shown(self.seeds)}")
+
+    @property
+    def parameters(self) -> dict[str, Choice]:
+        """What it replaces, by dotted path."""
+        return {f"training.{name}": value for name, value in self.training.items()}
+
+    def applied_to(self, configuration: Configuration) -> Configuration:
+        """The configuration of the final training.
+
+        Raises:
+            InvalidFields: it replaces what does not exist, or by an impossible value.
+        """
+        return with_parameters(configuration, self.parameters)

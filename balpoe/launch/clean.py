@@ -1,0 +1,40 @@
+"""The verb `clean`: the space that the trials off the front take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from balpoe.launch.lease import hold_lease
+from balpoe.launch.studies import RUNS, study_of
+from balpoe.study.cleaning import Surplus, remove, surplus
+from balpoe.study.outline import outlines
+
+
+@dataclass(frozen=True, slots=True)
+class CleanReport:
+    """What a study can do without, and whether it is `deleted`."""
+
+    items: tuple[Surplus, ...]
+    deleted: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """The space of all items together."""
+        return sum(item.size_bytes for item in self.items)
+
+
+def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> CleanReport:
+    """Find the checkpoints and predictions of ended trials off the front; `delete` them if asked.
+
+    Raises:
+        UserError: there is no such study, or it is running.
+        CorruptFile: the result of a trial is damaged.
+        StorageError: something cannot be deleted.
+    """
+    spec, directory = study_of(study, Path(runs))
+    with hold_lease(directory.lease):
+        items = surplus(spec, directory, outlines(spec, directory))
+        if delete:
+            remove(items)
+    return CleanReport(items, delete)

@@ -1,0 +1,109 @@
+"""The verb `doctor`: whether everything that must hold in a study does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from balpoe.config import StudySpec
+from balpoe.errors import CorruptFile, StorageError
+from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
+from balpoe.launch.lease import hold_lease
+from balpoe.launch.studies import RUNS, is_finished, study_of
+from balpoe.launch.tracking import tracking_store
+from balpoe.study.directory import StudyDirectory, TrialDirectory
+from balpoe.study.metrics_file import read_metrics
+from balpoe.study.outline import outlines
+from balpoe.study.predictions_file import read_predictions
+from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.result_file import TrialResult, read_result
+from balpoe.study.store import RecordStore
+from balpoe.tracking import FoundStudy, TrackingStore, found_study
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One invariant, where it does not hold, and what to do then."""
+
+    name: str
+    faults: tuple[str, ...]
+    cure: str
+
+
+def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
+    """Check the invariants of a study that nobody runs at the moment; nothing is changed.
+
+    Raises:
+        UserError: there is no such study, or it is being run.
+        CorruptFile: its storage is damaged.
+        StorageError: its storage cannot be read.
+    """
+    spec, directory = study_of(study, Path(runs))
+    with hold_lease(directory.lease):
+        trials = outlines(spec, directory)
+        numbers = [trial.identity.number for trial in trials]
+        found = Findings(
+            spec=spec,
+            trials=trials,
+            is_over=_is_over(spec, directory, trials),
+            files=dict(_files(directory, numbers)),
+            mirror=_mirror(tracking_store(directory, Path(runs), None), study),
+            exported=dict(_exported(directory)),
+        )
+    return tuple(
+        Check(
+            invariant.name,
+            tuple(invariant.faults(found)),
+            invariant.cure.format(study=study),
+        )
+        for invariant in INVARIANTS
+    )
+
+
+def _is_over(spec: StudySpec, directory: StudyDirectory, trials: tuple[TrialRecord, ...]) -> bool:
+    """Whether the budget is spent, RUNNING trials or not; hours are counted from sound files."""
+    store = RecordStore(spec, directory)
+    with suppress(CorruptFile):
+        trials = store.records()
+    ended = [trial for trial in trials if trial.state != "RUNNING"]
+    return is_finished(spec, ended, store.launches())
+
+
+def _files(directory: StudyDirectory, numbers: list[int]) -> Iterator[tuple[Key, RepeatFiles]]:
+    """Of every trial in Optuna, and of every repeat that has a directory."""
+    for number in numbers:
+        first = directory.trial(TrialIdentity("", number))
+        later = {int(path.name.partition("_")[2]) for path in first.path.parent.glob("repeat_*")}
+        for repeat in sorted(later | {0}):
+            yield (number, repeat), _read(directory.trial(TrialIdentity("", number, repeat)))
+
+
+def _read(directory: TrialDirectory) -> RepeatFiles:
+    damage: list[str] = []
+    result: TrialResult | None = None
+    epochs: tuple[int, ...] = ()
+    try:
+        if directory.metrics.exists():
+            epochs = tuple(epoch.epoch for epoch in read_metrics(directory.metrics))
+        if directory.result.exists():
+            result = read_result(directory)
+            if directory.predictions.name in result.files:  # `balpoe clean` takes them away
+                read_predictions(directory.predictions)
+    except CorruptFile as error:
+        damage.append(str(error))
+    return RepeatFiles(epochs, result, tuple(damage))
+
+
+def _mirror(store: TrackingStore, study: str) -> FoundStudy | str:
+    try:
+        return found_study(store, study)
+    except StorageError as error:
+        return str(error)
+
+
+def _exported(directory: StudyDirectory) -> Iterator[tuple[str, int]]:
+    for path in sorted(directory.exports.glob("*.provenance.json")):
+        yield path.name, int(json.loads(path.read_text())["trial"])

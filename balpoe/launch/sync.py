@@ -1,0 +1,54 @@
+"""The verb `sync`: MLflow rebuilt from the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from balpoe.exporting import current_environment
+from balpoe.launch.lease import hold_lease
+from balpoe.launch.studies import RUNS, is_finished, study_of
+from balpoe.launch.tracking import tracking_store
+from balpoe.study.selection import ordered_front
+from balpoe.study.store import RecordStore
+from balpoe.tracking import Origin, Outcome, rebuild, study_description
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """Where the study is mirrored now, and with how many runs of trials."""
+
+    tracking_uri: str
+    runs: int
+
+
+def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None) -> SyncReport:
+    """Bring MLflow up to date with the study, also where it holds nothing of it.
+
+    `tracking_uri` moves the study to another store, for later launches too.
+
+    Raises:
+        UserError: there is no such study, or it is running: then its driver mirrors it.
+        CorruptFile: a file of the study is damaged.
+        StorageError: the store refuses, or cannot be reached.
+    """
+    spec, directory = study_of(study, Path(runs))
+    with hold_lease(directory.lease):
+        store = tracking_store(directory, Path(runs), tracking_uri)
+        truth = RecordStore(spec, directory)
+        records = truth.records()
+        front = ordered_front(records, spec.objectives)
+        outcome: Outcome = "interrupted"
+        if is_finished(spec, records, truth.launches()):
+            outcome = "finished" if front else "failed"
+        environment = current_environment()
+        command = f"balpoe run {Path(runs) / spec.name / directory.specification.name}"
+        rebuild(
+            store,
+            spec,
+            records,
+            origin=Origin(environment.user, environment.git_commit),
+            outcome=outcome,
+            description=study_description(spec, command=command, front=front),
+        )
+    return SyncReport(store.tracking_uri, len(records))

@@ -1,0 +1,71 @@
+"""Which MLflow store mirrors a study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from balpoe.atomic_write import write_text_atomically
+from balpoe.errors import UserError
+from balpoe.study.directory import StudyDirectory
+from balpoe.tracking import TrackingStore, local_store, store_at
+
+OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
+
+
+def tracking_store(directory: StudyDirectory, runs: Path, wanted: str | None) -> TrackingStore:
+    """The store that was `wanted`, and that later calls without a wish find again.
+
+    Without a wish: the one kept with the study, else that of MLFLOW_TRACKING_URI, else
+    `mlflow.db` in `runs`. One that was named, by the user or the environment, is kept with
+    the study, so that another shell does not begin a second mirror of it.
+
+    Raises:
+        UserError: MLflow keeps nothing at such an address.
+        StorageError: the study's directory cannot be written.
+    """
+    kept = _kept(directory)
+    store = named_store(runs, wanted, kept=kept)
+    if store.tracking_uri != kept and store != local_store(runs):
+        write_text_atomically(directory.tracking_uri, store.tracking_uri + "\n")
+    return store
+
+
+def model_store(configuration_file: Path, runs: Path, wanted: str | None) -> TrackingStore:
+    """Where the models trained from a configuration are logged: beside its study's trials.
+
+    Raises:
+        UserError: MLflow keeps nothing at such an address.
+    """
+    study = study_exported_from(configuration_file)
+    if study is None:
+        return named_store(runs, wanted)
+    return named_store(study.path.parent, wanted, kept=_kept(study))
+
+
+def study_exported_from(configuration_file: Path) -> StudyDirectory | None:
+    """The study that exported a configuration; None where it comes from elsewhere."""
+    exports = configuration_file.resolve().parent
+    study = StudyDirectory(exports.parent)
+    return study if study.exports == exports and study.specification.is_file() else None
+
+
+def named_store(runs: Path, wanted: str | None, *, kept: str | None = None) -> TrackingStore:
+    """The store that was wanted, else kept, else that of the environment, else the local one.
+
+    Raises:
+        UserError: MLflow keeps nothing at such an address.
+    """
+    places = {OPTION: wanted, "the study's tracking_uri": kept, VARIABLE: os.environ.get(VARIABLE)}
+    for place, uri in places.items():
+        if uri:
+            try:
+                return store_at(uri, runs)
+            except ValueError as error:
+                raise UserError(f"{place}: {error}") from error
+    return local_store(runs)
+
+
+def _kept(directory: StudyDirectory) -> str | None:
+    file = directory.tracking_uri
+    return file.read_text().strip() if file.is_file() else None

@@ -1,0 +1,30 @@
+"""The verb `ui`: MLflow's pages on the store of this machine."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from balpoe.errors import UserError
+from balpoe.launch.studies import RUNS
+from balpoe.tracking import local_store
+from balpoe.tracking.server import Server, serving
+
+PORT = 5000
+
+
+def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[Server]:
+    """MLflow's server for `runs`, for the length of a `with` block; it tells its `url`.
+
+    It listens to this machine alone.
+
+    Raises:
+        UserError: there is no store yet, the port is taken, or the server does not start.
+    """
+    store = local_store(Path(runs))
+    if not store.exists:
+        raise UserError(
+            f"{runs}: has no MLflow store; `balpoe run` makes it with a study, and `balpoe sync` "
+            f"makes it anew"
+        )
+    return serving(store, port)

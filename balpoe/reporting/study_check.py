@@ -1,0 +1,44 @@
+"""What a study would cost, for the eye, before it is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from balpoe.config import StudySpec
+from balpoe.reporting.figures import clock, parameter
+from balpoe.study.cost import StudyCost, TrialCost, most_trials
+
+
+def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int) -> Iterator[str]:
+    """Trials × epochs, the extremes of the search space, time and disk."""
+    trials = most_trials(spec, cost)
+    yield f"{spec.name}: {trials} trials × {_epochs(cost)} epochs"
+    yield f"cheapest trial  {_trial(cost.smallest)}"
+    yield f"dearest trial   {_trial(cost.largest)}"
+    low, high = (trials * trial.seconds / cost.at_a_time for trial in (cost.smallest, cost.largest))
+    if spec.budget.wall_hours is not None:
+        high = min(high, spec.budget.wall_hours * 3600 + cost.largest.seconds)
+    span = f"{clock(min(low, high))} to {clock(high)}"
+    yield f"time            {span}, {cost.at_a_time} at a time on this machine"
+    if spec.repeats > 1:
+        yield f"                and {spec.repeats - 1} further seeds of every trial on the front"
+    needed = size(trials * cost.largest.disk_bytes)
+    yield f"disk            at most {needed} and MLflow's database; {size(free_bytes)} are free"
+
+
+def size(count: int) -> str:
+    """A number of bytes: `3 kB`, `12 MB`, `1.4 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def _epochs(cost: StudyCost) -> str:
+    low, high = sorted((cost.smallest.epochs, cost.largest.epochs))
+    return str(high) if low == high else f"{low} to {high}"
+
+
+def _trial(trial: TrialCost) -> str:
+    values = ", ".join(f"{path} {parameter(value)}" for path, value in trial.parameters.items())
+    return f"{clock(trial.seconds)} by itself, {size(trial.disk_bytes)}: {values}"

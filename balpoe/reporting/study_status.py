@@ -1,0 +1,156 @@
+"""How a study stands, for people and for programs, worked out from the records of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from balpoe.config import BudgetConfig, StudySpec
+from balpoe.reporting.figures import clock, label, number_with_unit, parameter
+from balpoe.reporting.study_panel import counts, trial_name
+from balpoe.reporting.study_progress import StudyProgress, study_progress
+from balpoe.reporting.tables import add_figures, open_table
+from balpoe.study.budget import Spent
+from balpoe.study.record import TrialRecord
+
+
+def status_report(
+    spec: StudySpec,
+    records: Sequence[TrialRecord],
+    *,
+    spent: Spent,
+    repeats_left: int,
+    driver: str | None,
+    now: float,
+) -> RenderableType:
+    """Trials by state, the best of each objective and what is running.
+
+    Args:
+        spec: The study.
+        records: Its trials; RUNNING ones with the epochs that are on disk.
+        spent: What it has spent of its budget.
+        repeats_left: Further seeds that its front still lacks.
+        driver: Who runs the study; None: nobody.
+        now: Unix seconds.
+    """
+    progress = study_progress(spec, records, launched=now, now=now)
+    parts: list[RenderableType] = [
+        Text(f"{spec.name}: {_so_far(progress)}"),
+        *(Text(line) for line in _hours(spec.budget, spent)),
+        Text(counts(progress), style="dim"),
+        *(
+            Text(f"best {label(name)} {number_with_unit(name, best.value)}, trial {best.number}")
+            for name, best in progress.best.items()
+        ),
+        *([Text(f"further seeds of the front to train: {repeats_left}")] if repeats_left else []),
+        Text(f"run by {driver}" if driver else _idle(progress, repeats_left)),
+    ]
+    if progress.running:
+        parts += [Text(), _running_table(spec, records, progress, now)]
+    return Group(*parts)
+
+
+def status_plain(
+    spec: StudySpec,
+    records: Sequence[TrialRecord],
+    *,
+    spent: Spent,
+    repeats_left: int,
+    driver: Mapping[str, Any] | None,
+    now: float,
+) -> dict[str, Any]:
+    """The same as plain data; times in Unix seconds."""
+    progress = study_progress(spec, records, launched=now, now=now)
+    return {
+        "study": spec.name,
+        "time": now,
+        "budget": asdict(spec.budget),
+        "left": {
+            "trials": progress.left,
+            "wall_hours": _left(spec.budget.wall_hours, spent.wall_seconds),
+            "device_hours": _left(spec.budget.device_hours, spent.device_seconds),
+            "repeats": repeats_left,
+        },
+        "trials": {
+            "RUNNING": len(progress.running),
+            "COMPLETE": progress.complete,
+            "PRUNED": progress.pruned,
+            "FAIL": progress.failed,
+        },
+        "best": {
+            name: {"value": best.value, "trial": best.number}
+            for name, best in progress.best.items()
+        },
+        "running": [
+            {
+                "trial": record.identity.number,
+                "repeat": record.identity.repeat,
+                "attempt": record.identity.attempt,
+                "epoch": trial.epoch,
+                "epochs": trial.epochs,
+                "started": record.started,
+                "last_epoch_ended": _last_epoch_ended(record),
+                "parameters": dict(record.parameters),
+            }
+            for record, trial in zip(_running(records), progress.running, strict=True)
+        ],
+        "driver": driver,
+    }
+
+
+def _running_table(
+    spec: StudySpec, records: Sequence[TrialRecord], progress: StudyProgress, now: float
+) -> Table:
+    table = open_table("Running", "epochs as they are on disk: written every minute")
+    table.add_column("trial", justify="right", style="bold")
+    for head in ("epoch", "age", "last epoch"):
+        table.add_column(head, justify="right")
+    for path in spec.search:
+        add_figures(table, path.replace(".", " "))
+    for record, trial in zip(_running(records), progress.running, strict=True):
+        ended = _last_epoch_ended(record)
+        table.add_row(
+            trial_name(trial.number, trial.repeat).removeprefix("trial "),
+            f"{trial.epoch}/{trial.epochs}",
+            clock(now - record.started),
+            "–" if ended is None else f"{clock(now - ended)} ago",
+            *(parameter(record.parameters.get(path)) for path in spec.search),
+        )
+    return table
+
+
+def _running(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    return [record for record in records if record.state == "RUNNING"]
+
+
+def _so_far(progress: StudyProgress) -> str:
+    if progress.trials is None:
+        return f"{progress.finished} trials have ended"
+    return f"{progress.finished} of {progress.trials} trials have ended, {progress.left} left"
+
+
+def _hours(budget: BudgetConfig, spent: Spent) -> Iterator[str]:
+    """A line for each budget in hours: `1:20:00 of 2 wall hours spent`."""
+    if budget.wall_hours is not None:
+        yield f"{clock(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
+    if budget.device_hours is not None:
+        yield f"{clock(spent.device_seconds)} of {budget.device_hours:g} device hours spent"
+
+
+def _left(hours: float | None, spent_seconds: float) -> float | None:
+    return None if hours is None else max(0.0, hours - spent_seconds / 3600)
+
+
+def _idle(progress: StudyProgress, repeats_left: int) -> str:
+    if progress.left != 0 or progress.running or repeats_left:
+        return "run by nobody: `balpoe run` with its study file continues it"
+    return "finished"
+
+
+def _last_epoch_ended(record: TrialRecord) -> float | None:
+    return record.history[-1].unix_time if record.history else None

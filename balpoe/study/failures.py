@@ -1,0 +1,72 @@
+"""What ends a trial before its time, and what follows from it.
+
+infrastructure  the worker or its node died without a word: the trial is taken up again from its
+                checkpoint, until it has died `MOST_DEATHS` times without progress
+resource        the memory of host or device did not suffice: once more while nothing else runs
+deterministic   everything else, an exception or a value that is no number: it would come again
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from balpoe.errors import UserError
+
+FailureClass = Literal["infrastructure", "deterministic", "resource"]
+
+MOST_DEATHS = 3
+FEWEST_ALIKE = 3
+
+# torch raises a plain RuntimeError where the host's memory is short
+_HOST_MEMORY = "can't allocate memory"
+_VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{16,}\b|\d[\d.]*(e[+-]?\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trial failed: `reason` in a sentence, and its class."""
+
+    kind: FailureClass
+    reason: str
+
+
+def failure_of(error: Exception) -> Failure:
+    """The failure of a trial that raised `error`.
+
+    Ours say all themselves, others need their type.
+    """
+    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return Failure("resource" if _is_out_of_memory(error) else "deterministic", reason)
+
+
+class Opening:
+    """Watches the first trials of a launch: whether all of them fail alike.
+
+    Then something is wrong with the study, not with a trial. Alike are failures of one class
+    whose reasons differ in numbers at most; the first are `FEWEST_ALIKE`, or one more than run
+    at a time.
+    """
+
+    def __init__(self, concurrent_trials: int) -> None:
+        self._left = max(FEWEST_ALIKE, concurrent_trials + 1)
+        self._seen: set[tuple[FailureClass, str]] = set()
+        self._over = False
+
+    def complete(self) -> None:
+        """A trial is COMPLETE: the study works."""
+        self._over = True
+
+    def fails_alike(self, failure: Failure) -> bool:
+        """Take a failed trial in; whether it is the last of the first and all were alike."""
+        self._left -= 1
+        self._seen.add((failure.kind, _VARYING.sub("#", failure.reason)))
+        return self._left == 0 and len(self._seen) == 1 and not self._over
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return out_of_memory or (isinstance(error, RuntimeError) and _HOST_MEMORY in str(error))

@@ -1,0 +1,148 @@
+"""The repeats of trials with further seeds: true in their files, as Optuna holds repeat 0 only.
+
+A repeat is complete once its result is there. Until then, and where it failed, a small file
+beside its checkpoints says how it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from balpoe.atomic_write import write_text_atomically
+from balpoe.config import Choice, StudySpec
+from balpoe.errors import CorruptFile
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.failures import Failure, FailureClass
+from balpoe.study.metrics_file import read_metrics
+from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.result_file import read_result
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatState:
+    """How a repeat stands that has no result.
+
+    `alone`, `deaths` and `death_epoch` are what the ledger keeps of a trial; `failure` is
+    there once it has failed. Times in Unix seconds.
+    """
+
+    parameters: Mapping[str, Choice]
+    started: float
+    attempt: int = 0
+    alone: bool = False
+    deaths: int = 0
+    death_epoch: int = 0
+    failure: str | None = None
+    failure_class: FailureClass | None = None
+    ended: float | None = None
+
+
+class RepeatLedger:
+    """The repeats of the study `spec` in `directory`.
+
+    Its methods raise `StorageError` where a file cannot be written and `CorruptFile` where
+    one is damaged.
+    """
+
+    def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
+        self._spec = spec
+        self._directory = directory
+
+    def to_do(self, front: Iterable[int]) -> Iterator[TrialIdentity]:
+        """The repeats that the trials of the front still lack, seed by seed."""
+        numbers = sorted(front)
+        for repeat in range(1, self._spec.repeats):
+            for number in numbers:
+                identity = TrialIdentity(self._spec.name, number, repeat)
+                state = self._state(identity)
+                failed = state is not None and state.failure is not None
+                if not failed and not self._directory.trial(identity).result.exists():
+                    yield identity
+
+    def take_up(self, identity: TrialIdentity, parameters: Mapping[str, Choice]) -> RepeatState:
+        """Begin a repeat, or begin it once more."""
+        before = self._state(identity)
+        if before is None:
+            state = RepeatState(dict(parameters), started=time.time())
+        else:
+            state = replace(before, attempt=before.attempt + 1)
+        self._write(identity, state)
+        return state
+
+    def is_set_apart(self, identity: TrialIdentity) -> bool:
+        """Whether a repeat is to run alone."""
+        state = self._state(identity)
+        return state is not None and state.alone
+
+    def set_apart(self, identity: TrialIdentity) -> None:
+        """Have a repeat taken up again while nothing else runs."""
+        self._write(identity, replace(self._begun(identity), alone=True))
+
+    def count_death(self, identity: TrialIdentity, epoch: int) -> int:
+        """How often the worker of a repeat has died without progress, this time included."""
+        state = self._begun(identity)
+        deaths = 1 if epoch > state.death_epoch else state.deaths + 1
+        last = max(epoch, state.death_epoch)
+        self._write(identity, replace(state, deaths=deaths, death_epoch=last))
+        return deaths
+
+    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
+        """End a repeat as failed."""
+        state = self._begun(identity)
+        self._write(
+            identity,
+            replace(state, failure=failure.reason, failure_class=failure.kind, ended=time.time()),
+        )
+
+    def records(self, number: int) -> tuple[TrialRecord, ...]:
+        """The repeats of a trial that were begun, whether the study still asks for them or not."""
+        first = self._directory.trial(TrialIdentity(self._spec.name, number))
+        found = (int(path.name.partition("_")[2]) for path in first.path.parent.glob("repeat_*"))
+        identities = (TrialIdentity(self._spec.name, number, repeat) for repeat in sorted(found))
+        return tuple(self.record(identity) for identity in identities if identity.repeat)
+
+    def record(self, identity: TrialIdentity) -> TrialRecord:
+        """The record of a repeat that was begun."""
+        directory = self._directory.trial(identity)
+        state = self._begun(identity)
+        result = read_result(directory) if directory.result.exists() else None
+        failed = result is None and state.failure is not None
+        return TrialRecord(
+            identity=replace(identity, attempt=state.attempt),
+            parameters=state.parameters,
+            state="COMPLETE" if result else "FAIL" if failed else "RUNNING",
+            history=read_metrics(directory.metrics) if directory.metrics.exists() else (),
+            objectives=result.objectives if result else None,
+            failure=state.failure if failed else None,
+            failure_class=state.failure_class if failed else None,
+            data_fingerprint=result.data_fingerprint if result else None,
+            started=state.started,
+            ended=result.ended if result else state.ended,
+        )
+
+    def _begun(self, identity: TrialIdentity) -> RepeatState:
+        state = self._state(identity)
+        if state is None:
+            path = self._directory.trial(identity).state
+            raise CorruptFile(f"{path}: is missing; delete its directory to train the repeat anew")
+        return state
+
+    def _state(self, identity: TrialIdentity) -> RepeatState | None:
+        path = self._directory.trial(identity).state
+        if not path.exists():
+            return None
+        try:
+            return RepeatState(**json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise CorruptFile(
+                f"{path}: damaged: {error}; delete its directory to train the repeat anew"
+            ) from error
+
+    def _write(self, identity: TrialIdentity, state: RepeatState) -> None:
+        directory = self._directory.trial(identity)
+        directory.create()
+        text = json.dumps(asdict(state), indent=2, allow_nan=False) + "\n"
+        write_text_atomically(directory.state, text)

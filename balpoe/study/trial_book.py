@@ -1,0 +1,102 @@
+"""All that is to be run in a study, and what came of it: the ledger and the further seeds.
+
+Optuna's ledger is true for repeat 0 of every trial, the files for the repeats after it; who
+runs trials need not know which is which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from balpoe.config import Choice, StudySpec
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.failures import Failure
+from balpoe.study.ledger import Ledger, Proposal
+from balpoe.study.record import TrialIdentity
+from balpoe.study.repeat_ledger import RepeatLedger
+from balpoe.study.selection import pareto_front
+
+
+@dataclass(frozen=True, slots=True)
+class TakenTrial:
+    """A trial to run now; an `alone` one beside no other."""
+
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+    alone: bool
+
+
+class TrialBook:
+    """The trials and repeats of the study `spec`, in `ledger` and in the files of `directory`."""
+
+    def __init__(self, spec: StudySpec, ledger: Ledger, directory: StudyDirectory) -> None:
+        self._spec = spec
+        self._ledger = ledger
+        self._repeats = RepeatLedger(spec, directory)
+
+    def orphans(self) -> list[TrialIdentity]:
+        """The trials that an earlier launch left RUNNING."""
+        return [TrialIdentity(self._spec.name, number) for number in self._ledger.running()]
+
+    def finished(self) -> int:
+        """How many trials have ended, repeats not counted."""
+        return self._ledger.finished()
+
+    def is_exhausted(self) -> bool:
+        """Whether every point of a grid has been proposed."""
+        return self._ledger.is_exhausted()
+
+    def repeats_to_do(self) -> list[TrialIdentity]:
+        """The further seeds that the front of all trials so far lacks."""
+        if self._spec.repeats == 1:
+            return []
+        front = pareto_front(self._ledger.entries(), self._spec.objectives)
+        return list(self._repeats.to_do(entry.number for entry in front))
+
+    def ask(self) -> TakenTrial:
+        """A new trial."""
+        return self._taken(self._ledger.ask())
+
+    def take_up(self, identity: TrialIdentity) -> TakenTrial:
+        """Begin an unfinished trial once more, or a repeat."""
+        if not identity.repeat:
+            return self._taken(self._ledger.take_up(identity.number))
+        parameters = self._ledger.entries()[identity.number].parameters
+        state = self._repeats.take_up(identity, parameters)
+        return TakenTrial(replace(identity, attempt=state.attempt), parameters, state.alone)
+
+    def is_set_apart(self, identity: TrialIdentity) -> bool:
+        """Whether a trial is to run alone."""
+        if identity.repeat:
+            return self._repeats.is_set_apart(identity)
+        return self._ledger.is_set_apart(identity.number)
+
+    def set_apart(self, identity: TrialIdentity) -> None:
+        """Have a trial taken up again while no other runs."""
+        if identity.repeat:
+            self._repeats.set_apart(identity)
+        else:
+            self._ledger.set_apart(identity.number)
+
+    def count_death(self, identity: TrialIdentity, epoch: int) -> int:
+        """How often its worker has died without progress, this time included."""
+        if identity.repeat:
+            return self._repeats.count_death(identity, epoch)
+        return self._ledger.count_death(identity.number, epoch)
+
+    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
+        """End a trial with its objective values; a repeat has them in its result."""
+        if not identity.repeat:
+            self._ledger.complete(identity.number, objectives)
+
+    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
+        """End a trial as failed."""
+        if identity.repeat:
+            self._repeats.fail(identity, failure)
+        else:
+            self._ledger.fail(identity.number, failure)
+
+    def _taken(self, proposal: Proposal) -> TakenTrial:
+        identity = TrialIdentity(self._spec.name, proposal.number, attempt=proposal.attempt)
+        return TakenTrial(identity, proposal.parameters, proposal.alone)

@@ -1,0 +1,136 @@
+"""`balpoe check`: what it resolves, probes and warns about."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from click.testing import CliRunner
+
+from balpoe.cli.check import check as check_command
+from balpoe.config import StudySpec, with_parameters
+from balpoe.files import load_study
+from balpoe.launch.check import check
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.record import TrialIdentity
+from balpoe.study.trial import TrialTask, run_trial
+
+SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+
+
+class TinyStudy(Protocol):
+    runs: Path
+    file: Path
+    spec: StudySpec
+    directory: StudyDirectory
+
+
+def _study(path: Path, data: str, *, name: str = "small") -> Path:
+    path.write_text(
+        f"name: {name}\n"
+        f"data: {data}\n"
+        "model: {backbone: resnet8}\n"
+        "training: {epochs: 2, batch_size: 64}\n"
+        "search: {experts.count: {type: int, low: 1, high: 2}}\n"
+        "objectives: {val/accuracy: maximize}\n"
+        "budget: {trials: 3}\n"
+    )
+    return path
+
+
+def test_the_resolved_study_is_a_study_file_with_every_default(tiny_study: TinyStudy) -> None:
+    report = check(tiny_study.file, runs=tiny_study.runs)
+    resolved = tiny_study.runs.parent / "resolved.yaml"
+    resolved.write_text(report.resolved)
+    assert load_study(resolved) == report.spec
+    assert "weight_decay: 0.0005" in report.resolved
+
+
+def test_the_dearest_trial_has_the_most_experts_each_with_its_own_backbone(
+    tiny_study: TinyStudy,
+) -> None:
+    cost = check(tiny_study.file, runs=tiny_study.runs).cost
+    assert cost is not None
+    assert cost.smallest.parameters == {"experts.count": 1, "experts.sharing": "shared"}
+    assert cost.largest.parameters == {"experts.count": 3, "experts.sharing": "independent"}
+    assert cost.largest.seconds > cost.smallest.seconds > 0
+
+
+def test_a_trial_takes_no_more_space_than_was_foreseen(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    cost = check(tiny_study.file, runs=tiny_study.runs).cost
+    assert cost is not None
+    identity = TrialIdentity("tiny", 0)
+    directory = StudyDirectory.of(tmp_path, "tiny").trial(identity)
+    course = run_trial(TrialTask(tiny_study.spec, identity, cost.largest.parameters, directory))
+    for _ in course:
+        pass
+    taken = sum(path.stat().st_size for path in directory.path.rglob("*") if path.is_file())
+    assert taken <= cost.largest.disk_bytes
+    # one checkpoint of two is written by a training that is shorter than a minute
+    assert taken > cost.largest.disk_bytes / 3
+
+
+def test_few_validation_images_are_warned_about(tmp_path: Path) -> None:
+    few = _study(tmp_path / "few.yaml", "{name: gaussian_lt, validation_per_class: 5}")
+    (warning,) = check(few, runs=tmp_path).warnings
+    assert warning.startswith("10 of 10 classes have fewer than 20 validation images")
+    assert (
+        check(_study(tmp_path / "enough.yaml", "{name: digits_lt}"), runs=tmp_path).warnings == ()
+    )
+
+
+def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
+    from balpoe.data import load_search_splits
+    from balpoe.data.splits import ImageSet, SearchSplits
+    from balpoe.launch.check import _data_warnings
+
+    spec = load_study(_study(tmp_path / "small.yaml", "{name: digits_lt}"))
+    splits = load_search_splits(spec.base.data)
+    kept = splits.validation.labels_n % 5 != 3
+    validation = ImageSet(splits.validation.images_nhwd[kept], splits.validation.labels_n[kept])
+    names = splits.description.class_names
+    missing, few = _data_warnings(SearchSplits(splits.train, validation, splits.description))
+    assert missing == f"2 of 10 classes have no validation image: {names[3]}, {names[8]}"
+    assert few.startswith("2 of 10 classes have fewer than 20 validation images (the smallest 0)")
+
+
+def test_data_that_are_not_there_are_a_problem_and_end_with_status_2(tmp_path: Path) -> None:
+    data = "{name: parquet, train: absent.parquet, test: absent_too.parquet}"
+    file = _study(tmp_path / "absent.yaml", data)
+    shown = CliRunner().invoke(check_command, [str(file)])
+    assert shown.exit_code == 2
+    assert "name: small" in shown.output
+    assert "absent.parquet" in shown.output.partition("error: ")[2]
+
+
+def test_a_change_that_a_launch_would_refuse_is_a_problem(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_study.directory.path, tmp_path / "tiny")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(tiny_study.file.read_text().replace("resnet8", "resnet14"))
+    (problem,) = check(changed, runs=tmp_path).problems
+    assert "model.backbone: was resnet8, is resnet14" in problem
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    file = _study(tmp_path / "small.yaml", "{name: digits_lt}")
+    check(file, runs=tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_study_is_checked(file: Path, tmp_path: Path) -> None:
+    report = check(file, runs=tmp_path)
+    if report.cost is None:  # data that are not shipped
+        (problem,) = report.problems
+        assert ".parquet" in problem
+    else:
+        assert not report.problems
+        for trial in (report.cost.smallest, report.cost.largest):
+            configuration = with_parameters(report.spec.base, trial.parameters)
+            assert trial.epochs == configuration.training.epochs

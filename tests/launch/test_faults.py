@@ -1,0 +1,127 @@
+"""Drivers killed at every point that has a name, and at random; the launch after; the doctor."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from balpoe.launch.doctor import doctor
+from balpoe.launch.studies import study_of
+from balpoe.study.ledger import Ledger
+from balpoe.study.record import TrialRecord
+from balpoe.study.store import RecordStore
+
+pytestmark = pytest.mark.slow
+
+DRIVER = Path(__file__).with_name("fault_driver.py")
+EPOCHS, KILLS = 3, 20
+POINTS = (
+    ("planned", 2),
+    ("half asked", 3),
+    ("asked", 2),
+    ("run created", 1),
+    ("run created", 3),
+    ("checkpoint", 2),
+    ("reported", 5),
+    ("told", 2),
+    ("mirrored", 1),
+)
+
+
+def write_study(directory: Path, trials: int) -> None:
+    (directory / "faults.yaml").write_text(f"""
+name: faults
+data: {{name: digits_lt}}
+model: {{backbone: resnet8}}
+training: {{epochs: {EPOCHS}}}
+search:
+  mixup.alpha: {{type: float, low: 0.0, high: 1.0}}
+  experts.spread: {{type: float, low: 0.0, high: 2.0}}
+objectives: {{val/accuracy: maximize, val/ece: minimize}}
+budget: {{trials: {trials}}}
+""")
+
+
+def launch(directory: Path, *fault: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), "faults.yaml", *fault],
+        cwd=directory,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def records_of(directory: Path) -> tuple[TrialRecord, ...]:
+    return RecordStore(*study_of("faults", directory / "runs")).records()
+
+
+def assert_whole(directory: Path, trials: int) -> None:
+    """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
+    records = records_of(directory)
+    assert [record.state for record in records] == ["COMPLETE"] * trials
+    for record in records:
+        assert record.objectives is not None
+        worth = float(record.parameters["mixup.alpha"]) / EPOCHS
+        assert record.objectives["val/accuracy"] == worth
+        assert [result.epoch for result in record.history] == [1, 2, 3]
+    checks = doctor("faults", runs=directory / "runs")
+    assert [fault for check in checks for fault in check.faults] == []
+
+
+@pytest.mark.parametrize(("point", "times"), POINTS)
+def test_a_driver_killed_at_a_point_is_continued_and_nothing_is_lost_or_done_twice(
+    tmp_path: Path, point: str, times: int
+) -> None:
+    write_study(tmp_path, trials=6)
+    killed = launch(tmp_path, point, str(times))
+    _, told = killed.communicate(timeout=120)
+    assert killed.returncode == 70
+    assert "the driver of the study died without a word (killed by SIGKILL)" in told
+    spec, directory = study_of("faults", tmp_path / "runs")
+    before = Ledger(spec, directory).entries()
+    again = launch(tmp_path)
+    _, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    assert_whole(tmp_path, trials=6)
+    after = Ledger(spec, directory).entries()
+    for old, new in zip(before, after, strict=False):
+        assert old.parameters.items() <= new.parameters.items()
+        if old.state == "COMPLETE":
+            assert new == old
+
+
+@pytest.mark.timeout(900)
+def test_a_study_survives_twenty_kills_at_random_times(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    trials = 60
+    write_study(tmp_path, trials)
+    for _ in range(KILLS):
+        supervisor = launch(tmp_path)
+        kill_driver_after(supervisor, moments.uniform(0.5, 20.0))
+        supervisor.communicate(timeout=120)
+        assert supervisor.returncode in (0, 70)
+    last = launch(tmp_path)
+    _, told = last.communicate(timeout=300)
+    assert last.returncode == 0, told
+    assert_whole(tmp_path, trials)
+
+
+def kill_driver_after(supervisor: subprocess.Popen[str], seconds: float) -> None:
+    """The driver is the one child of its supervisor."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and supervisor.poll() is None:
+        time.sleep(0.02)
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
+    if supervisor.poll() is None:
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)

@@ -1,0 +1,154 @@
+"""Models that `balpoe train` logs, in a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
+
+from balpoe.data import load_final_splits
+from balpoe.errors import UserError
+from balpoe.files import configuration_from_plain
+from balpoe.launch.exports import export
+from balpoe.launch.final_training import TrainedSeeds, train
+from balpoe.losses import product_of_experts
+from balpoe.training.model_directory import load_model
+
+
+class TinyStudy(Protocol):
+    runs: Path
+
+
+@pytest.fixture(scope="module")
+def configuration(tiny_study: TinyStudy) -> Path:
+    (exported,) = export("tiny", runs=tiny_study.runs).exports
+    return exported.path
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tiny_study: TinyStudy, configuration: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainedSeeds:
+    return train(configuration, [1, 2], out=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(autouse=True)
+def no_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def _uri(study: TinyStudy) -> str:
+    return f"sqlite:///{study.runs / 'mlflow.db'}"
+
+
+def _models(study: TinyStudy) -> list[LoggedModel]:
+    client = MlflowClient(_uri(study))
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    return list(client.search_logged_models([experiment.experiment_id]))
+
+
+def test_every_seed_is_a_finished_run_of_the_study_with_its_figures(
+    tiny_study: TinyStudy, trained: TrainedSeeds
+) -> None:
+    assert trained.unlogged is None
+    client = MlflowClient(_uri(tiny_study))
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.role = 'final'")
+    assert sorted(run.data.params["seed"] for run in runs) == ["1", "2"]
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        saved = json.loads(
+            (trained.path / f"seed_{run.data.params['seed']}/metrics.json").read_text()
+        )
+        assert run.data.metrics["test/accuracy"] == saved["final"]["test/accuracy"]
+        assert run.data.params["model.backbone"] == "resnet8"
+        losses = client.get_metric_history(run.info.run_id, "train/loss")
+        assert [point.step for point in losses] == [1, 2]
+
+
+def test_the_loaded_pyfunc_gives_the_probabilities_of_the_model_directory(
+    tiny_study: TinyStudy, trained: TrainedSeeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    (logged,) = [model for model in _models(tiny_study) if model.name.endswith("seed_2")]
+    model = load_model(trained.path / "seed_2")
+    splits = load_final_splits(
+        configuration_from_plain(model.provenance.configuration, "model").data
+    )
+    previous = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(_uri(tiny_study))
+    try:
+        loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    finally:
+        mlflow.set_tracking_uri(previous)
+    probabilities = loaded.predict(splits.test.images_nhwd.numpy())
+    logits_nec = model.predict(splits.test, torch.device("cpu"))
+    expected = product_of_experts(logits_nec).softmax(-1).numpy()
+    assert probabilities.dtype == np.float32
+    np.testing.assert_array_equal(probabilities, expected)
+
+
+def test_the_logged_model_holds_the_directory_as_it_is_and_no_pickle(
+    tiny_study: TinyStudy, trained: TrainedSeeds, tmp_path: Path
+) -> None:
+    (logged,) = [model for model in _models(tiny_study) if model.name.endswith("seed_1")]
+    root = Path(logged.artifact_location.removeprefix("file://"))
+    names = {path.name for path in root.rglob("*") if path.is_file()}
+    assert not {name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth"))}
+    (copy,) = root.rglob("weights.safetensors")
+    assert copy.read_bytes() == (trained.path / "seed_1/weights.safetensors").read_bytes()
+    assert "pyfunc_model.py" in names
+
+
+def test_training_again_logs_nothing_again(
+    tiny_study: TinyStudy, configuration: Path, trained: TrainedSeeds
+) -> None:
+    before = sorted(model.model_id for model in _models(tiny_study))
+    assert len(before) == 2
+    assert train(configuration, [1, 2], out=trained.path).unlogged is None
+    assert sorted(model.model_id for model in _models(tiny_study)) == before
+
+
+def test_what_was_interrupted_while_it_was_logged_is_completed_under_its_run(
+    tiny_study: TinyStudy, configuration: Path, trained: TrainedSeeds
+) -> None:
+    client = MlflowClient(_uri(tiny_study))
+    before = sorted(model.model_id for model in _models(tiny_study))
+    run_id = _models(tiny_study)[0].source_run_id
+    assert run_id is not None
+    client.update_run(run_id, status="RUNNING")
+    assert train(configuration, [1, 2], out=trained.path).unlogged is None
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert sorted(model.model_id for model in _models(tiny_study)) == before
+
+
+def test_a_server_that_is_down_fails_no_training(configuration: Path, tmp_path: Path) -> None:
+    out = tmp_path / "models"
+    trained = train(configuration, [3], out=out, tracking_uri="http://127.0.0.1:9")
+    assert trained.unlogged is not None
+    assert (out / "seed_3/manifest.json").is_file()
+
+
+def test_an_impossible_address_is_refused_before_the_training(
+    configuration: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="--tracking-uri"):
+        train(configuration, [3], out=tmp_path / "models", tracking_uri="nowhere")
+    assert not (tmp_path / "models").exists()
+
+
+def test_training_imports_mlflow_only_when_there_is_something_to_log() -> None:
+    code = "import sys, balpoe.launch.final_training; print('mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,123 @@
+"""`balpoe status` on a study whose trials were really trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from click.testing import CliRunner
+
+from balpoe.cli.status import status as status_command
+from balpoe.config import BudgetConfig, StudySpec
+from balpoe.errors import UserError
+from balpoe.launch.lease import hold_lease
+from balpoe.launch.status import status
+from balpoe.reporting import status_plain
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.outline import repeats_left
+from balpoe.study.selection import pareto_front
+from balpoe.study.store import RecordStore
+
+
+class TinyStudy(Protocol):
+    runs: Path
+    spec: StudySpec
+    directory: StudyDirectory
+
+
+def _plain(study: TinyStudy) -> Mapping[str, Any]:
+    found = status("tiny", runs=study.runs)
+    return status_plain(
+        found.spec,
+        found.trials,
+        spent=found.spent,
+        repeats_left=found.repeats_left,
+        driver=None,
+        now=found.now,
+    )
+
+
+def test_it_counts_the_trials_by_state_and_what_is_left(tiny_study: TinyStudy) -> None:
+    plain = _plain(tiny_study)
+    assert plain["trials"] == {"RUNNING": 1, "COMPLETE": 2, "PRUNED": 0, "FAIL": 1}
+    assert plain["left"] == {"trials": 1, "wall_hours": None, "device_hours": None, "repeats": 0}
+
+
+def test_the_best_of_an_objective_is_that_of_the_records(tiny_study: TinyStudy) -> None:
+    records = RecordStore(tiny_study.spec, tiny_study.directory).records()
+    errors = {r.identity.number: r.objectives["val/ece"] for r in records if r.objectives}
+    best = _plain(tiny_study)["best"]["val/ece"]
+    assert best == {"value": min(errors.values()), "trial": min(errors, key=errors.__getitem__)}
+
+
+def test_a_running_trial_shows_the_epochs_that_are_on_disk(tiny_study: TinyStudy) -> None:
+    (running,) = _plain(tiny_study)["running"]
+    assert (running["trial"], running["epoch"], running["epochs"]) == (3, 1, 2)
+    assert running["started"] < running["last_epoch_ended"]
+
+
+def test_of_a_budget_in_hours_it_shows_what_is_left(tiny_study: TinyStudy) -> None:
+    found = status("tiny", runs=tiny_study.runs)
+    spec = replace(found.spec, budget=BudgetConfig(device_hours=1.0))
+    trained = sum(
+        (trial.ended or trial.history[-1].unix_time) - trial.started for trial in found.trials
+    )
+    plain = status_plain(
+        spec,
+        found.trials,
+        spent=found.spent,
+        repeats_left=found.repeats_left,
+        driver=None,
+        now=found.now,
+    )
+    assert plain["left"]["device_hours"] == pytest.approx(1.0 - trained / 3600)
+    assert plain["left"]["trials"] is None
+
+
+def test_it_counts_the_seeds_that_the_front_still_lacks(tiny_study: TinyStudy) -> None:
+    found = status("tiny", runs=tiny_study.runs)
+    front = pareto_front(found.trials, found.spec.objectives)
+    spec = replace(found.spec, repeats=3)
+    assert repeats_left(spec, tiny_study.directory, found.trials) == 2 * len(front)
+
+
+def test_it_names_the_driver_while_there_is_one(tiny_study: TinyStudy) -> None:
+    assert status("tiny", runs=tiny_study.runs).driver is None
+    with hold_lease(tiny_study.directory.lease):
+        driver = status("tiny", runs=tiny_study.runs).driver
+        assert driver is not None
+        assert driver.pid == os.getpid()
+    assert status("tiny", runs=tiny_study.runs).driver is None
+
+
+def test_looking_at_a_study_that_has_no_trial_yet_creates_nothing(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    directory = StudyDirectory.of(tmp_path, "tiny")
+    directory.create()
+    directory.specification.write_bytes(tiny_study.directory.specification.read_bytes())
+    assert status("tiny", runs=tmp_path).trials == ()
+    assert [path.name for path in directory.path.iterdir()] == ["study.yaml"]
+
+
+def test_a_study_that_is_not_there_is_refused_with_those_that_are(tiny_study: TinyStudy) -> None:
+    with pytest.raises(UserError, match=r"no such study.*there are: tiny"):
+        status("tinny", runs=tiny_study.runs)
+
+
+def test_the_command_shows_it_as_text_and_as_json(
+    tiny_study: TinyStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_study.runs.parent)
+    text = CliRunner().invoke(status_command, ["tiny"], catch_exceptions=False).output
+    assert "tiny: 3 of 4 trials have ended, 1 left" in text
+    assert "1 running · 2 complete · 0 pruned · 1 failed" in text
+    assert "1/2" in text
+    shown = json.loads(CliRunner().invoke(status_command, ["tiny", "--json"]).output)
+    assert shown["trials"]["COMPLETE"] == 2
+    assert shown["driver"] is None

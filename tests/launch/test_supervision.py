@@ -1,0 +1,160 @@
+"""The small parent with drivers that are a few lines of Python."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PARENT = """
+import sys
+from balpoe.launch.supervision import supervise
+sys.exit(supervise([sys.executable, "-c", sys.argv[1]], continuation="balpoe run x.yaml"))
+"""
+SUPERVISED = "import os, signal, sys, time\nfrom balpoe.launch.supervision import supervised\n"
+WAITING = """
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def parent_of(driver: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PARENT, SUPERVISED + driver]
+    with subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def end_of(driver: str) -> tuple[int, str]:
+    with parent_of(driver) as process:
+        _, told = process.communicate(timeout=30)
+        return process.returncode, told
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie that nobody has waited for is not."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 70, 143])
+def test_a_driver_that_takes_its_leave_gives_its_status(status: int) -> None:
+    assert end_of(f"with supervised(): sys.exit({status})") == (status, "")
+
+
+@pytest.mark.parametrize(
+    ("death", "told"),
+    [
+        ("os._exit(1)", "ended with status 1"),
+        ("os._exit(0)", "ended with status 0"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+    ],
+)
+def test_a_driver_that_dies_without_a_word_is_reported_with_the_way_to_continue(
+    death: str, told: str
+) -> None:
+    status, message = end_of(f"with supervised(): {death}")
+    assert status == 70
+    assert message == (
+        f"error: the driver of the study died without a word ({told}); what was recorded is "
+        f"kept, continue with: balpoe run x.yaml\n"
+    )
+
+
+def test_what_a_dead_driver_had_started_is_ended_and_nothing_else() -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        child = """
+import subprocess
+child = subprocess.Popen(["sleep", "60"], process_group=0)
+print(child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+        with parent_of(child) as process:
+            pid = int(first_line(process))
+            process.communicate(timeout=30)
+        wait_until_gone(pid)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_signal_reaches_the_driver_once_and_its_status_comes_back() -> None:
+    driver = """
+received = []
+signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+with supervised():
+    print("ready", flush=True)
+    time.sleep(0.5)
+    sys.exit(100 + len(received))
+"""
+    with parent_of(driver) as process:
+        assert first_line(process) == "ready"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 101
+
+
+@pytest.mark.parametrize(
+    ("signals", "status"), [((signal.SIGTERM,), 143), ((signal.SIGINT, signal.SIGINT), 130)]
+)
+def test_a_driver_that_does_not_leave_at_once_is_killed_after_two_seconds(
+    signals: tuple[signal.Signals, ...], status: int
+) -> None:
+    driver = (
+        """
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+"""
+        + WAITING
+    )
+    with parent_of(driver) as process:
+        pid = int(first_line(process))
+        began = time.monotonic()
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.2)  # equal signals that are pending merge
+        assert process.wait(timeout=30) == status
+        assert 1.5 < time.monotonic() - began < 10
+        assert not is_alive(pid)
+
+
+def test_a_driver_is_told_to_leave_when_its_parent_is_killed() -> None:
+    with parent_of("with supervised():\n    " + "; ".join(WAITING.split("\n")[1:-1])) as process:
+        pid = int(first_line(process))
+        process.kill()
+        process.wait()
+        wait_until_gone(pid)
+
+
+def test_the_parent_loads_nothing_heavy() -> None:
+    source = "import sys, balpoe.cli.main; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "ray", "mlflow", "optuna", "numpy"} & set(loaded.stdout.split())

@@ -1,0 +1,97 @@
+"""`balpoe ui` as its users start and end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from balpoe.errors import UserError
+from balpoe.launch.sync import sync
+from balpoe.launch.ui import ui
+
+BALPOE = str(Path(sys.executable).parent / "balpoe")
+
+
+class TinyStudy(Protocol):
+    runs: Path
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def process(
+    tiny_study: TinyStudy, port: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[subprocess.Popen[str]]:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    sync("tiny", runs=tiny_study.runs)
+    command = [BALPOE, "ui", "--port", str(port)]
+    with subprocess.Popen(
+        command, cwd=tiny_study.runs.parent, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_it_shows_the_studies_until_ctrl_c_and_leaves_no_process(
+    process: subprocess.Popen[str], port: int, tiny_study: TinyStudy
+) -> None:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    url = f"http://127.0.0.1:{port}"
+    assert line == f"MLflow  {url}  (Ctrl-C ends it)\n"
+    request = urllib.request.Request(
+        f"{url}/api/2.0/mlflow/experiments/search",
+        data=json.dumps({"max_results": 10}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        names = [experiment["name"] for experiment in json.load(answer)["experiments"]]
+    assert "tiny" in names
+    workers = _descendants(process.pid)
+    assert len(workers) <= 3  # the server, its worker, a tracker of its resources
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert sorted(path.name for path in tiny_study.runs.parent.iterdir()) == ["runs", "tiny.yaml"]
+
+
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in map(int, children) for found in (child, *_descendants(child))]
+
+
+def test_a_port_that_is_taken_is_refused(
+    tiny_study: TinyStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    sync("tiny", runs=tiny_study.runs)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(UserError, match=rf"--port {port}: cannot be used"),
+            ui(port=port, runs=tiny_study.runs),
+        ):
+            pass
+
+
+def test_where_there_is_no_store_it_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no MLflow store"), ui(runs=tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,146 @@
+"""Further seeds for the front: run after the search, true in their files, resumed after kills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from balpoe.config import StudySpec
+from balpoe.errors import CorruptFile
+from balpoe.launch.studies import is_finished
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.executor import run_trials
+from balpoe.study.failures import Failure
+from balpoe.study.ledger import Ledger
+from balpoe.study.metrics_file import write_metrics
+from balpoe.study.record import TrialIdentity
+from balpoe.study.repeat_ledger import RepeatLedger
+from balpoe.study.repeats import objectives_over_seeds
+from balpoe.study.result_file import TrialResult, write_result
+from balpoe.study.store import RecordStore
+from balpoe.study.trial import Course, TrialTask
+from balpoe.study.trial_book import TrialBook
+from balpoe.training.epoch import EpochResult
+
+MakeSpec = Callable[..., StudySpec]
+TRIALS = 3
+BEST, FAILING_REPEAT = 1, 2
+
+
+def objectives(identity: TrialIdentity) -> dict[str, float]:
+    """Trial `BEST` dominates the others; every further seed is a point better."""
+    accuracy = 0.8 if identity.number == BEST else 0.5
+    return {"val/accuracy": accuracy + identity.repeat / 100, "val/ece": 1 - accuracy}
+
+
+def recorded(task: TrialTask) -> Course:
+    """A trial of one epoch that notes that it was begun; one repeat diverges."""
+    identity = task.identity
+    with (task.directory.path.parents[2] / "begun").open("a") as file:
+        file.write(f"{identity.number}/{identity.repeat}/{identity.attempt}\n")
+    if identity.repeat == FAILING_REPEAT:
+        raise ValueError("diverged")
+    task.directory.create()
+    metrics = objectives(identity)
+    epoch = EpochResult(1, 1000.0, metrics)
+    write_metrics(task.directory.metrics, [epoch])
+    result = TrialResult(
+        identity,
+        task.parameters,
+        metrics,
+        seed=0,
+        data_fingerprint="",
+        started=0,
+        ended=1,
+        files={},
+    )
+    write_result(task.directory, result)
+    yield epoch
+    return metrics
+
+
+def launch(spec: StudySpec, directory: StudyDirectory) -> list[str]:
+    """Run the study; the trials that were begun as number/repeat/attempt."""
+    (directory.path / "begun").write_text("")
+    run_trials(spec, directory, lambda event: None, run=recorded)
+    return sorted((directory.path / "begun").read_text().split())
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_the_front_gets_its_seeds_once_over_all_launches(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    search = make_spec(trials=TRIALS)
+    assert launch(search, directory) == ["0/0/0", "1/0/0", "2/0/0"]
+    spec = replace(search, repeats=4)
+    store = RecordStore(spec, directory)
+    assert not is_finished(spec, store.records(), store.launches())
+    assert launch(spec, directory) == ["1/1/0", "1/2/0", "1/3/0"]
+    assert is_finished(spec, store.records(), store.launches())
+
+    [failed] = [r for r in store.records() if r.state == "FAIL"]
+    assert (failed.identity.repeat, failed.failure) == (FAILING_REPEAT, "ValueError: diverged")
+    accuracy = objectives_over_seeds(store.records(), BEST)["val/accuracy"]
+    assert accuracy.n == 3
+    assert accuracy.mean == pytest.approx((0.80 + 0.81 + 0.83) / 3)
+    assert Ledger(spec, directory).finished() == TRIALS
+
+    interrupted = directory.trial(TrialIdentity("digits", BEST, repeat=3))
+    interrupted.result.unlink()
+    assert store.record(BEST, 3).state == "RUNNING"
+    assert not is_finished(spec, store.records(), store.launches())
+    assert launch(spec, directory) == ["1/3/1"]
+    assert launch(spec, directory) == []
+
+
+def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyDirectory) -> None:
+    ledger = RepeatLedger(make_spec(repeats=3), directory)
+    one, two = TrialIdentity("digits", 5, 1), TrialIdentity("digits", 5, 2)
+    assert list(ledger.to_do([7, 5]))[:2] == [one, TrialIdentity("digits", 7, 1)]
+    assert ledger.take_up(one, {"experts.count": 2}).attempt == 0
+    assert ledger.take_up(one, {"experts.count": 2}).attempt == 1
+    assert not ledger.is_set_apart(one)
+    ledger.set_apart(one)
+    assert ledger.is_set_apart(one)
+    assert [ledger.count_death(one, epoch) for epoch in (0, 0, 3, 3)] == [1, 2, 1, 2]
+    ledger.take_up(two, {"experts.count": 2})
+    ledger.fail(two, Failure("deterministic", "diverged"))
+    assert [(r.state, r.identity.attempt, r.failure) for r in ledger.records(5)] == [
+        ("RUNNING", 1, None),
+        ("FAIL", 0, "diverged"),
+    ]
+    assert list(ledger.to_do([5])) == [one]
+
+
+def test_a_damaged_state_is_named_with_the_cure(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    ledger = RepeatLedger(make_spec(repeats=2), directory)
+    identity = TrialIdentity("digits", 0, 1)
+    ledger.take_up(identity, {})
+    directory.trial(identity).state.write_text("{")
+    with pytest.raises(CorruptFile, match=r"state\.json: damaged: .*delete its directory"):
+        ledger.record(identity)
+
+
+def test_the_book_leads_each_repeat_to_its_own_truth(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(repeats=2)
+    ledger = Ledger(spec, directory)
+    book = TrialBook(spec, ledger, directory)
+    trial = book.ask()
+    book.complete(trial.identity, {"val/accuracy": 0.9, "val/ece": 0.1})
+    [repeat] = book.repeats_to_do()
+    taken = book.take_up(repeat)
+    assert taken.parameters == trial.parameters
+    book.set_apart(repeat)
+    assert book.take_up(repeat).alone
+    book.complete(repeat, {"val/accuracy": 0.1, "val/ece": 0.1})
+    book.fail(repeat, Failure("resource", "out of memory"))
+    assert book.repeats_to_do() == []
+    [entry] = ledger.entries()
+    assert (entry.state, book.finished()) == ("COMPLETE", 1)
+    assert entry.objectives == {"val/accuracy": 0.9, "val/ece": 0.1}

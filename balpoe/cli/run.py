@@ -31,7 +31,8 @@ NOTHING_COMPLETE = 1
 def run(study: Path, tracking_uri: str | None, as_json: bool) -> None:
     """Start the study in the file STUDY, or continue it."""
     if not is_supervised():
-        command = [sys.executable, "-m", "balpoe.cli", *sys.argv[1:]]
+        # -P: as for the script `balpoe`, what lies in the working directory shadows no module
+        command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
         sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
     with supervised():
         sys.exit(_status(_run(study, tracking_uri, as_json)))

@@ -29,7 +29,7 @@ def suggestion_order(search: Search) -> list[str]:
     order: list[str] = []
 
     def place(path: str) -> None:
-        for other in conditions_of(search, path):
+        for other, _ in conditions_of(search, path):
             place(other)
         if path not in order:
             order.append(path)
@@ -39,11 +39,11 @@ def suggestion_order(search: Search) -> list[str]:
     return order
 
 
-def conditions_of(search: Search, path: str) -> Mapping[str, Condition]:
-    """The conditions of a parameter, that of a second expert included."""
+def conditions_of(search: Search, path: str) -> list[tuple[str, Condition]]:
+    """On which parameters one depends, and how; that of a second expert included."""
     of_several = path in _OF_SEVERAL_EXPERTS and COUNT in search
-    several = {COUNT: Condition(at_least=2)} if of_several else {}
-    return {**several, **search[path].when}
+    several = [(COUNT, Condition(at_least=2))] if of_several else []
+    return [*several, *search[path].when.items()]
 
 
 def implied_parameters(
@@ -72,10 +72,9 @@ def conditional_parameters(search: Search) -> tuple[str, ...]:
     """The parameters that some trials may lack."""
     optional: list[str] = []
     for path in suggestion_order(search):
-        conditions = conditions_of(search, path).items()
         if any(
             other in optional or not _always_holds(condition, search[other])
-            for other, condition in conditions
+            for other, condition in conditions_of(search, path)
         ):
             optional.append(path)
     return tuple(path for path in search if path in optional)
@@ -116,7 +115,7 @@ def _depends_on(search: Search, path: str, target: str) -> bool:
             return True
         if visited in search and visited not in seen:
             seen.add(visited)
-            waiting += conditions_of(search, visited)
+            waiting += [other for other, _ in conditions_of(search, visited)]
     return False
 
 

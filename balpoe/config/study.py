@@ -156,7 +156,7 @@ class StudySpec(Bounded):
     def _presupposed(self, path: str) -> dict[str, Choice]:
         """Values of other parameters with which the one at `path` exists."""
         values: dict[str, Choice] = {}
-        for other, condition in conditions_of(self.search, path).items():
+        for other, condition in conditions_of(self.search, path):
             values |= self._presupposed(other)
             value = witness(condition, self.search[other])
             assert value is not None

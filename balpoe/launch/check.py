@@ -50,7 +50,11 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     directory = StudyDirectory.of(Path(runs), spec.name)
     free_bytes = _free_bytes(directory.path)
     problems = list(_conflicts(spec, directory, str(study_file)))
-    warnings = list(_machine_warnings(spec))
+    warnings = [
+        f"known point {name} is not tried: {reason}"
+        for name, reason in spec.points.left_out.items()
+    ]
+    warnings += _machine_warnings(spec)
     cost = None
     try:
         splits = load_search_splits(spec.base.data)

@@ -78,12 +78,16 @@ def _known_table(
 ) -> Table:
     """The known points, and by how much the best of the front is better than each."""
     number = best.identity.number
-    table = open_table(f"Gain of trial {number} over the known points", "positive: better")
+    table = open_table(
+        f"Gain of trial {number} over the known points",
+        "positive gain: better; n: seeds of the known point",
+    )
     table.add_column("known point", style="bold")
     table.add_column("trial", justify="right")
     for metric in spec.objectives:
         add_figures(table, label_with_unit(metric), style="green")
         add_figures(table, "gain")
+    add_figures(table, "n")
     reached = objectives_over_seeds(records, number)
     for name, record in known.items():
         own = objectives_over_seeds(records, record.identity.number)
@@ -93,7 +97,9 @@ def _known_table(
             else ("–", "–")
             for metric, direction in spec.objectives.items()
         )
-        table.add_row(name, str(record.identity.number), *(cell for pair in cells for cell in pair))
+        number_of_seeds = max((seeds.n for seeds in own.values()), default=0)
+        figures = (cell for pair in cells for cell in pair)
+        table.add_row(name, str(record.identity.number), *figures, str(number_of_seeds))
     return table
 
 

@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from balpoe.errors import UserError
 
 FailureClass = Literal["infrastructure", "deterministic", "resource"]
@@ -21,8 +19,9 @@ FailureClass = Literal["infrastructure", "deterministic", "resource"]
 MOST_DEATHS = 3
 FEWEST_ALIKE = 3
 
-# torch raises a plain RuntimeError where the host's memory is short
-_HOST_MEMORY = "can't allocate memory"
+# where memory is short, torch's allocators raise plain RuntimeErrors on the host, and the CUDA
+# libraries some of their own
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 _VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{16,}\b|\d[\d.]*(e[+-]?\d+)?")
 
 
@@ -68,5 +67,6 @@ class Opening:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return out_of_memory or (isinstance(error, RuntimeError) and _HOST_MEMORY in str(error))
+    if isinstance(error, RuntimeError):  # torch.OutOfMemoryError is one
+        return any(words in str(error) for words in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError)

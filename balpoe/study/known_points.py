@@ -63,6 +63,12 @@ def recorded_parameters(spec: StudySpec, decided: Mapping[str, Choice]) -> dict[
     return {path: values[path] for path in spec.search if path in values}
 
 
+def point_name(spec: StudySpec, parameters: Mapping[str, Choice]) -> str | None:
+    """The name of the known point with these parameters."""
+    names = (point.name for point in spec.points.points if point.parameters == parameters)
+    return next(names, None)
+
+
 def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
     """The search's trials at the known points, by the points' names, the first of equals."""
     trials = [record for record in records if record.identity.repeat == 0]

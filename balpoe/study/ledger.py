@@ -132,8 +132,9 @@ class Ledger:
 
     def is_exhausted(self) -> bool:
         """Whether every point of a grid has been proposed; other samplers never run out."""
-        waiting = self._planned or self._trials(TrialState.WAITING)
-        return self._spec.sampler.name == "grid" and not waiting
+        if self._spec.sampler.name != "grid":
+            return False
+        return not (self._planned or self._trials(TrialState.WAITING))
 
     def running(self) -> tuple[int, ...]:
         """The numbers of the RUNNING trials; before a launch's first proposal, its orphans."""

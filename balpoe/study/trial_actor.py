@@ -6,6 +6,7 @@ Workers import this module: it must not lead to Optuna or MLflow.
 from __future__ import annotations
 
 import gc
+import os
 import traceback
 from contextlib import suppress
 from typing import Any
@@ -46,6 +47,7 @@ class TrialActor(tune.Trainable):
     ) -> None:
         """Keep what all trials of the study share. Nothing is begun before the first step."""
         self._spec, self._directory, self._run = spec, directory, run
+        self._is_device_lost = False
         self._begin(config)
 
     def step(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class TrialActor(tune.Trainable):
             report = self._next_report(self._course)
         except Exception as error:
             self._keep_traceback()
+            self._is_device_lost = isinstance(error, torch.AcceleratorError)
             failure = failure_of(error)
             report = {_DONE: True, FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
         if _DONE in report:
@@ -63,7 +66,13 @@ class TrialActor(tune.Trainable):
         return report
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Leave the trial and take another."""
+        """Leave the trial and take another.
+
+        A worker whose device was lost ends: every trial that it took would fail. This one is
+        begun again elsewhere.
+        """
+        if self._is_device_lost:
+            os._exit(1)
         self.cleanup()
         self._begin(new_config)
         return True

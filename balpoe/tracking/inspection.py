@@ -21,7 +21,7 @@ class FoundRun:
     """The run of one repeat of a trial.
 
     `status` is MLflow's (RUNNING, FINISHED, FAILED, KILLED), `steps` the epochs of every
-    epoch metric in the order of their storage.
+    epoch metric in the order of their times.
     """
 
     number: int
@@ -83,10 +83,12 @@ def _found_run(client: MlflowClient, run: Run) -> FoundRun:
         repeat=int(run.data.tags["repeat"]),
         status=str(run.info.status),
         parameters=dict(run.data.params),
-        steps={
-            name: tuple(
-                int(metric.step) for metric in client.get_metric_history(run.info.run_id, name)
-            )
-            for name in names
-        },
+        steps={name: _steps(client, run.info.run_id, name) for name in names},
     )
+
+
+def _steps(client: MlflowClient, run_id: str, metric: str) -> tuple[int, ...]:
+    """By time: how a store orders a history is left to it."""
+    history = client.get_metric_history(run_id, metric)
+    in_time = sorted(history, key=lambda point: (point.timestamp, point.step))
+    return tuple(int(point.step) for point in in_time)

@@ -12,6 +12,7 @@ from mlflow.entities import Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from balpoe.config import StudySpec
+from balpoe.study.known_points import point_name
 from balpoe.study.record import TrialRecord
 from balpoe.tracking.lookup import experiment_called, run_tagged
 from balpoe.tracking.run import Origin, Outcome
@@ -59,6 +60,7 @@ class Mirror:
             MlflowException: The store refuses, or cannot be reached.
         """
         self._client = open_client(store)
+        self._spec = spec
         self._study = spec.name
         self._origin = origin_tags(origin)
         self._experiment_id = experiment_called(self._client, store, spec.name)
@@ -124,12 +126,18 @@ class Mirror:
         epoch = max([child.epoch, *(result.epoch for result in fresh)])
         return _ChildRun(child.run_id, epoch, record)
 
+    def _tags(self, record: TrialRecord) -> dict[str, str]:
+        return {
+            **state_tags(record),
+            "known_point": point_name(self._spec, record.parameters) or "",
+        }
+
     def _write_state(self, run_id: str, record: TrialRecord) -> None:
         self._client.log_batch(
             run_id,
             metrics=objective_metrics(record),
             params=[Param(name, str(value)) for name, value in record.parameters.items()],
-            tags=[RunTag(name, value) for name, value in state_tags(record).items()],
+            tags=[RunTag(name, value) for name, value in self._tags(record).items()],
         )
         status = TRIAL_STATUS[record.state]
         if record.ended is None:

@@ -115,8 +115,7 @@ def _row(store: str, name: str, runs: list[Figures], stock: list[Figures]) -> st
     cpu = statistics.median(run.cpu_seconds_per_trial for run in runs)
     return (
         f"MLflow on {store:6}  {name:20} {1000 * wall:8.1f} ms a trial"
-        f"  {1 / statistics.median(ratios):.3f} of stock's, "
-        f"1/{min(ratios):.1f} to 1/{max(ratios):.1f}"
+        f"  stock takes x{statistics.median(ratios):.1f} ({min(ratios):.1f}..{max(ratios):.1f})"
         f"  driver's CPU {1000 * cpu:7.1f} ms"
         f"  report to report {statistics.median(run.report_milliseconds for run in runs):7.2f} ms"
         f"  start {statistics.median(run.start_seconds for run in runs):.1f} s"

@@ -197,6 +197,14 @@ def test_conditional_is_what_some_but_not_all_points_of_the_grid_have(
     assert len(points) == sum(2 if holds else 1 for holds in held)
 
 
+def test_a_condition_of_its_own_does_not_give_a_single_expert_a_spread() -> None:
+    spread = FloatParameter(low=0, high=2, when={"experts.count": Condition(at_most=3)})
+    search: dict[str, Parameter] = {"experts.spread": spread, "experts.count": COUNT}
+    assert conditional_parameters(search) == ("experts.spread",)
+    from_two = {**search, "experts.count": IntParameter(low=2, high=3)}
+    assert conditional_parameters(from_two) == ()
+
+
 def test_the_grid_has_every_combination_once_and_one_expert_without_spread_and_sharing() -> None:
     search: dict[str, Parameter] = {
         "experts.spread": CategoricalParameter(choices=(0.5, 1.0)),

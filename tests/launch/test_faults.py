@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,14 +51,26 @@ budget: {{trials: {trials}}}
 """)
 
 
-def launch(directory: Path, *fault: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def launch(directory: Path, *fault: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, str(DRIVER), "faults.yaml", *fault],
         cwd=directory,
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-    )
+    ) as supervisor:
+        try:
+            yield supervisor
+        finally:
+            supervisor.terminate()
+
+
+def end_of(directory: Path, *fault: str) -> tuple[int, str]:
+    """The status of a whole launch, and what it told."""
+    with launch(directory, *fault) as supervisor:
+        _, told = supervisor.communicate(timeout=280)
+        return supervisor.returncode, told
 
 
 def records_of(directory: Path) -> tuple[TrialRecord, ...]:
@@ -76,20 +90,18 @@ def assert_whole(directory: Path, trials: int) -> None:
     assert [fault for check in checks for fault in check.faults] == []
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("point", "times"), POINTS)
 def test_a_driver_killed_at_a_point_is_continued_and_nothing_is_lost_or_done_twice(
     tmp_path: Path, point: str, times: int
 ) -> None:
     write_study(tmp_path, trials=6)
-    killed = launch(tmp_path, point, str(times))
-    _, told = killed.communicate(timeout=120)
-    assert killed.returncode == 70
+    status, told = end_of(tmp_path, point, str(times))
+    assert status == 70
     assert "the driver of the study died without a word (killed by SIGKILL)" in told
     spec, directory = study_of("faults", tmp_path / "runs")
     before = Ledger(spec, directory).entries()
-    again = launch(tmp_path)
-    _, told = again.communicate(timeout=120)
-    assert again.returncode == 0, told
+    assert end_of(tmp_path) == (0, "")
     assert_whole(tmp_path, trials=6)
     after = Ledger(spec, directory).entries()
     for old, new in zip(before, after, strict=False):
@@ -106,13 +118,11 @@ def test_a_study_survives_twenty_kills_at_random_times(tmp_path: Path) -> None:
     trials = 60
     write_study(tmp_path, trials)
     for _ in range(KILLS):
-        supervisor = launch(tmp_path)
-        kill_driver_after(supervisor, moments.uniform(0.5, 20.0))
-        supervisor.communicate(timeout=120)
-        assert supervisor.returncode in (0, 70)
-    last = launch(tmp_path)
-    _, told = last.communicate(timeout=300)
-    assert last.returncode == 0, told
+        with launch(tmp_path) as supervisor:
+            kill_driver_after(supervisor, moments.uniform(1.0, 25.0))
+            supervisor.communicate(timeout=120)
+            assert supervisor.returncode in (0, 70)
+    assert end_of(tmp_path) == (0, "")
     assert_whole(tmp_path, trials)
 
 

@@ -52,7 +52,7 @@ budget: {trials: 4}
             wait_until(lambda: len(list(directory.glob("runs/faults/trials/*/repeat_0"))) == 2)
             yield supervisor
         finally:
-            supervisor.kill()
+            supervisor.terminate()
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
@@ -121,7 +121,7 @@ def test_sigterm_ends_a_study_amid_an_epoch_within_seconds_and_leaves_no_process
         began = time.monotonic()
         supervisor.terminate()
         supervisor.communicate(timeout=30)
-        assert time.monotonic() - began < 6.0
+        assert time.monotonic() - began < 10.0
     assert supervisor.returncode == 143
     wait_until(lambda: are_gone(processes), seconds=10)
     assert states(tmp_path) == ["RUNNING", "RUNNING"]
@@ -137,7 +137,7 @@ def test_a_second_control_c_ends_a_study_at_once(tmp_path: Path) -> None:
         began = time.monotonic()
         supervisor.send_signal(signal.SIGINT)
         supervisor.communicate(timeout=30)
-        assert time.monotonic() - began < 6.0
+        assert time.monotonic() - began < 10.0
     assert supervisor.returncode == 130
     wait_until(lambda: are_gone(processes), seconds=10)
     assert states(tmp_path) == ["RUNNING", "RUNNING"]

@@ -83,9 +83,9 @@ def test_the_gain_over_every_known_point_is_shown_with_its_sign(
     shown = lines(front_report(spec, [best], records, exports=EXPORTS))
     assert "Gain of trial 7 over the known points" in shown
     rows = {line.split()[0]: line.split()[1:] for line in shown if line and "--" not in line}
-    assert rows["ce"] == ["0", "80.0", "+13.0", "9.0", "+4.0"]
-    assert rows["balanced_softmax"] == ["1", "90.0", "+3.0", "4.0", "-1.0"]
-    assert rows["balpoe"] == ["2", "–", "–", "–", "–"]
+    assert rows["ce"] == ["0", "80.0", "+13.0", "9.0", "+4.0", "1"]
+    assert rows["balanced_softmax"] == ["1", "90.0", "+3.0", "4.0", "-1.0", "1"]
+    assert rows["balpoe"] == ["2", "–", "–", "–", "–", "0"]
     assert max(map(len, shown)) <= 80
 
 

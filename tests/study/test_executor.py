@@ -262,6 +262,25 @@ def test_a_trial_that_ran_out_of_memory_is_tried_once_more_without_neighbours(
     assert [entries[number].attempt for number in sorted(short_of_memory)] == [1, 1]
 
 
+def loses_its_device(task: TrialTask) -> Course:
+    yield _epoch(1)
+    raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+
+def first_loses_its_device(task: TrialTask) -> Course:
+    return (sound if task.identity.number else loses_its_device)(task)
+
+
+def test_a_worker_that_lost_its_device_spoils_no_other_trial(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(trials=3, concurrent=1)
+    run_trials(spec, directory, _ignore, run=first_loses_its_device)
+    first, *others = Ledger(spec, directory).entries()
+    assert (first.state, first.failure_class, first.attempt) == ("FAIL", "deterministic", 0)
+    assert [(entry.state, entry.attempt) for entry in others] == [("COMPLETE", 1), ("COMPLETE", 0)]
+
+
 def test_a_study_whose_first_trials_all_fail_alike_stops_and_can_be_continued(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:

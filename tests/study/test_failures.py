@@ -15,7 +15,11 @@ def test_a_lack_of_memory_is_a_failure_of_resources_wherever_it_arises() -> None
         torch.empty(2**60)
     with pytest.raises(MemoryError) as in_numpy:
         np.empty(2**57)
-    for error in (on_host.value, in_numpy.value, torch.OutOfMemoryError("CUDA out of memory")):
+    on_device = (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    )
+    for error in (on_host.value, in_numpy.value, *on_device):
         assert failure_of(error).kind == "resource"
 
 

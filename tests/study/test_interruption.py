@@ -17,6 +17,8 @@ import pytest
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.ledger import Ledger, LedgerEntry
 
+pytestmark = pytest.mark.slow
+
 TRIALS = 6
 DRIVER = Path(__file__).with_name("slow_driver.py")
 

@@ -145,6 +145,28 @@ def test_no_sampler_repeats_what_it_drew_in_the_launch_before(
     assert len(set(drawn)) == 3
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_joint_model_of_one_objective_learns_though_trials_lack_parameters(
+    make_spec: MakeSpec, directory: StudyDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    count = IntParameter(low=1, high=2)
+    alpha = FloatParameter(low=0, high=1, when={"experts.count": Condition(at_least=2)})
+    spec = make_spec(
+        known_points=DEFAULTS,
+        search={"experts.count": count, "mixup.alpha": alpha},
+        objectives={"val/ece": "minimize"},
+    )
+    ledger = launched(spec, directory)
+    for _ in range(30):
+        proposal = ledger.ask()
+        error = (float(proposal.parameters.get("mixup.alpha", 1)) - 0.3) ** 2
+        ledger.complete(proposal.number, {"val/ece": error})
+    assert stored(directory)[0].params == {}
+    learned = [trial.params.get("mixup.alpha", 1) for trial in stored(directory)[20:]]
+    assert sum(abs(value - 0.3) < 0.2 for value in learned) >= 7
+    assert not caplog.records
+
+
 def test_a_gaussian_process_learns_beside_the_known_points(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:

@@ -111,6 +111,28 @@ def test_a_trial_ends_once(make_spec: MakeSpec, directory: StudyDirectory) -> No
     assert ledger.finished() == 2
 
 
+def test_deaths_are_counted_anew_after_progress_and_outlive_the_driver(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    number = Ledger(make_spec(), directory).ask().number
+    epochs_and_counts = [(0, 1), (0, 2), (4, 1), (4, 2), (2, 3), (5, 1)]
+    for epoch, count in epochs_and_counts:
+        assert Ledger(make_spec(), directory).count_death(number, epoch) == count
+
+
+def test_a_trial_that_was_set_apart_is_taken_up_alone_also_by_the_next_launch(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    before = Ledger(make_spec(), directory)
+    apart, ordinary = before.ask().number, before.ask().number
+    before.set_apart(apart)
+    after = Ledger(make_spec(), directory)
+    assert after.is_set_apart(apart)
+    assert not after.is_set_apart(ordinary)
+    assert after.take_up(apart).alone
+    assert not after.take_up(ordinary).alone
+
+
 def test_a_launch_does_not_repeat_the_proposals_of_the_one_before(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:

@@ -16,6 +16,7 @@ from balpoe.study.predictions_file import read_predictions
 from balpoe.study.record import TrialIdentity
 from balpoe.study.result_file import read_result
 from balpoe.study.trial import Course, TrialTask, run_trial
+from balpoe.training import training
 from balpoe.training.epoch import EpochResult
 
 MakeSpec = Callable[..., StudySpec]
@@ -72,6 +73,22 @@ def test_a_trial_that_is_left_continues_and_ends_as_if_it_had_not_been(
     assert [result.epoch for result in epochs] == [2, 3]
     assert objectives == expected
     assert [result.epoch for result in read_metrics(task.directory.metrics)] == [1, 2, 3]
+
+
+def test_the_metrics_are_on_disk_with_every_checkpoint_and_however_a_trial_ends(
+    make_spec: MakeSpec, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    task = _task(make_spec(), directory)
+    course = run_trial(task)
+    epochs = [next(course)]
+    assert read_metrics(task.directory.metrics) == tuple(epochs)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 3600.0)
+    epochs.append(next(course))
+    assert read_metrics(task.directory.metrics) == tuple(epochs[:1])
+    with pytest.raises(MemoryError):
+        course.throw(MemoryError)
+    assert read_metrics(task.directory.metrics) == tuple(epochs)
 
 
 def test_a_trial_whose_result_is_on_disk_is_not_trained_again(

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from balpoe.config import (
+    BudgetConfig,
+    Condition,
+    Configuration,
+    DigitsLT,
+    FinalConfig,
+    FloatParameter,
+    IntParameter,
+    SamplerConfig,
+    StudySpec,
+    TrainingConfig,
+)
+from balpoe.errors import UserError
+from balpoe.launch.continuation import refuse_changes
+
+ALPHA = FloatParameter(low=0, high=1)
+STUDY = StudySpec(
+    name="s",
+    base=Configuration(data=DigitsLT()),
+    search={"mixup.alpha": ALPHA, "experts.count": IntParameter(low=1, high=3)},
+    objectives={"val/accuracy": "maximize"},
+    budget=BudgetConfig(trials=1),
+)
+
+
+def test_how_far_and_by_whom_may_change() -> None:
+    now = replace(
+        STUDY,
+        search={**STUDY.search, "mixup.alpha": FloatParameter(low=0, high=2)},
+        budget=BudgetConfig(wall_hours=2),
+        sampler=SamplerConfig(name="random", seed=7),
+        known_points={},
+        repeats=3,
+        final=FinalConfig(training={"epochs": 400}),
+    )
+    refuse_changes(STUDY, now, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("now", "change"),
+    [
+        (
+            replace(STUDY, base=replace(STUDY.base, training=TrainingConfig(epochs=3))),
+            "training.epochs: was 200, is 3",
+        ),
+        (replace(STUDY, seed=1), "seed: was 0, is 1"),
+        (
+            replace(STUDY, search={"mixup.alpha": ALPHA}),
+            "search.experts.count: was numeric, is None",
+        ),
+        (
+            replace(
+                STUDY,
+                search={
+                    **STUDY.search,
+                    "mixup.alpha": replace(ALPHA, when={"experts.count": Condition(at_least=2)}),
+                },
+            ),
+            "conditions.mixup.alpha.experts.count: was None, is",
+        ),
+    ],
+)
+def test_what_makes_trials_incomparable_is_refused_and_shown(now: StudySpec, change: str) -> None:
+    with pytest.raises(UserError) as caught:
+        refuse_changes(STUDY, now, "x.yaml")
+    assert f"  {change}" in str(caught.value)

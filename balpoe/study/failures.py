@@ -3,6 +3,8 @@
 infrastructure  the worker or its node died without a word: the trial is taken up again from its
                 checkpoint, until it has died `MOST_DEATHS` times without progress
 resource        the memory of host or device did not suffice: once more while nothing else runs
+storage         the trial's files cannot be written, on a full disk say: not the trial's fault, and
+                the next would fare no better; it stays unfinished and the study stops
 deterministic   everything else, an exception or a value that is no number: it would come again
 """
 
@@ -12,9 +14,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from balpoe.errors import UserError
+from balpoe.errors import StorageError, UserError
 
-FailureClass = Literal["infrastructure", "deterministic", "resource"]
+FailureClass = Literal["infrastructure", "deterministic", "resource", "storage"]
 
 MOST_DEATHS = 3
 FEWEST_ALIKE = 3
@@ -39,7 +41,7 @@ def failure_of(error: Exception) -> Failure:
     Ours say all themselves, others need their type.
     """
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return Failure("resource" if _is_out_of_memory(error) else "deterministic", reason)
+    return Failure(_class_of(error), reason)
 
 
 class Opening:
@@ -64,6 +66,12 @@ class Opening:
         self._left -= 1
         self._seen.add((failure.kind, _VARYING.sub("#", failure.reason)))
         return self._left == 0 and len(self._seen) == 1 and not self._over
+
+
+def _class_of(error: Exception) -> FailureClass:
+    if isinstance(error, StorageError):
+        return "storage"
+    return "resource" if _is_out_of_memory(error) else "deterministic"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -204,6 +204,11 @@ class Ledger:
         """How many trials have ended."""
         return len(self._trials(*_FINISHED))
 
+    def entry(self, number: int) -> LedgerEntry:
+        """The trial `number`; in constant time, which `entries` is not."""
+        with self._storage_errors():
+            return self._entry(self._frozen(number))
+
     def entries(self) -> tuple[LedgerEntry, ...]:
         """All trials by number."""
         return tuple(map(self._entry, self._trials()))

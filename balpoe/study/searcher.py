@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ray.tune.search import Searcher
 
 from balpoe.config import StudySpec
-from balpoe.errors import NonFiniteError
+from balpoe.errors import NonFiniteError, StorageError
 from balpoe.study.budget import Account, budget_spent
 from balpoe.study.events import (
     EpochReported,
@@ -172,7 +172,14 @@ class StudySearcher(Searcher):
         self._listener(TrialEnded(live.identity, "COMPLETE", objectives))
 
     def _enter_failure(self, live: LiveTrial, failure: Failure) -> None:
-        """Try the trial again where that may help; else it has failed."""
+        """Try the trial again where that may help; else it has failed.
+
+        Raises:
+            StorageError: its files cannot be written; the trial stays unfinished.
+        """
+        if failure.kind == "storage":
+            self._listener(TrialEnded(live.identity, "RUNNING", None, failure.reason, failure.kind))
+            raise StorageError(failure.reason)
         if failure.kind == "resource" and not live.alone:
             self._book.set_apart(live.identity)
             self._try_again(live.identity, failure)

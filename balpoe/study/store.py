@@ -54,7 +54,7 @@ class RecordStore:
         """
         if repeat:
             return self._repeats.record(TrialIdentity(self._study, number, repeat))
-        return self._record(self._ledger.entries()[number])
+        return self._record(self._ledger.entry(number))
 
     def _record(self, entry: LedgerEntry) -> TrialRecord:
         identity = TrialIdentity(self._study, entry.number, attempt=entry.attempt)

@@ -11,6 +11,9 @@ from balpoe.tracking.store import TrackingStore
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_RUNS_PER_PAGE = 1000
 
 
 def experiment_called(client: MlflowClient, store: TrackingStore, name: str) -> str:
@@ -34,6 +37,23 @@ def run_tagged(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]
         order_by=["attributes.start_time ASC"],
     )
     return str(found[0].info.run_id) if found else None
+
+
+def runs_tagged(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> list[Run]:
+    """All runs that carry all of `tags`, with what they hold, the oldest first."""
+    found: list[Run] = []
+    token: str | None = None
+    while token is None or token:
+        page = client.search_runs(
+            [experiment_id],
+            _all_of(tags),
+            max_results=_RUNS_PER_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found += page
+        token = page.token or ""
+    return found
 
 
 def model_tagged(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> str | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlflow.entities import Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from balpoe.config import StudySpec
 from balpoe.study.known_points import point_name
 from balpoe.study.record import TrialRecord
-from balpoe.tracking.lookup import experiment_called, run_tagged
+from balpoe.tracking.lookup import experiment_called, run_tagged, runs_tagged
 from balpoe.tracking.run import Origin, Outcome
 from balpoe.tracking.store import TrackingStore, open_client
 from balpoe.tracking.translation import (
@@ -39,6 +39,7 @@ class _ChildRun:
 
     run_id: str
     epoch: int
+    status: str
     record: TrialRecord | None = None
 
 
@@ -66,6 +67,7 @@ class Mirror:
         self._experiment_id = experiment_called(self._client, store, spec.name)
         self._parent_id = self._find_or_create_parent(description or spec.question)
         self._children: dict[tuple[int, int], _ChildRun] = {}
+        self._stored: dict[tuple[int, int], Run] | None = None
 
     def mirror(self, record: TrialRecord) -> None:
         """Bring the run of one trial up to date with its record.
@@ -75,9 +77,13 @@ class Mirror:
                 repeated at any time.
         """
         key = (record.identity.number, record.identity.repeat)
-        # A run that failed half-way is forgotten, so that the next attempt asks the store.
-        child = self._children.pop(key, None) or self._find_or_create_child(record)
-        self._children[key] = self._write(child, record)
+        try:
+            child = self._children.pop(key, None) or self._find_or_create_child(key, record)
+            self._children[key] = self._write(child, record)
+        except Exception:
+            # What failed may have been carried out all the same: the store is asked anew.
+            self._stored = None
+            raise
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         """End the parent run, and mark the runs of trials that are still running as killed."""
@@ -101,30 +107,50 @@ class Mirror:
         self._client.set_tag(run_id, MLFLOW_RUN_NOTE, description)
         return run_id
 
-    def _find_or_create_child(self, record: TrialRecord) -> _ChildRun:
-        tags = identity_tags(record)
-        run_id = run_tagged(self._client, self._experiment_id, tags)
-        if run_id is not None:
-            history = self._client.get_metric_history(run_id, EPOCH_MARKER)
-            return _ChildRun(run_id, epoch=max((metric.step for metric in history), default=0))
-        created = self._client.create_run(
-            self._experiment_id,
-            start_time=milliseconds(record.started),
-            tags={**tags, **self._origin, MLFLOW_PARENT_RUN_ID: self._parent_id},
-            run_name=run_name(record),
-        )
-        return _ChildRun(str(created.info.run_id), epoch=0)
+    def _find_or_create_child(self, key: tuple[int, int], record: TrialRecord) -> _ChildRun:
+        run = self._stored_runs().get(key)
+        if run is None:
+            created = self._client.create_run(
+                self._experiment_id,
+                start_time=milliseconds(record.started),
+                tags={
+                    **identity_tags(record),
+                    **self._origin,
+                    MLFLOW_PARENT_RUN_ID: self._parent_id,
+                },
+                run_name=run_name(record),
+            )
+            return _ChildRun(str(created.info.run_id), 0, str(created.info.status))
+        run_id, status = str(run.info.run_id), str(run.info.status)
+        if self._holds(run, record):
+            epoch = record.history[-1].epoch if record.history else 0
+            return _ChildRun(run_id, epoch, status, record)
+        history = self._client.get_metric_history(run_id, EPOCH_MARKER)
+        return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
+
+    def _stored_runs(self) -> dict[tuple[int, int], Run]:
+        """The trials' runs by number and repeat, the oldest if there were several."""
+        if self._stored is None:
+            tags = {"role": "trial", "study": self._study}
+            runs = reversed(runs_tagged(self._client, self._experiment_id, tags))
+            self._stored = {
+                (int(run.data.tags["number"]), int(run.data.tags["repeat"])): run for run in runs
+            }
+        return self._stored
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]
         metrics = list(epoch_metrics(fresh))
-        for start in range(0, len(metrics), _METRICS_PER_BATCH):
-            batch = metrics[start : start + _METRICS_PER_BATCH]
-            self._client.log_batch(child.run_id, metrics=batch)
+        while len(metrics) > _METRICS_PER_BATCH - len(record.objectives or ()):
+            self._client.log_batch(child.run_id, metrics=metrics[:_METRICS_PER_BATCH])
+            del metrics[:_METRICS_PER_BATCH]
+        status = child.status
         if child.record is None or state_tags(child.record) != state_tags(record):
-            self._write_state(child.run_id, record)
+            status = self._write_state(child, record, metrics)
+        elif metrics:
+            self._client.log_batch(child.run_id, metrics=metrics)
         epoch = max([child.epoch, *(result.epoch for result in fresh)])
-        return _ChildRun(child.run_id, epoch, record)
+        return _ChildRun(child.run_id, epoch, status, record)
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
         return {
@@ -132,15 +158,23 @@ class Mirror:
             "known_point": point_name(self._spec, record.parameters) or "",
         }
 
-    def _write_state(self, run_id: str, record: TrialRecord) -> None:
+    def _write_state(self, child: _ChildRun, record: TrialRecord, metrics: list[Metric]) -> str:
+        """Write the state, with the last `metrics`, and return the status of the run."""
         self._client.log_batch(
-            run_id,
-            metrics=objective_metrics(record),
+            child.run_id,
+            metrics=[*metrics, *objective_metrics(record)],
             params=[Param(name, str(value)) for name, value in record.parameters.items()],
             tags=[RunTag(name, value) for name, value in self._tags(record).items()],
         )
         status = TRIAL_STATUS[record.state]
-        if record.ended is None:
-            self._client.update_run(run_id, status=status)
-        else:
-            self._client.set_terminated(run_id, status, end_time=milliseconds(record.ended))
+        if record.ended is not None:
+            end = milliseconds(record.ended)
+            self._client.set_terminated(child.run_id, status, end_time=end)
+        elif child.status != status:
+            self._client.update_run(child.run_id, status=status)
+        return status
+
+    def _holds(self, run: Run, record: TrialRecord) -> bool:
+        """Whether `run` was written to the end of `record`: its status is written last."""
+        ended = record.state != "RUNNING" and run.info.status == TRIAL_STATUS[record.state]
+        return ended and self._tags(record).items() <= run.data.tags.items()

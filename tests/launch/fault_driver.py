@@ -1,7 +1,7 @@
 """`balpoe run` with trials that do no work, and a fault: `fault_driver.py STUDY [POINT TIMES]`.
 
-The driver kills itself with SIGKILL when it comes to POINT for the TIMES-th time. An epoch takes
-EPOCH_SECONDS of the environment.
+To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
+TIMES-th time. An epoch takes EPOCH_SECONDS of the environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from mlflow import MlflowClient
 
 from balpoe.cli.main import main
 from balpoe.launch import studies
-from balpoe.launch.supervision import is_supervised, supervise
 from balpoe.study.executor import run_trials
 from balpoe.study.ledger import Ledger
 from balpoe.study.metrics_file import write_metrics
@@ -112,8 +111,6 @@ def die_after(owner: type, name: str, times: int) -> None:
 
 
 if __name__ == "__main__":
-    if not is_supervised():
-        sys.exit(supervise([sys.executable, *sys.argv], continuation="balpoe run"))
     _, study, *fault = sys.argv
     os.environ[_DRIVER] = str(os.getpid())
     if fault:

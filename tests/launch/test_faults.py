@@ -22,8 +22,8 @@ from balpoe.study.store import RecordStore
 
 pytestmark = pytest.mark.slow
 
-DRIVER = Path(__file__).with_name("fault_driver.py")
-EPOCHS, KILLS = 3, 20
+PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))
+EPOCHS, EPOCH_SECONDS, KILLS = 3, 0.3, 20
 POINTS = (
     ("planned", 2),
     ("half asked", 3),
@@ -54,8 +54,9 @@ budget: {{trials: {trials}}}
 @contextmanager
 def launch(directory: Path, *fault: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, str(DRIVER), "faults.yaml", *fault],
+        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
         cwd=directory,
+        env={**os.environ, "EPOCH_SECONDS": str(EPOCH_SECONDS)},
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -115,23 +116,31 @@ def test_a_study_survives_twenty_kills_at_random_times(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     moments = random.Random(seed)
-    trials = 60
+    trials = 40
     write_study(tmp_path, trials)
     for _ in range(KILLS):
         with launch(tmp_path) as supervisor:
-            kill_driver_after(supervisor, moments.uniform(1.0, 25.0))
+            kill_driver(supervisor, tmp_path, moments)
             supervisor.communicate(timeout=120)
             assert supervisor.returncode in (0, 70)
     assert end_of(tmp_path) == (0, "")
     assert_whole(tmp_path, trials)
 
 
-def kill_driver_after(supervisor: subprocess.Popen[str], seconds: float) -> None:
-    """The driver is the one child of its supervisor."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and supervisor.poll() is None:
-        time.sleep(0.02)
+def kill_driver(supervisor: subprocess.Popen[str], directory: Path, moments: random.Random) -> None:
+    """Three times in four among its trials, else while it is starting."""
+    began = time.time()
+    among_trials = moments.random() < 0.75
+    while among_trials and supervisor.poll() is None and newest_record(directory) < began:
+        time.sleep(0.05)
+    time.sleep(moments.uniform(0.0, 3.0 if among_trials else 10.0))
     children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
     if supervisor.poll() is None:
-        for child in children.read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+        for driver in children.read_text().split():
+            os.kill(int(driver), signal.SIGKILL)
+
+
+def newest_record(directory: Path) -> float:
+    """When a trial last wrote its metrics; Unix seconds."""
+    written = directory.glob("runs/faults/trials/*/repeat_0/metrics.parquet")
+    return max((path.stat().st_mtime for path in written), default=0.0)

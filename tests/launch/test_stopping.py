@@ -19,7 +19,7 @@ from balpoe.launch.stopping import stop
 from balpoe.launch.studies import study_of
 from balpoe.study.ledger import Ledger
 
-DRIVER = Path(__file__).with_name("fault_driver.py")
+PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))
 SLOW = 60.0
 
 
@@ -37,7 +37,7 @@ objectives: {val/accuracy: maximize}
 budget: {trials: 4}
 """)
     with subprocess.Popen(
-        [sys.executable, str(DRIVER), "faults.yaml"],
+        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml"],
         cwd=directory,
         env={
             **os.environ,

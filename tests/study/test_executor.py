@@ -312,6 +312,26 @@ def test_orphans_are_finished_first_under_their_own_numbers_and_parameters(
     assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 4
 
 
+def cannot_write_its_files(task: TrialTask) -> Course:
+    yield _epoch(1)
+    if task.identity.number == 2 and task.identity.attempt == 0:
+        raise StorageError("metrics.parquet: No space left on device; free some space")
+    return {"val/accuracy": 0.5, "val/ece": 0.1}
+
+
+def test_a_full_disk_ends_the_study_and_costs_no_trial(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(trials=5)
+    with pytest.raises(StorageError, match="No space left on device; free some space"):
+        run_trials(spec, directory, _ignore, run=cannot_write_its_files)
+    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    assert states[2] == "RUNNING"
+    assert "FAIL" not in states
+    run_trials(spec, directory, _ignore, run=cannot_write_its_files)
+    assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 5
+
+
 def test_a_fault_of_the_listener_ends_the_study_and_loses_no_trial(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:

@@ -18,7 +18,7 @@ from balpoe.data.gaussian import prototypes
 from balpoe.data.gaussian_likelihood import level_log_probabilities, log_likelihood
 from balpoe.errors import DataError, NonFiniteError
 
-SMALL = GaussianLT(classes=4, image_size=3, channels=2, head_count=40, imbalance_ratio=4)
+SMALL = GaussianLT(classes=4, image_size=5, channels=2, head_count=40, imbalance_ratio=4)
 
 
 @given(mean=st.floats(-400, 700), noise=st.floats(0.1, 10_000))
@@ -70,7 +70,7 @@ def test_blocks_of_images_do_not_change_the_likelihood(monkeypatch: pytest.Monke
 
 
 def test_the_bayes_rule_on_two_classes_is_right_as_often_as_their_distance_says() -> None:
-    config = GaussianLT(classes=2, image_size=4, test_per_class=20_000, subset_seed=3)
+    config = GaussianLT(classes=2, image_size=5, test_per_class=20_000, subset_seed=3)
     test = load_final_splits(config).test
     assert test.log_likelihood_nc is not None
     measured = (test.log_likelihood_nc.argmax(1) == test.labels_n).double().mean().item()
@@ -87,7 +87,7 @@ def test_counts_are_those_of_the_settings() -> None:
     assert search.description.class_counts == (40, 25, 15, 10)
     assert torch.bincount(search.validation.labels_n).tolist() == [50] * 4
     assert torch.bincount(final.test.labels_n).tolist() == [100] * 4
-    assert search.train.images_nhwd.shape == (90, 3, 3, 2)
+    assert search.train.images_nhwd.shape == (90, 5, 5, 2)
     assert torch.equal(search.train.images_nhwd, final.train.images_nhwd)
 
 

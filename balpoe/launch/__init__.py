@@ -1,1 +1,6 @@
 """The verbs: each wires one task together from the layers below."""
+
+from pathlib import Path
+
+RUNS = Path("runs")
+"""Where the verbs keep studies and models, unless they are told otherwise."""

@@ -14,8 +14,8 @@ from balpoe.config import StudySpec
 from balpoe.data import SearchSplits, load_search_splits, with_absolute_paths
 from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
+from balpoe.launch import RUNS
 from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.studies import RUNS
 from balpoe.study.cost import StudyCost, most_trials, study_cost
 from balpoe.study.directory import StudyDirectory
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from balpoe.launch import RUNS
 from balpoe.launch.lease import hold_lease
-from balpoe.launch.studies import RUNS, study_of
+from balpoe.launch.studies import study_of
 from balpoe.study.cleaning import Surplus, remove, surplus
 from balpoe.study.outline import outlines
 

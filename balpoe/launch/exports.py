@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from balpoe.exporting import ExportReport, Preference, current_environment, export_best
-from balpoe.launch.studies import RUNS, study_of
+from balpoe.launch import RUNS
+from balpoe.launch.studies import study_of
 from balpoe.study.store import RecordStore
 
 

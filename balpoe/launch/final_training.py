@@ -15,6 +15,7 @@ from balpoe.config import Configuration
 from balpoe.data import load_final_splits, with_absolute_paths
 from balpoe.errors import UserError
 from balpoe.files import load_configuration
+from balpoe.launch import RUNS
 from balpoe.launch.devices import chosen_device
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.model_logging import log_models
@@ -22,8 +23,6 @@ from balpoe.launch.tracking import model_store
 from balpoe.reporting import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import train_final
-
-RUNS = Path("runs")
 
 
 @dataclass(frozen=True, slots=True)

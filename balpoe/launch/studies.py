@@ -13,6 +13,7 @@ from balpoe.data import with_absolute_paths
 from balpoe.errors import UserError
 from balpoe.exporting import current_environment
 from balpoe.files import dump_study, load_study
+from balpoe.launch import RUNS
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.tracking import tracking_store
@@ -35,7 +36,6 @@ from balpoe.tracking import (
     study_description,
 )
 
-RUNS = Path("runs")
 HASTE_SECONDS = 1.0
 
 Watch = Callable[[StudySpec, tuple[TrialRecord, ...]], AbstractContextManager[Listener]]

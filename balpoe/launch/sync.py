@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.exporting import current_environment
+from balpoe.launch import RUNS
 from balpoe.launch.lease import hold_lease
-from balpoe.launch.studies import RUNS, is_finished, study_of
+from balpoe.launch.studies import is_finished, study_of
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore

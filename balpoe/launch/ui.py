@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from balpoe.errors import UserError
-from balpoe.launch.studies import RUNS
+from balpoe.launch import RUNS
 from balpoe.tracking import local_store
 from balpoe.tracking.server import Server, serving
 

@@ -1,7 +1,22 @@
 """Settings for all tests."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator
+
+import pytest
 
 # One thread: on two cores that other tests share, the threads of an OpenMP team wait for each
 # other's time slices, and small tensors train ten times slower. Children inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Studies of the tests are mirrored beside their records, wherever the user keeps real ones.
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
+os.environ.pop(_TRACKING_URI, None)
+
+
+@pytest.fixture(autouse=True)
+def _tracking_uri_is_left_unset() -> Iterator[None]:
+    """A store that one test chose would receive the studies of those after it."""
+    yield
+    assert _TRACKING_URI not in os.environ, "use monkeypatch.setenv"

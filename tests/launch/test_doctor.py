@@ -61,15 +61,12 @@ class Patient:
 
 @pytest.fixture(scope="module")
 def mirrored(tiny_study: TinyStudy) -> TinyStudy:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        sync("tiny", runs=tiny_study.runs)
+    sync("tiny", runs=tiny_study.runs)
     return tiny_study
 
 
 @pytest.fixture
-def patient(mirrored: TinyStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def patient(mirrored: TinyStudy, tmp_path: Path) -> Patient:
     shutil.copytree(mirrored.runs, tmp_path / "runs")
     return Patient(tmp_path / "runs")
 

@@ -40,11 +40,6 @@ def trained(
     return train(configuration, [1, 2], out=tmp_path_factory.mktemp("models"))
 
 
-@pytest.fixture(autouse=True)
-def no_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
 def _uri(study: TinyStudy) -> str:
     return f"sqlite:///{study.runs / 'mlflow.db'}"
 
@@ -86,12 +81,8 @@ def test_the_loaded_pyfunc_gives_the_probabilities_of_the_model_directory(
     splits = load_final_splits(
         configuration_from_plain(model.provenance.configuration, "model").data
     )
-    previous = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(_uri(tiny_study))
-    try:
-        loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
-    finally:
-        mlflow.set_tracking_uri(previous)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", _uri(tiny_study))
+    loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     probabilities = loaded.predict(splits.test.images_nhwd.numpy())
     logits_nec = model.predict(splits.test, torch.device("cpu"))
     expected = product_of_experts(logits_nec).softmax(-1).numpy()

@@ -103,7 +103,7 @@ def test_a_study_is_stopped_from_elsewhere_at_the_end_of_its_epochs(tmp_path: Pa
     assert len(list(checkpoints)) == 2
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs/mlflow.db'}")
     experiment = client.get_experiment_by_name("faults")
-    assert experiment is not None, told
+    assert experiment is not None, output
     runs = client.search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs] == ["KILLED"] * 3
     assert [

@@ -26,8 +26,7 @@ class TinyStudy(Protocol):
 
 
 @pytest.fixture(autouse=True)
-def no_store_is_named(monkeypatch: pytest.MonkeyPatch, tiny_study: TinyStudy) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def no_store_was_named(tiny_study: TinyStudy) -> None:
     tiny_study.directory.tracking_uri.unlink(missing_ok=True)
 
 

@@ -34,10 +34,7 @@ def port() -> int:
 
 
 @pytest.fixture
-def process(
-    tiny_study: TinyStudy, port: int, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[subprocess.Popen[str]]:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def process(tiny_study: TinyStudy, port: int) -> Iterator[subprocess.Popen[str]]:
     sync("tiny", runs=tiny_study.runs)
     command = [BALPOE, "ui", "--port", str(port)]
     with subprocess.Popen(
@@ -75,10 +72,7 @@ def _descendants(pid: int) -> list[int]:
     return [found for child in map(int, children) for found in (child, *_descendants(child))]
 
 
-def test_a_port_that_is_taken_is_refused(
-    tiny_study: TinyStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_a_port_that_is_taken_is_refused(tiny_study: TinyStudy) -> None:
     sync("tiny", runs=tiny_study.runs)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -29,12 +29,9 @@ class PixelSource:
         augmentation: AugmentationConfig,
         device: torch.device,
     ) -> None:
-        count, self._height, self._width, channels = images.images_nhwd.shape
+        _, self._height, self._width, channels = images.images_nhwd.shape
         self._augmentation = augmentation
-        black = torch.zeros(1, channels, dtype=torch.uint8)
-        pixels = torch.cat([images.images_nhwd.reshape(-1, channels), black])
-        self._pixels = pixels.to(device)
-        self._black_index = count * self._height * self._width
+        self._pixels = images.images_nhwd.reshape(-1, channels).to(device)
         self._rows_h1 = torch.arange(self._height, device=device)[:, None]
         self._columns_w = torch.arange(self._width, device=device)
         self._normalise = Normaliser(normalisation, device)
@@ -44,13 +41,18 @@ class PixelSource:
 
         Returns float32 [B, D, H, W] in channels-last memory format.
         """
-        source_bhw = self._source_indices(draws)
-        batch, height, width = source_bhw.shape
-        pixels = self._pixels.index_select(0, source_bhw.view(-1))
-        return self._normalise(pixels.view(batch, height, width, -1))
+        place_bhw, inside = self._origins(draws)
+        pixels = self._pixels.index_select(0, place_bhw.view(-1))
+        pixels_bhwd = pixels.view(*place_bhw.shape, -1).masked_fill_(~inside[..., None], 0)
+        return self._normalise(pixels_bhwd)
 
-    def _source_indices(self, draws: Draws) -> Tensor:
-        """Where in the pixels of all images each pixel of the batch comes from: int64 [B, H, W]."""
+    def _origins(self, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Where in the pixels of all images each pixel of the batch comes from.
+
+        Returns:
+            The index, int64 [B, H, W], and whether it lies inside the image: bool [B, H, W],
+            or [] where all do.
+        """
         order_b11, top_b11, left_b11, flip_b11, angle_b11 = (
             tensor[0, :, None, None]
             for tensor in (
@@ -73,7 +75,7 @@ class PixelSource:
             columns = columns + left_b11 - self._augmentation.crop_padding
             inside = inside & self._within(rows, columns)
         place_bhw = (order_b11 * self._height + rows) * self._width + columns
-        return torch.where(inside, place_bhw, self._black_index)
+        return torch.where(inside, place_bhw, 0), inside
 
     def _rotate(self, angle_b11: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and columns before a counter-clockwise rotation about the centre: [B, H, W]."""

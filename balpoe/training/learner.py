@@ -6,48 +6,68 @@ mixes the batch of every learner, adds up their gradients and updates all weight
 waits for the device and its shapes depend on the batch size alone, so that it can be captured
 as a CUDA graph.
 
+The loss is a mean over experts, so each can go backward to the activations that all share
+before the next goes forward: memory holds the activations of one expert, however many there are.
+
 S steps, B batch, E experts of a learner, C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from balpoe.losses import expert_losses
 from balpoe.mixing import mix_images
+from balpoe.models import ExpertNetwork
 from balpoe.training.augmentation import PixelSource
 from balpoe.training.draws import Draws
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """What a learner sees in one step.
+
+    `images_bdhw` are float32 and mixed already; without mixup `partner_labels_b` and `xi`
+    are None.
+    """
+
+    images_bdhw: Tensor
+    labels_b: Tensor
+    partner_labels_b: Tensor | None = None
+    xi: Tensor | None = None
 
 
 class Learner:
     """A network, its experts' logit adjustments, and the running sum of their losses."""
 
-    def __init__(self, network: nn.Module, adjustments_ec: Tensor) -> None:
-        self.network = network
+    def __init__(self, network: ExpertNetwork, adjustments_ec: Tensor) -> None:
+        self._network = network
         self._adjustments_ec = adjustments_ec
         self.loss_sum_e = torch.zeros(len(adjustments_ec), device=adjustments_ec.device)
 
-    def loss(self, source: PixelSource, labels_n: Tensor, draws: Draws, *, mix: bool) -> Tensor:
-        """The mean loss of this learner's experts on one batch (`draws` with S = 1)."""
-        images = source.batch(draws)
-        labels_b = labels_n.index_select(0, draws.order_sb[0])
-        partner_labels_b, xi = None, None
-        if mix:
-            xi = draws.xi_s[0]
-            images = mix_images(images, images.index_select(0, draws.partner_sb[0]), xi)
-            partner_labels_b = labels_b.index_select(0, draws.partner_sb[0])
-        losses_e = expert_losses(
-            self.network(images),
-            self._adjustments_ec,
-            labels_b,
-            partner_labels_b=partner_labels_b,
-            xi=xi,
-        )
-        self.loss_sum_e += losses_e.detach() * draws.batch_size
-        return losses_e.mean()
+    def add_gradients(self, batch: Batch, autocast_dtype: torch.dtype) -> None:
+        """Add the gradients of the experts' mean loss on `batch`."""
+        device = batch.images_bdhw.device.type
+        autocast = torch.autocast(device, autocast_dtype, autocast_dtype != torch.float32)
+        with autocast:
+            shared = self._network.shared(batch.images_bdhw)
+        activations = shared.detach().requires_grad_()
+        for e, expert in enumerate(self._network.experts):
+            with autocast:
+                loss_1 = expert_losses(
+                    expert(activations).unsqueeze(1),
+                    self._adjustments_ec[e : e + 1],
+                    batch.labels_b,
+                    partner_labels_b=batch.partner_labels_b,
+                    xi=batch.xi,
+                )
+            (loss_1 / len(self._network.experts)).backward()  # type: ignore[no-untyped-call]
+            self.loss_sum_e[e : e + 1] += loss_1.detach() * len(batch.labels_b)
+        shared.backward(activations.grad)
 
 
 class Stepper:
@@ -74,14 +94,19 @@ class Stepper:
         """Take the step that `index` (int64 [1]) names in each learner's `draws`."""
         self._optimiser.zero_grad(set_to_none=True)
         for learner, drawn in zip(self._learners, draws, strict=True):
-            with self._autocast():
-                loss = learner.loss(self._source, self._labels_n, drawn.step(index), mix=self._mix)
-            # one learner at a time: the activations of the next never lie beside these
-            loss.backward()  # type: ignore[no-untyped-call]
+            learner.add_gradients(self._batch(drawn.step(index)), self._autocast_dtype)
         self._optimiser.step()
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self._autocast_dtype != torch.float32
-        return torch.autocast(
-            self._labels_n.device.type, dtype=self._autocast_dtype, enabled=enabled
+    def _batch(self, draws: Draws) -> Batch:
+        """The images and labels of one step (`draws` with S = 1)."""
+        images_bdhw = self._source.batch(draws)
+        labels_b = self._labels_n.index_select(0, draws.order_sb[0])
+        if not self._mix:
+            return Batch(images_bdhw, labels_b)
+        partner_b, xi = draws.partner_sb[0], draws.xi_s[0]
+        return Batch(
+            mix_images(images_bdhw, images_bdhw.index_select(0, partner_b), xi),
+            labels_b,
+            labels_b.index_select(0, partner_b),
+            xi,
         )

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from balpoe.config import SHIFT_RATIOS
 from balpoe.errors import DataError
 
 ShotGroup = Literal["many", "medium", "few"]
@@ -34,9 +35,14 @@ class Shift:
         """How metrics and tables call it: `forward_10`."""
         return f"{self.direction}_{self.ratio}"
 
+    def class_weights(self, classes: int) -> tuple[float, ...]:
+        """How frequent each class is, relative to the most frequent one."""
+        weights = _exponential_tail(self.ratio, classes)
+        return weights if self.direction == "forward" else weights[::-1]
+
 
 SHIFTS = tuple(
-    Shift(direction, ratio) for direction in ("forward", "backward") for ratio in (2, 5, 10, 25, 50)
+    Shift(direction, ratio) for direction in ("forward", "backward") for ratio in SHIFT_RATIOS
 )
 
 
@@ -53,10 +59,8 @@ def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple
 
     A single class keeps `head_count`. Tail classes may get 0 where IR exceeds N_max.
     """
-    steps = max(classes - 1, 1)
-    return tuple(
-        _truncate(head_count * imbalance_ratio ** (-rank / steps)) for rank in range(classes)
-    )
+    tail = _exponential_tail(imbalance_ratio, classes)
+    return tuple(_truncate(head_count * weight) for weight in tail)
 
 
 def shifted_class_counts(
@@ -167,6 +171,12 @@ def split_natural(
 def _given_up(count: int, validation_per_class: int) -> int:
     at_least = 1 if count >= 2 else 0
     return max(min(validation_per_class, count // 5), at_least)
+
+
+def _exponential_tail(imbalance_ratio: float, classes: int) -> tuple[float, ...]:
+    """IR^(−i/(C−1)) of class i."""
+    steps = max(classes - 1, 1)
+    return tuple(imbalance_ratio ** (-rank / steps) for rank in range(classes))
 
 
 def _truncate(count: float) -> int:

@@ -46,10 +46,10 @@ def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
     outcome = run_study(
         study,
         tracking_uri=tracking_uri,
-        watch=lambda spec, earlier: (
+        watch=lambda spec, earlier, launches: (
             event_lines(spec, earlier, write=_write_line)
             if as_json
-            else StudyDisplay(spec, console, earlier=earlier)
+            else StudyDisplay(spec, console, earlier=earlier, launches=launches)
         ),
     )
     reason = _reason(outcome, study)

@@ -15,7 +15,7 @@ from balpoe.config.configuration import (
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
-from balpoe.config.metrics import METRICS, OBJECTIVES
+from balpoe.config.metrics import METRICS, OBJECTIVES, SHIFT_METRICS, SHIFT_RATIOS
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import to_plain
 from balpoe.config.sampler import SamplerConfig
@@ -30,6 +30,8 @@ from balpoe.config.study import Direction, StudySpec
 __all__ = [
     "METRICS",
     "OBJECTIVES",
+    "SHIFT_METRICS",
+    "SHIFT_RATIOS",
     "AugmentationConfig",
     "BudgetConfig",
     "CategoricalParameter",

@@ -18,5 +18,23 @@ METRICS: Final = (
 )
 """One value each for the ensemble and for every expert; METHOD §1 defines them."""
 
-OBJECTIVES: Final = tuple(f"val/{metric}" for metric in METRICS)
-"""A search sees the ensemble on the validation split and nothing else."""
+SHIFT_RATIOS: Final = (2, 5, 10, 25, 50)
+"""The imbalance ratios of the shifted test distributions, forward and backward each."""
+
+SHIFT_METRICS: Final = ("accuracy", "ece")
+"""What is told of the ensemble on a shifted distribution."""
+
+VALIDATION_METRICS: Final = tuple(f"val/{metric}" for metric in METRICS)
+"""The ensemble on the validation split."""
+
+SHIFTED_METRICS: Final = tuple(
+    f"val/{direction}_{ratio}{known}/{metric}"
+    for direction in ("forward", "backward")
+    for ratio in SHIFT_RATIOS
+    for known in ("", "_known_prior")
+    for metric in SHIFT_METRICS
+)
+"""The ensemble on the validation split as if its classes were distributed otherwise."""
+
+OBJECTIVES: Final = VALIDATION_METRICS + SHIFTED_METRICS
+"""What a search may go by: it sees the validation split and nothing else."""

@@ -20,7 +20,7 @@ from balpoe.config.known_points import (
     known_points,
     point_problems,
 )
-from balpoe.config.metrics import OBJECTIVES
+from balpoe.config.metrics import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
 from balpoe.config.parameters import with_parameters
 from balpoe.config.sampler import SamplerConfig, refusals
 from balpoe.config.search_space import Parameter, misfits
@@ -51,7 +51,8 @@ class ObjectiveName(Rule):
             return None
         if value.startswith("test/"):
             return "must be a val/ metric: a search never sees the test set"
-        return unknown("metric", value, OBJECTIVES)
+        listed = (*VALIDATION_METRICS, f"{SHIFTED_METRICS[0]} and its like")
+        return unknown("metric", value, OBJECTIVES, listed=listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,8 +50,10 @@ def did_you_mean(word: str, candidates: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def unknown(what: str, word: str, candidates: Sequence[str]) -> str:
-    """``unknown key; did you mean count?``, or all that is known where nothing is near."""
+def unknown(
+    what: str, word: str, candidates: Sequence[str], *, listed: Sequence[str] | None = None
+) -> str:
+    """``unknown key; did you mean count?``, or what is known (`listed`) where nothing is near."""
     return f"unknown {what}" + (
-        did_you_mean(word, candidates) or f"; known are {', '.join(candidates)}"
+        did_you_mean(word, candidates) or f"; known are {', '.join(listed or candidates)}"
     )

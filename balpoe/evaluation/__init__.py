@@ -8,6 +8,7 @@ from balpoe.evaluation.distributions import (
 from balpoe.evaluation.metrics import Evaluation, Metrics
 from balpoe.evaluation.posterior import BayesDistance, distance_to_bayes
 from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.simulated_shifts import simulated_shifts
 from balpoe.evaluation.weights import Weighting
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "distance_to_bayes",
     "evaluate",
     "evaluate_distributions",
+    "simulated_shifts",
 ]

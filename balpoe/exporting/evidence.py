@@ -11,7 +11,7 @@ from typing import Any
 
 from balpoe.config import Choice, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
-from balpoe.exporting.environment import Environment
+from balpoe.study.launch_log import Launch, launch_at
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import OverSeeds, objectives_over_seeds
 
@@ -34,8 +34,8 @@ class Evidence:
     validation split over the trial's seeds, `complete` the number of trials among which it was
     chosen, `ended` when it ended, in UTC (ISO 8601). `final` is what the final recipe replaces,
     by dotted path, `final_seeds` with what it is to be trained. The configurations are the one
-    that the search measured and the exported one. Versions and commit are those of the code
-    that wrote the export.
+    that the search measured and the exported one. `versions` and `commit` are those of the code
+    in whose launch the trial ended, where the launch was logged.
     """
 
     study: str
@@ -51,8 +51,8 @@ class Evidence:
     final_configuration: Mapping[str, Any]
     data_fingerprint: str
     ended: str
-    exporter_versions: Mapping[str, str]
-    exporter_commit: str | None
+    versions: Mapping[str, str] | None
+    commit: str | None
 
 
 def evidence_for(
@@ -61,7 +61,7 @@ def evidence_for(
     rank: int,
     order: str,
     records: Sequence[TrialRecord],
-    environment: Environment,
+    launches: Sequence[Launch],
 ) -> Evidence:
     """The evidence for a COMPLETE trial of `records`, the `rank`-th best of the front."""
     assert record.ended is not None
@@ -69,6 +69,7 @@ def evidence_for(
     number = record.identity.number
     measured = with_parameters(spec.base, record.parameters)
     searched = [other for other in records if other.identity.repeat == 0]
+    launch = launch_at(launches, record.ended)
     return Evidence(
         study=spec.name,
         trial=number,
@@ -86,8 +87,8 @@ def evidence_for(
         final_configuration=to_plain(spec.final.applied_to(measured)),
         data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),
-        exporter_versions=dict(environment.versions),
-        exporter_commit=environment.git_commit,
+        versions=launch.environment.versions if launch else None,
+        commit=launch.environment.git_commit if launch else None,
     )
 
 
@@ -99,8 +100,8 @@ def as_json(evidence: Evidence) -> str:
 
 def as_comment(evidence: Evidence) -> str:
     """The evidence as the comment at the top of a YAML file."""
-    versions = evidence.exporter_versions.items()
-    exporter = ", ".join(f"{name} {version}" for name, version in versions)
+    versions = (evidence.versions or {"versions": "unknown"}).items()
+    code = ", ".join(f"{name} {version}" for name, version in versions)
     paragraphs = [
         f"Trial {evidence.trial} of the study {evidence.study}: rank {evidence.rank} on the "
         f"Pareto front of {evidence.complete} COMPLETE trials, by {evidence.ordered_by}.",
@@ -109,7 +110,7 @@ def as_comment(evidence: Evidence) -> str:
         *(f"  {path}: {_plain(value)}" for path, value in evidence.searched.items()),
         *_recipe(evidence),
         f"Ended {evidence.ended}, on data {evidence.data_fingerprint}.",
-        f"Exported by {exporter}; commit {evidence.exporter_commit or 'unknown'}.",
+        f"Measured with {code}; commit {evidence.commit or 'unknown'}.",
     ]
     lines = [line for text in paragraphs for line in _wrapped(text)]
     return "".join(f"# {line}\n" for line in lines) + "\n"

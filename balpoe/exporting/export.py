@@ -15,10 +15,10 @@ from pathlib import Path
 from balpoe.atomic_write import storage_error, write_text_atomically
 from balpoe.config import StudySpec, with_parameters
 from balpoe.errors import UserError
-from balpoe.exporting.environment import Environment
 from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
 from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
+from balpoe.study.launch_log import Launch
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import metrics_over_seeds
 from balpoe.study.selection import ordered_front
@@ -55,7 +55,7 @@ def export_best(
     *,
     top: int,
     directory: Path,
-    environment: Environment,
+    launches: Sequence[Launch],
     preference: Preference | None = None,
 ) -> ExportReport:
     """Write the `top` configurations of the Pareto front, or all of a smaller front.
@@ -68,7 +68,7 @@ def export_best(
         records: All its trials, repeats with further seeds included.
         top: How many configurations to write, at least one.
         directory: Where to; created if need be.
-        environment: The environment of this process.
+        launches: What is known of the study's launches.
         preference: What to order by.
 
     Raises:
@@ -83,9 +83,7 @@ def export_best(
         raise UserError(_nothing_to_export(spec, records))
     order = DEFAULT_ORDER if preference is None else preference.expression
     exports = tuple(
-        _write(
-            spec, record, evidence_for(spec, record, rank, order, records, environment), directory
-        )
+        _write(spec, record, evidence_for(spec, record, rank, order, records, launches), directory)
         for rank, record in enumerate(front[:top], start=1)
     )
     written = {export.path for export in exports}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from balpoe.exporting import ExportReport, Preference, current_environment, export_best
+from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.launch import RUNS
 from balpoe.launch.studies import study_of
+from balpoe.study.launch_log import logged_launches
 from balpoe.study.store import RecordStore
 
 
@@ -30,6 +31,6 @@ def export(
         RecordStore(spec, directory).records(),
         top=top,
         directory=directory.exports,
-        environment=current_environment(),
+        launches=logged_launches(directory.launches),
         preference=preference,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from balpoe.exporting import current_environment
 from balpoe.launch.tracking import study_exported_from
+from balpoe.study.environment import current_environment
 from balpoe.tracking import Origin, TrackingStore
 
 EXPERIMENT = "models"

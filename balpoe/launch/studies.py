@@ -11,7 +11,6 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
 from balpoe.data import with_absolute_paths
 from balpoe.errors import UserError
-from balpoe.exporting import current_environment
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.continuation import refuse_changes
@@ -19,6 +18,7 @@ from balpoe.launch.lease import hold_lease
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.budget import budget_spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
 from balpoe.study.interruption import leaving_at_sigterm
@@ -38,7 +38,9 @@ from balpoe.tracking import (
 
 HASTE_SECONDS = 1.0
 
-Watch = Callable[[StudySpec, tuple[TrialRecord, ...]], AbstractContextManager[Listener]]
+Watch = Callable[
+    [StudySpec, tuple[TrialRecord, ...], tuple[float, ...]], AbstractContextManager[Listener]
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ class StudyOutcome:
 
 
 @contextmanager
-def unwatched(spec: StudySpec, earlier: Sequence[TrialRecord]) -> Iterator[Listener]:
+def unwatched(
+    spec: StudySpec, earlier: Sequence[TrialRecord], launches: Sequence[float]
+) -> Iterator[Listener]:
     """Nobody follows the launch."""
     yield lambda event: None
 
@@ -74,8 +78,8 @@ def run(
     """Start a study, or continue it where it was stopped or killed.
 
     `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
-    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `watch` is given the study and the trials
-    it has so far, and makes the listener that follows the launch.
+    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `watch` is given the study, the trials
+    it has so far and when earlier launches began, and makes the listener that follows this one.
 
     Raises:
         UserError: the file, the machine or the directory is at fault; the message says how.
@@ -139,9 +143,10 @@ def _launch(
     for record in earlier:
         mirror.submit(record)
     end = LaunchEnd()
-    finished_before = is_finished(spec, earlier, store.launches())
+    launches = store.launches()
+    finished_before = is_finished(spec, earlier, launches)
     if not finished_before:
-        with watch(spec, earlier) as follow, _closing_at_once(mirror):
+        with watch(spec, earlier, launches) as follow, _closing_at_once(mirror):
             end = run_trials(spec, directory, _both(_reflector(store, mirror), follow))
     records = store.records()
     front = ordered_front(records, spec.objectives)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from balpoe.exporting import current_environment
 from balpoe.launch import RUNS
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.studies import is_finished, study_of
 from balpoe.launch.tracking import tracking_store
+from balpoe.study.environment import current_environment
 from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore
 from balpoe.tracking import Origin, Outcome, rebuild, study_description

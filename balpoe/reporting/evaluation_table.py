@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from balpoe.config import METRICS
+from balpoe.config import METRICS, SHIFT_METRICS
 from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, Metrics
 from balpoe.reporting.figures import label_with_unit, mean_and_sd, seed_count
 from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.repeats import over_seeds
 
-_SHIFT_METRICS = ("accuracy", "ece")
 _SHORT_HEADS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %"}  # eleven columns in 80
 
 FinalEvaluation = Sequence[DistributionEvaluation]
@@ -31,14 +30,14 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
     table.add_column("test set", style="bold", no_wrap=True)
     table.add_column("images", justify="right")
     for head in ("", "prior known\n"):
-        for metric in _SHIFT_METRICS:
+        for metric in SHIFT_METRICS:
             table.add_column(head + label_with_unit(metric), justify="right", min_width=11)
     for row in seeds[0]:
         if not row.known_prior:
             cells = (
                 _cell(_ensembles(seeds, row.distribution, known_prior=known_prior), metric)
                 for known_prior in (False, True)
-                for metric in _SHIFT_METRICS
+                for metric in SHIFT_METRICS
             )
             name = _name(row.distribution)
             whole = row.distribution == WHOLE_TEST

@@ -41,13 +41,17 @@ class StudyDisplay:
         console: Console,
         *,
         earlier: Sequence[TrialRecord] = (),
+        launches: Sequence[float] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Begin with the trials of `earlier` launches; `now` tells the Unix time."""
+        """Begin with the trials of `earlier` launches; `now` tells the Unix time.
+
+        `launches` tells when those began.
+        """
         self._spec = spec
         self._console = console
         self._now = now
-        self._launched = now()
+        self._launches = (*launches, now())
         self._records = {_key(record.identity): record for record in earlier}
         self._live = (
             Live(
@@ -105,7 +109,7 @@ class StudyDisplay:
 
     def _progress(self) -> StudyProgress:
         records = list(self._records.values())
-        return study_progress(self._spec, records, launched=self._launched, now=self._now())
+        return study_progress(self._spec, records, launches=self._launches, now=self._now())
 
     def _panel(self) -> RenderableType:
         return study_panel(self._progress())

@@ -57,7 +57,7 @@ def trial_name(number: int, repeat: int) -> str:
 
 
 def _time(progress: StudyProgress) -> str:
-    if progress.left_seconds is None or progress.left == 0:
+    if not progress.left_seconds:
         return clock(progress.elapsed_seconds)
     return f"{clock(progress.elapsed_seconds)}, about {clock(progress.left_seconds)} left"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from balpoe.config import StudySpec
+from balpoe.reporting.time_left import epochs_done, epochs_of, seconds_left
 from balpoe.study.known_points import gain_over_points
 from balpoe.study.record import TrialRecord
 
@@ -38,7 +39,7 @@ class RunningTrial:
 class StudyProgress:
     """A study at one moment.
 
-    `trials` is None where its budget is in hours, `left_seconds` also until an epoch has been
+    `trials` is None where its budget is in hours, `left_seconds` until an epoch has been
     trained.
     """
 
@@ -69,14 +70,14 @@ class StudyProgress:
 
 
 def study_progress(
-    spec: StudySpec, records: Sequence[TrialRecord], *, launched: float, now: float
+    spec: StudySpec, records: Sequence[TrialRecord], *, launches: Sequence[float], now: float
 ) -> StudyProgress:
     """The progress of the search; of repeats with further seeds only the running ones are told.
 
     Args:
         spec: The study.
         records: Its trials so far, of this launch and of earlier ones.
-        launched: When this launch began; Unix seconds, as `now`.
+        launches: When its launches began, this one last; Unix seconds, as `now`.
         now: The present.
     """
     trials = [record for record in records if record.identity.repeat == 0]
@@ -90,8 +91,8 @@ def study_progress(
         pruned=states.count("PRUNED"),
         running=tuple(_running(spec, record) for record in records if record.state == "RUNNING"),
         best={name: best for name, best in bests.items() if best is not None},
-        elapsed_seconds=now - launched,
-        left_seconds=_left_seconds(spec, trials, launched=launched, now=now),
+        elapsed_seconds=now - launches[-1],
+        left_seconds=seconds_left(spec, records, launches, now),
     )
 
 
@@ -103,7 +104,7 @@ def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
         if name in spec.objectives
     }
     number, repeat = record.identity.number, record.identity.repeat
-    return RunningTrial(number, repeat, _epoch(record), _epochs(spec, record), newest)
+    return RunningTrial(number, repeat, epochs_done(record), epochs_of(spec, record), newest)
 
 
 def _best(spec: StudySpec, records: Sequence[TrialRecord], metric: str) -> Best | None:
@@ -118,28 +119,3 @@ def _best(spec: StudySpec, records: Sequence[TrialRecord], metric: str) -> Best 
         return None
     over = gain_over_points(spec, records, metric, best.value)
     return best if over is None else replace(best, over=over.point, gain=over.gain)
-
-
-def _epoch(record: TrialRecord) -> int:
-    return record.history[-1].epoch if record.history else 0
-
-
-def _epochs(spec: StudySpec, record: TrialRecord) -> int:
-    return int(record.parameters.get("training.epochs", spec.base.training.epochs))
-
-
-def _left_seconds(
-    spec: StudySpec, records: Sequence[TrialRecord], *, launched: float, now: float
-) -> float | None:
-    """The epochs still to train at the rate of this launch."""
-    trained = sum(result.unix_time >= launched for r in records for result in r.history)
-    if not trained:
-        return None
-    running = [record for record in records if record.state == "RUNNING"]
-    if spec.budget.trials is None:
-        return None
-    waiting = max(0, spec.budget.trials - len(records))
-    left = waiting * spec.base.training.epochs
-    left += sum(_epochs(spec, record) - _epoch(record) for record in running)
-    begun = min((r.started for r in records if r.started >= launched), default=launched)
-    return left * (now - begun) / trained

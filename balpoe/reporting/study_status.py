@@ -38,7 +38,7 @@ def status_report(
         driver: Who runs the study; None: nobody.
         now: Unix seconds.
     """
-    progress = study_progress(spec, records, launched=now, now=now)
+    progress = study_progress(spec, records, launches=[now], now=now)
     parts: list[RenderableType] = [
         Text(f"{spec.name}: {_so_far(progress)}"),
         *(Text(line) for line in _hours(spec.budget, spent)),
@@ -65,7 +65,7 @@ def status_plain(
     now: float,
 ) -> dict[str, Any]:
     """The same as plain data; times in Unix seconds."""
-    progress = study_progress(spec, records, launched=now, now=now)
+    progress = study_progress(spec, records, launches=[now], now=now)
     return {
         "study": spec.name,
         "time": now,

@@ -71,6 +71,11 @@ class StudyDirectory:
         return self.path / "study.yaml"
 
     @property
+    def launches(self) -> Path:
+        """What every launch began with."""
+        return self.path / "launches"
+
+    @property
     def lease(self) -> Path:
         """Held by the driver that runs the study."""
         return self.path / "lease"

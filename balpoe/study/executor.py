@@ -28,6 +28,7 @@ from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
 from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
+from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.store import RecordStore
@@ -76,7 +77,8 @@ def run_trials(
     book = TrialBook(spec, ledger, directory)
     if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():
         return LaunchEnd()
-    ledger.begin_launch()
+    number = ledger.begin_launch()
+    log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
     interruption = Interruption()
     account = Account(before, spec.resources)
     searcher = StudySearcher(spec, book, listener, interruption, account)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from balpoe.data.splits import DataDescription, ImageSet
-from balpoe.evaluation import distance_to_bayes, evaluate
+from balpoe.evaluation import distance_to_bayes, evaluate, simulated_shifts
 from balpoe.losses import product_of_experts
 from balpoe.priors import class_prior, mean_lambda, target_prior
 
@@ -35,6 +35,23 @@ def validation_scalars(
     )
     distance = bayes_scalars(logits_nec, validation, prior_c, lambdas, SPLIT)
     return {**evaluation.scalars(SPLIT), **distance}
+
+
+def shift_scalars(
+    logits_nec: Tensor,
+    validation: ImageSet,
+    description: DataDescription,
+    lambdas: Sequence[float],
+) -> dict[str, float]:
+    """The ensemble's `val/forward_10/...` and so on: validation with shifted class weights."""
+    shifts = simulated_shifts(
+        logits_nec,
+        validation.labels_n,
+        prior_c=class_prior(description.class_counts),
+        lambdas=lambdas,
+        class_counts=description.class_counts,
+    )
+    return {f"{SPLIT}/{name}": value for name, value in shifts.items()}
 
 
 def bayes_scalars(

@@ -6,7 +6,6 @@ import pytest
 
 from balpoe.config import (
     METRICS,
-    OBJECTIVES,
     BudgetConfig,
     CategoricalParameter,
     Configuration,
@@ -49,9 +48,10 @@ def test_a_metric_of_the_test_set_is_refused_as_an_objective() -> None:
 
 
 def test_every_metric_of_the_validation_split_can_be_an_objective() -> None:
-    assert [f"val/{metric}" for metric in METRICS] == list(OBJECTIVES)
-    all_of_them = replace(study(SOUND), objectives=dict.fromkeys(OBJECTIVES, "minimize"))
-    assert len(all_of_them.objectives) == len(METRICS)
+    plain = [f"val/{metric}" for metric in METRICS]
+    chosen = [*plain, "val/forward_10/accuracy", "val/backward_50_known_prior/ece"]
+    of_all = replace(study(SOUND), objectives=dict.fromkeys(chosen, "minimize"))
+    assert list(of_all.objectives) == chosen
 
 
 def test_a_study_needs_a_search_space_and_an_objective() -> None:

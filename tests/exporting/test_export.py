@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,10 @@ from balpoe.config import (
     with_parameters,
 )
 from balpoe.errors import StorageError, UserError
-from balpoe.exporting import (
-    Environment,
-    ExportReport,
-    Preference,
-    current_environment,
-    export_best,
-)
-from balpoe.exporting.environment import git_commit
+from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.files import configuration_from_plain, load_configuration
+from balpoe.study.environment import Environment
+from balpoe.study.launch_log import Launch
 from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
@@ -45,7 +39,15 @@ SPEC = StudySpec(
     objectives={"val/accuracy": "maximize", "val/ece": "minimize"},
     budget=BudgetConfig(trials=8),
 )
-ENVIRONMENT = Environment({"balpoe": "0.1.0", "torch": "2.15.0"}, "c0ffee-dirty", "ada")
+LAUNCHES = tuple(
+    Launch(number, started, "host", Environment({"torch": version}, commit, "ada"), {})
+    for number, (started, version, commit) in enumerate(
+        [
+            (1_789_999_999.0, "2.15.0", "c0ffee-dirty"),
+            (1_790_000_061.0, "2.16.0", "deca0ded"),
+        ]
+    )
+)
 
 
 def _record(
@@ -67,7 +69,7 @@ def _record(
 
 
 def _export(records: Sequence[TrialRecord], directory: Path, top: int = 1) -> ExportReport:
-    return export_best(SPEC, records, top=top, directory=directory, environment=ENVIRONMENT)
+    return export_best(SPEC, records, top=top, directory=directory, launches=LAUNCHES)
 
 
 RECORDS = (
@@ -93,7 +95,7 @@ def test_the_front_is_written_by_accuracy_and_a_dominated_or_failed_trial_never(
 def test_equal_accuracies_are_ranked_by_calibration_error(tmp_path: Path) -> None:
     spec = dataclasses.replace(SPEC, objectives={"val/accuracy": "maximize"})
     records = [_record(0, accuracy=0.9, ece=0.05), _record(1, accuracy=0.9, ece=0.04)]
-    report = export_best(spec, records, top=1, directory=tmp_path, environment=ENVIRONMENT)
+    report = export_best(spec, records, top=1, directory=tmp_path, launches=LAUNCHES)
     assert [export.evidence.trial for export in report.exports] == [1]
 
 
@@ -130,6 +132,7 @@ def test_the_comment_and_the_provenance_state_the_same_evidence(tmp_path: Path) 
     for value in ("sha256:0123", "c0ffee-dirty", "2.15.0"):
         assert value in comment
         assert value in export.provenance.read_text()
+    assert "deca0ded" not in comment  # the trial had ended before that launch
 
 
 def test_the_final_recipe_is_what_the_file_holds_and_both_recipes_are_stated(
@@ -137,7 +140,7 @@ def test_the_final_recipe_is_what_the_file_holds_and_both_recipes_are_stated(
 ) -> None:
     final = FinalConfig(training={"epochs": 60, "augmentation.flip": True}, seeds=(4, 5))
     spec = dataclasses.replace(SPEC, final=final)
-    report = export_best(spec, RECORDS, top=1, directory=tmp_path, environment=ENVIRONMENT)
+    report = export_best(spec, RECORDS, top=1, directory=tmp_path, launches=LAUNCHES)
     (export,) = report.exports
     comment, configuration = export.path.read_text(), load_configuration(export.path)
     assert (configuration.training.epochs, configuration.training.augmentation.flip) == (60, True)
@@ -195,43 +198,6 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         _export(RECORDS, tmp_path / "exports")
 
 
-def test_the_environment_has_the_versions_that_decide_results() -> None:
-    versions = current_environment().versions
-    assert set(versions) == {"balpoe", "torch", "ray", "optuna", "mlflow"}
-    assert all(versions.values())
-
-
-def _repository(path: Path) -> Callable[..., str]:
-    def git(*arguments: str) -> str:
-        identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.org"]
-        command = ["git", "-C", str(path), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    git("init")
-    return git
-
-
-def test_the_commit_is_that_of_the_code_and_says_whether_the_code_was_changed(
-    tmp_path: Path,
-) -> None:
-    git = _repository(tmp_path)
-    (tmp_path / "environment.py").write_text("")
-    git("add", ".")
-    git("commit", "-m", "code")
-    head = git("rev-parse", "HEAD")
-    assert git_commit(tmp_path) == head
-    (tmp_path / "environment.py").write_text("changed")
-    assert git_commit(tmp_path) == f"{head}-dirty"
-
-
-def test_code_that_is_merely_installed_inside_a_repository_has_no_commit(tmp_path: Path) -> None:
-    git = _repository(tmp_path)
-    (tmp_path / "study.yaml").write_text("")
-    git("add", ".")
-    git("commit", "-m", "a study")
-    assert git_commit(tmp_path) is None
-
-
 def test_the_order_is_that_of_the_means_over_further_seeds(tmp_path: Path) -> None:
     further = (_record(1, accuracy=0.85, ece=0.09, repeat=1),)  # a mean of 0.89
     report = _export([*RECORDS, *further], tmp_path, top=3)
@@ -245,7 +211,7 @@ def test_a_preference_orders_the_front_and_is_stated(tmp_path: Path) -> None:
         RECORDS,
         top=3,
         directory=tmp_path,
-        environment=ENVIRONMENT,
+        launches=LAUNCHES,
         preference=Preference(expression),
     )
     assert [export.evidence.trial for export in report.exports] == [3, 0, 1]

@@ -246,7 +246,8 @@ bugdet: {trials: 12}
         ("val/accuracy: maximize", "'[key]': [1]",
          "x.yaml:5 objectives.[key]: unknown metric; known are val/accuracy, "
          "val/balanced_accuracy, val/accuracy_many, val/accuracy_medium, val/accuracy_few, "
-         "val/nll, val/ece, val/mce, val/kl_to_target_prior, val/kl_to_target_prior_matched\n"
+         "val/nll, val/ece, val/mce, val/kl_to_target_prior, val/kl_to_target_prior_matched, "
+         "val/forward_2/accuracy and its like\n"
          "x.yaml:5 objectives.[key]: must be maximize or minimize, got [1]"),
         ("budget: {trials: 2}", "budget: {}",
          "x.yaml:6 budget.trials: must be given, or wall_hours, or device_hours"),

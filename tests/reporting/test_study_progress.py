@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
 
-from balpoe.config import StudySpec
+from balpoe.config import BudgetConfig, StudySpec
 from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import study_progress
@@ -24,7 +25,7 @@ def test_trials_are_counted_by_their_state(spec: StudySpec, make_record: MakeRec
         make_record(2, "PRUNED", epochs=4),
         make_record(3, "RUNNING", epochs=5),
     ]
-    progress = study_progress(spec, records, launched=1000, now=1030)
+    progress = study_progress(spec, records, launches=[1000], now=1030)
     assert (progress.complete, progress.failed, progress.pruned) == (1, 1, 1)
     assert progress.finished == 3
     assert [(trial.number, trial.epoch, trial.epochs) for trial in progress.running] == [(3, 5, 20)]
@@ -38,7 +39,7 @@ def test_the_best_is_judged_for_every_objective_in_its_own_direction(
         make_record(1, accuracy=0.93, ece=0.09),
         make_record(2, "RUNNING", accuracy=0.99, ece=0.01),
     ]
-    best = study_progress(spec, records, launched=1000, now=1030).best
+    best = study_progress(spec, records, launches=[1000], now=1030).best
     assert (best["val/accuracy"].number, best["val/accuracy"].value) == (1, 0.93)
     assert (best["val/ece"].number, best["val/ece"].value) == (0, 0.02)
 
@@ -47,7 +48,7 @@ def test_further_seeds_of_a_trial_are_no_trials_of_the_search(
     spec: StudySpec, make_record: MakeRecord
 ) -> None:
     records = [make_record(0), make_record(0, repeat=1, accuracy=0.99)]
-    progress = study_progress(spec, records, launched=1000, now=1030)
+    progress = study_progress(spec, records, launches=[1000], now=1030)
     assert progress.complete == 1
     assert progress.best["val/accuracy"].value == 0.9
 
@@ -56,7 +57,7 @@ def test_a_further_seed_under_way_is_shown_as_one(
     spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:
     repeat = make_record(4, "RUNNING", epochs=3, repeat=2)
-    progress = study_progress(spec, [make_record(4), repeat], launched=1000, now=1030)
+    progress = study_progress(spec, [make_record(4), repeat], launches=[1000], now=1030)
     assert lines(study_panel(progress))[-1].startswith("trial 4 repeat 2")
     ended = make_record(4, repeat=2, accuracy=0.91)
     assert trial_line(ended, progress).startswith("[ 1/12] trial 4 repeat 2 complete: accuracy 91")
@@ -67,15 +68,39 @@ def test_time_left_is_what_the_missing_epochs_take_at_the_pace_of_this_launch(
 ) -> None:
     # 30 epochs in 15 s; missing: 10 of the running trial and 20 each of 10 more
     records = [make_record(0, epochs=20), make_record(1, "RUNNING", epochs=10)]
-    progress = study_progress(spec, records, launched=1000, now=1015)
+    progress = study_progress(spec, records, launches=[1000], now=1015)
     assert progress.left_seconds == pytest.approx(210 * 15 / 30)
+
+
+def test_time_left_includes_the_seeds_that_the_front_still_lacks(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    spec = replace(spec, repeats=3, budget=BudgetConfig(trials=2))
+    records = [
+        make_record(0, accuracy=0.9),
+        make_record(1, accuracy=0.8, ece=0.09),  # off the front
+        make_record(0, "RUNNING", epochs=5, repeat=1),
+    ]
+    progress = study_progress(spec, records, launches=[1000], now=1045)
+    # 45 epochs in 45 s; missing: 15 of the running repeat and 20 of the next
+    assert progress.left_seconds == pytest.approx(35)
+
+
+def test_a_budget_in_hours_is_what_is_left_of_it(spec: StudySpec, make_record: MakeRecord) -> None:
+    records = [make_record(0, began=100), make_record(1, epochs=20)]  # 20 s in each launch
+    hours = BudgetConfig(wall_hours=1.0)
+    wall = study_progress(replace(spec, budget=hours), records, launches=[100, 1000], now=1020)
+    assert wall.left_seconds == pytest.approx(3600 - 40)
+    hours = BudgetConfig(device_hours=1.0)
+    devices = study_progress(replace(spec, budget=hours), records, launches=[100, 1000], now=1020)
+    assert devices.left_seconds == pytest.approx((3600 - 40) / 2)  # two trials at a time
 
 
 def test_trials_of_an_earlier_launch_say_nothing_about_the_pace(
     spec: StudySpec, make_record: MakeRecord
 ) -> None:
     records = [make_record(0, began=100), make_record(1, "RUNNING", epochs=0, began=1000)]
-    assert study_progress(spec, records, launched=1000, now=1005).left_seconds is None
+    assert study_progress(spec, records, launches=[1000], now=1005).left_seconds is None
 
 
 def test_the_panel_shows_counts_best_and_every_running_trial(
@@ -86,7 +111,7 @@ def test_the_panel_shows_counts_best_and_every_running_trial(
         make_record(1, "FAIL", epochs=1),
         make_record(2, "RUNNING", epochs=14, accuracy=0.85, ece=0.09),
     ]
-    shown = lines(study_panel(study_progress(spec, records, launched=1000, now=1070)))
+    shown = lines(study_panel(study_progress(spec, records, launches=[1000], now=1070)))
     assert "digits_lt" in shown[0]
     assert "2/12 trials  1:10, about" in shown[0]
     assert shown[1] == "1 running · 1 complete · 0 pruned · 1 failed"
@@ -106,7 +131,7 @@ def test_the_best_is_compared_with_the_best_known_point_in_the_same_objective(
         make_record(2, "RUNNING", accuracy=0.99, parameters=balpoe.parameters),
         make_record(3, accuracy=0.90, ece=0.05),
     ]
-    progress = study_progress(spec, records, launched=1000, now=1030)
+    progress = study_progress(spec, records, launches=[1000], now=1030)
     shown = lines(study_panel(progress))
     assert shown[2:4] == [
         "best   accuracy 90.0 % (trial 3, +5.0 over balanced_softmax)",
@@ -119,7 +144,7 @@ def test_a_line_for_an_ended_trial_has_its_values_or_its_failure(
 ) -> None:
     complete = make_record(0, accuracy=0.9333)
     failed = make_record(1, "FAIL", epochs=2, failure="NonFiniteError: the loss is NaN")
-    progress = study_progress(spec, [complete, failed], launched=1000, now=1022)
+    progress = study_progress(spec, [complete, failed], launches=[1000], now=1022)
     assert trial_line(complete, progress) == (
         "[ 2/12] trial 0 complete: accuracy 93.3 %  ECE 5.0 % (0:22, about 3:20 left)"
     )

@@ -1,0 +1,57 @@
+"""Validation images as if their classes were distributed otherwise, by weights.
+
+A search may not look at the shifted test sets, and its validation split is too small to cut
+tails from: every image stays and counts as much as its class is frequent.
+
+N images, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from balpoe.config import SHIFT_METRICS
+from balpoe.evaluation.scoring import evaluate
+from balpoe.longtail import SHIFTS
+from balpoe.losses import product_of_experts
+from balpoe.priors import mean_lambda
+
+
+def simulated_shifts(
+    logits_nec: Tensor,
+    labels_n: Tensor,
+    *,
+    prior_c: Tensor,
+    lambdas: Sequence[float],
+    class_counts: Sequence[int],
+) -> dict[str, float]:
+    """The product of experts under every shift, without and with the prior known.
+
+    Returns:
+        `forward_10/accuracy`, `forward_10_known_prior/accuracy` and so on.
+
+    Raises:
+        NonFiniteError: logits are NaN or infinite.
+        DataError: a label is no class.
+    """
+    product_n1c = product_of_experts(logits_nec).unsqueeze(1)
+    scalars: dict[str, float] = {}
+    for shift in SHIFTS:
+        weights_c = torch.tensor(shift.class_weights(len(class_counts)), dtype=torch.float64)
+        for suffix, test_prior_c in (("", None), ("_known_prior", weights_c / weights_c.sum())):
+            metrics = evaluate(
+                product_n1c,
+                labels_n,
+                prior_c=prior_c,
+                lambdas=(mean_lambda(lambdas),),
+                class_counts=class_counts,
+                class_weights_c=weights_c,
+                test_prior_c=test_prior_c,
+            ).ensemble.scalars()
+            scalars |= {
+                f"{shift.name}{suffix}/{metric}": metrics[metric] for metric in SHIFT_METRICS
+            }
+    return scalars

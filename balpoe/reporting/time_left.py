@@ -1,0 +1,92 @@
+"""How long a study will still take, at the pace of its present launch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from balpoe.config import StudySpec
+from balpoe.study.budget import spent_by_launches
+from balpoe.study.record import TrialRecord
+from balpoe.study.selection import pareto_front
+
+_HOUR = 3600.0
+
+
+def seconds_left(
+    spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float], now: float
+) -> float | None:
+    """Until the first budget is spent and the front, as it is now, has its further seeds.
+
+    Args:
+        spec: The study.
+        records: All its trials, repeats included.
+        launches: When its launches began, this one last; Unix seconds, as `now`.
+        now: The present.
+
+    Returns:
+        None until this launch has trained an epoch.
+    """
+    pace = _epochs_per_second(records, launches[-1], now)
+    if pace is None:
+        return None
+    limits = [
+        _search_epochs(spec, records) / pace if spec.budget.trials is not None else None,
+        *_hours_left(spec, records, launches),
+    ]
+    search = min(limit for limit in limits if limit is not None)
+    return search + _repeat_epochs(spec, records) / pace
+
+
+def epochs_of(spec: StudySpec, record: TrialRecord) -> int:
+    """How many epochs a trial has in all."""
+    return int(record.parameters.get("training.epochs", spec.base.training.epochs))
+
+
+def epochs_done(record: TrialRecord) -> int:
+    """How many epochs a trial has behind it."""
+    return record.history[-1].epoch if record.history else 0
+
+
+def _epochs_per_second(records: Sequence[TrialRecord], launched: float, now: float) -> float | None:
+    trained = sum(result.unix_time >= launched for r in records for result in r.history)
+    begun = min((r.started for r in records if r.started >= launched), default=launched)
+    return trained / (now - begun) if trained and now > begun else None
+
+
+def _search_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> int:
+    """Those of running trials, and of those that the budget still has."""
+    assert spec.budget.trials is not None
+    trials = [record for record in records if record.identity.repeat == 0]
+    running = [record for record in trials if record.state == "RUNNING"]
+    waiting = max(0, spec.budget.trials - len(trials))
+    missing = sum(epochs_of(spec, record) - epochs_done(record) for record in running)
+    return waiting * spec.base.training.epochs + missing
+
+
+def _hours_left(
+    spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]
+) -> Iterator[float]:
+    """Seconds on the clock until the hours are spent, devices taken as all in use."""
+    spent = spent_by_launches(records, launches, spec.resources)
+    if spec.budget.wall_hours is not None:
+        yield max(0.0, spec.budget.wall_hours * _HOUR - spent.wall_seconds)
+    if spec.budget.device_hours is not None:
+        devices = spec.resources.concurrent_trials * spec.resources.devices_per_trial
+        yield max(0.0, spec.budget.device_hours * _HOUR - spent.device_seconds) / devices
+
+
+def _repeat_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> int:
+    known = {(record.identity.number, record.identity.repeat): record for record in records}
+    searched = [record for record in records if record.identity.repeat == 0]
+    return sum(
+        epochs_of(spec, trial) - _done_of_repeat(spec, known.get((trial.identity.number, repeat)))
+        for trial in pareto_front(searched, spec.objectives)
+        for repeat in range(1, spec.repeats)
+    )
+
+
+def _done_of_repeat(spec: StudySpec, repeat: TrialRecord | None) -> int:
+    """An ended repeat, failed or not, has nothing left."""
+    if repeat is None:
+        return 0
+    return epochs_done(repeat) if repeat.state == "RUNNING" else epochs_of(spec, repeat)

@@ -1,0 +1,46 @@
+"""Which code made a result, whether it comes from a repository or not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from balpoe.study.environment import current_environment, git_commit
+
+
+def test_the_environment_has_the_versions_that_decide_results() -> None:
+    versions = current_environment().versions
+    assert set(versions) == {"balpoe", "torch", "ray", "optuna", "mlflow"}
+    assert all(versions.values())
+
+
+def _repository(path: Path) -> Callable[..., str]:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.org"]
+        command = ["git", "-C", str(path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init")
+    return git
+
+
+def test_the_commit_is_that_of_the_code_and_says_whether_the_code_was_changed(
+    tmp_path: Path,
+) -> None:
+    git = _repository(tmp_path)
+    (tmp_path / "environment.py").write_text("")
+    git("add", ".")
+    git("commit", "-m", "code")
+    head = git("rev-parse", "HEAD")
+    assert git_commit(tmp_path) == head
+    (tmp_path / "environment.py").write_text("changed")
+    assert git_commit(tmp_path) == f"{head}-dirty"
+
+
+def test_code_that_is_merely_installed_inside_a_repository_has_no_commit(tmp_path: Path) -> None:
+    git = _repository(tmp_path)
+    (tmp_path / "study.yaml").write_text("")
+    git("add", ".")
+    git("commit", "-m", "a study")
+    assert git_commit(tmp_path) is None

@@ -15,7 +15,7 @@ PROBLEMS = 2
 def check(study: Path) -> None:
     """Show what the file STUDY amounts to: every setting, time, disk, and what is doubtful."""
     from balpoe.launch.check import check as check_study
-    from balpoe.reporting import cost_lines
+    from balpoe.reporting.study_check import cost_lines
 
     report = check_study(study)
     click.echo(report.resolved)

@@ -21,7 +21,7 @@ def clean(study: str, keep: str, delete: bool) -> None:
     is still to be finished.
     """
     from balpoe.launch.clean import clean as clean_study
-    from balpoe.reporting import size
+    from balpoe.reporting.study_check import size
 
     report = clean_study(study, delete=delete)
     for item in report.items:

@@ -26,7 +26,7 @@ def evaluate(model: Path, experts: bool, as_json: bool, device: str | None) -> N
     table shows mean and standard deviation.
     """
     from balpoe.launch.evaluation import evaluate as evaluate_model
-    from balpoe.reporting import detail_table, evaluation_table
+    from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 
     seeds = evaluate_model(model, device=device)
     if as_json:

@@ -40,7 +40,8 @@ def run(study: Path, tracking_uri: str | None, as_json: bool) -> None:
 
 def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
     from balpoe.launch.studies import run as run_study
-    from balpoe.reporting import StudyDisplay, event_lines, outcome_line
+    from balpoe.reporting.study_display import StudyDisplay
+    from balpoe.reporting.study_events import event_lines, outcome_line
 
     console = Console()
     outcome = run_study(
@@ -86,7 +87,7 @@ def _reason(outcome: StudyOutcome, study: Path) -> str | None:
 
 
 def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
-    from balpoe.reporting import front_report
+    from balpoe.reporting.front_table import front_report
 
     if outcome.was_finished:
         console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")

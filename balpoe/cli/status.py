@@ -15,7 +15,7 @@ from rich.console import Console
 def status(study: str, as_json: bool) -> None:
     """Show how STUDY stands, also while it runs."""
     from balpoe.launch.status import status as status_of
-    from balpoe.reporting import status_plain, status_report
+    from balpoe.reporting.study_status import status_plain, status_report
 
     found = status_of(study)
     if as_json:

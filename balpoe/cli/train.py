@@ -43,7 +43,7 @@ def train(
     The same command continues what was interrupted.
     """
     from balpoe.launch.final_training import train as train_seeds
-    from balpoe.reporting import TrainingDisplay
+    from balpoe.reporting.training_display import TrainingDisplay
 
     console = Console()
     with TrainingDisplay(console) as display:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.lease import hold_lease
-from balpoe.launch.studies import study_of
+from balpoe.launch.lookup import study_of
 from balpoe.study.cleaning import Surplus, remove, surplus
 from balpoe.study.outline import outlines
 

@@ -13,8 +13,9 @@ from balpoe.errors import CorruptFile, StorageError
 from balpoe.launch import RUNS
 from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lease import hold_lease
-from balpoe.launch.studies import is_finished, study_of
+from balpoe.launch.lookup import study_of
 from balpoe.launch.tracking import tracking_store
+from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory, TrialDirectory
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.outline import outlines

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.launch import RUNS
-from balpoe.launch.studies import study_of
+from balpoe.launch.lookup import study_of
 from balpoe.study.launch_log import logged_launches
 from balpoe.study.store import RecordStore
 

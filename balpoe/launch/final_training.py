@@ -20,7 +20,7 @@ from balpoe.launch.devices import chosen_device
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.model_logging import log_models
 from balpoe.launch.tracking import model_store
-from balpoe.reporting import TrainingProgress, training_progress
+from balpoe.reporting.training_progress import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import train_final
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.launch import RUNS
 from balpoe.launch.lease import LeaseHolder, lease_holder
-from balpoe.launch.studies import study_of
+from balpoe.launch.lookup import study_of
 from balpoe.study.budget import Spent
 from balpoe.study.outline import outlines, repeats_left, spent_so_far
 from balpoe.study.record import TrialRecord

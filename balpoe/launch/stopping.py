@@ -11,7 +11,7 @@ from pathlib import Path
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
 from balpoe.launch.lease import LeaseHolder, lease_holder
-from balpoe.launch.studies import study_of
+from balpoe.launch.lookup import study_of
 
 _PAUSE_SECONDS = 0.2
 

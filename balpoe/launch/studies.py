@@ -10,21 +10,19 @@ from pathlib import Path
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
 from balpoe.data import with_absolute_paths
-from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.tracking import tracking_store
-from balpoe.study.budget import budget_spent, spent_by_launches
+from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
 from balpoe.study.interruption import leaving_at_sigterm
-from balpoe.study.known_points import is_exhausted
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import lacks_repeats, ordered_front
+from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore
 from balpoe.tracking import (
     MirrorReport,
@@ -92,30 +90,6 @@ def run(
         _keep_specification(spec, directory, str(study_file))
         tracking = tracking_store(directory, Path(runs), tracking_uri)
         return _launch(spec, directory, tracking, f"balpoe run {study_file}", watch)
-
-
-def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
-    """The study `name` as it was last launched.
-
-    Raises:
-        UserError: there is none.
-    """
-    directory = StudyDirectory.of(runs, name)
-    if not directory.specification.is_file():
-        known = sorted(path.parent.name for path in runs.glob(f"*/{directory.specification.name}"))
-        there = f"; there are: {', '.join(known)}" if known else ""
-        raise UserError(f"{name}: no such study in {runs}{there}")
-    return load_study(directory.specification), directory
-
-
-def is_finished(spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]) -> bool:
-    """Whether the budget is spent, nothing is left to be taken up and the front has its seeds."""
-    searched = [record for record in records if record.identity.repeat == 0]
-    if any(record.state == "RUNNING" for record in searched) or lacks_repeats(spec, records):
-        return False
-    tried = (record.parameters for record in records)
-    spent = spent_by_launches(records, launches, spec.resources)
-    return budget_spent(spec.budget, spent) or is_exhausted(spec, tried)
 
 
 def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.lease import hold_lease
-from balpoe.launch.studies import is_finished, study_of
+from balpoe.launch.lookup import study_of
 from balpoe.launch.tracking import tracking_store
+from balpoe.study.completion import is_finished
 from balpoe.study.environment import current_environment
 from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore

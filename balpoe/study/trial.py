@@ -21,7 +21,9 @@ from balpoe.study.parquet import sha256_of
 from balpoe.study.predictions_file import Predictions, write_predictions
 from balpoe.study.record import TrialIdentity
 from balpoe.study.result_file import TrialResult, read_result, write_result
-from balpoe.training import CheckpointDirectory, EpochResult, Training
+from balpoe.training.checkpoint import CheckpointDirectory
+from balpoe.training.epoch import EpochResult
+from balpoe.training.training import Training
 
 Course = Generator[EpochResult, None, Mapping[str, float]]
 """The epochs of a trial as they end, and at last its objectives. Closing it stops the trial."""

@@ -33,7 +33,7 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.data import SearchSplits, load_final_splits
-from balpoe.training import Training
+from balpoe.training.training import Training
 from tests.benchmarks.ordinary_loop import ordinary_epochs
 
 CONTESTANTS = ("ordinary loop", "engine float32", "engine bfloat16")

@@ -33,7 +33,7 @@ from balpoe.study.result_file import TrialResult, write_result
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import Course, TrialTask
 from balpoe.tracking import MirrorReport, Origin, TrackingStore, start_mirror
-from balpoe.training import EpochResult
+from balpoe.training.epoch import EpochResult
 from tests.benchmarks.idle_trial import (
     CONCURRENT_TRIALS,
     OBJECTIVES,

@@ -30,8 +30,8 @@ from balpoe.study.result_file import TrialResult, write_result
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.trial import Course, TrialTask, _recorded_objectives
 from balpoe.tracking import MirrorWriter
-from balpoe.training import CheckpointDirectory, EpochResult
-from balpoe.training.checkpoint import Checkpoint
+from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
+from balpoe.training.epoch import EpochResult
 
 CHECKPOINT = "checkpoint"
 POINTS: dict[str, tuple[type, str]] = {

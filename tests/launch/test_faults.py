@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from balpoe.launch.doctor import doctor
-from balpoe.launch.studies import study_of
+from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
 from balpoe.study.store import RecordStore

@@ -12,7 +12,7 @@ from balpoe.errors import StorageError, UserError
 from balpoe.launch.evaluation import evaluate
 from balpoe.launch.final_training import default_output, train
 from balpoe.launch.lease import hold_lease
-from balpoe.reporting import TrainingProgress
+from balpoe.reporting.training_progress import TrainingProgress
 
 CONFIGURATION = """
 data: {name: digits_lt}

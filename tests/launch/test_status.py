@@ -17,7 +17,7 @@ from balpoe.config import BudgetConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.status import status
-from balpoe.reporting import status_plain
+from balpoe.reporting.study_status import status_plain
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.outline import repeats_left
 from balpoe.study.selection import pareto_front

@@ -15,8 +15,8 @@ import pytest
 from mlflow import MlflowClient
 
 from balpoe.launch.doctor import doctor
+from balpoe.launch.lookup import study_of
 from balpoe.launch.stopping import stop
-from balpoe.launch.studies import study_of
 from balpoe.study.ledger import Ledger
 
 PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))

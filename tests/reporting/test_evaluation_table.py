@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from balpoe.evaluation import DistributionEvaluation, evaluate_distributions
 from balpoe.priors import class_prior
-from balpoe.reporting import detail_table, evaluation_table
+from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 
 Lines = Callable[[RenderableType], list[str]]
 Seeds = list[tuple[DistributionEvaluation, ...]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from balpoe.config import ExpertsConfig, StudySpec
-from balpoe.reporting import front_report
+from balpoe.reporting.front_table import front_report
 from balpoe.study.record import TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]

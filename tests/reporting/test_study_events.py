@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from balpoe.config import StudySpec
-from balpoe.reporting import event_lines, outcome_line
+from balpoe.reporting.study_events import event_lines, outcome_line
 from balpoe.study.events import EpochReported, StopRequested, TrialEnded, TrialStarted
 from balpoe.study.record import TrialIdentity, TrialRecord
 

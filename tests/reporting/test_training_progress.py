@@ -6,8 +6,14 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console, RenderableType
 
-from balpoe.reporting import TrainingDisplay, TrainingProgress, training_progress
-from balpoe.reporting.training_progress import deserves_line, training_bar, training_line
+from balpoe.reporting.training_display import TrainingDisplay
+from balpoe.reporting.training_progress import (
+    TrainingProgress,
+    deserves_line,
+    training_bar,
+    training_line,
+    training_progress,
+)
 from balpoe.training.epoch import EpochResult
 
 Lines = Callable[[RenderableType], list[str]]

@@ -9,7 +9,7 @@ import pytest
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile
-from balpoe.launch.studies import is_finished
+from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.executor import run_trials
 from balpoe.study.failures import Failure

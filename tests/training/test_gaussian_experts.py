@@ -16,7 +16,8 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.data import SearchSplits, load_search_splits
-from balpoe.training import EpochResult, Training
+from balpoe.training.epoch import EpochResult
+from balpoe.training.training import Training
 
 CONFIGURATION = Configuration(
     data=GaussianLT(

@@ -10,9 +10,9 @@ import torch
 
 from balpoe.config import Configuration, ExpertsConfig, Sharing
 from balpoe.data.splits import DataDescription, ImageSet
-from balpoe.training import Training
 from balpoe.training.draws import Draws
 from balpoe.training.optimisation import Optimisation
+from balpoe.training.training import Training
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,10 +10,11 @@ import torch
 from balpoe.config import Configuration, ExpertsConfig, MixupConfig, Sharing
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.errors import NonFiniteError
-from balpoe.training import CheckpointDirectory, Training, configured_lambdas
+from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
 from balpoe.training.streams import network_seed
+from balpoe.training.training import Training, configured_lambdas
 
 CPU = torch.device("cpu")
 Start = Callable[..., Training]

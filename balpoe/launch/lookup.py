@@ -1,0 +1,24 @@
+"""Studies that were launched before, found by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from balpoe.config import StudySpec
+from balpoe.errors import UserError
+from balpoe.files import load_study
+from balpoe.study.directory import StudyDirectory
+
+
+def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
+    """The study `name` as it was last launched.
+
+    Raises:
+        UserError: there is none.
+    """
+    directory = StudyDirectory.of(runs, name)
+    if not directory.specification.is_file():
+        known = sorted(path.parent.name for path in runs.glob(f"*/{directory.specification.name}"))
+        there = f"; there are: {', '.join(known)}" if known else ""
+        raise UserError(f"{name}: no such study in {runs}{there}")
+    return load_study(directory.specification), directory

@@ -6,45 +6,38 @@ parameters, and ends once.
 
 from __future__ import annotations
 
-import fcntl
+import functools
 import logging
-import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from balpoe.atomic_write import storage_error
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
 from balpoe.config.assignment import assigned
-from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.failures import Failure, FailureClass
-from balpoe.study.known_points import (
-    PlannedTrial,
-    not_yet_tried,
-    planned_trials,
-    recorded_parameters,
+from balpoe.study.failures import Failure
+from balpoe.study.known_points import PlannedTrial, not_yet_tried, planned_trials
+from balpoe.study.ledger_entry import (
+    ATTEMPT,
+    FAILURE,
+    FAILURE_CLASS,
+    FIXED,
+    STATES,
+    LedgerEntry,
+    ledger_entry,
+    parameters_of,
 )
-from balpoe.study.record import TrialState as State
+from balpoe.study.optuna_storage import open_study, storage_errors
 from balpoe.study.sampling import sampler_for
 
 logger = logging.getLogger(__name__)
 
-# Optuna would print a line for every study and trial
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-_LAUNCHES, _LAUNCHED, _OBJECTIVES = "launches", "launched", "objectives"
-_ATTEMPT, _FAILURE, _FAILURE_CLASS = "attempt", "failure", "failure_class"
+_LAUNCHES, _LAUNCHED = "launches", "launched"
 _ALONE, _DEATHS, _DEATH_EPOCH = "alone", "deaths_without_progress", "death_epoch"
-_FIXED = "fixed_parameters"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -65,21 +58,6 @@ class Proposal:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """What the storage knows of a trial. Times in Unix seconds."""
-
-    number: int
-    attempt: int
-    parameters: Mapping[str, Choice]
-    state: State
-    objectives: Mapping[str, float] | None
-    failure: str | None
-    failure_class: FailureClass | None
-    started: float
-    ended: float | None
-
-
 class Ledger:
     """The trials of the study `spec` in the storage of `directory`, created if need be.
 
@@ -91,17 +69,9 @@ class Ledger:
 
     def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
         self._spec = spec
-        self._database = directory.database
         self._planned: deque[PlannedTrial] = deque()
-        with _locked(directory.database_lock), self._storage_errors():
-            _refuse_damage(directory.database)
-            self._study = optuna.create_study(
-                study_name=spec.name,
-                storage=optuna.storages.RDBStorage(f"sqlite:///{directory.database}"),
-                directions=list(spec.objectives.values()),
-                load_if_exists=True,
-            )
-            self._refuse_other_objectives()
+        self._study = open_study(spec, directory)
+        self._storage_errors = functools.partial(storage_errors, directory.database)
 
     def begin_launch(self) -> int:
         """Count one more launch, from 0, and reseed the sampler for it.
@@ -113,7 +83,7 @@ class Ledger:
             self._study.set_user_attr(_LAUNCHES, launch + 1)
             self._study.set_user_attr(_LAUNCHED, [*self.launches(), time.time()])
         self._study.sampler = sampler_for(self._spec, launch)
-        tried = [_parameters(trial, self._spec) for trial in self._trials(*TrialState)]
+        tried = [parameters_of(trial, self._spec) for trial in self._trials(*TrialState)]
         self._planned = deque(not_yet_tried(planned_trials(self._spec), tried))
         return launch
 
@@ -148,9 +118,9 @@ class Ledger:
         """
         with self._storage_errors():
             frozen = self._frozen(number)
-            attempt = int(frozen.user_attrs.get(_ATTEMPT, 0)) + 1
+            attempt = int(frozen.user_attrs.get(ATTEMPT, 0)) + 1
             trial = optuna.Trial(self._study, frozen._trial_id)
-            trial.set_user_attr(_ATTEMPT, attempt)
+            trial.set_user_attr(ATTEMPT, attempt)
             alone = bool(frozen.user_attrs.get(_ALONE, False))
             return Proposal(number, attempt, self._suggest(trial), alone)
 
@@ -196,8 +166,8 @@ class Ledger:
         with self._storage_errors():
             frozen = self._frozen(number)
             if not frozen.state.is_finished():
-                self._set_attribute(frozen, _FAILURE, failure.reason)
-                self._set_attribute(frozen, _FAILURE_CLASS, failure.kind)
+                self._set_attribute(frozen, FAILURE, failure.reason)
+                self._set_attribute(frozen, FAILURE_CLASS, failure.kind)
         self._end(number, TrialState.FAIL, None)
 
     def finished(self) -> int:
@@ -207,11 +177,11 @@ class Ledger:
     def entry(self, number: int) -> LedgerEntry:
         """The trial `number`; in constant time, which `entries` is not."""
         with self._storage_errors():
-            return self._entry(self._frozen(number))
+            return ledger_entry(self._frozen(number), self._spec)
 
     def entries(self) -> tuple[LedgerEntry, ...]:
         """All trials by number."""
-        return tuple(map(self._entry, self._trials()))
+        return tuple(ledger_entry(trial, self._spec) for trial in self._trials())
 
     def _enqueue(self, planned: PlannedTrial) -> None:
         """Let the next question be answered by a planned trial.
@@ -220,13 +190,13 @@ class Ledger:
         them for those of another.
         """
         if planned.outside:
-            attributes = {_FIXED: dict(planned.parameters)}
+            attributes = {FIXED: dict(planned.parameters)}
             self._study.enqueue_trial({}, user_attrs=attributes)
         else:
             self._study.enqueue_trial(dict(planned.decided))
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Choice]:
-        decided, fixed = trial.params, trial.user_attrs.get(_FIXED)
+        decided, fixed = trial.params, trial.user_attrs.get(FIXED)
         if fixed is not None:
             return dict(fixed)
 
@@ -251,28 +221,9 @@ class Ledger:
             )
         logger.info("trial %d was told twice to be %s", number, state.name)
 
-    def _entry(self, trial: FrozenTrial) -> LedgerEntry:
-        complete, failed = (
-            trial.state == state for state in (TrialState.COMPLETE, TrialState.FAIL)
-        )
-        assert trial.datetime_start is not None
-        return LedgerEntry(
-            number=trial.number,
-            attempt=int(trial.user_attrs.get(_ATTEMPT, 0)),
-            parameters=_parameters(trial, self._spec),
-            state=_STATES[trial.state],
-            objectives=dict(zip(self._spec.objectives, trial.values, strict=True))
-            if complete
-            else None,
-            failure=trial.user_attrs.get(_FAILURE) if failed else None,
-            failure_class=trial.user_attrs.get(_FAILURE_CLASS) if failed else None,
-            started=trial.datetime_start.timestamp(),
-            ended=_timestamp(trial.datetime_complete),
-        )
-
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         with self._storage_errors():
-            return self._study.get_trials(deepcopy=False, states=states or tuple(_STATES))
+            return self._study.get_trials(deepcopy=False, states=states or tuple(STATES))
 
     def _set_attribute(self, trial: FrozenTrial, name: str, value: bool | int | str) -> None:
         """Without an `optuna.Trial`, whose construction samples for it."""
@@ -280,48 +231,6 @@ class Ledger:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
-
-    def _refuse_other_objectives(self) -> None:
-        wanted = {name: str(direction) for name, direction in self._spec.objectives.items()}
-        names = self._study.user_attrs.get(_OBJECTIVES)
-        if names is None:
-            self._study.set_user_attr(_OBJECTIVES, list(wanted))
-            names = list(wanted)
-        directions = [direction.name.lower() for direction in self._study.directions]
-        found = dict(zip(names, directions, strict=True))
-        if list(found.items()) != list(wanted.items()):
-            raise UserError(
-                f"objectives: the study {self._spec.name} has {found}, and cannot be continued "
-                f"with {wanted}; restore them or give the study another name"
-            )
-
-    @contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-            reason = error.__cause__ or error
-            raise StorageError(
-                f"{self._database}: cannot be read or written: {reason}; check the disk's space "
-                f"and the permissions; what was recorded so far is kept"
-            ) from error
-
-
-_STATES: dict[TrialState, State] = {
-    TrialState.RUNNING: "RUNNING",
-    TrialState.COMPLETE: "COMPLETE",
-    TrialState.PRUNED: "PRUNED",
-    TrialState.FAIL: "FAIL",
-}
-
-
-def _parameters(trial: FrozenTrial, spec: StudySpec) -> Mapping[str, Choice]:
-    """The parameters of a trial as they are recorded; of a queued one, those that it will have."""
-    fixed: Mapping[str, Choice] | None = trial.user_attrs.get(_FIXED)
-    if fixed is not None:
-        return fixed
-    queued = trial.system_attrs.get("fixed_params", {})
-    return recorded_parameters(spec, {**queued, **trial.params})
 
 
 def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:
@@ -332,34 +241,3 @@ def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:
     if isinstance(parameter, IntParameter):
         return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
     return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-
-
-def _timestamp(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """One process at a time: Optuna's creation of its tables is a race."""
-    try:
-        file = lock.open("w")
-    except OSError as error:
-        raise storage_error(lock, error) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _refuse_damage(database: Path) -> None:
-    if not database.exists():
-        return
-    try:
-        with closing(sqlite3.connect(database)) as connection:
-            [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        verdict = str(error)
-    if verdict != "ok":
-        raise CorruptFile(
-            f"{database}: damaged ({verdict}); restore it from a backup, or move the study's "
-            f"directory away to begin anew"
-        )

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from balpoe.config import StudySpec
 from balpoe.study.budget import Spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.ledger import Ledger, LedgerEntry
+from balpoe.study.ledger import Ledger
+from balpoe.study.ledger_entry import LedgerEntry
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.repeat_ledger import RepeatLedger

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from balpoe.config import StudySpec
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.ledger import Ledger, LedgerEntry
+from balpoe.study.ledger import Ledger
+from balpoe.study.ledger_entry import LedgerEntry
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.repeat_ledger import RepeatLedger

@@ -85,6 +85,7 @@ def test_exports_of_different_studies_do_not_share_a_directory() -> None:
     assert default_output(Path("runs/second/exports/rank_1.yaml")).name == "second_rank_1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_the_same_command_continues_after_a_signal(
     tmp_path: Path, number: signal.Signals, status: int

@@ -19,6 +19,8 @@ from balpoe.launch.lookup import study_of
 from balpoe.launch.stopping import stop
 from balpoe.study.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))
 SLOW = 60.0
 
@@ -127,7 +129,6 @@ def test_sigterm_ends_a_study_amid_an_epoch_within_seconds_and_leaves_no_process
     assert states(tmp_path) == ["RUNNING", "RUNNING"]
 
 
-@pytest.mark.slow
 def test_a_second_control_c_ends_a_study_at_once(tmp_path: Path) -> None:
     with running(tmp_path, epoch_seconds=SLOW) as supervisor:
         processes = processes_of(supervisor)
@@ -143,7 +144,6 @@ def test_a_second_control_c_ends_a_study_at_once(tmp_path: Path) -> None:
     assert states(tmp_path) == ["RUNNING", "RUNNING"]
 
 
-@pytest.mark.slow
 def test_a_driver_that_ray_ends_is_reported_and_the_study_can_be_continued(tmp_path: Path) -> None:
     with running(tmp_path, epoch_seconds=SLOW) as supervisor:
         processes = processes_of(supervisor)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.ledger import Ledger, LedgerEntry
+from balpoe.study.ledger import Ledger
+from balpoe.study.ledger_entry import LedgerEntry
 
 pytestmark = pytest.mark.slow
 

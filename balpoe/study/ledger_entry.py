@@ -1,0 +1,69 @@
+"""What Optuna's storage knows of one trial, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from optuna.trial import FrozenTrial, TrialState
+
+from balpoe.config import Choice, StudySpec
+from balpoe.study.failures import FailureClass
+from balpoe.study.known_points import recorded_parameters
+from balpoe.study.record import TrialState as State
+
+ATTEMPT, FAILURE, FAILURE_CLASS = "attempt", "failure", "failure_class"
+FIXED = "fixed_parameters"
+
+STATES: dict[TrialState, State] = {
+    TrialState.RUNNING: "RUNNING",
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.FAIL: "FAIL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the storage knows of a trial. Times in Unix seconds."""
+
+    number: int
+    attempt: int
+    parameters: Mapping[str, Choice]
+    state: State
+    objectives: Mapping[str, float] | None
+    failure: str | None
+    failure_class: FailureClass | None
+    started: float
+    ended: float | None
+
+
+def ledger_entry(trial: FrozenTrial, spec: StudySpec) -> LedgerEntry:
+    """The entry of a trial that has begun."""
+    complete, failed = (trial.state == state for state in (TrialState.COMPLETE, TrialState.FAIL))
+    assert trial.datetime_start is not None
+    return LedgerEntry(
+        number=trial.number,
+        attempt=int(trial.user_attrs.get(ATTEMPT, 0)),
+        parameters=parameters_of(trial, spec),
+        state=STATES[trial.state],
+        objectives=dict(zip(spec.objectives, trial.values, strict=True)) if complete else None,
+        failure=trial.user_attrs.get(FAILURE) if failed else None,
+        failure_class=trial.user_attrs.get(FAILURE_CLASS) if failed else None,
+        started=trial.datetime_start.timestamp(),
+        ended=_timestamp(trial.datetime_complete),
+    )
+
+
+def parameters_of(trial: FrozenTrial, spec: StudySpec) -> Mapping[str, Choice]:
+    """The parameters of a trial as they are recorded; of a queued one, those that it will have."""
+    fixed: Mapping[str, Choice] | None = trial.user_attrs.get(FIXED)
+    if fixed is not None:
+        return fixed
+    queued = trial.system_attrs.get("fixed_params", {})
+    return recorded_parameters(spec, {**queued, **trial.params})
+
+
+def _timestamp(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()

@@ -16,11 +16,14 @@ SIGNALLED = 128
 @click.option("--port", default=5000, show_default=True, help="Where it listens.")
 def ui(port: int) -> None:
     """Show every study of this machine in MLflow, until Ctrl-C."""
+    from balpoe.launch.ui import trial_pages
     from balpoe.launch.ui import ui as serve
 
     signal.signal(signal.SIGTERM, _leave)
     with suppress(KeyboardInterrupt), serve(port=port) as server:
         click.echo(f"MLflow  {server.url}  (Ctrl-C ends it)")
+        for study, page in trial_pages(server).items():
+            click.echo(f"trials of {study}, the best first:\n  {page}")
         server.wait()
         click.echo("error: the MLflow server has ended by itself", err=True)
         sys.exit(1)

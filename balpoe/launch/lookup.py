@@ -10,6 +10,13 @@ from balpoe.files import load_study
 from balpoe.study.directory import StudyDirectory
 
 
+def known_studies(runs: Path) -> tuple[str, ...]:
+    """The names of all studies in `runs`."""
+    specification = StudyDirectory.of(runs, "*").specification
+    found = runs.resolve().glob(str(specification.relative_to(runs.resolve())))
+    return tuple(sorted(path.parent.name for path in found))
+
+
 def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
     """The study `name` as it was last launched.
 
@@ -18,7 +25,7 @@ def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
     """
     directory = StudyDirectory.of(runs, name)
     if not directory.specification.is_file():
-        known = sorted(path.parent.name for path in runs.glob(f"*/{directory.specification.name}"))
+        known = known_studies(runs)
         there = f"; there are: {', '.join(known)}" if known else ""
         raise UserError(f"{name}: no such study in {runs}{there}")
     return load_study(directory.specification), directory

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
+from balpoe.launch.lookup import known_studies, study_of
 from balpoe.tracking import local_store
+from balpoe.tracking.pages import trials_page
 from balpoe.tracking.server import Server, serving
 
 PORT = 5000
@@ -28,3 +31,13 @@ def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[S
             f"makes it anew"
         )
     return serving(store, port)
+
+
+def trial_pages(server: Server, *, runs: Path | str = RUNS) -> Mapping[str, str]:
+    """For every study that `server` shows, where its trials are listed, the best first."""
+    pages = {}
+    for name in known_studies(Path(runs)):
+        spec, _ = study_of(name, Path(runs))
+        metric, direction = next(iter(spec.objectives.items()))
+        pages[name] = trials_page(server.url, name, metric, direction)
+    return {name: page for name, page in pages.items() if page is not None}

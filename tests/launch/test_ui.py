@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +16,21 @@ from typing import Protocol
 
 import pytest
 
+from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.sync import sync
 from balpoe.launch.ui import ui
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.selection import ordered_front
+from balpoe.study.store import RecordStore
 
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 
 
 class TinyStudy(Protocol):
     runs: Path
+    spec: StudySpec
+    directory: StudyDirectory
 
 
 @pytest.fixture
@@ -51,14 +58,27 @@ def test_it_shows_the_studies_until_ctrl_c_and_leaves_no_process(
     line = process.stdout.readline()
     url = f"http://127.0.0.1:{port}"
     assert line == f"MLflow  {url}  (Ctrl-C ends it)\n"
+    assert process.stdout.readline() == "trials of tiny, the best first:\n"
+    page = urllib.parse.urlsplit(process.stdout.readline().strip().replace("#/", ""))
+    view = dict(urllib.parse.parse_qsl(page.query))
+    search = {
+        "experiment_ids": [page.path.split("/")[2]],
+        "filter": view["searchFilter"],
+        "order_by": [f"{view['orderByKey']} {'ASC' if view['orderByAsc'] == 'true' else 'DESC'}"],
+    }
     request = urllib.request.Request(
-        f"{url}/api/2.0/mlflow/experiments/search",
-        data=json.dumps({"max_results": 10}).encode(),
+        f"{url}/api/2.0/mlflow/runs/search",
+        data=json.dumps(search).encode(),
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
-        names = [experiment["name"] for experiment in json.load(answer)["experiments"]]
-    assert "tiny" in names
+        runs = json.load(answer)["runs"]
+    best = ordered_front(
+        RecordStore(tiny_study.spec, tiny_study.directory).records(),
+        {"val/accuracy": "maximize"},
+    )
+    assert len(runs) == 4
+    assert runs[0]["info"]["run_name"] in {f"trial {t.identity.number:04d}" for t in best}
     workers = _descendants(process.pid)
     assert len(workers) <= 3  # the server, its worker, a tracker of its resources
     process.send_signal(signal.SIGINT)

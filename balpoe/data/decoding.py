@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def fit_image(image: Image.Image, shape: ImageShape, place: str) -> NDArray[np.u
         return _pixels(fitted, shape)
 
 
-def image_shape(encoded: bytes, place: str) -> ImageShape:
+def image_shape(encoded: bytes | Path, place: str) -> ImageShape:
     """The shape of an encoded image, upright.
 
     Raises:
@@ -66,7 +67,7 @@ def image_shape(encoded: bytes, place: str) -> ImageShape:
         return _shape(_upright(image, place))
 
 
-def decode(encoded: bytes, shape: ImageShape, place: str) -> NDArray[np.uint8]:
+def decode(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArray[np.uint8]:
     """Pixels [H, W, D] of an encoded image that has this size; grey may become colour.
 
     Raises:
@@ -86,7 +87,7 @@ def decode(encoded: bytes, shape: ImageShape, place: str) -> NDArray[np.uint8]:
             return _pixels(upright.convert(_mode(shape)), shape)
 
 
-def decode_fitted(encoded: bytes, shape: ImageShape, place: str) -> NDArray[np.uint8]:
+def decode_fitted(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArray[np.uint8]:
     """Pixels [H, W, D] of an encoded image of any size, by the rule of `fit_image`.
 
     Raises:
@@ -97,16 +98,24 @@ def decode_fitted(encoded: bytes, shape: ImageShape, place: str) -> NDArray[np.u
 
 
 @contextmanager
-def opened(encoded: bytes, place: str) -> Iterator[Image.Image]:
+def opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
     """An encoded image, of which so far only the header was read.
 
     Raises:
-        DataError: Pillow does not know the format.
+        DataError: The file cannot be read, or Pillow does not know the format.
     """
+    content = _content(encoded, place) if isinstance(encoded, Path) else encoded
     with _blaming(place):
-        image = Image.open(io.BytesIO(encoded))
+        image = Image.open(io.BytesIO(content))
     with image:
         yield image
+
+
+def _content(path: Path, place: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{place}: the image cannot be read ({error.strerror})") from error
 
 
 @contextmanager

@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from balpoe.config.data import ParquetImages
+from balpoe.config import ParquetImages
 from balpoe.data import ImageSet, load_final_splits, load_search_splits
-from balpoe.data.decoded_file import decode_rows
+from balpoe.data.decoded_images import Decoding, decode_rows
 from balpoe.data.decoding import ImageShape
 from balpoe.data.image_file import LabelledImageFile
 from balpoe.longtail import class_counts, cut_indices
@@ -136,8 +136,10 @@ def test_rows_come_back_in_the_order_asked_for_whatever_the_thread_count(
     path = write_parquet("train", images, [0] * 200, row_group_size=90)
     wanted = np.random.default_rng(0).permutation(200)[:150]
     file = LabelledImageFile(path, "image", "label")
-    decoded = decode_rows(file, wanted, ImageShape(6, 4, 3), threads)
-    assert np.array_equal(decoded.numpy(), np.stack(images)[wanted])
+    decoded = decode_rows(
+        file, wanted, Decoding(ImageShape(6, 4, 3), fitted=False, skipped=False, threads=threads)
+    )
+    assert np.array_equal(decoded.images_nhwd.numpy(), np.stack(images)[wanted])
 
 
 def test_grey_images_have_one_channel_and_become_colour_among_colour_images(
@@ -182,7 +184,7 @@ def test_names_columns_and_normalisation_can_be_given(
 def test_files_that_load_leave_pandas_out(cifar10: tuple[str, str], tmp_path: Path) -> None:
     program = (
         "import sys; from balpoe.data import load_search_splits;"
-        "from balpoe.config.data import ParquetImages;"
+        "from balpoe.config import ParquetImages;"
         f"load_search_splits(ParquetImages(train={cifar10[1]!r}, test='', imbalance_ratio=100));"
         "print('pandas' in sys.modules)"
     )

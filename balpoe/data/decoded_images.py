@@ -1,0 +1,113 @@
+"""Chosen images of a source, decoded into one array.
+
+N images, H height, W width, D channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from balpoe.data.decoding import ImageShape, decode, decode_fitted
+from balpoe.data.encoded_images import EncodedImages, ImageSource
+from balpoe.errors import DataError
+from balpoe.longtail import Indices
+
+_IMAGES_PER_TASK = 64
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How images become pixels.
+
+    Images of another size are `fitted` to the shape or refused; unreadable ones are `skipped`
+    or refused.
+    """
+
+    shape: ImageShape
+    fitted: bool
+    skipped: bool
+    threads: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DecodedImages:
+    """Pixels, uint8 [N, H, W, D].
+
+    `kept` are the ascending places of their rows among those asked for, `unreadable` says why
+    the others were left out.
+    """
+
+    images_nhwd: Tensor
+    kept: Indices
+    unreadable: tuple[str, ...]
+
+
+def decode_rows(source: ImageSource, rows: Indices, decoding: Decoding) -> DecodedImages:
+    """The images of these rows in this order, whatever the thread count.
+
+    Raises:
+        DataError: An image cannot be decoded or has another shape, and is not to be skipped or
+            fitted; the message names it.
+    """
+    shape = decoding.shape
+    images_nhwd = torch.empty(
+        (len(rows), shape.height, shape.width, shape.channels), dtype=torch.uint8
+    )
+    pixels_nhwd = images_nhwd.numpy()
+    rule = decode_fitted if decoding.fitted else decode
+
+    def decode_slice(group: EncodedImages, start: int) -> dict[int, str]:
+        here = slice(start, start + _IMAGES_PER_TASK)
+        faults = {}
+        for position, row, encoded in zip(
+            group.positions[here], group.rows[here], group.encoded[here], strict=True
+        ):
+            try:
+                pixels_nhwd[position] = rule(encoded, shape, source.place(row))
+            except DataError as error:
+                if not decoding.skipped:
+                    raise
+                faults[int(position)] = str(error)
+        return faults
+
+    def decode_group(pool: ThreadPoolExecutor, group: EncodedImages) -> Iterator[dict[int, str]]:
+        starts = range(0, len(group.rows), _IMAGES_PER_TASK)
+        for task in [pool.submit(decode_slice, group, start) for start in starts]:
+            yield task.result()
+
+    faults: dict[int, str] = {}
+    # Pillow releases the interpreter lock while it decodes.
+    with ThreadPoolExecutor(decoding.threads) as pool:
+        for group in source.encoded_images(rows):
+            for found in decode_group(pool, group):
+                faults |= found
+    return _without(images_nhwd, faults)
+
+
+def require_memory(images: int, shape: ImageShape, limit_gib: float) -> None:
+    """Check that so many decoded images may live in memory.
+
+    Raises:
+        DataError: They need more than the limit.
+    """
+    needed_gib = images * shape.height * shape.width * shape.channels / _GIB
+    if needed_gib > limit_gib:
+        raise DataError(
+            f"data.in_memory_limit: {images:,} images of {shape} need {needed_gib:.3g} GiB of "
+            f"memory, the limit is {limit_gib:g} GiB: raise it where there is the memory, or "
+            f"choose a smaller data.image_size"
+        )
+
+
+def _without(images_nhwd: Tensor, faults: dict[int, str]) -> DecodedImages:
+    kept = np.setdiff1d(np.arange(len(images_nhwd)), np.array(list(faults), dtype=np.int64))
+    if faults:
+        images_nhwd = images_nhwd[torch.from_numpy(kept)]
+    return DecodedImages(images_nhwd, kept, tuple(faults[place] for place in sorted(faults)))

@@ -5,20 +5,19 @@ N images, H height, W width, D channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from balpoe.data.decoding import ImageShape, decode, decode_fitted
-from balpoe.data.encoded_images import EncodedImages, ImageSource
+from balpoe.data.encoded_images import ImageSource
+from balpoe.data.image_threads import over_images
 from balpoe.errors import DataError
 from balpoe.longtail import Indices
 
-_IMAGES_PER_TASK = 64
 _GIB = 2**30
 
 
@@ -63,32 +62,17 @@ def decode_rows(source: ImageSource, rows: Indices, decoding: Decoding) -> Decod
     pixels_nhwd = images_nhwd.numpy()
     rule = decode_fitted if decoding.fitted else decode
 
-    def decode_slice(group: EncodedImages, start: int) -> dict[int, str]:
-        here = slice(start, start + _IMAGES_PER_TASK)
-        faults = {}
-        for position, row, encoded in zip(
-            group.positions[here], group.rows[here], group.encoded[here], strict=True
-        ):
-            try:
-                pixels_nhwd[position] = rule(encoded, shape, source.place(row))
-            except DataError as error:
-                if not decoding.skipped:
-                    raise
-                faults[int(position)] = str(error)
-        return faults
+    def decode_into_place(position: int, row: int, encoded: bytes | Path) -> tuple[int, str | None]:
+        try:
+            pixels_nhwd[position] = rule(encoded, shape, source.place(row))
+        except DataError as error:
+            if not decoding.skipped:
+                raise
+            return position, str(error)
+        return position, None
 
-    def decode_group(pool: ThreadPoolExecutor, group: EncodedImages) -> Iterator[dict[int, str]]:
-        starts = range(0, len(group.rows), _IMAGES_PER_TASK)
-        for task in [pool.submit(decode_slice, group, start) for start in starts]:
-            yield task.result()
-
-    faults: dict[int, str] = {}
-    # Pillow releases the interpreter lock while it decodes.
-    with ThreadPoolExecutor(decoding.threads) as pool:
-        for group in source.encoded_images(rows):
-            for found in decode_group(pool, group):
-                faults |= found
-    return _without(images_nhwd, faults)
+    results = over_images(source, rows, decoding.threads, decode_into_place)
+    return _without(images_nhwd, {place: fault for place, fault in results if fault is not None})
 
 
 def require_memory(images: int, shape: ImageShape, limit_gib: float) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from balpoe.errors import DataError
 
@@ -97,6 +97,36 @@ def decode_fitted(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArr
         return fit_image(image, shape, place)
 
 
+def decode_whole(encoded: bytes | Path, place: str) -> NDArray[np.uint8]:
+    """Pixels [H, W, D] of an encoded image as it is: of its own size, grey or colour, upright.
+
+    Raises:
+        DataError: The image cannot be decoded, or has more than 8 bits a channel.
+    """
+    with opened(encoded, place) as image:
+        upright = _upright(image, place)
+        shape = _shape(upright)
+        with _blaming(place):
+            return _pixels(upright.convert(_mode(shape)), shape)
+
+
+def decode_shrunk(encoded: bytes | Path, shorter: int, channels: int, place: str) -> Image.Image:
+    """An encoded image, upright, its shorter side scaled to `shorter` pixels where it has more.
+
+    Raises:
+        DataError: The image cannot be decoded, or has more than 8 bits a channel.
+    """
+    with opened(encoded, place) as image:
+        upright = _upright(image, place)
+        with _blaming(place):
+            converted = upright.convert("L" if channels == 1 else "RGB")
+            scale = shorter / min(converted.size)
+            if scale >= 1:
+                return converted
+            width, height = (max(shorter, round(scale * side)) for side in converted.size)
+            return converted.resize((width, height), Image.Resampling.BILINEAR)
+
+
 @contextmanager
 def opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
     """An encoded image, of which so far only the header was read.
@@ -124,6 +154,11 @@ def _blaming(place: str) -> Iterator[None]:
         yield
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{place}: the image cannot be decoded (of no format that Pillow reads): repair or "
+            f"remove it"
+        ) from error
     # Pillow's decoders let through whatever damaged bytes make them run into: OSError,
     # SyntaxError, ValueError, struct.error, DecompressionBombError and more.
     except Exception as error:

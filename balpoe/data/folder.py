@@ -17,7 +17,6 @@ from balpoe.errors import DataError
 from balpoe.longtail import Indices, split_off
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
-_SHOWN_EXTENSIONS = 5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -139,8 +138,8 @@ def _refuse_other_folders(root: Path) -> None:
 
 def _remarks(found: FolderImages) -> Iterator[str]:
     if found.ignored:
-        kinds = ", ".join(
+        kinds = (
             f"{count} {extension or 'without extension'}"
-            for extension, count in found.ignored.most_common(_SHOWN_EXTENSIONS)
+            for extension, count in found.ignored.most_common()
         )
-        yield f"{found.ignored.total()} files that are no images are ignored ({kinds})"
+        yield f"ignored, because they are no images: {', '.join(kinds)}"

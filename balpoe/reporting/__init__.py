@@ -1,5 +1,6 @@
 """What people see: progress and results, from data to the screen."""
 
+from balpoe.reporting.data_report import inspection_plain, inspection_report
 from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 from balpoe.reporting.front_table import front_report
 from balpoe.reporting.study_check import cost_lines, size
@@ -18,6 +19,8 @@ __all__ = [
     "evaluation_table",
     "event_lines",
     "front_report",
+    "inspection_plain",
+    "inspection_report",
     "outcome_line",
     "size",
     "status_plain",

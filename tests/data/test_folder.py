@@ -124,7 +124,8 @@ def test_what_is_no_image_is_ignored_and_counted(tree: Tree) -> None:
     trained = final(root)
     assert len(trained.train) + len(trained.test) == 6
     (remark,) = trained.remarks
-    assert remark.startswith("6 files that are no images are ignored (2 .txt, ")
+    assert remark.startswith("ignored, because they are no images: 2 .txt, ")
+    assert sum(int(kind.split()[0]) for kind in remark.partition(": ")[2].split(", ")) == 6
 
 
 def test_extensions_count_in_any_case_and_folders_in_a_class_belong_to_it(tree: Tree) -> None:

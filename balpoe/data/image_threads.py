@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from balpoe.longtail import Indices
 Result = TypeVar("Result")
 
 _IMAGES_PER_TASK = 64
+_TASKS_AHEAD = 4  # for each thread
 
 
 def over_images(
@@ -23,8 +25,8 @@ def over_images(
 ) -> Iterator[Result]:
     """What `work(position, row, encoded)` makes of every image, whatever the thread count.
 
-    Results come in the order in which the source gives the images; that of one image is an
-    exception where `work` raises one. Those of the images that a source gives at once are held.
+    Results come in the order in which the source gives the images; where `work` raises, so does
+    the place of that result. Few results are held at a time.
     """
 
     def work_on_slice(group: EncodedImages, start: int) -> list[Result]:
@@ -32,8 +34,12 @@ def over_images(
         images = zip(group.positions[here], group.rows[here], group.encoded[here], strict=True)
         return [work(int(position), int(row), encoded) for position, row, encoded in images]
 
+    ahead: deque[Future[list[Result]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for group in source.encoded_images(rows):
-            starts = range(0, len(group.rows), _IMAGES_PER_TASK)
-            for task in [pool.submit(work_on_slice, group, start) for start in starts]:
-                yield from task.result()
+            for start in range(0, len(group.rows), _IMAGES_PER_TASK):
+                if len(ahead) == _TASKS_AHEAD * threads:
+                    yield from ahead.popleft().result()
+                ahead.append(pool.submit(work_on_slice, group, start))
+        while ahead:
+            yield from ahead.popleft().result()

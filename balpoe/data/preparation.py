@@ -64,7 +64,7 @@ def prepare_split(
     threads: int,
     on_image: Callable[[], None] = lambda: None,
 ) -> PreparedFile:
-    """Write one split, whole or not at all; some thousand images at most are held in memory.
+    """Write one split, whole or not at all; some thousand encoded images are held in memory.
 
     Raises:
         DataError: An image cannot be decoded and is not to be skipped, or none can.

@@ -5,6 +5,7 @@ N images, H height, W width, D channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,12 @@ class DecodedImages:
     """Pixels, uint8 [N, H, W, D].
 
     `kept` are the ascending places of their rows among those asked for, `unreadable` says why
-    the others were left out.
+    those at the other places were left out.
     """
 
     images_nhwd: Tensor
     kept: Indices
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[int, str]
 
 
 def decode_rows(source: ImageSource, rows: Indices, decoding: Decoding) -> DecodedImages:
@@ -86,7 +87,7 @@ def require_memory(images: int, shape: ImageShape, limit_gib: float) -> None:
         raise DataError(
             f"data.in_memory_limit: {images:,} images of {shape} need {needed_gib:.3g} GiB of "
             f"memory, the limit is {limit_gib:g} GiB: raise it where there is the memory, or "
-            f"choose a smaller data.image_size"
+            f"choose a smaller data.image_size (`balpoe data prepare` writes smaller images)"
         )
 
 
@@ -94,4 +95,4 @@ def _without(images_nhwd: Tensor, faults: dict[int, str]) -> DecodedImages:
     kept = np.setdiff1d(np.arange(len(images_nhwd)), np.array(list(faults), dtype=np.int64))
     if faults:
         images_nhwd = images_nhwd[torch.from_numpy(kept)]
-    return DecodedImages(images_nhwd, kept, tuple(faults[place] for place in sorted(faults)))
+    return DecodedImages(images_nhwd, kept, dict(sorted(faults.items())))

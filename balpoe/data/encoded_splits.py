@@ -46,7 +46,7 @@ def search_splits(config: FittedImages, found: SearchImages) -> SearchSplits:
         DataError: The images cannot be used; the message names place and cure.
     """
     train, validation = _decoded(config, _chosen_for_search(config, found))
-    _require_readable_classes(train, found.class_names)
+    _require_images_left(train, found.class_names)
     splits = describe_search(
         train.images(), validation.images(), found.class_names, normalisation(config)
     )
@@ -62,7 +62,7 @@ def final_splits(config: FittedImages, found: FinalImages) -> FinalSplits:
     rows = training_rows(config, found.train.labels_n, len(found.class_names))
     chosen = [_Chosen("training", found.train, rows), _all("test", found.test)]
     train, test = _decoded(config, chosen)
-    _require_readable_classes(train, found.class_names)
+    _require_images_left(train, found.class_names)
     splits = describe_final(train.images(), test.images(), found.class_names, normalisation(config))
     return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
 
@@ -106,7 +106,7 @@ class _Split:
         if unreadable:
             yield (
                 f"{len(unreadable)} of {len(self.chosen.rows)} {self.chosen.split} images are "
-                f"unreadable and left out; the first: {unreadable[0]}"
+                f"unreadable and left out; the first: {next(iter(unreadable.values()))}"
             )
 
 
@@ -135,7 +135,12 @@ def _decoded(config: FittedImages, both: Sequence[_Chosen]) -> Iterator[_Split]:
     decoding = _decoding(config, both[0].images.source)
     require_memory(sum(len(one.rows) for one in both), decoding.shape, config.in_memory_limit)
     for one in both:
-        yield _Split(one, decode_rows(one.images.source, one.rows, decoding))
+        split = _Split(one, decode_rows(one.images.source, one.rows, decoding))
+        if not len(split.decoded.kept):
+            unreadable = next(iter(split.decoded.unreadable.values()), "")
+            cure = f"none can be read; the first: {unreadable}" if unreadable else "add images"
+            raise DataError(f"data: there are no {one.split} images: {cure}")
+        yield split
 
 
 def _decoding(config: FittedImages, source: ImageSource) -> Decoding:
@@ -156,12 +161,13 @@ def _shape_of_first_image(source: ImageSource) -> ImageShape:
     return image_shape(first.encoded[0], source.place(0))
 
 
-def _require_readable_classes(train: _Split, names: Sequence[str]) -> None:
-    chosen_c = np.bincount(train.chosen.labels_n, minlength=len(names))
+def _require_images_left(train: _Split, names: Sequence[str]) -> None:
+    chosen_n = train.chosen.labels_n
     readable_c = np.bincount(train.labels_n, minlength=len(names))
-    lost = np.flatnonzero((chosen_c > 0) & (readable_c == 0))
-    if len(lost):
-        raise DataError(
-            f"data.unreadable: none of the {chosen_c[lost[0]]} training images of class {lost[0]} "
-            f"({names[lost[0]]}) can be read; the first: {train.decoded.unreadable[0]}"
-        )
+    for place, reason in train.decoded.unreadable.items():
+        y = chosen_n[place]
+        if readable_c[y] == 0:
+            raise DataError(
+                f"data.unreadable: none of the {np.count_nonzero(chosen_n == y)} training images "
+                f"of class {y} ({names[y]}) can be read; the first: {reason}"
+            )

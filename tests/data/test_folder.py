@@ -160,8 +160,22 @@ def test_unreadable_images_are_refused_by_name_or_left_out_and_counted(tree: Tre
 
 def test_a_class_whose_images_are_all_unreadable_is_refused(tree: Tree) -> None:
     root = tree(images_of("train/", COUNTS) | images_of("test/", COUNTS))
+    (root / "train/cat/0.png").write_bytes(b"damaged")
     (root / "train/fox/0.png").write_bytes(b"damaged")
-    with pytest.raises(DataError, match=r"none of the 1 training images of class 3 \(fox\) can be"):
+    with pytest.raises(
+        DataError, match=r"1 training images of class 3 \(fox\) can be read; .*fox/0\.png"
+    ):
+        final(root, unreadable="skip")
+
+
+def test_a_split_without_images_is_refused(tree: Tree) -> None:
+    single = tree(images_of("", {"cat": 1, "dog": 1}), "single")
+    with pytest.raises(DataError, match="there are no test images: add images"):
+        final(single)
+    with pytest.raises(DataError, match="there are no validation images: add images"):
+        search(single)
+    root = tree(images_of("train/", COUNTS) | {"test/cat/0.png": b"damaged"})
+    with pytest.raises(DataError, match=r"there are no test images: none can be read; .*0\.png"):
         final(root, unreadable="skip")
 
 

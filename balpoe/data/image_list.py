@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,17 @@ from balpoe.data.encoded_images import ImageFiles, LabelledImages
 from balpoe.data.encoded_splits import FinalImages, SearchImages
 from balpoe.data.published import require_published
 from balpoe.errors import DataError, StorageError
+from balpoe.longtail import Indices
 
 _LARGEST_LABEL = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ListedImages:
+    """The files of a list and their labels, int64 [N]."""
+
+    files: ImageFiles
+    labels_n: Indices
 
 
 def search_images(config: ImageList) -> SearchImages:
@@ -41,7 +51,9 @@ def _lists(
     root = Path(config.root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder: data.root names the folder of the images")
-    lists = {split: read_list(Path(path), root) for split, path in paths.items()}
+    files = {split: read_list(Path(path), root) for split, path in paths.items()}
+    refuse_repeated_files([of.files for of in files.values()])
+    lists = {split: LabelledImages(of.files, of.labels_n) for split, of in files.items()}
     train_n = lists["train"].labels_n
     require_labels(lists["train"], len(train_n))  # as many classes at most: none may be empty
     names = tuple(str(y) for y in range(train_n.max() + 1))
@@ -50,18 +62,17 @@ def _lists(
         if config.expected is not None:
             require_published(config.expected, split, images.labels_n, paths[split])
     require_images(train_n, names, config.train)
-    refuse_repeated_files(lists.values())
     return lists, names
 
 
-def read_list(path: Path, root: Path) -> LabelledImages:
+def read_list(path: Path, root: Path) -> ListedImages:
     """The images that a list names, below `root`; none is opened.
 
     Raises:
         DataError: The list cannot be read, is empty, or a line is not `path label`.
     """
     names, labels, lines = [], [], []
-    for line, text in enumerate(_text(path).splitlines(), 1):
+    for line, text in enumerate(_text(path).split("\n"), 1):
         if not text.strip():
             continue
         name, *label = text.rsplit(maxsplit=1)
@@ -75,27 +86,33 @@ def read_list(path: Path, root: Path) -> LabelledImages:
         lines.append(line)
     if not names:
         raise DataError(f"{path}: lists no images: give one `path label` a line")
-    files = ImageFiles(root, names, path, lines)
-    return LabelledImages(files, np.array(labels, dtype=np.int64))
+    return ListedImages(ImageFiles(root, names, path, lines), np.array(labels, dtype=np.int64))
 
 
-def refuse_repeated_files(lists: Iterable[LabelledImages]) -> None:
+def refuse_repeated_files(lists: Sequence[ImageFiles]) -> None:
     """Check that no file is listed twice, in one list or in two.
 
     Raises:
         DataError: Two lines name one file, or names that differ in capitals only.
     """
-    seen: dict[str, str] = {}
-    for images in lists:
-        assert isinstance(images.source, ImageFiles)
-        for row, name in enumerate(images.source.names):
-            place = images.source.place(row)
-            first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), place)
-            if first is not place:
-                raise DataError(
-                    f"{place}: is listed already as {first} (capitals do not count): list every "
-                    f"image once"
-                )
+    seen: dict[str, int] = {}
+    names = (name for files in lists for name in files.names)
+    for number, name in enumerate(names):
+        first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), number)
+        if first != number:
+            raise DataError(
+                f"{_place(lists, number)}: is listed already as {_place(lists, first)} (capitals "
+                f"do not count): list every image once"
+            )
+
+
+def _place(lists: Sequence[ImageFiles], number: int) -> str:
+    """How messages call an image, counted through all lists."""
+    for files in lists:
+        if number < len(files.names):
+            return files.place(number)
+        number -= len(files.names)
+    raise AssertionError("no list has so many images")
 
 
 def _is_class(label: str) -> bool:

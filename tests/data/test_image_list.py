@@ -84,7 +84,7 @@ def test_a_label_beyond_the_classes(root: Path) -> None:
     with pytest.raises(DataError, match=r"test\.txt:2 \(.*val/1\.png\): label 7 is out of range"):
         final(root, test=TEST.replace("1.png 1", "1.png 7"))
     with pytest.raises(DataError, match=r"train\.txt:5 .*: label 70 is out of range: it must be"):
-        final(root, train=TRAIN + "val/0.png 70\n")
+        final(root, train=TRAIN + "x.png 70\n")
 
 
 def test_a_class_without_images(root: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from balpoe.launch.check import check
     from balpoe.launch.clean import clean
+    from balpoe.launch.data import inspect_data, prepare_data
     from balpoe.launch.doctor import doctor
     from balpoe.launch.evaluation import evaluate
     from balpoe.launch.exports import export
@@ -30,6 +31,8 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "inspect_data",
+    "prepare_data",
     "run",
     "status",
     "stop",
@@ -44,6 +47,8 @@ _HOMES = {
     "doctor": "balpoe.launch.doctor",
     "evaluate": "balpoe.launch.evaluation",
     "export": "balpoe.launch.exports",
+    "inspect_data": "balpoe.launch.data",
+    "prepare_data": "balpoe.launch.data",
     "run": "balpoe.launch.studies",
     "status": "balpoe.launch.status",
     "stop": "balpoe.launch.stopping",

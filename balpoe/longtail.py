@@ -168,6 +168,16 @@ def split_natural(
     )
 
 
+def split_off(labels_n: Indices, classes: int, share: float, seed: int) -> Indices:
+    """Ascending indices of a test set, to which every class gives the same share.
+
+    Class y gives ⌊share·n_y⌋ images, at least one and not all where n_y ≥ 2.
+    """
+    orders = shuffled_class_indices(labels_n, classes, seed)
+    given = [min(max(_truncate(share * len(of)), 1), len(of) - 1) for of in orders]
+    return _ascending([order[len(order) - n :] for order, n in zip(orders, given, strict=True)])
+
+
 def _given_up(count: int, validation_per_class: int) -> int:
     at_least = 1 if count >= 2 else 0
     return max(min(validation_per_class, count // 5), at_least)

@@ -15,6 +15,7 @@ import click
 
 from balpoe.cli.check import check
 from balpoe.cli.clean import clean
+from balpoe.cli.data import data
 from balpoe.cli.doctor import doctor
 from balpoe.cli.evaluate import evaluate
 from balpoe.cli.export import export
@@ -35,7 +36,7 @@ def cli() -> None:
     """Studies of calibrated expert ensembles (BalPoE) for long-tailed image classes."""
 
 
-for command in (run, export, train, evaluate, status, stop, sync, check, doctor, clean, ui):
+for command in (run, export, train, evaluate, data, status, stop, sync, check, doctor, clean, ui):
     cli.add_command(command)
 
 

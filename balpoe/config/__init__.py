@@ -12,9 +12,16 @@ from balpoe.config.configuration import (
     Sharing,
     TrainingConfig,
 )
-from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
+from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
+from balpoe.config.image_sources import (
+    Cifar10LT,
+    Cifar100LT,
+    ImageFolder,
+    ImageList,
+    ParquetImages,
+)
 from balpoe.config.metrics import METRICS, OBJECTIVES, SHIFT_METRICS, SHIFT_RATIOS
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import to_plain
@@ -36,6 +43,8 @@ __all__ = [
     "BudgetConfig",
     "CategoricalParameter",
     "Choice",
+    "Cifar10LT",
+    "Cifar100LT",
     "Condition",
     "Configuration",
     "DataConfig",
@@ -45,6 +54,8 @@ __all__ = [
     "FinalConfig",
     "FloatParameter",
     "GaussianLT",
+    "ImageFolder",
+    "ImageList",
     "IntParameter",
     "MixupConfig",
     "ModelConfig",

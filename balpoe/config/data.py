@@ -5,13 +5,17 @@ A source is chosen by its `name`; the other fields are the settings of that sour
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from balpoe.config.bounds import Bounded, Bounds, Count, Positive, Ratio, Real, Seed
-from balpoe.config.wording import shown
-from balpoe.errors import FieldProblem
+from balpoe.config.bounds import Bounded, Bounds, Count, Positive, Ratio, Seed
+from balpoe.config.image_sources import (
+    Cifar10LT,
+    Cifar100LT,
+    ImageFolder,
+    ImageList,
+    ParquetImages,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +53,6 @@ class GaussianLT(Bounded):
     subset_seed: Seed = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParquetImages(Bounded):
-    """Images in Parquet files in the Hugging Face convention, all of one size.
-
-    `train` and `test` are paths. With an `imbalance_ratio` the balanced training file is cut
-    to a long tail (`head_count` images in the first class; by default all that there are);
-    without one its own class counts are the long tail. `mean` and `std` (per channel, of
-    pixels scaled to 0..1) are measured on the training images where they are not given.
-    """
-
-    name: Literal["parquet"] = "parquet"
-    train: str
-    test: str
-    image_column: str = "image"
-    label_column: str = "label"
-    imbalance_ratio: Ratio | None = None
-    head_count: Count | None = None
-    validation_per_class: Count | None = None
-    mean: tuple[Real, ...] | None = None
-    std: tuple[Positive, ...] | None = None
-    subset_seed: Seed = 0
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """`mean` and `std` come together, one number a channel each; a head needs a cut."""
-        if self.head_count is not None and self.imbalance_ratio is None:
-            message = "is for a set that is cut: give imbalance_ratio too, or leave it out"
-            yield FieldProblem("head_count", message)
-        if len(self.mean or ()) != len(self.std or ()):
-            yield FieldProblem("std", f"must have as many numbers as mean, got {shown(self.std)}")
-
-
-DataConfig = DigitsLT | GaussianLT | ParquetImages
+DataConfig = (
+    DigitsLT | GaussianLT | ParquetImages | ImageFolder | ImageList | Cifar10LT | Cifar100LT
+)

@@ -7,31 +7,19 @@ class names, where there are any, stand in the schema's `huggingface` metadata.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from balpoe.data.encoded_images import EncodedImages
 from balpoe.data.image_schema import class_names, reading, require_columns
 from balpoe.errors import DataError
 from balpoe.longtail import Indices
 
 # pyarrow's own conversions from and to numpy (pa.array, Array.to_numpy) import pandas, which
 # costs a second and 40 MiB in every trial; buffers and DLPack do without.
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class EncodedImages:
-    """Encoded images of one row group, with their rows in the file.
-
-    `positions` says where each stands among the rows that were asked for.
-    """
-
-    positions: Indices
-    rows: Indices
-    encoded: list[bytes]
 
 
 class LabelledImageFile:

@@ -6,17 +6,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
-from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
-from balpoe.data import digits, gaussian, parquet
+from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
+from balpoe.config.image_sources import (
+    Cifar10LT,
+    Cifar100LT,
+    ImageFolder,
+    ImageList,
+    ParquetImages,
+)
+from balpoe.data import cifar, digits, encoded_splits, folder, gaussian, image_list, parquet
 from balpoe.data.splits import FinalSplits, SearchSplits
 
 
 def with_absolute_paths(config: DataConfig) -> DataConfig:
     """The same source, found from any working directory."""
-    if isinstance(config, ParquetImages):
-        train, test = (str(Path(path).resolve()) for path in (config.train, config.test))
-        return replace(config, train=train, test=test)
-    return config
+    match config:
+        case ParquetImages():
+            validation = _absolute(config.validation) if config.validation else None
+            train, test = _absolute(config.train), _absolute(config.test)
+            return replace(config, train=train, validation=validation, test=test)
+        case ImageList():
+            validation = _absolute(config.validation) if config.validation else None
+            train, test = _absolute(config.train), _absolute(config.test)
+            root = _absolute(config.root)
+            return replace(config, root=root, train=train, validation=validation, test=test)
+        case ImageFolder() | Cifar10LT() | Cifar100LT():
+            return replace(config, root=_absolute(config.root))
+        case DigitsLT() | GaussianLT():
+            return config
+        case _:
+            assert_never(config)
 
 
 def load_search_splits(config: DataConfig) -> SearchSplits:
@@ -32,7 +51,13 @@ def load_search_splits(config: DataConfig) -> SearchSplits:
         case GaussianLT():
             return gaussian.search_splits(config)
         case ParquetImages():
-            return parquet.search_splits(config)
+            return encoded_splits.search_splits(config, parquet.search_images(config))
+        case ImageFolder():
+            return encoded_splits.search_splits(config, folder.search_images(config))
+        case ImageList():
+            return encoded_splits.search_splits(config, image_list.search_images(config))
+        case Cifar10LT() | Cifar100LT():
+            return cifar.search_splits(config)
         case _:
             assert_never(config)
 
@@ -50,6 +75,16 @@ def load_final_splits(config: DataConfig) -> FinalSplits:
         case GaussianLT():
             return gaussian.final_splits(config)
         case ParquetImages():
-            return parquet.final_splits(config)
+            return encoded_splits.final_splits(config, parquet.final_images(config))
+        case ImageFolder():
+            return encoded_splits.final_splits(config, folder.final_images(config))
+        case ImageList():
+            return encoded_splits.final_splits(config, image_list.final_images(config))
+        case Cifar10LT() | Cifar100LT():
+            return cifar.final_splits(config)
         case _:
             assert_never(config)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve())

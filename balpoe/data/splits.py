@@ -61,11 +61,12 @@ class DataDescription:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SearchSplits:
-    """What a search may see: never the test images."""
+    """What a search may see: never the test images; `remarks` are for people to weigh."""
 
     train: ImageSet
     validation: ImageSet
     description: DataDescription
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,3 +76,4 @@ class FinalSplits:
     train: ImageSet
     test: ImageSet
     description: DataDescription
+    remarks: tuple[str, ...] = ()

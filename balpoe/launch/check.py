@@ -90,6 +90,7 @@ def _machine_warnings(spec: StudySpec) -> Iterator[str]:
 
 
 def _data_warnings(splits: SearchSplits) -> Iterator[str]:
+    yield from splits.remarks
     names = splits.description.class_names
     images_c = torch.bincount(splits.validation.labels_n, minlength=len(names)).tolist()
     missing = [name for name, images in zip(names, images_c, strict=True) if images == 0]

@@ -13,8 +13,8 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
     """Refuse to continue a study whose results could not be compared with those it has.
 
     Data, model, method, training, objectives, seed, search keys, categories and conditions must
-    stay; budget, resources, sampler, numeric ranges, known points, repeats and the final recipe
-    may change.
+    stay; budget, resources (data.in_memory_limit among them), sampler, numeric ranges, known
+    points, repeats and the final recipe may change.
 
     Raises:
         UserError: something else changed; every change is shown.
@@ -30,6 +30,7 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
 
 def _decisive(spec: StudySpec) -> dict[str, Any]:
     plain = to_plain(spec)
+    plain["base"]["data"].pop("in_memory_limit", None)
     choices = {
         path: list(parameter.choices) if isinstance(parameter, CategoricalParameter) else "numeric"
         for path, parameter in spec.search.items()

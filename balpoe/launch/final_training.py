@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,8 @@ from balpoe.launch.tracking import model_store
 from balpoe.reporting.training_progress import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import train_final
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def _train_seeds(
     on_progress: Callable[[TrainingProgress], None],
 ) -> None:
     splits = load_final_splits(configuration.data)
+    for remark in splits.remarks:
+        logger.warning("%s", remark)
     for seed, path in zip(trained.seeds, trained.models, strict=True):
         describe = partial(
             training_progress,

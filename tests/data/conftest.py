@@ -1,10 +1,10 @@
-"""Small Parquet files of images, written for one test, and the real ones."""
+"""Small files of images, written for one test, and the real ones."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +90,19 @@ def png(image: NDArray[np.generic]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image.squeeze()).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[..., Path]:
+    """Write files (arrays as PNG, bytes as they are) below a folder, by their names."""
+
+    def write(files: Mapping[str, NDArray[np.uint8] | bytes], folder: str = "tree") -> Path:
+        root = tmp_path / folder
+        root.mkdir(exist_ok=True)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(content) if isinstance(content, np.ndarray) else content)
+        return root
+
+    return write

@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from balpoe.config.data import ParquetImages
+from balpoe.config import ParquetImages
 from balpoe.data import ImageSet, load_final_splits, load_search_splits
-from balpoe.data.decoded_file import decode_rows
-from balpoe.data.decoding import ImageShape
+from balpoe.data.decoded_images import Decoding, decode_rows
+from balpoe.data.decoding import ImageShape, fit_image
 from balpoe.data.image_file import LabelledImageFile
+from balpoe.errors import DataError, InvalidFields
 from balpoe.longtail import class_counts, cut_indices
 
 CIFAR_10_IR_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
@@ -136,8 +137,10 @@ def test_rows_come_back_in_the_order_asked_for_whatever_the_thread_count(
     path = write_parquet("train", images, [0] * 200, row_group_size=90)
     wanted = np.random.default_rng(0).permutation(200)[:150]
     file = LabelledImageFile(path, "image", "label")
-    decoded = decode_rows(file, wanted, ImageShape(6, 4, 3), threads)
-    assert np.array_equal(decoded.numpy(), np.stack(images)[wanted])
+    decoded = decode_rows(
+        file, wanted, Decoding(ImageShape(6, 4, 3), fitted=False, skipped=False, threads=threads)
+    )
+    assert np.array_equal(decoded.images_nhwd.numpy(), np.stack(images)[wanted])
 
 
 def test_grey_images_have_one_channel_and_become_colour_among_colour_images(
@@ -152,6 +155,53 @@ def test_grey_images_have_one_channel_and_become_colour_among_colour_images(
     images = load_final_splits(ParquetImages(train=mixed, test=mixed)).train.images_nhwd.numpy()
     assert np.array_equal(images[0], colour[0])
     assert np.array_equal(images[1:], np.repeat(np.stack(grey[1:]), 3, axis=-1))
+
+
+def test_images_of_many_sizes_are_fitted_where_a_size_is_given(
+    write_parquet: WriteParquet, numbered_images: NumberedImages
+) -> None:
+    colour, grey = numbered_images(2), numbered_images(2, channels=1)
+    path = write_parquet("sizes", [grey[0], colour[0][:5], grey[1][:, :3], colour[1]], [0, 1, 0, 1])
+    fitted = load_final_splits(ParquetImages(train=path, test=path, image_size=5)).train
+    assert fitted.images_nhwd.shape == (4, 5, 5, 3)
+    expected = fit_image(Image.fromarray(colour[1]), ImageShape(5, 5, 3), "image")
+    assert np.array_equal(fitted.images_nhwd[3], expected)
+    as_grey = ParquetImages(train=path, test=path, image_size=5, channels=1)
+    assert load_final_splits(as_grey).train.images_nhwd.shape == (4, 5, 5, 1)
+
+
+def test_a_validation_file_is_used_whole_and_leaves_training_whole(
+    write_parquet: WriteParquet, numbered_images: NumberedImages
+) -> None:
+    train = write_parquet("train", numbered_images(12), [0] * 8 + [1] * 4, class_names=("a", "b"))
+    own = write_parquet("own", numbered_images(6), [0, 1] * 3, class_names=("a", "b"))
+    splits = load_search_splits(ParquetImages(train=train, validation=own, test="never_opened"))
+    assert splits.description.class_counts == (8, 4)
+    assert rows(splits.validation) == list(range(6))
+    other = write_parquet("other", numbered_images(2), [0, 1], class_names=("b", "a"))
+    with pytest.raises(DataError, match=r"other\.parquet: names other classes than the training"):
+        load_search_splits(ParquetImages(train=train, validation=other, test=""))
+
+
+def test_unreadable_rows_are_left_out_and_counted_where_asked_for(
+    write_parquet: WriteParquet, numbered_images: NumberedImages
+) -> None:
+    images: list[np.ndarray | bytes] = [*numbered_images(9)]
+    images[4] = images[7] = b"damaged"
+    train = write_parquet("train", images, [0, 1, 0, 1, 0, 1, 0, 1, 0])
+    test = write_parquet("test", numbered_images(2), [0, 1])
+    splits = load_final_splits(ParquetImages(train=train, test=test, unreadable="skip"))
+    assert rows(splits.train) == [0, 1, 2, 3, 5, 6, 8]
+    assert splits.train.labels_n.tolist() == [0, 1, 0, 1, 1, 0, 0]
+    assert splits.description.class_counts == (4, 3)
+    (remark,) = splits.remarks
+    assert remark.startswith("2 of 9 training images are unreadable and left out; the first: ")
+    assert "train.parquet, row 4: the image cannot be decoded" in remark
+
+
+def test_channels_without_a_size_are_refused() -> None:
+    with pytest.raises(InvalidFields, match=r"channels: is for images that are fitted: give ima"):
+        ParquetImages(train="a", test="b", channels=1)
 
 
 def test_names_columns_and_normalisation_can_be_given(
@@ -182,7 +232,7 @@ def test_names_columns_and_normalisation_can_be_given(
 def test_files_that_load_leave_pandas_out(cifar10: tuple[str, str], tmp_path: Path) -> None:
     program = (
         "import sys; from balpoe.data import load_search_splits;"
-        "from balpoe.config.data import ParquetImages;"
+        "from balpoe.config import ParquetImages;"
         f"load_search_splits(ParquetImages(train={cifar10[1]!r}, test='', imbalance_ratio=100));"
         "print('pandas' in sys.modules)"
     )

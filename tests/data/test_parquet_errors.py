@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from balpoe.config.data import ParquetImages
+from balpoe.config import ParquetImages
 from balpoe.data import load_final_splits, load_search_splits
-from balpoe.data.decoded_file import decode_rows
+from balpoe.data.decoded_images import Decoding, decode_rows
 from balpoe.data.decoding import ImageShape
 from balpoe.data.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError
@@ -175,6 +175,7 @@ def test_an_image_that_cannot_be_decoded_is_named_by_its_row(
 ) -> None:
     content = LabelledImageFile(sound, "image", "label").encoded_images(np.asarray([0]))
     (whole,) = next(content).encoded
+    assert isinstance(whole, bytes)
     images: list[np.ndarray | bytes] = [*numbered_images(20)]
     images[13] = {"truncated": whole[: len(whole) // 2], "text": b"no image", "empty": b""}[damage]
     path = write_parquet("damaged", images, [0, 1] * 10)
@@ -193,7 +194,11 @@ def test_the_first_damaged_row_is_named_however_many_threads_decode(
     wanted = np.random.default_rng(0).permutation(250)
     for threads in (1, 4):
         with pytest.raises(DataError, match="row 70:"):
-            decode_rows(file, wanted, ImageShape(6, 4, 3), threads)
+            decode_rows(
+                file,
+                wanted,
+                Decoding(ImageShape(6, 4, 3), fitted=False, skipped=False, threads=threads),
+            )
 
 
 def test_an_image_that_is_only_a_path(
@@ -213,7 +218,9 @@ def test_images_of_several_sizes_or_grey_before_colour(
     with pytest.raises(DataError, match=r"row 8: the image is 5x4 colour, but the first .* is 6x4"):
         load(path)
     path = write_parquet("modes", [*numbered_images(3, channels=1), images[0]], [0, 1, 0, 1])
-    with pytest.raises(DataError, match=r"row 3: the image is 6x4 colour, .* 6x4 grey: bring all"):
+    with pytest.raises(
+        DataError, match=r"row 3: the image is 6x4 colour, .* 6x4 grey: set data.im"
+    ):
         load(path)
 
 

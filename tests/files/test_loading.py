@@ -29,6 +29,8 @@ objectives: {val/accuracy: maximize}
 budget: {trials: 2}
 """
 
+SOURCES = "digits_lt, gaussian_lt, parquet, folder, image_list, cifar10_lt or cifar100_lt"
+
 Write = Callable[[str | bytes], Path]
 
 
@@ -149,12 +151,12 @@ def test_a_problem_is_named_with_file_line_field_and_value(
     [
         (
             "{name: digit_lt}",
-            'data.name: must be digits_lt, gaussian_lt or parquet, got "digit_lt";'
+            f'data.name: must be {SOURCES}, got "digit_lt";'
             " did you mean digits_lt?",
         ),
-        ("{name: 3}", "data.name: must be digits_lt, gaussian_lt or parquet, got 3"),
-        ("{name: []}", "data.name: must be digits_lt, gaussian_lt or parquet, got []"),
-        ("{}", "data.name: must be given: digits_lt, gaussian_lt or parquet"),
+        ("{name: 3}", f"data.name: must be {SOURCES}, got 3"),
+        ("{name: []}", f"data.name: must be {SOURCES}, got []"),
+        ("{}", f"data.name: must be given: {SOURCES}"),
         ("digits_lt", 'data: must be keys with values, got "digits_lt"'),
         ("{name: digits_lt, noise: 3}", "data.noise: unknown key; known are name, "
          "imbalance_ratio, head_count, subset_seed"),

@@ -11,6 +11,7 @@ from balpoe.config import (
     DigitsLT,
     FinalConfig,
     FloatParameter,
+    ImageFolder,
     IntParameter,
     SamplerConfig,
     StudySpec,
@@ -40,6 +41,16 @@ def test_how_far_and_by_whom_may_change() -> None:
         final=FinalConfig(training={"epochs": 400}),
     )
     refuse_changes(STUDY, now, "x.yaml")
+
+
+def test_the_memory_that_data_may_take_can_be_raised_but_not_another_size_chosen() -> None:
+    data = ImageFolder(root="images")
+    study = replace(STUDY, base=replace(STUDY.base, data=data))
+    more = replace(study, base=replace(STUDY.base, data=replace(data, in_memory_limit=8)))
+    refuse_changes(study, more, "x.yaml")
+    larger = replace(study, base=replace(STUDY.base, data=replace(data, image_size=64)))
+    with pytest.raises(UserError, match=r"data\.image_size: was 32, is 64"):
+        refuse_changes(study, larger, "x.yaml")
 
 
 @pytest.mark.parametrize(

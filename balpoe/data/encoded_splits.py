@@ -1,0 +1,173 @@
+"""From images in files to the splits of a search and of a final training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from balpoe.config.image_sources import FittedImages, LongTailed
+from balpoe.data.decoded_images import DecodedImages, Decoding, decode_rows, require_memory
+from balpoe.data.decoding import ImageShape, image_shape
+from balpoe.data.description import describe_final, describe_search
+from balpoe.data.encoded_images import ImageSource, LabelledImages
+from balpoe.data.selection import search_rows, training_rows
+from balpoe.data.splits import FinalSplits, ImageSet, Normalisation, SearchSplits
+from balpoe.errors import DataError
+from balpoe.longtail import Indices
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SearchImages:
+    """What a source has for a search; without a `validation` split, training gives one up."""
+
+    class_names: tuple[str, ...]
+    train: LabelledImages
+    validation: LabelledImages | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FinalImages:
+    """What a source has for final training and evaluation."""
+
+    class_names: tuple[str, ...]
+    train: LabelledImages
+    test: LabelledImages
+    remarks: tuple[str, ...] = ()
+
+
+def search_splits(config: FittedImages, found: SearchImages) -> SearchSplits:
+    """Decode the images that a search trains on and validates with.
+
+    Raises:
+        DataError: The images cannot be used; the message names place and cure.
+    """
+    train, validation = _decoded(config, _chosen_for_search(config, found))
+    _require_images_left(train, found.class_names)
+    splits = describe_search(
+        train.images(), validation.images(), found.class_names, normalisation(config)
+    )
+    return replace(splits, remarks=(*found.remarks, *train.remarks(), *validation.remarks()))
+
+
+def final_splits(config: FittedImages, found: FinalImages) -> FinalSplits:
+    """Decode the full cut, or all training images of a natural set; and all test images.
+
+    Raises:
+        DataError: The images cannot be used; the message names place and cure.
+    """
+    rows = training_rows(config, found.train.labels_n, len(found.class_names))
+    chosen = [_Chosen("training", found.train, rows), _all("test", found.test)]
+    train, test = _decoded(config, chosen)
+    _require_images_left(train, found.class_names)
+    splits = describe_final(train.images(), test.images(), found.class_names, normalisation(config))
+    return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
+
+
+def normalisation(config: LongTailed) -> Normalisation | None:
+    """The normalisation that was given, if any."""
+    if config.mean is None or config.std is None:
+        return None
+    return Normalisation(config.mean, config.std)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Chosen:
+    """Rows of a source for the split that messages call `split`."""
+
+    split: str
+    images: LabelledImages
+    rows: Indices
+
+    @property
+    def labels_n(self) -> Indices:
+        return self.images.labels_n[self.rows]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Split:
+    """What was chosen, decoded."""
+
+    chosen: _Chosen
+    decoded: DecodedImages
+
+    @property
+    def labels_n(self) -> Indices:
+        return self.chosen.labels_n[self.decoded.kept]
+
+    def images(self) -> ImageSet:
+        return ImageSet(self.decoded.images_nhwd, torch.from_numpy(self.labels_n))
+
+    def remarks(self) -> Iterator[str]:
+        unreadable = self.decoded.unreadable
+        if unreadable:
+            yield (
+                f"{len(unreadable)} of {len(self.chosen.rows)} {self.chosen.split} images are "
+                f"unreadable and left out; the first: {next(iter(unreadable.values()))}"
+            )
+
+
+def _chosen_for_search(config: FittedImages, found: SearchImages) -> tuple[_Chosen, _Chosen]:
+    labels_n, classes = found.train.labels_n, len(found.class_names)
+    if found.validation is None:
+        split = search_rows(config, labels_n, classes)
+        return (
+            _Chosen("training", found.train, split.train),
+            _Chosen("validation", found.train, split.validation),
+        )
+    if config.validation_per_class is not None:
+        raise DataError(
+            "data.validation_per_class: is for sets without validation images of their own: "
+            "leave it out"
+        )
+    rows = training_rows(config, labels_n, classes)
+    return _Chosen("training", found.train, rows), _all("validation", found.validation)
+
+
+def _all(split: str, images: LabelledImages) -> _Chosen:
+    return _Chosen(split, images, np.arange(len(images)))
+
+
+def _decoded(config: FittedImages, both: Sequence[_Chosen]) -> Iterator[_Split]:
+    decoding = _decoding(config, both[0].images.source)
+    require_memory(sum(len(one.rows) for one in both), decoding.shape, config.in_memory_limit)
+    for one in both:
+        split = _Split(one, decode_rows(one.images.source, one.rows, decoding))
+        if not len(split.decoded.kept):
+            unreadable = next(iter(split.decoded.unreadable.values()), "")
+            cure = f"none can be read; the first: {unreadable}" if unreadable else "add images"
+            raise DataError(f"data: there are no {one.split} images: {cure}")
+        yield split
+
+
+def _decoding(config: FittedImages, source: ImageSource) -> Decoding:
+    if config.image_size is None:
+        shape = _shape_of_first_image(source)
+    else:
+        shape = ImageShape(config.image_size, config.image_size, config.channels or 3)
+    return Decoding(
+        shape,
+        fitted=config.image_size is not None,
+        skipped=config.unreadable == "skip",
+        threads=torch.get_num_threads(),  # one for each CPU that this process was given
+    )
+
+
+def _shape_of_first_image(source: ImageSource) -> ImageShape:
+    (first,) = source.encoded_images(np.zeros(1, dtype=np.int64))
+    return image_shape(first.encoded[0], source.place(0))
+
+
+def _require_images_left(train: _Split, names: Sequence[str]) -> None:
+    chosen_n = train.chosen.labels_n
+    readable_c = np.bincount(train.labels_n, minlength=len(names))
+    for place, reason in train.decoded.unreadable.items():
+        y = chosen_n[place]
+        if readable_c[y] == 0:
+            raise DataError(
+                f"data.unreadable: none of the {np.count_nonzero(chosen_n == y)} training images "
+                f"of class {y} ({names[y]}) can be read; the first: {reason}"
+            )

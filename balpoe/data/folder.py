@@ -1,0 +1,145 @@
+"""Splits of a folder tree of images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from balpoe.config.image_sources import ImageFolder
+from balpoe.data.encoded_images import ImageFiles, LabelledImages, printable
+from balpoe.data.encoded_splits import FinalImages, SearchImages
+from balpoe.data.image_tree import ImageTree, read_tree
+from balpoe.errors import DataError
+from balpoe.longtail import Indices, split_off
+
+TRAIN, VALIDATION, TEST = "train", "val", "test"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FolderImages:
+    """All images of a folder tree; `ignored` counts the files that are none, by extension."""
+
+    class_names: tuple[str, ...]
+    train: LabelledImages
+    validation: LabelledImages | None
+    test: LabelledImages
+    ignored: Counter[str]
+
+
+def search_images(config: ImageFolder) -> SearchImages:
+    """The training images, and those of `val/` where there is one."""
+    found = folder_images(config)
+    return SearchImages(found.class_names, found.train, found.validation, tuple(_remarks(found)))
+
+
+def final_images(config: ImageFolder) -> FinalImages:
+    """The training images and the test images."""
+    found = folder_images(config)
+    return FinalImages(found.class_names, found.train, found.test, tuple(_remarks(found)))
+
+
+def folder_images(config: ImageFolder) -> FolderImages:
+    """Find the images of the tree; none is opened.
+
+    Raises:
+        DataError: The tree is missing or not as `ImageFolder` says; the message names the place.
+        StorageError: A folder cannot be read.
+    """
+    root = Path(config.root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder: data.root names the folder of the images")
+    if _has_folders(root / TRAIN):
+        return _from_splits(root)
+    return _from_one_tree(config, read_tree(root))
+
+
+def _from_splits(root: Path) -> FolderImages:
+    _refuse_other_folders(root)
+    if not (root / TEST).is_dir():
+        raise DataError(
+            f"{root}: has {TRAIN}/, but no {TEST}/: add it, or name {root / TRAIN} in data.root to "
+            f"have test images split off"
+        )
+    trees = {
+        split: read_tree(root / split)
+        for split in (TRAIN, VALIDATION, TEST)
+        if (root / split).is_dir()
+    }
+    names = _class_names(trees[TRAIN])
+    images = {split: _labelled(tree, names) for split, tree in trees.items()}
+    return FolderImages(
+        class_names=names,
+        train=images[TRAIN],
+        validation=images.get(VALIDATION),
+        test=images[TEST],
+        ignored=sum((tree.ignored for tree in trees.values()), Counter()),
+    )
+
+
+def _from_one_tree(config: ImageFolder, tree: ImageTree) -> FolderImages:
+    names = _class_names(tree)
+    images = _labelled(tree, names)
+    test = split_off(images.labels_n, len(names), config.test_share, config.subset_seed)
+    train = np.setdiff1d(np.arange(len(images)), test)
+    files = [file for of_class in tree.files.values() for file in of_class]
+
+    def subset(rows: Indices) -> LabelledImages:
+        source = ImageFiles(tree.folder, [files[row] for row in rows])
+        return LabelledImages(source, images.labels_n[rows])
+
+    return FolderImages(names, subset(train), None, subset(test), tree.ignored)
+
+
+def _class_names(tree: ImageTree) -> tuple[str, ...]:
+    for name, files in tree.files.items():
+        if not files:
+            raise DataError(
+                f"{tree.folder / name}: holds no image that Pillow reads: add some, or remove the "
+                f"folder"
+            )
+    if len(tree.files) == 1:
+        raise DataError(
+            f"{tree.folder}: holds one folder alone ({next(iter(tree.files))}), but classes are "
+            f"told apart: name the folder that holds the folders of the classes"
+        )
+    return tuple(tree.files)
+
+
+def _labelled(tree: ImageTree, names: Sequence[str]) -> LabelledImages:
+    index = {name: y for y, name in enumerate(names)}
+    for name, files in tree.files.items():
+        if files and name not in index:
+            raise DataError(
+                f"{tree.folder / name}: the training images have no class of this name: add "
+                f"some, or remove the folder"
+            )
+    labelled = [(file, index[name]) for name, files in tree.files.items() for file in files]
+    source = ImageFiles(tree.folder, [file for file, _ in labelled])
+    return LabelledImages(source, np.array([label for _, label in labelled], dtype=np.int64))
+
+
+def _has_folders(folder: Path) -> bool:
+    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
+
+
+def _refuse_other_folders(root: Path) -> None:
+    for path in sorted(root.iterdir()):
+        known = path.name in (TRAIN, VALIDATION, TEST) or path.name.startswith(".")
+        if path.is_dir() and not known:
+            raise DataError(
+                f"{printable(path)}: beside {TRAIN}/ there may be {TEST}/ and {VALIDATION}/ only: "
+                f"rename it to the one that it is, or move it elsewhere"
+            )
+
+
+def _remarks(found: FolderImages) -> Iterator[str]:
+    if found.ignored:
+        kinds = (
+            f"{count} {extension or 'without extension'}"
+            for extension, count in found.ignored.most_common()
+        )
+        yield f"ignored, because they are no images: {', '.join(kinds)}"

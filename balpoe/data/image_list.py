@@ -1,0 +1,134 @@
+"""Splits of images that text files list, one `path label` a line."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from balpoe.config.image_sources import ImageList
+from balpoe.config.wording import shown
+from balpoe.data.classes import require_images, require_labels
+from balpoe.data.encoded_images import ImageFiles, LabelledImages
+from balpoe.data.encoded_splits import FinalImages, SearchImages
+from balpoe.data.published import require_published
+from balpoe.errors import DataError, StorageError
+from balpoe.longtail import Indices
+
+_LARGEST_LABEL = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ListedImages:
+    """The files of a list and their labels, int64 [N]."""
+
+    files: ImageFiles
+    labels_n: Indices
+
+
+def search_images(config: ImageList) -> SearchImages:
+    """The training list, and the validation list where there is one."""
+    paths = {"train": config.train}
+    if config.validation is not None:
+        paths["validation"] = config.validation
+    lists, names = _lists(config, paths)
+    return SearchImages(names, lists["train"], lists.get("validation"))
+
+
+def final_images(config: ImageList) -> FinalImages:
+    """The training list and the test list."""
+    lists, names = _lists(config, {"train": config.train, "test": config.test})
+    return FinalImages(names, lists["train"], lists["test"])
+
+
+def _lists(
+    config: ImageList, paths: Mapping[str, str]
+) -> tuple[dict[str, LabelledImages], tuple[str, ...]]:
+    """The lists by their splits, checked one by one and against each other, and the classes."""
+    root = Path(config.root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder: data.root names the folder of the images")
+    files = {split: read_list(Path(path), root) for split, path in paths.items()}
+    refuse_repeated_files([of.files for of in files.values()])
+    lists = {split: LabelledImages(of.files, of.labels_n) for split, of in files.items()}
+    train_n = lists["train"].labels_n
+    require_labels(lists["train"], len(train_n))  # as many classes at most: none may be empty
+    names = tuple(str(y) for y in range(train_n.max() + 1))
+    for split, images in lists.items():
+        require_labels(images, len(names))
+        if config.expected is not None:
+            require_published(config.expected, split, images.labels_n, paths[split])
+    require_images(train_n, names, config.train)
+    return lists, names
+
+
+def read_list(path: Path, root: Path) -> ListedImages:
+    """The images that a list names, below `root`; none is opened.
+
+    Raises:
+        DataError: The list cannot be read, is empty, or a line is not `path label`.
+    """
+    names, labels, lines = [], [], []
+    for line, text in enumerate(_text(path).split("\n"), 1):
+        if not text.strip():
+            continue
+        name, *label = text.rsplit(maxsplit=1)
+        if not label or not _is_class(label[0]):
+            raise DataError(
+                f"{path}:{line}: must be a path, a blank and the index of a class from 0, got "
+                f"{shown(text)}"
+            )
+        names.append(name.strip())
+        labels.append(int(label[0]))
+        lines.append(line)
+    if not names:
+        raise DataError(f"{path}: lists no images: give one `path label` a line")
+    return ListedImages(ImageFiles(root, names, path, lines), np.array(labels, dtype=np.int64))
+
+
+def refuse_repeated_files(lists: Sequence[ImageFiles]) -> None:
+    """Check that no file is listed twice, in one list or in two.
+
+    Raises:
+        DataError: Two lines name one file, or names that differ in capitals only.
+    """
+    seen: dict[str, int] = {}
+    names = (name for files in lists for name in files.names)
+    for number, name in enumerate(names):
+        first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), number)
+        if first != number:
+            raise DataError(
+                f"{_place(lists, number)}: is listed already as {_place(lists, first)} (capitals "
+                f"do not count): list every image once"
+            )
+
+
+def _place(lists: Sequence[ImageFiles], number: int) -> str:
+    """How messages call an image, counted through all lists."""
+    for files in lists:
+        if number < len(files.names):
+            return files.place(number)
+        number -= len(files.names)
+    raise AssertionError("no list has so many images")
+
+
+def _is_class(label: str) -> bool:
+    return label.isdecimal() and len(label) < 19 and int(label) <= _LARGEST_LABEL
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: no such file: data.train, data.validation and data.test name lists"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: is no text in UTF-8 ({error}): write the list as UTF-8"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,136 @@
+"""The image files below a folder that has a folder for each class."""
+
+from __future__ import annotations
+
+import functools
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from balpoe.data.encoded_images import printable
+from balpoe.errors import DataError, StorageError
+
+# Pillow knows these by name, but can decode them only with software from elsewhere.
+_NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ImageTree:
+    """The images of each class, by their names below `folder`.
+
+    Classes and images are in the order of the code points of their names (in Unicode's form
+    NFC, whatever the form on the disk). `ignored` counts what are no images, by extension.
+    """
+
+    folder: Path
+    files: Mapping[str, tuple[str, ...]]
+    ignored: Counter[str]
+
+
+def read_tree(folder: Path) -> ImageTree:
+    """Find the images of every class; folders inside a class's folder belong to the class.
+
+    An image is a file with an extension that Pillow reads. Hidden files (`.` first) are none, and
+    hidden folders are passed over.
+
+    Raises:
+        DataError: There are no class folders, or two names differ in capitals or form only.
+        StorageError: A folder cannot be read.
+    """
+    ignored: Counter[str] = Counter()
+    folders: dict[str, list[str]] = {}
+    for entry in _entries(folder):
+        if not entry.is_dir():
+            ignored[_extension(entry.name)] += 1
+        elif not _is_hidden(entry.name):
+            folders.setdefault(_class_name(folder, entry.name), []).append(entry.name)
+    if not folders:
+        raise DataError(f"{folder}: holds no folders: give every class a folder of its images")
+    _refuse_alike(folder, [name for alike in folders.values() for name in alike])
+    files = {
+        name: _images_below(folder, stored, ignored) for name, (stored,) in sorted(folders.items())
+    }
+    return ImageTree(folder, files, ignored)
+
+
+def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> tuple[str, ...]:
+    found = []
+    for name in _names_below(folder / class_folder, frozenset()):
+        base = PurePosixPath(name).name
+        if _is_hidden(base) or _extension(base) not in image_extensions():
+            ignored[_extension(base)] += 1
+        else:
+            found.append(f"{class_folder}/{name}")
+    _refuse_alike(folder, found)
+    return tuple(sorted(found, key=_composed))
+
+
+def _names_below(folder: Path, above: frozenset[str]) -> Iterator[str]:
+    """All files below a folder, those behind links too; a link to a folder above is refused."""
+    real = os.path.realpath(folder)
+    if real in above:
+        raise DataError(f"{printable(folder)}: links to a folder that holds it: remove the link")
+    for entry in _entries(folder):
+        if not entry.is_dir():
+            yield entry.name
+        elif not _is_hidden(entry.name):
+            inside = _names_below(folder / entry.name, above | {real})
+            yield from (f"{entry.name}/{name}" for name in inside)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{printable(folder)}: cannot be read: {reason}") from error
+
+
+def _class_name(folder: Path, name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{printable(folder / name)}: the name is not UTF-8: rename the folder"
+        ) from error
+    return _composed(name)
+
+
+def _refuse_alike(folder: Path, names: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(_composed(name).casefold(), name)
+        if other is not name:
+            first, second = sorted(printable(folder / alike) for alike in (other, name))
+            raise DataError(
+                f"{first} and {second}: the names differ only in capitals or in how accents are "
+                f"stored, and are one name on other systems: rename or remove one"
+            )
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _extension(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+@functools.cache
+def image_extensions() -> frozenset[str]:
+    """The extensions of the formats that Pillow decodes, in small letters: `.jpg`."""
+    Image.init()
+    decoded = Image.OPEN.keys() - _NOT_DECODED | {"MPO"}  # which the JPEG plugin opens
+    return frozenset(
+        extension for extension, form in Image.registered_extensions().items() if form in decoded
+    )

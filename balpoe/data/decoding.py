@@ -1,4 +1,9 @@
-"""Encoded images (JPEG, PNG and what else Pillow reads) to pixels."""
+"""Images (JPEG, PNG and what else Pillow reads) to pixels of one shape.
+
+The rule for images of other sizes and colours stands here alone, in `fit_image`: training data
+and the images that a model is asked about later go through it alike. Of animations and files
+with several pages the first image counts.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from balpoe.errors import DataError
 
@@ -29,39 +34,75 @@ class ImageShape:
         return f"{self.height}x{self.width} {'grey' if self.channels == 1 else 'colour'}"
 
 
-def image_shape(encoded: bytes, place: str) -> ImageShape:
-    """The shape of an encoded image, from its header.
+def fit_image(image: Image.Image, shape: ImageShape, place: str) -> NDArray[np.uint8]:
+    """Pixels [H, W, D] of an image of any size, scaled without stretching and cut to `shape`.
+
+    The image is turned upright as its EXIF orientation says, and converted to grey (the luma of
+    ITU-R 601-2) or colour; transparency is dropped. Then it is scaled, antialiased and bilinear,
+    until it just covers the shape, and cut around its centre: for a square, the shorter side
+    gets its size. An image that has the size already keeps its pixels.
+
+    Args:
+        image: Any image of at most 8 bits a channel.
+        shape: What comes out.
+        place: How the message calls the image.
 
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with _opened(encoded, place) as image:
-        return _shape(image, place)
+    with _blaming(place):
+        upright = _upright(image, place).convert(_mode(shape))
+        fitted = ImageOps.fit(upright, (shape.width, shape.height), Image.Resampling.BILINEAR)
+        return _pixels(fitted, shape)
+
+
+def image_shape(encoded: bytes, place: str) -> ImageShape:
+    """The shape of an encoded image, upright.
+
+    Raises:
+        DataError: The image cannot be decoded, or has more than 8 bits a channel.
+    """
+    with opened(encoded, place) as image:
+        return _shape(_upright(image, place))
 
 
 def decode(encoded: bytes, shape: ImageShape, place: str) -> NDArray[np.uint8]:
-    """Pixels [H, W, D] of an encoded image; transparency is dropped, grey may become colour.
+    """Pixels [H, W, D] of an encoded image that has this size; grey may become colour.
 
     Raises:
         DataError: The image cannot be decoded, has more than 8 bits a channel, or is not of
             this shape.
     """
-    with _opened(encoded, place) as image:
-        found = _shape(image, place)
+    with opened(encoded, place) as image:
+        upright = _upright(image, place)
+        found = _shape(upright)
         fits = (found.height, found.width) == (shape.height, shape.width)
         if not fits or found.channels > shape.channels:
             raise DataError(
                 f"{place}: the image is {found}, but the first of the training file is "
-                f"{shape}: bring all images to one size and one colour mode"
+                f"{shape}: set data.image_size, or bring all images to one size and colour mode"
             )
-        mode = "L" if shape.channels == 1 else "RGB"
         with _blaming(place):
-            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-        return pixels.reshape(shape.height, shape.width, shape.channels)
+            return _pixels(upright.convert(_mode(shape)), shape)
+
+
+def decode_fitted(encoded: bytes, shape: ImageShape, place: str) -> NDArray[np.uint8]:
+    """Pixels [H, W, D] of an encoded image of any size, by the rule of `fit_image`.
+
+    Raises:
+        DataError: The image cannot be decoded, or has more than 8 bits a channel.
+    """
+    with opened(encoded, place) as image:
+        return fit_image(image, shape, place)
 
 
 @contextmanager
-def _opened(encoded: bytes, place: str) -> Iterator[Image.Image]:
+def opened(encoded: bytes, place: str) -> Iterator[Image.Image]:
+    """An encoded image, of which so far only the header was read.
+
+    Raises:
+        DataError: Pillow does not know the format.
+    """
     with _blaming(place):
         image = Image.open(io.BytesIO(encoded))
     with image:
@@ -72,6 +113,8 @@ def _opened(encoded: bytes, place: str) -> Iterator[Image.Image]:
 def _blaming(place: str) -> Iterator[None]:
     try:
         yield
+    except DataError:
+        raise
     # Pillow's decoders let through whatever damaged bytes make them run into: OSError,
     # SyntaxError, ValueError, struct.error, DecompressionBombError and more.
     except Exception as error:
@@ -80,11 +123,25 @@ def _blaming(place: str) -> Iterator[None]:
         ) from error
 
 
-def _shape(image: Image.Image, place: str) -> ImageShape:
+def _upright(image: Image.Image, place: str) -> Image.Image:
     if image.mode not in _GREY_MODES | _COLOUR_MODES:
         raise DataError(
             f"{place}: images of mode {image.mode} are not supported: convert them to 8 bits a "
             f"channel, grey (L) or colour (RGB)"
         )
-    channels = 1 if image.mode in _GREY_MODES else 3
-    return ImageShape(image.height, image.width, channels)
+    with _blaming(place):
+        upright = ImageOps.exif_transpose(image)
+    upright.info.pop("transparency", None)  # dropped; Pillow would warn
+    return upright
+
+
+def _shape(image: Image.Image) -> ImageShape:
+    return ImageShape(image.height, image.width, 1 if image.mode in _GREY_MODES else 3)
+
+
+def _mode(shape: ImageShape) -> str:
+    return "L" if shape.channels == 1 else "RGB"
+
+
+def _pixels(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:
+    return np.array(image).reshape(shape.height, shape.width, shape.channels)

@@ -213,7 +213,9 @@ def test_images_of_several_sizes_or_grey_before_colour(
     with pytest.raises(DataError, match=r"row 8: the image is 5x4 colour, but the first .* is 6x4"):
         load(path)
     path = write_parquet("modes", [*numbered_images(3, channels=1), images[0]], [0, 1, 0, 1])
-    with pytest.raises(DataError, match=r"row 3: the image is 6x4 colour, .* 6x4 grey: bring all"):
+    with pytest.raises(
+        DataError, match=r"row 3: the image is 6x4 colour, .* 6x4 grey: set data.im"
+    ):
         load(path)
 
 

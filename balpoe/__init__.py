@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from balpoe.launch.evaluation import evaluate
     from balpoe.launch.exports import export
     from balpoe.launch.final_training import train
+    from balpoe.launch.loading import load
     from balpoe.launch.status import status
     from balpoe.launch.stopping import stop
     from balpoe.launch.studies import run
@@ -30,6 +31,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "load",
     "run",
     "status",
     "stop",
@@ -44,6 +46,7 @@ _HOMES = {
     "doctor": "balpoe.launch.doctor",
     "evaluate": "balpoe.launch.evaluation",
     "export": "balpoe.launch.exports",
+    "load": "balpoe.launch.loading",
     "run": "balpoe.launch.studies",
     "status": "balpoe.launch.status",
     "stop": "balpoe.launch.stopping",

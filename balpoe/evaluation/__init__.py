@@ -5,9 +5,16 @@ from balpoe.evaluation.distributions import (
     DistributionEvaluation,
     evaluate_distributions,
 )
+from balpoe.evaluation.expert_subsets import balanced_subsets
 from balpoe.evaluation.metrics import Evaluation, Metrics
 from balpoe.evaluation.posterior import BayesDistance, distance_to_bayes
+from balpoe.evaluation.prior_estimation import (
+    PriorEstimate,
+    estimate_prior,
+    likelihood_ratios,
+)
 from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.temperature import Temperatures, fit_temperatures
 from balpoe.evaluation.weights import Weighting
 
 __all__ = [
@@ -16,8 +23,14 @@ __all__ = [
     "DistributionEvaluation",
     "Evaluation",
     "Metrics",
+    "PriorEstimate",
+    "Temperatures",
     "Weighting",
+    "balanced_subsets",
     "distance_to_bayes",
+    "estimate_prior",
     "evaluate",
     "evaluate_distributions",
+    "fit_temperatures",
+    "likelihood_ratios",
 ]

@@ -11,7 +11,13 @@ from balpoe.evaluation import DistributionEvaluation
 from balpoe.files import configuration_from_plain
 from balpoe.launch.devices import chosen_device
 from balpoe.training.final import evaluate_final
-from balpoe.training.model_directory import MODEL, TrainedModel, is_model, load_model
+from balpoe.training.model_directory import (
+    MODEL,
+    TrainedModel,
+    is_model,
+    load_model,
+    seed_directories,
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,13 +60,13 @@ def evaluate(model: Path | str, *, device: str | None = None) -> tuple[SeedEvalu
 def _models(path: Path) -> tuple[Path, ...]:
     if is_model(path):
         return (path,)
-    found = [child for child in path.glob("seed_*") if is_model(child)]
+    found = seed_directories(path)
     if not found:
         raise StorageError(
             f"{path}: holds no finished model; `balpoe train` writes one, and continues one that "
             f"was interrupted"
         )
-    return tuple(sorted(found, key=lambda child: (len(child.name), child.name)))
+    return found
 
 
 def _refuse_other_data(path: Path, trained: TrainedModel, fingerprint: str) -> None:

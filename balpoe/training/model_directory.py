@@ -111,6 +111,12 @@ def is_model(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
+def seed_directories(path: Path) -> tuple[Path, ...]:
+    """The finished models `seed_<s>` of a training over several seeds, by their number."""
+    found = [child for child in path.glob("seed_*") if is_model(child)]
+    return tuple(sorted(found, key=lambda child: (len(child.name), child.name)))
+
+
 def load_model(path: Path) -> TrainedModel:
     """Read a model directory after checking that nothing in it was touched.
 

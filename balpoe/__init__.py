@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from balpoe.launch.exports import export
     from balpoe.launch.final_training import train
     from balpoe.launch.loading import load
+    from balpoe.launch.prediction import predict
     from balpoe.launch.status import status
     from balpoe.launch.stopping import stop
     from balpoe.launch.studies import run
@@ -32,6 +33,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "predict",
     "run",
     "status",
     "stop",
@@ -47,6 +49,7 @@ _HOMES = {
     "evaluate": "balpoe.launch.evaluation",
     "export": "balpoe.launch.exports",
     "load": "balpoe.launch.loading",
+    "predict": "balpoe.launch.prediction",
     "run": "balpoe.launch.studies",
     "status": "balpoe.launch.status",
     "stop": "balpoe.launch.stopping",

@@ -87,7 +87,7 @@ def _gradient(ratios_bc: Tensor, prior_c: Tensor) -> Tensor:
     """The gradient of the mean log-likelihood, float64 [C]."""
     images, classes = ratios_bc.shape
     total_c = torch.zeros_like(prior_c)
-    for slice_bc in ratios_bc.split(max(1, _ELEMENTS // classes)):
+    for slice_bc in torch.split(ratios_bc, max(1, _ELEMENTS // classes)):
         exact_bc = slice_bc.to(torch.float64)
         total_c += (exact_bc @ prior_c).reciprocal() @ exact_bc
     return total_c / images

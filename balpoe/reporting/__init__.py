@@ -2,6 +2,12 @@
 
 from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 from balpoe.reporting.front_table import front_report
+from balpoe.reporting.prediction_display import (
+    PredictionDisplay,
+    PredictionProgress,
+    left_out_lines,
+    predicted_classes_table,
+)
 from balpoe.reporting.study_check import cost_lines, size
 from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.study_events import event_lines, outcome_line
@@ -10,6 +16,8 @@ from balpoe.reporting.training_display import TrainingDisplay
 from balpoe.reporting.training_progress import TrainingProgress, training_progress
 
 __all__ = [
+    "PredictionDisplay",
+    "PredictionProgress",
     "StudyDisplay",
     "TrainingDisplay",
     "TrainingProgress",
@@ -18,7 +26,9 @@ __all__ = [
     "evaluation_table",
     "event_lines",
     "front_report",
+    "left_out_lines",
     "outcome_line",
+    "predicted_classes_table",
     "size",
     "status_plain",
     "status_report",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -39,12 +41,13 @@ def test_the_temperature_is_that_of_the_least_log_loss(seed: int) -> None:
 
     def loss(log_temperature: float) -> float:
         scaled = logits_bc.double() / np.exp(log_temperature) + shift_c
-        return log_loss(
-            labels_b.numpy(), scaled.softmax(dim=1).numpy(), sample_weight=weights_b.numpy()
-        )
+        probabilities = scaled.softmax(dim=1).numpy()
+        return float(log_loss(labels_b.numpy(), probabilities, sample_weight=weights_b.numpy()))
 
     fitted = fit_temperature(logits_bc, labels_b, shift_c=shift_c, weights_b=weights_b)
-    best = minimize_scalar(loss, bounds=np.log([LOWEST, HIGHEST]), options={"xatol": 1e-9})
+    best = minimize_scalar(
+        loss, bounds=(math.log(LOWEST), math.log(HIGHEST)), options={"xatol": 1e-9}
+    )
     assert fitted == pytest.approx(np.exp(best.x), rel=1e-4)
     assert loss(np.log(fitted)) <= best.fun + 1e-12
 

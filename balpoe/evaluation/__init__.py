@@ -7,6 +7,7 @@ from balpoe.evaluation.distributions import (
 )
 from balpoe.evaluation.expert_subsets import balanced_subsets
 from balpoe.evaluation.metrics import Evaluation, Metrics
+from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_hoc
 from balpoe.evaluation.posterior import BayesDistance, distance_to_bayes
 from balpoe.evaluation.prior_estimation import (
     PriorEstimate,
@@ -23,7 +24,9 @@ __all__ = [
     "DistributionEvaluation",
     "Evaluation",
     "Metrics",
+    "PostHocEvaluation",
     "PriorEstimate",
+    "Scorer",
     "Temperatures",
     "Weighting",
     "balanced_subsets",
@@ -31,6 +34,7 @@ __all__ = [
     "estimate_prior",
     "evaluate",
     "evaluate_distributions",
+    "evaluate_post_hoc",
     "fit_temperatures",
     "likelihood_ratios",
 ]

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from balpoe.errors import DataError
 
-MOST_EXPERTS = 16  # 65,535 subsets
+MOST_EXPERTS = 9  # 511 subsets, of which 31 balance where the λs are equidistant
 _ROUNDING = 1e-9  # of λs that were written down in decimals
 
 

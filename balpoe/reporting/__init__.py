@@ -2,6 +2,7 @@
 
 from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 from balpoe.reporting.front_table import front_report
+from balpoe.reporting.post_hoc_tables import post_hoc_tables
 from balpoe.reporting.prediction_display import (
     PredictionDisplay,
     PredictionProgress,
@@ -28,6 +29,7 @@ __all__ = [
     "front_report",
     "left_out_lines",
     "outcome_line",
+    "post_hoc_tables",
     "predicted_classes_table",
     "size",
     "status_plain",

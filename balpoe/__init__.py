@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from balpoe.launch.exports import export
     from balpoe.launch.final_training import train
     from balpoe.launch.loading import load
+    from balpoe.launch.onnx import to_onnx
     from balpoe.launch.prediction import predict
     from balpoe.launch.status import status
     from balpoe.launch.stopping import stop
@@ -38,6 +39,7 @@ __all__ = [
     "status",
     "stop",
     "sync",
+    "to_onnx",
     "train",
     "ui",
 ]
@@ -54,6 +56,7 @@ _HOMES = {
     "status": "balpoe.launch.status",
     "stop": "balpoe.launch.stopping",
     "sync": "balpoe.launch.sync",
+    "to_onnx": "balpoe.launch.onnx",
     "train": "balpoe.launch.final_training",
     "ui": "balpoe.launch.ui",
 }

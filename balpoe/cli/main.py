@@ -18,6 +18,7 @@ from balpoe.cli.clean import clean
 from balpoe.cli.doctor import doctor
 from balpoe.cli.evaluate import evaluate
 from balpoe.cli.export import export
+from balpoe.cli.onnx import onnx
 from balpoe.cli.predict import predict
 from balpoe.cli.run import run
 from balpoe.cli.status import status
@@ -36,7 +37,10 @@ def cli() -> None:
     """Studies of calibrated expert ensembles (BalPoE) for long-tailed image classes."""
 
 
-VERBS = (run, export, train, evaluate, predict, status, stop, sync, check, doctor, clean, ui)
+VERBS = (
+    *(run, export, train, evaluate, predict, onnx),
+    *(status, stop, sync, check, doctor, clean, ui),
+)
 for command in VERBS:
     cli.add_command(command)
 

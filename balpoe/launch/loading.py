@@ -20,9 +20,17 @@ def load(model: Path | str, *, device: str | None = None) -> Classifier:
         CorruptFile: it is damaged, was touched or is of another format.
         UserError: there is no such device.
     """
-    path = Path(model)
+    return Classifier(load_model(single_model(Path(model))), chosen_device(device))
+
+
+def single_model(path: Path) -> Path:
+    """`path` itself, unless it is the directory above the models of several seeds.
+
+    Raises:
+        StorageError: it is, and one of them must be chosen.
+    """
     seeds = () if is_model(path) else seed_directories(path)
     if seeds:
         names = ", ".join(seed.name for seed in seeds)
         raise StorageError(f"{path}: holds a model for each seed ({names}); choose {seeds[0]}")
-    return Classifier(load_model(path), chosen_device(device))
+    return path

@@ -10,7 +10,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from balpoe.config import Configuration, DigitsLT, ExpertsConfig, ModelConfig, to_plain
+from balpoe.config import (
+    Configuration,
+    DigitsLT,
+    ExpertsConfig,
+    ModelConfig,
+    Sharing,
+    TrainingConfig,
+    to_plain,
+)
 from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
 from balpoe.models import build_experts
@@ -23,20 +31,26 @@ SaveModel = Callable[..., Path]
 
 
 def save_drawn_model(
-    path: Path, *, lambdas: tuple[float, ...] = (1.0, 0.0, -1.0), channels: int = 3
+    path: Path,
+    *,
+    lambdas: tuple[float, ...] = (1.0, 0.0, -1.0),
+    channels: int = 3,
+    sharing: Sharing = "shared",
 ) -> Path:
     """Write a model directory with random weights, large enough for unequal predictions."""
     configuration = Configuration(
         data=DigitsLT(),
         model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
-        experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas),
+        experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas, sharing=sharing),
+        training=TrainingConfig(precision="float32"),
     )
+    networks = len(lambdas) if sharing == "independent" else 1
     experts = build_experts(
         configuration.model,
         configuration.experts,
         channels=channels,
         classes=len(CLASSES),
-        generators=[torch.Generator().manual_seed(0)],
+        generators=[torch.Generator().manual_seed(seed) for seed in range(networks)],
     )
     description = DataDescription(
         class_names=CLASSES,

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from balpoe.data.decoding import ImageShape, decode_fitted
-from balpoe.errors import DataError
+from balpoe.errors import DataError, StorageError
 from balpoe.inference.encoded_rows import PARQUET, EncodedRows
 from balpoe.inference.images import read_image
 from balpoe.training.prediction import PREDICTION_BATCH
@@ -132,18 +132,32 @@ class ImageSources:
             else:
                 raise DataError(f"{path}: no such file or folder")
 
-    def _files_below(self, folder: Path) -> Iterator[Path]:
-        for directory, folders, names in os.walk(folder):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                file = Path(directory, name)
-                if self._without is None or file.resolve() != self._without:
-                    yield file
+    def _files_below(self, folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+        """All files, those behind links too; a link to a folder above is refused."""
+        real = os.path.realpath(folder)
+        if real in above:
+            raise DataError(f"{folder}: links to a folder that holds it: remove the link")
+        entries = _entries(folder)
+        for entry in entries:
+            file = Path(entry.path)
+            if not entry.is_dir() and file.resolve() != self._without:
+                yield file
+        for entry in entries:
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from self._files_below(Path(entry.path), above | {real})
 
     def _is_image(self, file: Path) -> bool:
         """A file that was named outright is one whatever it is called."""
         known = file.suffix.lower() in self._image_suffixes and not file.name.startswith(".")
         return known or file in self._paths
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 def _decoder(shape: ImageShape) -> Callable[[_Item], NDArray[np.uint8] | DataError]:

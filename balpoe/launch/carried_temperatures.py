@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from balpoe.config import Configuration, to_plain
+from balpoe.config import Configuration, ExpertsConfig
 from balpoe.data import load_search_splits
 from balpoe.errors import UserError
 from balpoe.evaluation import fit_temperatures
@@ -39,10 +38,11 @@ def carried_calibration(configuration_file: Path, configuration: Configuration) 
     file = configuration_file.with_suffix(".provenance.json")
     try:
         evidence = json.loads(file.read_bytes())
-        searched = evidence["searched_configuration"]
-        if evidence["final_configuration"] != to_plain(configuration):
+        exported = configuration_from_plain(evidence["final_configuration"], str(file))
+        searched = configuration_from_plain(evidence["searched_configuration"], str(file))
+        if exported != configuration:
             return Calibration(None, "the configuration was changed after its export")
-        return _fitted(study, evidence["trial"], searched, configuration)
+        return _fitted(study, evidence["trial"], searched, configuration.experts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Calibration(None, f"the provenance of the export cannot be read ({error!r})")
     except UserError as error:
@@ -50,11 +50,9 @@ def carried_calibration(configuration_file: Path, configuration: Configuration) 
 
 
 def _fitted(
-    study: StudyDirectory, number: int, plain: dict[str, Any], final: Configuration
+    study: StudyDirectory, number: int, searched: Configuration, final: ExpertsConfig
 ) -> Calibration:
-    searched = configuration_from_plain(plain, f"trial {number}")
-    lambdas = configured_lambdas(searched)
-    if lambdas != configured_lambdas(final):
+    if searched.experts != final:
         return Calibration(None, "the final recipe has other experts than the search")
     name = study.path.name
     trial = study.trial(TrialIdentity(name, number))
@@ -66,7 +64,7 @@ def _fitted(
         torch.from_numpy(predictions.logits_nec),
         torch.from_numpy(predictions.labels_n.copy()),
         prior_c=class_prior(description.class_counts),
-        lambdas=lambdas,
+        lambdas=configured_lambdas(searched),
     )
     images = len(predictions.labels_n)
     return Calibration(

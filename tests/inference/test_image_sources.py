@@ -126,6 +126,18 @@ def test_results_do_not_depend_on_the_number_of_threads(
     assert torch.equal(several.images_bhwd, one.images_bhwd)
 
 
+def test_links_are_followed_but_not_in_circles(
+    tree: Path, tmp_path: Path, images_nhwd: Pixels
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/x.png").write_bytes(png(images_nhwd[7]))
+    (tree / "link").symlink_to(tmp_path / "elsewhere")
+    assert sources_of(tree).images == 5
+    (tree / "a/circle").symlink_to(tree)
+    with pytest.raises(DataError, match=r"a/circle: links to a folder that holds it"):
+        sources_of(tree)
+
+
 def test_an_unreadable_image_is_refused_with_its_place_or_left_out_on_request(
     tree: Path, tmp_path: Path, images_nhwd: Pixels
 ) -> None:

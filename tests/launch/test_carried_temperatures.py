@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import balpoe
+from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
 from balpoe.evaluation import fit_temperatures
 from balpoe.files import load_configuration
 from balpoe.launch.carried_temperatures import carried_calibration
+from balpoe.launch.final_training import TrainedSeeds
 from balpoe.priors import class_prior, target_prior
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.predictions_file import read_predictions
@@ -67,6 +71,7 @@ def test_they_are_fitted_on_the_trials_stored_validation_logits(
         f"carried over from {len(labels_n)} validation images of trial {number} of tiny"
     )
     for e, lam in enumerate(lambdas):
+        assert calibration.temperatures is not None
         beta = torch.tensor(1 / calibration.temperatures.experts[e], requires_grad=True)
         shift_c = target_prior(class_prior(counts), lam).log()
         loss = torch.nn.functional.cross_entropy(
@@ -76,10 +81,16 @@ def test_they_are_fitted_on_the_trials_stored_validation_logits(
         assert abs(float(slope)) < 1e-5
 
 
-def test_a_model_keeps_them_and_evaluation_shows_them(exported: Path, tmp_path: Path) -> None:
-    trained = balpoe.train(
-        exported, (1,), out=tmp_path / "model", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"
-    )
+@pytest.fixture(scope="module")
+def trained(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedSeeds:
+    directory = tmp_path_factory.mktemp("trained")
+    uri = f"sqlite:///{directory / 'mlflow.db'}"
+    return balpoe.train(exported, (1,), out=directory / "model", tracking_uri=uri)
+
+
+def test_a_model_keeps_them_and_evaluation_shows_them(
+    exported: Path, trained: TrainedSeeds
+) -> None:
     assert load_model(trained.models[0]).provenance.calibration == calibration_of(exported)
     (plain,) = balpoe.evaluate(trained.path)
     (seed,) = balpoe.evaluate(trained.path, post_hoc=True)
@@ -88,6 +99,21 @@ def test_a_model_keeps_them_and_evaluation_shows_them(exported: Path, tmp_path: 
     assert seed.post_hoc[0].metrics.scalars() == pytest.approx(
         plain.rows[0].evaluation.ensemble.scalars(), rel=1e-5, abs=1e-6
     )
+
+
+def test_the_command_shows_and_prints_them(exported: Path, trained: TrainedSeeds) -> None:
+    shown = CliRunner().invoke(command, [str(trained.path), "--post-hoc"])
+    assert shown.exit_code == 0
+    for text in ("unknown, known, estimated", "Temperatures: ", "carried over from"):
+        assert text in shown.stdout
+    assert "Temperatures" not in CliRunner().invoke(command, [str(trained.path)]).stdout
+    printed = CliRunner().invoke(command, [str(trained.path), "--post-hoc", "--json"])
+    (seed,) = json.loads(printed.stdout)
+    calibration = calibration_of(exported)
+    assert calibration.temperatures is not None
+    assert seed["calibration"]["temperatures"]["ensemble"] == calibration.temperatures.ensemble
+    assert {row["prior"] for row in seed["post_hoc"]} == {"unknown", "known", "estimated"}
+    assert set(seed["post_hoc"][0]["metrics"]) >= {"accuracy", "ece", "nll"}
 
 
 def test_a_configuration_that_is_no_export_has_none(exported: Path, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from balpoe.launch.evaluation import evaluate
     from balpoe.launch.exports import export
     from balpoe.launch.final_training import train
+    from balpoe.launch.loading import load
+    from balpoe.launch.onnx import to_onnx
+    from balpoe.launch.prediction import predict
     from balpoe.launch.status import status
     from balpoe.launch.stopping import stop
     from balpoe.launch.studies import run
@@ -32,11 +35,14 @@ __all__ = [
     "evaluate",
     "export",
     "inspect_data",
+    "load",
+    "predict",
     "prepare_data",
     "run",
     "status",
     "stop",
     "sync",
+    "to_onnx",
     "train",
     "ui",
 ]
@@ -49,10 +55,13 @@ _HOMES = {
     "export": "balpoe.launch.exports",
     "inspect_data": "balpoe.launch.data",
     "prepare_data": "balpoe.launch.data",
+    "load": "balpoe.launch.loading",
+    "predict": "balpoe.launch.prediction",
     "run": "balpoe.launch.studies",
     "status": "balpoe.launch.status",
     "stop": "balpoe.launch.stopping",
     "sync": "balpoe.launch.sync",
+    "to_onnx": "balpoe.launch.onnx",
     "train": "balpoe.launch.final_training",
     "ui": "balpoe.launch.ui",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,21 @@ import click
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from balpoe.evaluation import DistributionEvaluation
+    from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation
     from balpoe.launch.evaluation import SeedEvaluation
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--experts", is_flag=True, help="Show every expert by itself too.")
+@click.option(
+    "--post-hoc",
+    is_flag=True,
+    help="Compare what needs no training: estimated priors, temperatures, subsets of experts.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every metric as JSON.")
 @click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
-def evaluate(model: Path, experts: bool, as_json: bool, device: str | None) -> None:
+def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: str | None) -> None:
     """Measure MODEL on the test set and its ten long-tailed cuts.
 
     MODEL is a model directory, or the directory of a training over several seeds: then the
@@ -27,8 +33,9 @@ def evaluate(model: Path, experts: bool, as_json: bool, device: str | None) -> N
     """
     from balpoe.launch.evaluation import evaluate as evaluate_model
     from balpoe.reporting.evaluation_table import detail_table, evaluation_table
+    from balpoe.reporting.post_hoc_tables import post_hoc_tables
 
-    seeds = evaluate_model(model, device=device)
+    seeds = evaluate_model(model, post_hoc=post_hoc, device=device)
     if as_json:
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
         return
@@ -36,10 +43,14 @@ def evaluate(model: Path, experts: bool, as_json: bool, device: str | None) -> N
     rows = [seed.rows for seed in seeds]
     console.print(evaluation_table(model.name, rows))
     console.print(detail_table(rows, seeds[0].lambdas if experts else ()))
+    if post_hoc:
+        choices = [seed.post_hoc for seed in seeds]
+        for table in post_hoc_tables(choices, seeds[0].lambdas, seeds[0].calibration):
+            console.print(table)
 
 
 def _plain(seed: SeedEvaluation) -> dict[str, Any]:
-    return {
+    plain: dict[str, Any] = {
         "model": str(seed.path),
         "seed": seed.seed,
         "lambdas": seed.lambdas,
@@ -52,6 +63,21 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
             }
             for row in seed.rows
         ],
+    }
+    if seed.post_hoc:
+        plain["calibration"] = asdict(seed.calibration)
+        plain["post_hoc"] = [_plain_choice(row) for row in seed.post_hoc]
+    return plain
+
+
+def _plain_choice(row: PostHocEvaluation) -> dict[str, Any]:
+    return {
+        "experts": row.scorer.experts,
+        "temperature": row.scorer.scaling,
+        "prior": row.prior,
+        "distribution": row.distribution,
+        "images": row.images,
+        "metrics": row.metrics.scalars(),
     }
 
 

@@ -19,6 +19,8 @@ from balpoe.cli.data import data
 from balpoe.cli.doctor import doctor
 from balpoe.cli.evaluate import evaluate
 from balpoe.cli.export import export
+from balpoe.cli.onnx import onnx
+from balpoe.cli.predict import predict
 from balpoe.cli.run import run
 from balpoe.cli.status import status
 from balpoe.cli.stop import stop
@@ -36,7 +38,11 @@ def cli() -> None:
     """Studies of calibrated expert ensembles (BalPoE) for long-tailed image classes."""
 
 
-for command in (run, export, train, evaluate, data, status, stop, sync, check, doctor, clean, ui):
+VERBS = (
+    *(run, export, train, evaluate, predict, onnx, data),
+    *(status, stop, sync, check, doctor, clean, ui),
+)
+for command in VERBS:
     cli.add_command(command)
 
 

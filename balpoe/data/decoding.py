@@ -63,7 +63,7 @@ def image_shape(encoded: bytes | Path, place: str) -> ImageShape:
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with _opened(encoded, place) as image:
+    with opened(encoded, place) as image:
         return _shape(_upright(image, place))
 
 
@@ -74,7 +74,7 @@ def decode(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArray[np.u
         DataError: The image cannot be decoded, has more than 8 bits a channel, or is not of
             this shape.
     """
-    with _opened(encoded, place) as image:
+    with opened(encoded, place) as image:
         upright = _upright(image, place)
         found = _shape(upright)
         fits = (found.height, found.width) == (shape.height, shape.width)
@@ -93,7 +93,7 @@ def decode_fitted(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArr
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with _opened(encoded, place) as image:
+    with opened(encoded, place) as image:
         return fit_image(image, shape, place)
 
 
@@ -103,7 +103,7 @@ def decode_whole(encoded: bytes | Path, place: str) -> NDArray[np.uint8]:
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with _opened(encoded, place) as image:
+    with opened(encoded, place) as image:
         upright = _upright(image, place)
         shape = _shape(upright)
         with _blaming(place):
@@ -116,7 +116,7 @@ def decode_shrunk(encoded: bytes | Path, shorter: int, channels: int, place: str
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with _opened(encoded, place) as image:
+    with opened(encoded, place) as image:
         upright = _upright(image, place)
         with _blaming(place):
             converted = upright.convert("L" if channels == 1 else "RGB")
@@ -128,7 +128,7 @@ def decode_shrunk(encoded: bytes | Path, shorter: int, channels: int, place: str
 
 
 @contextmanager
-def _opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
+def opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
     """An encoded image, of which so far only the header was read.
 
     Raises:

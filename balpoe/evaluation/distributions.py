@@ -14,7 +14,7 @@ from torch import Tensor
 
 from balpoe.evaluation.metrics import Evaluation
 from balpoe.evaluation.scoring import evaluate
-from balpoe.longtail import SHIFTS, Indices, shifted_test_indices
+from balpoe.longtail import SHIFTS, shifted_test_indices
 
 WHOLE_TEST = "test"
 
@@ -59,7 +59,7 @@ def evaluate_distributions(
     """
     classes = len(class_counts)
     results = []
-    for name, indices_b in _distributions(labels_n.numpy(), classes):
+    for name, indices_b in distribution_indices(labels_n, classes):
         labels_b = labels_n[indices_b]
         images_c = torch.bincount(labels_b, minlength=classes)
         for test_prior_c in (None, images_c / images_c.sum()):
@@ -76,9 +76,11 @@ def evaluate_distributions(
     return tuple(results)
 
 
-def _distributions(labels_n: Indices, classes: int) -> Iterator[tuple[str, Tensor]]:
+def distribution_indices(labels_n: Tensor, classes: int) -> Iterator[tuple[str, Tensor]]:
+    """The names of the distributions, and which of the test images [N] belong to each."""
     yield WHOLE_TEST, torch.arange(len(labels_n))
-    if np.bincount(labels_n, minlength=classes).min() == 0:
+    labels = labels_n.numpy()
+    if np.bincount(labels, minlength=classes).min() == 0:
         return  # a test set that lacks a class has no long tails to cut
     for shift in SHIFTS:
-        yield shift.name, torch.from_numpy(shifted_test_indices(labels_n, shift, classes))
+        yield shift.name, torch.from_numpy(shifted_test_indices(labels, shift, classes))

@@ -5,27 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from balpoe.data import load_final_splits
+import torch
+
+from balpoe.data import ImageSet, load_final_splits
 from balpoe.errors import DataError, StorageError
-from balpoe.evaluation import DistributionEvaluation
+from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
 from balpoe.launch.devices import chosen_device
-from balpoe.training.final import evaluate_final
-from balpoe.training.model_directory import MODEL, TrainedModel, is_model, load_model
+from balpoe.priors import class_prior
+from balpoe.training.final import evaluate_on
+from balpoe.training.model_directory import (
+    MODEL,
+    Calibration,
+    TrainedModel,
+    is_model,
+    load_model,
+    seed_directories,
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SeedEvaluation:
-    """One trained model on every test distribution."""
+    """One trained model on every test distribution.
+
+    `post_hoc` are all the choices that need no training, where they were asked for;
+    `calibration` has the temperatures among them, or says why there are none.
+    """
 
     path: Path
     seed: int
     lambdas: tuple[float, ...]
     rows: tuple[DistributionEvaluation, ...]
+    calibration: Calibration
+    post_hoc: tuple[PostHocEvaluation, ...] = ()
 
 
-def evaluate(model: Path | str, *, device: str | None = None) -> tuple[SeedEvaluation, ...]:
+def evaluate(
+    model: Path | str, *, post_hoc: bool = False, device: str | None = None
+) -> tuple[SeedEvaluation, ...]:
     """Evaluate a model directory, or every `seed_<s>` below a directory of a final training.
+
+    With `post_hoc` also by every prior (unknown, known, estimated), temperature and balanced
+    subset of experts.
 
     Raises:
         StorageError: there is no model.
@@ -41,26 +62,47 @@ def evaluate(model: Path | str, *, device: str | None = None) -> tuple[SeedEvalu
     for path, trained in models.items():
         _refuse_other_data(path, trained, splits.description.fingerprint)
     return tuple(
-        SeedEvaluation(
-            path,
-            trained.provenance.seed,
-            trained.provenance.lambdas,
-            evaluate_final(trained, splits.test, computing),
-        )
+        _evaluated(path, trained, splits.test, computing, post_hoc=post_hoc)
         for path, trained in models.items()
+    )
+
+
+def _evaluated(
+    path: Path, trained: TrainedModel, test: ImageSet, device: torch.device, *, post_hoc: bool
+) -> SeedEvaluation:
+    logits_nec = trained.predict(test, device)
+    provenance = trained.provenance
+    class_counts = provenance.description.class_counts
+    choices: tuple[PostHocEvaluation, ...] = ()
+    if post_hoc:
+        choices = evaluate_post_hoc(
+            logits_nec,
+            test.labels_n,
+            prior_c=class_prior(class_counts),
+            lambdas=provenance.lambdas,
+            class_counts=class_counts,
+            temperatures=provenance.calibration.temperatures,
+        )
+    return SeedEvaluation(
+        path,
+        provenance.seed,
+        provenance.lambdas,
+        evaluate_on(logits_nec, test, provenance),
+        provenance.calibration,
+        choices,
     )
 
 
 def _models(path: Path) -> tuple[Path, ...]:
     if is_model(path):
         return (path,)
-    found = [child for child in path.glob("seed_*") if is_model(child)]
+    found = seed_directories(path)
     if not found:
         raise StorageError(
             f"{path}: holds no finished model; `balpoe train` writes one, and continues one that "
             f"was interrupted"
         )
-    return tuple(sorted(found, key=lambda child: (len(child.name), child.name)))
+    return found
 
 
 def _refuse_other_data(path: Path, trained: TrainedModel, fingerprint: str) -> None:

@@ -17,6 +17,7 @@ from balpoe.data import load_final_splits, with_absolute_paths
 from balpoe.errors import UserError
 from balpoe.files import load_configuration
 from balpoe.launch import RUNS
+from balpoe.launch.carried_temperatures import carried_calibration
 from balpoe.launch.devices import chosen_device
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.model_logging import log_models
@@ -24,6 +25,13 @@ from balpoe.launch.tracking import model_store
 from balpoe.reporting.training_progress import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import train_final
+from balpoe.training.model_card import write_model_card
+from balpoe.training.model_directory import (
+    OUTSIDE_A_STUDY,
+    is_model,
+    load_model,
+    seed_directories,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,16 +81,22 @@ def train(
     store = model_store(file, RUNS, tracking_uri)
     ensure_writable(trained.path)
     with hold_lease(trained.path / "lease"):
-        _train_seeds(configuration, trained, computing, on_progress)
+        _train_seeds(file, configuration, trained, computing, on_progress)
+        _write_card_of_all_seeds(trained.path, trained.models[0])
         return replace(trained, unlogged=log_models(store, file, trained.models))
 
 
 def _train_seeds(
+    configuration_file: Path,
     configuration: Configuration,
     trained: TrainedSeeds,
     device: torch.device,
     on_progress: Callable[[TrainingProgress], None],
 ) -> None:
+    unfinished = not all(map(is_model, trained.models))
+    calibration = (
+        carried_calibration(configuration_file, configuration) if unfinished else OUTSIDE_A_STUDY
+    )
     splits = load_final_splits(configuration.data)
     for remark in splits.remarks:
         logger.warning("%s", remark)
@@ -101,8 +115,24 @@ def _train_seeds(
             path=path,
             device=device,
             balpoe_version=balpoe.__version__,
+            calibration=calibration,
             on_epoch=_follower(describe, on_progress),
         )
+
+
+def _write_card_of_all_seeds(path: Path, trained: Path) -> None:
+    """The card above the seeds: of all that have the configuration and data of `trained`."""
+    wanted = load_model(trained).provenance
+    models = [load_model(seed) for seed in seed_directories(path)]
+    write_model_card(
+        path,
+        [
+            model
+            for model in models
+            if model.provenance.configuration == wanted.configuration
+            and model.provenance.description == wanted.description
+        ],
+    )
 
 
 def _follower(

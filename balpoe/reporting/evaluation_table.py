@@ -39,7 +39,7 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
                 for known_prior in (False, True)
                 for metric in SHIFT_METRICS
             )
-            name = _name(row.distribution)
+            name = distribution_name(row.distribution)
             whole = row.distribution == WHOLE_TEST
             table.add_row(name, f"{row.images:,}", *cells, end_section=whole)
     return table
@@ -49,7 +49,9 @@ def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()
     """Every metric on the whole test set, and with the λs of the experts a row for each too."""
     products = _ensembles(seeds, WHOLE_TEST, known_prior=False)
     metrics = _telling(products[0])
-    table = open_table(f"{_name(WHOLE_TEST)} in detail: {_spread(seeds)}", "NLL and KL in nats")
+    table = open_table(
+        f"{distribution_name(WHOLE_TEST)} in detail: {_spread(seeds)}", "NLL and KL in nats"
+    )
     table.add_column("", style="bold", no_wrap=True)
     for metric in metrics:
         add_figures(table, _SHORT_HEADS.get(metric, label_with_unit(metric)))
@@ -61,6 +63,11 @@ def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()
         cells = (_cell(experts, metric, "\n") for metric in metrics)
         table.add_row(f"expert {i}\nλ {lam:.3g}", *cells)
     return table
+
+
+def distribution_name(distribution: str) -> str:
+    """How a row calls a test distribution: `forward 10`."""
+    return "whole test set" if distribution == WHOLE_TEST else distribution.replace("_", " ")
 
 
 def _telling(metrics: Metrics) -> list[str]:
@@ -82,10 +89,6 @@ def _row(seed: FinalEvaluation, distribution: str, *, known_prior: bool) -> Dist
     return next(
         row for row in seed if row.distribution == distribution and row.known_prior == known_prior
     )
-
-
-def _name(distribution: str) -> str:
-    return "whole test set" if distribution == WHOLE_TEST else distribution.replace("_", " ")
 
 
 def _spread(seeds: Sequence[FinalEvaluation]) -> str:

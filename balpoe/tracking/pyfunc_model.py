@@ -2,7 +2,7 @@
 
 Its artefact is a model directory, read and checked by balpoe itself: nothing is unpickled.
 
-N images, H height, W width, D channels, E experts, C classes.
+N images, H height, W width, D channels, C classes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
-from balpoe.data import ImageSet
-from balpoe.losses import product_of_experts
+from balpoe.inference import Classifier
 from balpoe.training.model_directory import load_model
 
 ARTIFACT = "model_directory"
 
 
 class ExpertsModel(PythonModel):
-    """Class probabilities of the product of experts."""
+    """Class probabilities of the product of experts, as `balpoe.load` gives them."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the model directory, on a GPU where there is one."""
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = load_model(Path(context.artifacts[ARTIFACT]))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._classifier = Classifier(load_model(Path(context.artifacts[ARTIFACT])), device)
 
     def predict(
         self,
@@ -38,11 +37,7 @@ class ExpertsModel(PythonModel):
         params: dict[str, Any] | None = None,
     ) -> NDArray[np.float32]:
         """Probabilities float32 [N, C] for images uint8 [N, H, W, D]."""
-        images_nhwd = torch.from_numpy(np.ascontiguousarray(model_input))
-        unlabelled = ImageSet(images_nhwd, torch.zeros(len(images_nhwd), dtype=torch.int64))
-        logits_nec = self._model.predict(unlabelled, self._device)
-        probabilities: NDArray[np.float32] = product_of_experts(logits_nec).softmax(-1).numpy()
-        return probabilities
+        return self._classifier.predict_proba(model_input)
 
 
 set_model(ExpertsModel())

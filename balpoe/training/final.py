@@ -19,7 +19,11 @@ from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, evaluate_distr
 from balpoe.priors import class_prior
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
+    CARD,
+    OUTSIDE_A_STUDY,
+    Calibration,
     Provenance,
     TrainedModel,
     is_model,
@@ -38,12 +42,14 @@ def train_final(
     path: Path,
     device: torch.device,
     balpoe_version: str,
+    calibration: Calibration = OUTSIDE_A_STUDY,
     on_epoch: Callable[[EpochResult], None],
 ) -> TrainedModel:
     """Train one seed into the model directory `path`, or take up what is there.
 
     A finished model is returned as it is; an unfinished training continues from its newest
-    checkpoint. `on_epoch` is called with each epoch's result, those of before included.
+    checkpoint. `calibration` is kept with the model. `on_epoch` is called with each epoch's
+    result, those of before included.
 
     Raises:
         StorageError: `path` holds a model of another configuration, data or seed, or cannot
@@ -78,6 +84,7 @@ def train_final(
         lambdas=training.lambdas,
         description=splits.description,
         balpoe_version=balpoe_version,
+        calibration=calibration,
     )
     logits_nec = training.predict(splits.test)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)
@@ -86,7 +93,9 @@ def train_final(
     metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
     save_model(path, training.experts, provenance, history=training.history, final_metrics=metrics)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    return load_model(path)
+    model = load_model(path)
+    write_model_card(path, [model])
+    return model
 
 
 def evaluate_final(
@@ -119,4 +128,6 @@ def _finished(
             f"{path}: holds a model of another configuration, data or seed; choose another "
             f"directory with --out or remove it"
         )
+    if not (path / CARD).exists():
+        write_model_card(path, [model])
     return model

@@ -4,8 +4,9 @@
     model.json            configuration, classes, prior, λs, normalisation, seed, fingerprint
     metrics.json          the results of every epoch and of the final evaluation
     manifest.json         the sha256 of the three, written last
+    README.md             the model card, for people
 
-Nothing is unpickled, and nothing is read before its sha256 was checked.
+Nothing is unpickled, and nothing is read before its sha256 was checked. The card is never read.
 """
 
 from __future__ import annotations
@@ -25,18 +26,34 @@ from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import ExpertsConfig, ModelConfig, Precision
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import CorruptFile, StorageError
+from balpoe.evaluation import Temperatures
 from balpoe.models import ExpertEnsemble, build_experts
 from balpoe.training.epoch import EpochResult
 from balpoe.training.precision import autocast_dtype
 from balpoe.training.prediction import predict
 
 FORMAT = 1
-WEIGHTS, MODEL, METRICS, MANIFEST = (
+WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "weights.safetensors",
     "model.json",
     "metrics.json",
     "manifest.json",
+    "README.md",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Temperatures that were fitted elsewhere and carried over to a model.
+
+    `origin` says on what they were fitted, or why there are none.
+    """
+
+    temperatures: Temperatures | None
+    origin: str
+
+
+OUTSIDE_A_STUDY = Calibration(None, "the model was trained outside of a study")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,6 +71,7 @@ class Provenance:
     lambdas: tuple[float, ...]
     description: DataDescription
     balpoe_version: str
+    calibration: Calibration = OUTSIDE_A_STUDY
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,6 +129,12 @@ def is_model(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
+def seed_directories(path: Path) -> tuple[Path, ...]:
+    """The finished models `seed_<s>` of a training over several seeds, by their number."""
+    found = [child for child in path.glob("seed_*") if is_model(child)]
+    return tuple(sorted(found, key=lambda child: (len(child.name), child.name)))
+
+
 def load_model(path: Path) -> TrainedModel:
     """Read a model directory after checking that nothing in it was touched.
 
@@ -144,7 +168,18 @@ def _provenance(plain: Mapping[str, Any]) -> Provenance:
         lambdas=tuple(plain["lambdas"]),
         description=description,
         balpoe_version=plain["balpoe_version"],
+        calibration=_calibration(plain.get("calibration")),
     )
+
+
+def _calibration(plain: Mapping[str, Any] | None) -> Calibration:
+    if plain is None:
+        return Calibration(None, "the model was saved by a version of balpoe that kept none")
+    fitted = plain["temperatures"]
+    if fitted is None:
+        return Calibration(None, plain["origin"])
+    temperatures = Temperatures(fitted["ensemble"], tuple(fitted["experts"]))
+    return Calibration(temperatures, plain["origin"])
 
 
 def _untrained(provenance: Provenance) -> ExpertEnsemble:

@@ -129,7 +129,9 @@ def test_the_export_says_where_it_comes_from(export: Path) -> None:
 def test_an_exported_configuration_is_trained_on_every_seed(models: Path) -> None:
     for seed in (1, 2):
         names = {path.name for path in (models / f"seed_{seed}").iterdir()}
-        assert names == {"weights.safetensors", "model.json", "metrics.json", "manifest.json"}
+        files = {"weights.safetensors", "model.json", "metrics.json", "manifest.json"}
+        assert names == files | {"README.md"}
+    assert "n = 2 seed(s)" in (models / "README.md").read_text()
 
 
 def test_training_again_finds_the_models_finished(

@@ -14,13 +14,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 
+import balpoe
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.files import configuration_from_plain
 from balpoe.launch.exports import export
 from balpoe.launch.final_training import TrainedSeeds, train
-from balpoe.losses import product_of_experts
-from balpoe.training.model_directory import load_model
 
 
 class TinyStudy(Protocol):
@@ -74,20 +73,17 @@ def test_every_seed_is_a_finished_run_of_the_study_with_its_figures(
 def test_the_loaded_pyfunc_gives_the_probabilities_of_the_model_directory(
     tiny_study: TinyStudy, trained: TrainedSeeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
     (logged,) = [model for model in _models(tiny_study) if model.name.endswith("seed_2")]
-    model = load_model(trained.path / "seed_2")
+    model = balpoe.load(trained.path / "seed_2")
     splits = load_final_splits(
         configuration_from_plain(model.provenance.configuration, "model").data
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", _uri(tiny_study))
     loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
-    probabilities = loaded.predict(splits.test.images_nhwd.numpy())
-    logits_nec = model.predict(splits.test, torch.device("cpu"))
-    expected = product_of_experts(logits_nec).softmax(-1).numpy()
+    images_nhwd = splits.test.images_nhwd.numpy()
+    probabilities = loaded.predict(images_nhwd)
     assert probabilities.dtype == np.float32
-    np.testing.assert_array_equal(probabilities, expected)
+    np.testing.assert_array_equal(probabilities, model.predict_proba(images_nhwd))
 
 
 def test_the_logged_model_holds_the_directory_as_it_is_and_no_pickle(

@@ -13,6 +13,7 @@ from balpoe.errors import CorruptFile, StorageError
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import evaluate_final, train_final
 from balpoe.training.model_directory import (
+    CARD,
     MANIFEST,
     METRICS,
     MODEL,
@@ -85,7 +86,7 @@ def test_nothing_but_the_model_is_left_at_the_end(
 ) -> None:
     train_seed(configuration, splits, tmp_path / "model")
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {WEIGHTS, MODEL, METRICS, MANIFEST}
+    assert names == {WEIGHTS, MODEL, METRICS, MANIFEST, CARD}
 
 
 def test_a_finished_model_is_not_trained_again(

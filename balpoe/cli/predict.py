@@ -1,0 +1,145 @@
+"""`balpoe predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from balpoe.errors import UserError
+
+if TYPE_CHECKING:
+    from balpoe.inference import TargetPrior
+    from balpoe.launch.prediction import PredictionReport
+
+
+def parse_prior(text: str) -> TargetPrior:
+    """`train`, `uniform`, `estimate`, numbers such as `0.7,0.3`, or the numbers in a JSON file.
+
+    Raises:
+        UserError: the text is nothing of these, or the file cannot be read.
+    """
+    if text in ("train", "uniform", "estimate"):
+        return text  # type: ignore[return-value]  # mypy narrows to str, not to the literals
+    if text.endswith(".json"):
+        return _prior_in(Path(text))
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UserError(
+            f"--prior: must be train, uniform, estimate, numbers such as 0.7,0.2,0.1 or a .json "
+            f"file, got {text!r}"
+        ) from error
+
+
+def _prior_in(path: Path) -> TargetPrior:
+    """A list with a number per class, or an object with one for each class's name."""
+    try:
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict):
+            return {name: float(share) for name, share in content.items()}
+        return [float(share) for share in content]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"--prior {path}: must be a JSON list with a number per class, or an object with a "
+            f"number for each class's name ({error})"
+        ) from error
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--prior",
+    metavar="PRIOR",
+    help="Class frequencies of the images: train, uniform, estimate, numbers such as 0.7,0.2,0.1 "
+    "or a .json file [default: those the experts were trained towards].",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("predictions.parquet"),
+    show_default=True,
+    help="The Parquet file to write.",
+)
+@click.option("--logits", is_flag=True, help="Write the logits of every expert too.")
+@click.option("--image-column", help="Column of Parquet files [default: as in training].")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out images that cannot be decoded.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+@click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
+def predict(
+    model: Path,
+    images: tuple[Path, ...],
+    prior: str | None,
+    out: Path,
+    logits: bool,
+    image_column: str | None,
+    skip_unreadable: bool,
+    as_json: bool,
+    device: str | None,
+) -> None:
+    """Predict the classes of IMAGES with MODEL, a model directory.
+
+    IMAGES are image files, Parquet files, and folders of both, however large.
+    """
+    from balpoe.launch.prediction import predict as predict_images
+    from balpoe.reporting.prediction_display import (
+        PredictionDisplay,
+        left_out_lines,
+        predicted_classes_table,
+    )
+
+    console = Console(stderr=as_json)
+    with PredictionDisplay(console) as display:
+        report = predict_images(
+            model,
+            images,
+            prior=None if prior is None else parse_prior(prior),
+            out=out,
+            logits=logits,
+            image_column=image_column,
+            skip_unreadable=skip_unreadable,
+            device=device,
+            on_progress=display,
+        )
+    if as_json:
+        click.echo(json.dumps(_plain(report), indent=1, allow_nan=False, ensure_ascii=False))
+        return
+    console.print(
+        predicted_classes_table(
+            report.class_names, report.predicted_counts, report.prior_c.tolist()
+        )
+    )
+    for line in left_out_lines(report.ignored, report.unreadable):
+        console.print(line, soft_wrap=True, highlight=False)
+    if report.estimate is not None and not report.estimate.converged:
+        click.echo(
+            f"warning: the estimated prior is not final: after {report.estimate.iterations} "
+            f"iterations {report.estimate.gap:.1e} nats per image may be missing",
+            err=True,
+        )
+    line = f"{report.images:,} predictions  {report.out}"
+    console.print(line, soft_wrap=True, highlight=False)
+
+
+def _plain(report: PredictionReport) -> dict[str, Any]:
+    estimate = report.estimate
+    return {
+        "out": str(report.out),
+        "images": report.images,
+        "ignored": report.ignored,
+        "unreadable": report.unreadable,
+        "predicted": dict(zip(report.class_names, report.predicted_counts, strict=True)),
+        "prior": dict(zip(report.class_names, report.prior_c.tolist(), strict=True)),
+        "estimate": None
+        if estimate is None
+        else {
+            "iterations": estimate.iterations,
+            "gap": estimate.gap,
+            "converged": estimate.converged,
+        },
+        "seconds": report.seconds,
+    }

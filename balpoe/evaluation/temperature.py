@@ -1,0 +1,107 @@
+"""Temperature scaling: one number that makes a scorer neither too sure nor too timid.
+
+B batch, E experts, C classes. With β = 1/T the loss of softmax(β·f + s) on labelled images is
+convex in β, whatever fixed shift s of log priors is added (Guo et al. 2017, Sec. 4.2, for
+s = 0): its derivative, mean_b(E_p[f_b] − f_b,y), only rises. Its root is enclosed, and found by
+Newton's method with bisection where a step would leave the enclosure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from balpoe.calibration import refuse_impossible_labels
+from balpoe.evaluation.refusals import refuse_non_finite_logits
+from balpoe.evaluation.weights import image_weights
+from balpoe.losses import product_of_experts
+from balpoe.priors import mean_lambda, target_prior
+
+LOWEST, HIGHEST = 0.01, 100.0
+"""The temperatures that are looked at. A scorer that is right about every image has its optimum
+at 0, one that is no better than chance at infinity: they get the nearest of these."""
+
+_STEPS = 100
+_PRECISION = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Temperatures:
+    """What to divide logits by: those of the product of experts, or those of each expert."""
+
+    ensemble: float
+    experts: tuple[float, ...]
+
+
+def fit_temperatures(
+    logits_bec: Tensor, labels_b: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
+) -> Temperatures:
+    """The temperatures with the least negative log-likelihood, classes weighted equally.
+
+    An expert stands for P_λ and not for equal classes: after scaling its logits are adjusted
+    by −log P_λ, as they would be for the posterior of a balanced set. So all experts are
+    brought to the same scale of log P(x|y), and the mean of their scaled logits still stands
+    for P_λ̄ (Theorem 1). `prior_c` is the training prior of the model that gave the logits.
+
+    Raises:
+        NonFiniteError: a logit is NaN or infinite.
+        DataError: there are no images, or a label is no class.
+    """
+    _, experts, classes = logits_bec.shape
+    assert experts == len(lambdas)
+    refuse_non_finite_logits(logits_bec)
+    refuse_impossible_labels(labels_b, classes)
+    images_c = torch.bincount(labels_b, minlength=classes)
+    weights_b = image_weights(labels_b, images_c, "classes", None)
+
+    def fit(logits_bc: Tensor, lam: float) -> float:
+        shift_c = -target_prior(prior_c, lam).log()
+        return fit_temperature(logits_bc, labels_b, shift_c=shift_c, weights_b=weights_b)
+
+    return Temperatures(
+        ensemble=fit(product_of_experts(logits_bec), mean_lambda(lambdas)),
+        experts=tuple(fit(logits_bec[:, e], lam) for e, lam in enumerate(lambdas)),
+    )
+
+
+def fit_temperature(
+    logits_bc: Tensor, labels_b: Tensor, *, shift_c: Tensor, weights_b: Tensor
+) -> float:
+    """The T in `LOWEST` to `HIGHEST` for which softmax(f/T + s) has the least weighted loss.
+
+    `shift_c` [C] is finite; `weights_b` [B] are non-negative and not all 0.
+    """
+    logits_bc = logits_bc.to(torch.float64)
+    below, above = 1 / HIGHEST, 1 / LOWEST
+    if _slope(logits_bc, labels_b, shift_c, weights_b, below)[0] >= 0:
+        return HIGHEST
+    if _slope(logits_bc, labels_b, shift_c, weights_b, above)[0] <= 0:
+        return LOWEST
+    beta = 1.0
+    for _ in range(_STEPS):
+        slope, curvature = _slope(logits_bc, labels_b, shift_c, weights_b, beta)
+        below, above = (beta, above) if slope < 0 else (below, beta)
+        newton = beta - slope / curvature if curvature > 0 else below
+        proposed = newton if below <= newton <= above else (below + above) / 2
+        if abs(proposed - beta) <= _PRECISION * beta:
+            break
+        beta = proposed
+    return 1 / proposed
+
+
+def _slope(
+    logits_bc: Tensor, labels_b: Tensor, shift_c: Tensor, weights_b: Tensor, beta: float
+) -> tuple[float, float]:
+    """First and second derivative of the mean loss by β: E_p[f] − f_y and the variance of f."""
+    probabilities_bc = (beta * logits_bc + shift_c).softmax(dim=-1)
+    expected_b = (probabilities_bc * logits_bc).sum(dim=-1)
+    deviations_bc = logits_bc - expected_b.unsqueeze(1)
+    variance_b = (probabilities_bc * deviations_bc.square()).sum(dim=-1)
+    excess_b = expected_b - logits_bc[torch.arange(len(labels_b)), labels_b]
+    total = weights_b.sum()
+    return float((weights_b * excess_b).sum() / total), float(
+        (weights_b * variance_b).sum() / total
+    )

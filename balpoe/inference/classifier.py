@@ -1,0 +1,176 @@
+"""A trained model as a classifier with scikit-learn's conventions.
+
+N images, H height, W width, D channels, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from balpoe.calibration import refuse_impossible_labels
+from balpoe.config.wording import did_you_mean, shown
+from balpoe.data.decoding import ImageShape
+from balpoe.data.splits import ImageSet
+from balpoe.errors import DataError
+from balpoe.evaluation import PriorEstimate, estimate_prior, likelihood_ratios
+from balpoe.evaluation.refusals import refuse_non_finite_logits
+from balpoe.inference.images import Images, image_batches
+from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
+from balpoe.losses import product_of_experts
+from balpoe.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
+from balpoe.training.model_directory import Provenance, TrainedModel
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ExpertPredictions:
+    """What each expert says: `logits_nec` float32 [N, E, C], and the bias λ of each."""
+
+    logits_nec: NDArray[np.float32]
+    lambdas: tuple[float, ...]
+
+    @property
+    def probabilities_nec(self) -> NDArray[np.float32]:
+        """The softmax of the logits, which stands for the expert's own prior P_λ."""
+        return _softmax(torch.from_numpy(self.logits_nec)).numpy()
+
+
+class Classifier:
+    """Predicts classes and their probabilities, for class frequencies of choice.
+
+    `classes_` are the names of the classes in the order of the probabilities. Images are uint8
+    arrays or tensors [N, H, W, D] or [H, W, D] (red, green, blue or grey), Pillow images, paths
+    of image files, or lists of single ones; other sizes and colours are converted as in
+    training. A list of paths may be larger than memory: it is read batch by batch.
+    """
+
+    def __init__(self, model: TrainedModel, device: torch.device) -> None:
+        self._model = model
+        self._device = device
+        description = model.provenance.description
+        self.classes_: NDArray[np.str_] = np.array(description.class_names)
+        self.shape = ImageShape(description.height, description.width, description.channels)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the model comes from: configuration, data, λs, seed."""
+        return self._model.provenance
+
+    @property
+    def trained_prior_c(self) -> Tensor:
+        """The prior P_λ̄ that the product of experts stands for: float64 [C] (Theorem 1)."""
+        prior_c = class_prior(self.provenance.description.class_counts)
+        return target_prior(prior_c, mean_lambda(self.provenance.lambdas))
+
+    def predict_proba(
+        self, images: Images, target_prior: TargetPrior | None = None
+    ) -> NDArray[np.float32]:
+        """Probabilities of the classes: float32 [N, C].
+
+        They stand for the class frequencies `target_prior`: `"train"`, `"uniform"`, probabilities
+        or counts (in the order of `classes_`, or by name), or `"estimate"`, the most likely ones
+        of these images (see `estimate_prior`). By default for those that the experts were trained
+        towards together, which are uniform where their λs have the mean 0.
+
+        Raises:
+            DataError: an image cannot be used, or the prior is none of these classes.
+            NonFiniteError: the network answers with NaN or infinity.
+        """
+        prior_c = self.known_prior(target_prior)
+        product_nc = self._product(images)
+        if is_estimate(target_prior):
+            prior_c = self._estimate(product_nc).prior_c
+        return self.probabilities(product_nc, prior_c).numpy()
+
+    def predict(self, images: Images, target_prior: TargetPrior | None = None) -> NDArray[np.str_]:
+        """The name of the most probable class of each image: [N]."""
+        winners_n = self.predict_proba(images, target_prior).argmax(axis=1)
+        names: NDArray[np.str_] = self.classes_[winners_n]
+        return names
+
+    def score(
+        self,
+        images: Images,
+        labels: Sequence[str] | Sequence[int] | NDArray[Any],
+        target_prior: TargetPrior | None = None,
+    ) -> float:
+        """The share of images that are classified right; labels are names or class indices.
+
+        Raises:
+            DataError: a label is no class, or there are not as many as images.
+        """
+        indices_n = self._indices(labels)
+        winners_n = self.predict_proba(images, target_prior).argmax(axis=1)
+        if len(indices_n) != len(winners_n):
+            raise DataError(
+                f"labels: must be {len(winners_n)}, one per image, got {len(indices_n)}"
+            )
+        return float((winners_n == indices_n).mean())
+
+    def experts(self, images: Images) -> ExpertPredictions:
+        """The logits and probabilities of every expert by itself."""
+        logits_nec = torch.cat(list(self.logits(images))).numpy()
+        return ExpertPredictions(logits_nec, self.provenance.lambdas)
+
+    def estimate_prior(self, images: Images) -> PriorEstimate:
+        """The most likely class frequencies of unlabelled images (Saerens et al. 2002)."""
+        return self._estimate(self._product(images))
+
+    def logits(self, images: Images) -> Iterator[Tensor]:
+        """The logits of every expert, a batch at a time: float32 [B, E, C] on the CPU."""
+        for batch in image_batches(images, self.shape):
+            unlabelled = ImageSet(batch, torch.zeros(len(batch), dtype=torch.int64))
+            logits_bec = self._model.predict(unlabelled, self._device)
+            refuse_non_finite_logits(logits_bec)
+            yield logits_bec
+
+    def known_prior(self, target: TargetPrior | None) -> Tensor | None:
+        """The class frequencies [C] to adjust to; None where none are, or are yet to be estimated.
+
+        Raises:
+            DataError: `target` is no prior of these classes.
+        """
+        if target is None or is_estimate(target):
+            return None
+        return known_prior(target, self.provenance.description)
+
+    def probabilities(self, product_nc: Tensor, known_prior_c: Tensor | None) -> Tensor:
+        """Float32 [N, C] from the product's logits, for a known prior [C] or P_λ̄."""
+        if known_prior_c is not None:
+            product_nc = adjust_to_prior(
+                product_nc.double(),
+                trained_prior_c=self.trained_prior_c,
+                test_prior_c=known_prior_c,
+            )
+        return _softmax(product_nc)
+
+    def _product(self, images: Images) -> Tensor:
+        return torch.cat([product_of_experts(logits_bec) for logits_bec in self.logits(images)])
+
+    def _estimate(self, product_nc: Tensor) -> PriorEstimate:
+        return estimate_prior(likelihood_ratios(product_nc, trained_prior_c=self.trained_prior_c))
+
+    def _indices(self, labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+        given = np.asarray(labels)
+        if given.dtype.kind in "iu":
+            refuse_impossible_labels(torch.from_numpy(given.astype(np.int64)), len(self.classes_))
+            return given.astype(np.int64)
+        place_of = {name: y for y, name in enumerate(self.classes_.tolist())}
+        for label in given.tolist():
+            if label not in place_of:
+                raise DataError(
+                    f"labels: {shown(label)} is no class of the model"
+                    f"{did_you_mean(str(label), list(place_of))}"
+                )
+        return np.array([place_of[label] for label in given.tolist()], dtype=np.int64)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Computed in float64, given as float32."""
+    return logits.double().softmax(dim=-1).float()

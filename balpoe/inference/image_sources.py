@@ -1,0 +1,169 @@
+"""Images in files, folders and Parquet files, batch by batch, however many there are.
+
+B batch, H height, W width, D channels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from balpoe.data.decoding import ImageShape, decode_fitted
+from balpoe.errors import DataError, StorageError
+from balpoe.inference.encoded_rows import PARQUET, EncodedRows
+from balpoe.inference.images import read_image
+from balpoe.training.prediction import PREDICTION_BATCH
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LocatedImages:
+    """Images uint8 [B, H, W, D], and where each lies: `rows` are None but in Parquet files."""
+
+    paths: tuple[str, ...]
+    rows: tuple[int | None, ...]
+    images_bhwd: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An image yet to be decoded: the bytes of a row, or a file yet to be read."""
+
+    path: str
+    row: int | None = None
+    encoded: bytes = b""
+
+    def decoded(self, shape: ImageShape) -> NDArray[np.uint8] | DataError:
+        try:
+            if self.row is None:
+                return read_image(self.path, shape)
+            return decode_fitted(self.encoded, shape, f"{self.path}, row {self.row}")
+        except DataError as error:
+            return error
+
+
+class ImageSources:
+    """What the given paths hold: image files, Parquet files, and folders of both.
+
+    Folders are searched to the bottom, in the order of their names; hidden files and those
+    whose suffix is of no image format are left out and counted as `ignored`. `images` is the
+    number of the others, rows included. `without` is a file to leave out: the one that is
+    being written.
+
+    Raises:
+        DataError: a path does not exist, a Parquet file lacks the column, or there is no image.
+        StorageError: a file cannot be read.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], *, image_column: str, without: Path | None = None
+    ) -> None:
+        self._paths = tuple(paths)
+        self._image_column = image_column
+        self._without = without.resolve() if without else None
+        self._image_suffixes = _readable_suffixes()
+        self.images = self.ignored = 0
+        for file in self._files():
+            if file.suffix.lower() == PARQUET:
+                self.images += EncodedRows(file, image_column).count
+            elif self._is_image(file):
+                self.images += 1
+            else:
+                self.ignored += 1
+        if self.images == 0:
+            places = ", ".join(map(str, self._paths)) or "nowhere"
+            raise DataError(
+                f"{places}: no images found ({self.ignored} other files): give image files, "
+                "Parquet files or folders that hold some"
+            )
+
+    def batches(
+        self, shape: ImageShape, *, on_unreadable: Callable[[DataError], None] | None = None
+    ) -> Iterator[LocatedImages]:
+        """The images fitted to `shape`, in batches; decoded by as many threads as torch uses.
+
+        Raises:
+            DataError: an image cannot be decoded, unless `on_unreadable` takes the error: then
+                the image is left out.
+            StorageError: a file cannot be read.
+        """
+        items = self._items()
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            while batch := list(islice(items, PREDICTION_BATCH)):
+                kept, pixels = [], []
+                for item, decoded in zip(batch, pool.map(_decoder(shape), batch), strict=True):
+                    if isinstance(decoded, DataError):
+                        if on_unreadable is None:
+                            raise decoded
+                        on_unreadable(decoded)
+                    else:
+                        kept.append(item)
+                        pixels.append(decoded)
+                if kept:
+                    yield LocatedImages(
+                        tuple(item.path for item in kept),
+                        tuple(item.row for item in kept),
+                        torch.from_numpy(np.stack(pixels)),
+                    )
+
+    def _items(self) -> Iterator[_Item]:
+        for file in self._files():
+            if file.suffix.lower() == PARQUET:
+                for row, encoded in EncodedRows(file, self._image_column):
+                    yield _Item(str(file), row, encoded)
+            elif self._is_image(file):
+                yield _Item(str(file))
+
+    def _files(self) -> Iterator[Path]:
+        for path in self._paths:
+            if path.is_dir():
+                yield from self._files_below(path)
+            elif path.exists():
+                yield path
+            else:
+                raise DataError(f"{path}: no such file or folder")
+
+    def _files_below(self, folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+        """All files, those behind links too; a link to a folder above is refused."""
+        real = os.path.realpath(folder)
+        if real in above:
+            raise DataError(f"{folder}: links to a folder that holds it: remove the link")
+        entries = _entries(folder)
+        for entry in entries:
+            file = Path(entry.path)
+            if not entry.is_dir() and file.resolve() != self._without:
+                yield file
+        for entry in entries:
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from self._files_below(Path(entry.path), above | {real})
+
+    def _is_image(self, file: Path) -> bool:
+        """A file that was named outright is one whatever it is called."""
+        known = file.suffix.lower() in self._image_suffixes and not file.name.startswith(".")
+        return known or file in self._paths
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be read ({error.strerror})") from error
+
+
+def _decoder(shape: ImageShape) -> Callable[[_Item], NDArray[np.uint8] | DataError]:
+    return lambda item: item.decoded(shape)
+
+
+def _readable_suffixes() -> frozenset[str]:
+    formats = Image.registered_extensions()
+    return frozenset(suffix for suffix, name in formats.items() if name in Image.OPEN)

@@ -1,0 +1,96 @@
+"""A trained model as an ONNX graph that takes pixels and needs no balpoe.
+
+    images         uint8 [B, H, W, D], of the size and colour that the model was trained with
+    logits         float32 [B, E, C] of every expert
+    probabilities  float32 [B, C] of their product, for the prior P_λ̄ of the training
+
+B batch (any size), H height, W width, D channels, E experts, C classes. The file's metadata
+say `classes`, `lambdas`, `trained_prior` (P_λ̄) and `model` (its identity), in JSON: for class
+frequencies q multiply the probabilities by q / P_λ̄ and divide by their sum. The graph computes
+in float32; where balpoe predicts in bfloat16 the two differ in the third digit.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from balpoe.errors import UserError
+from balpoe.losses import product_of_experts
+from balpoe.priors import class_prior, mean_lambda, target_prior
+from balpoe.training.augmentation import Normaliser
+from balpoe.training.model_directory import Provenance, TrainedModel
+
+if TYPE_CHECKING:
+    import onnx
+
+INPUT, OUTPUTS = "images", ("logits", "probabilities")
+
+
+class PixelsToProbabilities(nn.Module):
+    """The experts with what comes before and after them, on the CPU in float32."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__()
+        self._experts = model.experts.to("cpu")
+        self._normalise = Normaliser(
+            model.provenance.description.normalisation, torch.device("cpu")
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, E, C] and probabilities [B, C] of uint8 images [B, H, W, D]."""
+        logits_bec = self._experts(self._normalise(images))
+        return logits_bec, product_of_experts(logits_bec).softmax(dim=-1)
+
+
+def onnx_bytes(model: TrainedModel) -> bytes:
+    """The ONNX file, complete in itself.
+
+    Raises:
+        UserError: the extra `onnx` is not installed.
+    """
+    try:
+        import onnx.checker
+        import onnxscript  # noqa: F401  # torch's exporter needs it
+    except ImportError as error:
+        raise UserError(
+            f"ONNX needs packages that are not installed ({error.name}): pip install 'balpoe[onnx]'"
+        ) from error
+    graph = PixelsToProbabilities(model).eval()
+    data = model.provenance.description
+    # two images: the exporter would take a batch of one for a constant
+    example = torch.zeros(2, data.height, data.width, data.channels, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of its own deprecations
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    exported = program.model_proto
+    _describe(exported, model.provenance)
+    onnx.checker.check_model(exported)
+    content: bytes = exported.SerializeToString()
+    return content
+
+
+def _describe(exported: onnx.ModelProto, provenance: Provenance) -> None:
+    prior_c = class_prior(provenance.description.class_counts)
+    trained_c = target_prior(prior_c, mean_lambda(provenance.lambdas))
+    about = {
+        "classes": provenance.description.class_names,
+        "lambdas": provenance.lambdas,
+        "trained_prior": trained_c.tolist(),
+        "model": provenance.identity,
+    }
+    for key, value in about.items():
+        exported.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,127 @@
+"""Predictions as a Parquet file: written a row group at a time, there whole or not at all.
+
+    path                 the image file, or the Parquet file that holds the image
+    row                  the row in the Parquet file, from 0; null for an image file
+    predicted            the name of the most probable class
+    probability          its probability
+    probabilities        those of all classes, in the order of the metadata's `classes`
+    logits_expert_<e>    each expert's logits, where they are asked for
+
+The schema's metadata say under `balpoe_predictions`, in JSON: `format`, `classes`, `lambdas`,
+`model` (its identity) and `prior`, the class frequencies that the probabilities stand for.
+
+B batch, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from torch import Tensor
+
+from balpoe.atomic_write import atomic_writer
+
+FORMAT = 1
+METADATA = b"balpoe_predictions"
+_ROW_GROUP_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ScoredImages:
+    """Logits float32 [B, E, C] of images, and where each lies."""
+
+    paths: tuple[str, ...]
+    rows: tuple[int | None, ...]
+    logits_bec: Tensor
+
+
+class PredictionWriter:
+    """Writes batches of predictions; `with_logits` adds those of the experts."""
+
+    def __init__(
+        self, writer: pq.ParquetWriter, class_names: Sequence[str], *, with_logits: bool
+    ) -> None:
+        self._writer = writer
+        self._class_names = pa.array(class_names, pa.string())
+        self._with_logits = with_logits
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_bytes = 0
+
+    def write(self, scored: ScoredImages, probabilities_bc: Tensor) -> None:
+        """Add predictions; a row group is written when enough of them have come together."""
+        winners_b = probabilities_bc.argmax(dim=1)
+        columns = [
+            pa.array(scored.paths, pa.string()),
+            pa.array(scored.rows, pa.int64()),
+            self._class_names.take(pa.array(winners_b.numpy())),
+            pa.array(probabilities_bc.amax(dim=1).numpy()),
+            _lists(probabilities_bc),
+        ]
+        if self._with_logits:
+            columns += [_lists(logits_bc) for logits_bc in scored.logits_bec.unbind(dim=1)]
+        batch = pa.record_batch(columns, schema=self._writer.schema)
+        self._waiting.append(batch)
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_bytes >= _ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting as a row group."""
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting))
+        self._waiting, self._waiting_bytes = [], 0
+
+
+@contextmanager
+def prediction_writer(
+    path: Path, class_names: Sequence[str], *, experts: int, about: Mapping[str, Any]
+) -> Iterator[PredictionWriter]:
+    """A file that takes the name `path` when the block ends, and never if it raises.
+
+    `experts` are those whose logits are written too, 0 for none; `about` goes to the metadata.
+
+    Raises:
+        StorageError: the file cannot be written; what `path` held before is untouched.
+    """
+    schema = _schema(class_names, experts).with_metadata(
+        {METADATA: json.dumps({"format": FORMAT, "classes": list(class_names), **about})}
+    )
+    with (
+        atomic_writer(path) as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=["path", "predicted"],
+            write_page_checksum=True,
+        ) as parquet,
+    ):
+        writer = PredictionWriter(parquet, class_names, with_logits=experts > 0)
+        yield writer
+        writer.flush()
+
+
+def _schema(class_names: Sequence[str], experts: int) -> pa.Schema:
+    per_class = pa.list_(pa.float32(), len(class_names))
+    fields = {
+        "path": pa.string(),
+        "row": pa.int64(),
+        "predicted": pa.string(),
+        "probability": pa.float32(),
+        "probabilities": per_class,
+    }
+    fields |= {f"logits_expert_{e}": per_class for e in range(experts)}
+    return pa.schema(list(fields.items()))
+
+
+def _lists(values_bc: Tensor) -> pa.Array:
+    flat = np.ascontiguousarray(values_bc.numpy()).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), values_bc.shape[1])

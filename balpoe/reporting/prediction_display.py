@@ -1,0 +1,108 @@
+"""Predictions on the screen: how far they are, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from balpoe.reporting.figures import clock
+from balpoe.reporting.tables import open_table
+
+_BAR_WIDTH = 28
+_PLAIN_LINES = 10
+_CLASSES_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionProgress:
+    """Images that are done of all that there are, after so many seconds."""
+
+    done: int
+    images: int
+    seconds: float
+
+    @property
+    def left_seconds(self) -> float:
+        """How long the others take at the same pace."""
+        return (self.images - self.done) * self.seconds / self.done
+
+
+class PredictionDisplay:
+    """Shows the progress after each batch; call it inside a ``with`` block."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._lines = 0
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: PredictionProgress) -> None:
+        """Show `progress` as a bar, or a plain line for every tenth part."""
+        if self._live is not None:
+            self._live.update(prediction_bar(progress))
+        elif progress.done * _PLAIN_LINES >= (self._lines + 1) * progress.images:
+            self._lines = progress.done * _PLAIN_LINES // progress.images
+            self._console.print(prediction_line(progress), soft_wrap=True, highlight=False)
+
+
+def prediction_bar(progress: PredictionProgress) -> RenderableType:
+    """The live view."""
+    row = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=progress.images, completed=progress.done, width=_BAR_WIDTH)
+    row.add_row(bar, prediction_line(progress))
+    return row
+
+
+def prediction_line(progress: PredictionProgress) -> str:
+    """`12,800/50,000 images · 830 images/s · 0:45 left`."""
+    pace = progress.done / progress.seconds if progress.seconds else 0.0
+    return (
+        f"{progress.done:,}/{progress.images:,} images · {pace:,.0f} images/s · "
+        f"{clock(progress.left_seconds)} left"
+    )
+
+
+def predicted_classes_table(
+    class_names: Sequence[str], predicted_counts: Sequence[int], prior: Sequence[float]
+) -> RenderableType:
+    """The classes that were predicted most often, with the share of images their prior gives."""
+    images = sum(predicted_counts)
+    order = sorted(range(len(class_names)), key=lambda y: -predicted_counts[y])
+    left_out = len(order) - _CLASSES_SHOWN
+    table = open_table("Predicted classes", f"and {left_out} more" if left_out > 0 else None)
+    table.add_column("class", style="bold")
+    for head in ("images", "share %", "prior %"):
+        table.add_column(head, justify="right")
+    for y in order[:_CLASSES_SHOWN]:
+        count = predicted_counts[y]
+        shares = (f"{100 * share:.1f}" for share in (count / images, prior[y]))
+        table.add_row(class_names[y], f"{count:,}", *shares)
+    return table
+
+
+def left_out_lines(ignored: int, unreadable: Sequence[str]) -> Iterator[str]:
+    """What was not predicted, and why."""
+    if ignored:
+        yield f"{ignored:,} files were no images and were left out"
+    if unreadable:
+        yield f"{len(unreadable):,} images were skipped; the first: {unreadable[0]}"

@@ -1,0 +1,185 @@
+"""The card of a trained model: what it is, for whoever finds its directory.
+
+It is Markdown for people, made from what the model directory holds. Nothing reads it back, so
+the manifest leaves it out: notes may be added to it without the model counting as touched.
+
+`models` differ in their seed alone, one each.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from balpoe.atomic_write import write_text_atomically
+from balpoe.config import METRICS
+from balpoe.evaluation import WHOLE_TEST
+from balpoe.longtail import SHIFTS, shot_groups
+from balpoe.priors import mean_lambda
+from balpoe.training.model_directory import CARD, Provenance, TrainedModel
+
+_CLASSES_SHOWN = 20
+
+
+def write_model_card(path: Path, models: Sequence[TrainedModel]) -> None:
+    """Write the card of a model directory, or of the seeds below a directory.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_text_atomically(path / CARD, model_card(path.resolve().name, models))
+
+
+def model_card(name: str, models: Sequence[TrainedModel]) -> str:
+    """The card as Markdown."""
+    provenance = models[0].provenance
+    sections = (
+        _introduction(name, models),
+        _use(models),
+        _data(provenance),
+        _experts(provenance),
+        _metrics([dict(model.metrics["final"]) for model in models]),
+        _limits(models),
+    )
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _introduction(name: str, models: Sequence[TrainedModel]) -> Iterator[str]:
+    provenance = models[0].provenance
+    model, experts = provenance.configuration["model"], provenance.configuration["experts"]
+    seeds = ", ".join(str(one.provenance.seed) for one in models)
+    yield f"# {name}"
+    yield ""
+    yield (
+        f"{len(provenance.lambdas)} expert(s) of a balanced product of calibrated experts (BalPoE, "
+        f"Aimar et al., CVPR 2023) for {len(provenance.description.class_names)} classes: "
+        f"{model['backbone']}, {experts['sharing']} layers, {model['classifier']} classifier. "
+        f"Trained for {provenance.configuration['training']['epochs']} epochs by balpoe "
+        f"{provenance.balpoe_version}, seed {seeds}."
+    )
+
+
+def _use(models: Sequence[TrainedModel]) -> Iterator[str]:
+    directory = "." if len(models) == 1 else f"seed_{models[0].provenance.seed}"
+    yield "## Use"
+    yield ""
+    yield "```python"
+    yield "import balpoe"
+    yield ""
+    yield f'model = balpoe.load("{directory}")  # the path of this directory'
+    yield 'model.predict_proba(["image.jpg"], target_prior="uniform")'
+    yield "```"
+
+
+def _data(provenance: Provenance) -> Iterator[str]:
+    data = provenance.description
+    counts = data.class_counts
+    colour = "grey" if data.channels == 1 else "colour"
+    groups = shot_groups(counts)
+    shots = "/".join(str(len(groups.get(group, ()))) for group in ("many", "medium", "few"))
+    yield "## Data"
+    yield ""
+    yield f"- source: {provenance.configuration['data']['name']}, fingerprint `{data.fingerprint}`"
+    yield f"- {sum(counts):,} training images, {data.height}x{data.width} {colour}"
+    yield f"- imbalance ratio {max(counts) / min(counts):.4g}; many/medium/few classes: {shots}"
+    yield ""
+    order = sorted(range(len(counts)), key=lambda y: -counts[y])
+    if len(order) > _CLASSES_SHOWN:
+        half = _CLASSES_SHOWN // 2
+        yield f"The {half} largest and the {half} smallest of {len(order)} classes:"
+        yield ""
+        order = order[:half] + order[-half:]
+    total = sum(counts)
+    rows = ((data.class_names[y], f"{counts[y]:,}", f"{counts[y] / total:.2%}") for y in order)
+    yield from _table(("class", "images", "prior"), rows)
+
+
+def _experts(provenance: Provenance) -> Iterator[str]:
+    lambdas, fitted = provenance.lambdas, provenance.calibration.temperatures
+    mean = mean_lambda(lambdas)
+    balanced = abs(mean) < 1e-9
+    yield "## Experts and priors"
+    yield ""
+    temperatures = [f"{value:.3g}" for value in fitted.experts] if fitted else ["–"] * len(lambdas)
+    rows = ((str(e), f"{lam:.3g}", temperatures[e]) for e, lam in enumerate(lambdas))
+    yield from _table(("expert", "λ", "temperature"), rows)
+    yield ""
+    yield (
+        f"The mean λ is {mean:.3g}: without a target prior the probabilities stand for "
+        + ("equal class frequencies." if balanced else f"frequencies ∝ prior^{mean:.3g}.")
+    )
+    ensemble = f"{fitted.ensemble:.3g} for the ensemble, " if fitted else "none, "
+    yield f"Temperatures (not applied by themselves): {ensemble}{provenance.calibration.origin}."
+
+
+def _metrics(finals: Sequence[dict[str, float]]) -> Iterator[str]:
+    names = [name for name in METRICS if f"{WHOLE_TEST}/{name}" in finals[0]]
+    yield "## Metrics"
+    yield ""
+    yield (
+        f"On the test set, read once after the training; n = {len(finals)} seed(s), sd is the "
+        "sample standard deviation. Accuracies and calibration errors are fractions, NLL and KL "
+        "nats."
+    )
+    yield ""
+    rows = ((name, *_mean_and_sd(finals, f"{WHOLE_TEST}/{name}")) for name in names)
+    yield from _table(("metric", "mean", "sd"), rows)
+    shifts = [shift.name for shift in SHIFTS if f"{WHOLE_TEST}_{shift.name}/ece" in finals[0]]
+    if shifts:
+        yield ""
+        yield "On its long-tailed cuts, mean (sd), without and with the class frequencies known:"
+        yield ""
+        heads = ("accuracy", "ECE", "accuracy, known", "ECE, known")
+        yield from _table(("cut", *heads), (_shift_row(finals, name) for name in shifts))
+
+
+def _shift_row(finals: Sequence[dict[str, float]], name: str) -> tuple[str, ...]:
+    keys = (
+        f"{WHOLE_TEST}_{name}{known}/{metric}"
+        for known in ("", "_known_prior")
+        for metric in ("accuracy", "ece")
+    )
+    cells = ("{} ({})".format(*_mean_and_sd(finals, key)) for key in keys)
+    return (name.replace("_", " "), *cells)
+
+
+def _limits(models: Sequence[TrainedModel]) -> Iterator[str]:
+    data = models[0].provenance.description
+    few = len(shot_groups(data.class_counts).get("few", ()))
+    yield "## Limits"
+    yield ""
+    yield (
+        f"- Every image is scaled without stretching and cut around its centre to "
+        f"{data.height}x{data.width}: what lies outside the cut is not seen."
+    )
+    yield (
+        "- It always answers with one of its classes; an image of none of them gets a confident "
+        "answer too."
+    )
+    yield (
+        "- Where class frequencies differ from those above, give `target_prior`; an estimated one "
+        "is as good as the calibration."
+    )
+    yield "- Accuracy and calibration were measured on images like those of the test set only."
+    if few:
+        yield f"- {few} class(es) had fewer than 20 training images: expect most errors there."
+    if len(models) < 3:
+        yield f"- n = {len(models)}: the spread over seeds is not known well."
+
+
+def _mean_and_sd(finals: Sequence[dict[str, float]], key: str) -> tuple[str, str]:
+    values = [final[key] for final in finals]
+    sd = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
+    return f"{statistics.fmean(values):.4f}", sd
+
+
+def _table(heads: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield _row(heads)
+    yield _row(["---"] * len(heads))
+    yield from map(_row, rows)
+
+
+def _row(cells: Sequence[str]) -> str:
+    texts = (" ".join(cell.replace("|", r"\|").split()) for cell in cells)
+    return f"| {' | '.join(texts)} |"

@@ -1,0 +1,96 @@
+"""A saved model of drawn weights for small colour images, and images for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from balpoe.config import (
+    Configuration,
+    DigitsLT,
+    ExpertsConfig,
+    ModelConfig,
+    Sharing,
+    TrainingConfig,
+    to_plain,
+)
+from balpoe.data.splits import DataDescription, Normalisation
+from balpoe.inference import Classifier
+from balpoe.models import build_experts
+from balpoe.training.model_directory import Provenance, load_model, save_model
+
+CLASSES = ("cat", "dog", "Übermut", "鳥")
+COUNTS = (60, 20, 8, 3)
+HEIGHT, WIDTH = 8, 10
+SaveModel = Callable[..., Path]
+
+
+def save_drawn_model(
+    path: Path,
+    *,
+    lambdas: tuple[float, ...] = (1.0, 0.0, -1.0),
+    channels: int = 3,
+    sharing: Sharing = "shared",
+) -> Path:
+    """Write a model directory with random weights, large enough for unequal predictions."""
+    configuration = Configuration(
+        data=DigitsLT(),
+        model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
+        experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas, sharing=sharing),
+        training=TrainingConfig(precision="float32"),
+    )
+    networks = len(lambdas) if sharing == "independent" else 1
+    experts = build_experts(
+        configuration.model,
+        configuration.experts,
+        channels=channels,
+        classes=len(CLASSES),
+        generators=[torch.Generator().manual_seed(seed) for seed in range(networks)],
+    )
+    description = DataDescription(
+        class_names=CLASSES,
+        class_counts=COUNTS,
+        height=HEIGHT,
+        width=WIDTH,
+        channels=channels,
+        normalisation=Normalisation((0.5,) * channels, (0.25,) * channels),
+        fingerprint="drawn",
+    )
+    provenance = Provenance(
+        configuration=to_plain(configuration),
+        identity="drawn",
+        seed=3,
+        lambdas=lambdas,
+        description=description,
+        balpoe_version="1.2.3",
+    )
+    save_model(path, experts, provenance, history=(), final_metrics={})
+    return path
+
+
+@pytest.fixture(scope="session")
+def save_model_of() -> SaveModel:
+    return save_drawn_model
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three experts with λ 1, 0 and −1."""
+    return save_drawn_model(tmp_path_factory.mktemp("models") / "drawn")
+
+
+@pytest.fixture(scope="session")
+def classifier(model_path: Path) -> Classifier:
+    return Classifier(load_model(model_path), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def images_nhwd() -> NDArray[np.uint8]:
+    """Thirty images of the model's own shape."""
+    generator = np.random.default_rng(5)
+    return generator.integers(0, 256, (30, HEIGHT, WIDTH, 3), dtype=np.uint8)

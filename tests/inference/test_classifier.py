@@ -1,0 +1,181 @@
+"""Predictions of a loaded model: probabilities for every prior, and scikit-learn's conventions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, log_loss
+
+import balpoe
+from balpoe.data.splits import ImageSet
+from balpoe.errors import CorruptFile, DataError, StorageError, UserError
+from balpoe.inference import Classifier
+from balpoe.losses import product_of_experts
+from balpoe.priors import class_prior
+from balpoe.training.model_directory import load_model
+
+Pixels = NDArray[np.uint8]
+CPU = torch.device("cpu")
+
+
+def test_the_probabilities_are_the_softmax_of_the_mean_logits_of_the_trained_model(
+    classifier: Classifier, model_path: Path, images_nhwd: Pixels
+) -> None:
+    unlabelled = ImageSet(torch.from_numpy(images_nhwd), torch.zeros(30, dtype=torch.int64))
+    logits_nec = load_model(model_path).predict(unlabelled, CPU)
+    probabilities = classifier.predict_proba(images_nhwd)
+    assert probabilities.dtype == np.float32
+    expected = product_of_experts(logits_nec).softmax(dim=-1).numpy()
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    np.testing.assert_array_equal(classifier.experts(images_nhwd).logits_nec, logits_nec.numpy())
+
+
+def test_each_expert_is_seen_by_itself(classifier: Classifier, images_nhwd: Pixels) -> None:
+    experts = classifier.experts(images_nhwd)
+    assert experts.lambdas == (1.0, 0.0, -1.0)
+    assert experts.probabilities_nec.shape == (30, 3, 4)
+    exponentials = np.exp(experts.logits_nec.astype(np.float64))
+    expected = exponentials / exponentials.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(experts.probabilities_nec, expected, rtol=1e-5)
+    assert np.ptp(experts.logits_nec, axis=1).min() > 0
+
+
+@pytest.mark.parametrize("lambdas", [(1.0, 0.0, -1.0), (1.0, -0.25, -1.5)])
+@pytest.mark.parametrize("target", ["train", "uniform", [0.7, 0.1, 0.2, 0.0], [1, 1, 2, 4]])
+def test_a_prior_multiplies_the_odds_by_its_ratio_to_the_trained_one(
+    tmp_path: Path, save_model_of: Any, images_nhwd: Pixels, lambdas: Any, target: Any
+) -> None:
+    model = balpoe.load(save_model_of(tmp_path / "model", lambdas=lambdas), device="cpu")
+    counts = np.array([60, 20, 8, 3])
+    named = {"train": counts, "uniform": np.ones(4)}
+    test = named[target] if isinstance(target, str) else np.array(target)
+    trained = (counts / counts.sum()) ** np.mean(lambdas)
+    weighted = model.predict_proba(images_nhwd) * (test / trained)
+    expected = weighted / weighted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        model.predict_proba(images_nhwd, target_prior=target), expected, rtol=1e-4
+    )
+
+
+def test_balanced_experts_stand_for_the_uniform_prior_by_themselves(
+    classifier: Classifier, images_nhwd: Pixels
+) -> None:
+    np.testing.assert_allclose(
+        classifier.predict_proba(images_nhwd, "uniform"),
+        classifier.predict_proba(images_nhwd),
+        rtol=1e-6,
+    )
+
+
+def test_a_class_with_prior_0_is_never_predicted(
+    classifier: Classifier, images_nhwd: Pixels
+) -> None:
+    winner = int(classifier.predict_proba(images_nhwd).argmax(axis=1)[0])
+    target = [1 / 3] * 4
+    target[winner] = 0.0
+    probabilities = classifier.predict_proba(images_nhwd, target)
+    assert (probabilities[:, winner] == 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_an_estimated_prior_is_the_mean_of_the_probabilities_it_leads_to(
+    classifier: Classifier, images_nhwd: Pixels
+) -> None:
+    """The fixed point of EM (Saerens et al. 2002, eq. 2.9)."""
+    prior_c = classifier.estimate_prior(images_nhwd).prior_c.numpy()
+    probabilities = classifier.predict_proba(images_nhwd, "estimate")
+    assert np.ptp(prior_c) > 0.1
+    np.testing.assert_allclose(probabilities.mean(axis=0), prior_c, atol=1e-4)
+    np.testing.assert_allclose(
+        probabilities, classifier.predict_proba(images_nhwd, prior_c), rtol=1e-6
+    )
+
+
+def test_batches_of_any_size_give_the_same_probabilities(
+    classifier: Classifier, images_nhwd: Pixels
+) -> None:
+    many = np.concatenate([images_nhwd] * 20)
+    together = classifier.predict_proba(many)
+    assert together.shape == (600, 4)
+    np.testing.assert_allclose(together[:30], classifier.predict_proba(images_nhwd), rtol=1e-4)
+    np.testing.assert_allclose(together[:1], classifier.predict_proba(images_nhwd[0]), rtol=1e-4)
+
+
+def test_classes_are_called_by_their_names_as_in_scikit_learn(
+    classifier: Classifier, images_nhwd: Pixels
+) -> None:
+    assert classifier.classes_.tolist() == ["cat", "dog", "Übermut", "鳥"]
+    probabilities = classifier.predict_proba(images_nhwd, "train")
+    predicted = classifier.predict(images_nhwd, "train")
+    np.testing.assert_array_equal(predicted, classifier.classes_[probabilities.argmax(axis=1)])
+    truth = np.resize(classifier.classes_, 30)
+    assert classifier.score(images_nhwd, truth, "train") == accuracy_score(truth, predicted)
+    assert classifier.score(images_nhwd, [0, 1, 2, 3] * 7 + [0, 1], "train") == (
+        classifier.score(images_nhwd, truth, "train")
+    )
+    assert np.isfinite(log_loss(np.resize(np.arange(4), 30), probabilities))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["cat"] * 29, "must be 30, one per image, got 29"),
+        (["cat"] * 29 + ["dgo"], '"dgo" is no class of the model; did you mean dog'),
+        ([4] * 30, "labels must be from 0 to 3"),
+    ],
+)
+def test_labels_that_cannot_be_scored_are_refused(
+    classifier: Classifier, images_nhwd: Pixels, labels: Any, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        classifier.score(images_nhwd, labels)
+
+
+def test_the_trained_prior_is_that_of_the_mean_bias(tmp_path: Path, save_model_of: Any) -> None:
+    model = balpoe.load(save_model_of(tmp_path / "ce", lambdas=(1.0,)), device="cpu")
+    torch.testing.assert_close(model.trained_prior_c, class_prior((60, 20, 8, 3)))
+
+
+def test_loading_and_predicting_needs_none_of_the_studys_libraries(
+    model_path: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import sys
+for name in ("ray", "optuna", "mlflow", "pydantic", "yaml", "sqlalchemy", "click", "rich"):
+    sys.modules[name] = None  # its import raises ImportError
+import balpoe, numpy
+model = balpoe.load({str(model_path)!r})
+print(model.predict_proba(numpy.zeros((2, 8, 10, 3), numpy.uint8), "estimate").shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "(2, 4)", done.stderr
+
+
+def test_a_directory_of_several_seeds_asks_for_one(tmp_path: Path, save_model_of: Any) -> None:
+    for seed in (1, 10, 2):
+        save_model_of(tmp_path / f"seed_{seed}")
+    with pytest.raises(StorageError, match=r"\(seed_1, seed_2, seed_10\); choose .*seed_1$"):
+        balpoe.load(tmp_path)
+
+
+def test_what_is_no_sound_model_is_refused_in_one_line(tmp_path: Path, save_model_of: Any) -> None:
+    with pytest.raises(StorageError, match=r"holds no finished model") as missing:
+        balpoe.load(tmp_path / "nothing")
+    model = save_model_of(tmp_path / "model")
+    with pytest.raises(UserError, match="--device nonsense: not available here"):
+        balpoe.load(model, device="nonsense")
+    (model / "model.json").write_text((model / "model.json").read_text().replace("60", "61"))
+    with pytest.raises(
+        CorruptFile, match=r"model\.json: was changed after it was saved"
+    ) as touched:
+        balpoe.load(model)
+    assert all("\n" not in str(refused.value) for refused in (missing, touched))

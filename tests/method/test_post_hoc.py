@@ -1,0 +1,160 @@
+"""Choices after the training against the plain evaluation of logits changed by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from balpoe.evaluation import (
+    PostHocEvaluation,
+    Scorer,
+    Temperatures,
+    estimate_prior,
+    evaluate,
+    evaluate_distributions,
+    evaluate_post_hoc,
+    likelihood_ratios,
+)
+from balpoe.longtail import SHIFTS
+from balpoe.losses import product_of_experts
+from balpoe.priors import class_prior
+
+COUNTS = (200, 60, 10)
+LAMBDAS = (1.0, 0.0, -1.0)
+PRIOR_C = class_prior(COUNTS)
+TEMPERATURES = Temperatures(ensemble=2.0, experts=(0.5, 1.0, 4.0))
+ALL = (0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def labels_n() -> Tensor:
+    return torch.arange(3).repeat(200)
+
+
+@pytest.fixture(scope="module")
+def logits_nec(labels_n: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    truth_n1c = torch.nn.functional.one_hot(labels_n, 3).float().unsqueeze(1)
+    noise_nec = torch.randn(len(labels_n), 3, 3, generator=generator)
+    return 3 * (truth_n1c + noise_nec) + torch.tensor(LAMBDAS)[:, None] * PRIOR_C.log().float()
+
+
+@pytest.fixture(scope="module")
+def rows(logits_nec: Tensor, labels_n: Tensor) -> tuple[PostHocEvaluation, ...]:
+    return post_hoc(logits_nec, labels_n, TEMPERATURES)
+
+
+def post_hoc(
+    logits_nec: Tensor, labels_n: Tensor, temperatures: Temperatures | None
+) -> tuple[PostHocEvaluation, ...]:
+    return evaluate_post_hoc(
+        logits_nec,
+        labels_n,
+        prior_c=PRIOR_C,
+        lambdas=LAMBDAS,
+        class_counts=COUNTS,
+        temperatures=temperatures,
+    )
+
+
+def scalars(
+    rows: tuple[PostHocEvaluation, ...], scorer: Scorer, prior: str, distribution: str
+) -> dict[str, float]:
+    (row,) = (
+        row
+        for row in rows
+        if (row.scorer, row.prior, row.distribution) == (scorer, prior, distribution)
+    )
+    return row.metrics.scalars()
+
+
+def test_every_choice_is_scored_on_every_distribution(
+    rows: tuple[PostHocEvaluation, ...], logits_nec: Tensor, labels_n: Tensor
+) -> None:
+    scorers = [Scorer(ALL), Scorer(ALL, "ensemble"), Scorer(ALL, "experts")]
+    subsets = [Scorer((1,)), Scorer((0, 2))]
+    assert list(dict.fromkeys(row.scorer for row in rows)) == scorers + subsets
+    names = ["test", *(shift.name for shift in SHIFTS)]
+    assert list(dict.fromkeys(row.distribution for row in rows)) == names
+    assert len(rows) == 5 * 11 * 3
+    without = post_hoc(logits_nec, labels_n, None)
+    assert list(dict.fromkeys(row.scorer for row in without)) == [Scorer(ALL), *subsets]
+
+
+def test_without_a_choice_it_is_the_final_evaluation(
+    rows: tuple[PostHocEvaluation, ...], logits_nec: Tensor, labels_n: Tensor
+) -> None:
+    plain = evaluate_distributions(
+        logits_nec, labels_n, prior_c=PRIOR_C, lambdas=LAMBDAS, class_counts=COUNTS
+    )
+    for row in plain:
+        prior = "known" if row.known_prior else "unknown"
+        found = scalars(rows, Scorer(ALL), prior, row.distribution)
+        assert found == pytest.approx(row.evaluation.ensemble.scalars(), rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "factors_e"),
+    [
+        (Scorer(ALL, "ensemble"), (0.5, 0.5, 0.5)),
+        (Scorer(ALL, "experts"), (2.0, 1.0, 0.25)),
+        (Scorer((1,)), (0.0, 3.0, 0.0)),
+        (Scorer((0, 2)), (1.5, 0.0, 1.5)),
+    ],
+)
+@pytest.mark.parametrize("known", [False, True])
+def test_a_choice_is_a_factor_for_each_experts_logits(
+    rows: tuple[PostHocEvaluation, ...],
+    logits_nec: Tensor,
+    labels_n: Tensor,
+    scorer: Scorer,
+    factors_e: tuple[float, ...],
+    known: bool,
+) -> None:
+    expected = evaluate(
+        logits_nec * torch.tensor(factors_e).unsqueeze(1),
+        labels_n,
+        prior_c=PRIOR_C,
+        lambdas=LAMBDAS,
+        class_counts=COUNTS,
+        test_prior_c=torch.full((3,), 1 / 3) if known else None,
+    )
+    found = scalars(rows, scorer, "known" if known else "unknown", "test")
+    assert found == pytest.approx(expected.ensemble.scalars(), rel=1e-5, abs=1e-6)
+
+
+def test_the_estimated_prior_is_that_of_the_distributions_own_images(
+    rows: tuple[PostHocEvaluation, ...], logits_nec: Tensor, labels_n: Tensor
+) -> None:
+    uniform_c = torch.full((3,), 1 / 3)
+    ratios_bc = likelihood_ratios(product_of_experts(logits_nec), trained_prior_c=uniform_c)
+    expected = evaluate(
+        logits_nec,
+        labels_n,
+        prior_c=PRIOR_C,
+        lambdas=LAMBDAS,
+        class_counts=COUNTS,
+        test_prior_c=estimate_prior(ratios_bc).prior_c,
+    )
+    found = scalars(rows, Scorer(ALL), "estimated", "test")
+    assert found == pytest.approx(expected.ensemble.scalars(), rel=1e-5, abs=1e-6)
+
+
+def test_estimating_the_prior_of_a_long_tail_helps(
+    rows: tuple[PostHocEvaluation, ...],
+) -> None:
+    """The product is exactly calibrated: log P(x|y) of noise with variance 1/3 is 3·x_y."""
+    for distribution in ("forward_50", "backward_50"):
+        unknown, estimated = (
+            scalars(rows, Scorer(ALL), prior, distribution) for prior in ("unknown", "estimated")
+        )
+        assert estimated["nll"] < unknown["nll"]
+
+
+def test_a_class_that_the_estimate_rules_out_is_scored_all_the_same() -> None:
+    labels_n = torch.arange(3).repeat(60)
+    logits_nec = torch.zeros(180, 3, 3)
+    logits_nec[:, :, 0] = 500.0
+    found = scalars(post_hoc(logits_nec, labels_n, None), Scorer(ALL), "estimated", "test")
+    assert found["accuracy"] == pytest.approx(1 / 3)

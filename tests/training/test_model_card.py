@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from balpoe.config import Configuration
+from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
+from balpoe.evaluation import Temperatures
+from balpoe.training.final import train_final
+from balpoe.training.model_card import model_card, write_model_card
+from balpoe.training.model_directory import (
+    CARD,
+    MANIFEST,
+    METRICS,
+    MODEL,
+    Calibration,
+    TrainedModel,
+    load_model,
+)
+
+CARRIED = Calibration(Temperatures(1.25, (0.5, 2.0)), "carried over from 18 images of trial 7")
+
+
+def train_seed(
+    configuration: Configuration, splits: FinalSplits, path: Path, seed: int
+) -> TrainedModel:
+    return train_final(
+        replace(configuration, training=replace(configuration.training, epochs=1)),
+        splits,
+        seed=seed,
+        path=path,
+        device=torch.device("cpu"),
+        balpoe_version="1.2.3",
+        calibration=CARRIED,
+        on_epoch=lambda result: None,
+    )
+
+
+@pytest.fixture
+def splits(train: ImageSet, validation: ImageSet, description: DataDescription) -> FinalSplits:
+    named = replace(description, class_names=("cat", "dog | hound", "鳥"))
+    return FinalSplits(train, validation, named)
+
+
+def rows(card: str) -> list[list[str]]:
+    """The cells of all tables' rows."""
+    lines = [line for line in card.splitlines() if line.startswith("| ")]
+    return [re.split(r" (?<!\\)\| ", line.removeprefix("| ").removesuffix(" |")) for line in lines]
+
+
+def test_every_model_directory_has_a_card_of_its_data_experts_metrics_and_limits(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    train_seed(configuration, splits, tmp_path / "model", 4)
+    card = (tmp_path / "model" / CARD).read_text()
+    cells = rows(card)
+    assert ["cat", "30", "63.83%"] in cells
+    assert [r"dog \| hound", "12", "25.53%"] in cells
+    assert ["0", "1", "0.5"] in cells
+    assert ["1", "-1", "2"] in cells
+    final = json.loads((tmp_path / "model" / METRICS).read_text())["final"]
+    assert ["accuracy", f"{final['test/accuracy']:.4f}", "–"] in cells
+    assert ["ece", f"{final['test/ece']:.4f}", "–"] in cells
+    for text in (
+        "# model",
+        "seed 4",
+        "imbalance ratio 6; many/medium/few classes: 0/1/2",
+        "47 training images, 8x8 grey",
+        "The mean λ is 0: without a target prior the probabilities stand for equal",
+        "1.25 for the ensemble, carried over from 18 images of trial 7",
+        "n = 1 seed(s)",
+        "2 class(es) had fewer than 20 training images",
+    ):
+        assert text in card
+
+
+def test_the_card_of_several_seeds_has_their_mean_and_sd(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    models = [train_seed(configuration, splits, tmp_path / f"seed_{s}", s) for s in (1, 2, 3)]
+    write_model_card(tmp_path, models)
+    card = (tmp_path / CARD).read_text()
+    assert f"# {tmp_path.name}" in card
+    assert "seed 1, 2, 3" in card
+    assert "n = 3 seed(s)" in card
+    assert "the spread over seeds is not known well" not in card
+    values = [model.metrics["final"]["test/nll"] for model in models]
+    mean, sd = statistics.fmean(values), statistics.stdev(values)
+    assert ["nll", f"{mean:.4f}", f"{sd:.4f}"] in rows(card)
+    values = [model.metrics["final"]["test_forward_5_known_prior/accuracy"] for model in models]
+    (shift,) = (cells for cells in rows(card) if cells[0] == "forward 5")
+    assert shift[3] == f"{statistics.fmean(values):.4f} ({statistics.stdev(values):.4f})"
+
+
+def test_long_lists_of_classes_are_cut_to_head_and_tail(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    model = train_seed(configuration, splits, tmp_path / "model", 0)
+    many = replace(
+        model.provenance.description,
+        class_names=tuple(f"class {y}" for y in range(1000)),
+        class_counts=tuple(range(1000, 0, -1)),
+    )
+    large = replace(model, provenance=replace(model.provenance, description=many))
+    card = model_card("large", [large])
+    names = [cells[0] for cells in rows(card) if cells[0].startswith("class ")]
+    assert names == [f"class {y}" for y in [*range(10), *range(990, 1000)]]
+
+
+def test_a_card_may_be_edited_or_removed_without_touching_the_model(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    train_seed(configuration, splits, path, 0)
+    before = (path / CARD).read_text()
+    (path / CARD).write_text(before + "\nSeen to fail at night.\n")
+    assert load_model(path).provenance.calibration == CARRIED
+    train_seed(configuration, splits, path, 0)
+    assert (path / CARD).read_text().endswith("Seen to fail at night.\n")
+    (path / CARD).unlink()
+    train_seed(configuration, splits, path, 0)
+    assert (path / CARD).read_text() == before
+
+
+def test_a_model_from_before_there_were_temperatures_is_read(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    train_seed(configuration, splits, path, 0)
+    plain = json.loads((path / MODEL).read_text())
+    del plain["calibration"]
+    (path / MODEL).write_text(json.dumps(plain))
+    manifest = json.loads((path / MANIFEST).read_text())
+    manifest["sha256"][MODEL] = hashlib.sha256((path / MODEL).read_bytes()).hexdigest()
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    calibration = load_model(path).provenance.calibration
+    assert calibration.temperatures is None
+    assert calibration.origin == "the model was saved by a version of balpoe that kept none"

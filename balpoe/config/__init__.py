@@ -7,7 +7,6 @@ from balpoe.config.configuration import (
     Configuration,
     ExpertsConfig,
     MixupConfig,
-    ModelConfig,
     Precision,
     Sharing,
     TrainingConfig,
@@ -16,8 +15,9 @@ from balpoe.config.data import DataConfig, DigitsLT, GaussianLT, ParquetImages
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
 from balpoe.config.metrics import METRICS, OBJECTIVES, SHIFT_METRICS, SHIFT_RATIOS
+from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
-from balpoe.config.plain import to_plain
+from balpoe.config.plain import identifying, to_plain
 from balpoe.config.sampler import SamplerConfig
 from balpoe.config.search_space import (
     CategoricalParameter,
@@ -28,6 +28,7 @@ from balpoe.config.search_space import (
 from balpoe.config.study import Direction, StudySpec
 
 __all__ = [
+    "IMAGENET_BACKBONES",
     "METRICS",
     "OBJECTIVES",
     "SHIFT_METRICS",
@@ -57,6 +58,7 @@ __all__ = [
     "StudySpec",
     "TrainingConfig",
     "canonical_parameters",
+    "identifying",
     "to_plain",
     "with_parameters",
 ]

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from balpoe.config import Configuration, to_plain
+from balpoe.config import Configuration, identifying
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.errors import NonFiniteError
 from balpoe.priors import expert_lambdas
@@ -164,5 +164,5 @@ def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
     """The sha256 of all that decides the course of a training."""
     # the data count by what they are, not by where they lie
-    decisive = to_plain(configuration) | {"data": description.fingerprint, "seed": seed}
+    decisive = identifying(configuration) | {"data": description.fingerprint, "seed": seed}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -50,9 +50,9 @@ def test_an_absent_optional_number_obeys_every_bound() -> None:
         ParquetImages(train="a", test="b", head_count=0)
 
 
-@pytest.mark.parametrize("backbone", ["resnet8", "resnet14", "resnet32", "resnet110"])
-def test_a_backbone_of_the_family_knows_its_depth(backbone: str) -> None:
-    assert f"resnet{ModelConfig(backbone=backbone).depth}" == backbone
+@pytest.mark.parametrize("backbone", ["resnet8", "resnet14", "resnet50", "imagenet_resnet50"])
+def test_a_backbone_of_either_family_is_taken(backbone: str) -> None:
+    assert ModelConfig(backbone=backbone).backbone == backbone
 
 
 @pytest.mark.parametrize(

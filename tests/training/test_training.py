@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from balpoe.config import Configuration, ExpertsConfig, MixupConfig, Sharing
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.config import Configuration, DigitsLT, ExpertsConfig, MixupConfig, Sharing
+from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import NonFiniteError
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
 from balpoe.training.streams import network_seed
-from balpoe.training.training import Training, configured_lambdas
+from balpoe.training.training import Training, configured_lambdas, training_identity
 
 CPU = torch.device("cpu")
 Start = Callable[..., Training]
@@ -234,3 +234,19 @@ def test_fused_sgd_on_channels_last_weights_is_plain_sgd(start: Start) -> None:
             optimiser.step()
         results.append(parameter.detach())
     assert torch.allclose(results[0], results[1], rtol=1e-4)
+
+
+def test_fields_added_to_the_configuration_leave_older_trainings_their_identity() -> None:
+    described = DataDescription(
+        class_names=("0", "1"),
+        class_counts=(3, 2),
+        height=8,
+        width=8,
+        channels=1,
+        normalisation=Normalisation((0.5,), (0.25,)),
+        fingerprint="noise",
+    )
+    released = "68767d1e9ba06d32ba1fce6018c0c3e1e577af1960ec86141f8dd0f3e201ea6e"
+    assert training_identity(Configuration(data=DigitsLT()), described, 0) == released
+    owning_one = Configuration(data=DigitsLT(), experts=ExpertsConfig(owned_stages=1))
+    assert training_identity(owning_one, described, 0) != released

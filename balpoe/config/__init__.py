@@ -1,9 +1,9 @@
 """Frozen, typed configuration of trainings and studies; no files, no third-party libraries."""
 
+from balpoe.config.augmentation import AugmentationConfig, RandAugmentConfig
 from balpoe.config.budget import BudgetConfig, ResourcesConfig
 from balpoe.config.conditions import Condition
 from balpoe.config.configuration import (
-    AugmentationConfig,
     Configuration,
     ExpertsConfig,
     MixupConfig,
@@ -52,6 +52,7 @@ __all__ = [
     "Parameter",
     "ParquetImages",
     "Precision",
+    "RandAugmentConfig",
     "ResourcesConfig",
     "SamplerConfig",
     "Sharing",

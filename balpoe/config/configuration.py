@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from balpoe.config.augmentation import AugmentationConfig
 from balpoe.config.bounds import (
     Bounded,
     Bounds,
     Count,
     Fraction,
-    Index,
     NonNegative,
     Positive,
     Real,
@@ -59,15 +59,6 @@ class MixupConfig(Bounded):
     """Mixup with ξ ~ Beta(α, α); α = 0 switches it off (ERM)."""
 
     alpha: NonNegative = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationConfig(Bounded):
-    """Random crop after zero padding, horizontal flip and rotation of training images."""
-
-    crop_padding: Index = 0
-    flip: bool = False
-    rotation_degrees: NonNegative = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

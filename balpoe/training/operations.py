@@ -5,16 +5,12 @@ without a look at the values, so that shapes depend on the batch size alone. Wha
 uint8, every operation on colours gives the bytes of torchvision's tensor kernel; those that move
 pixels take the nearest one and black from outside.
 
-B batch, H height, W width, D channels, L operations in a row, N images.
+B batch, H height, W width, D channels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-
-import numpy as np
-import numpy.typing as npt
 
 
 class Operation(IntEnum):
@@ -68,13 +64,3 @@ TABLES: Operations = frozenset(
         Operation.INVERT,
     }
 )
-SIGNED: Operations = GEOMETRIC
-"""Those whose magnitude is as often negative as positive."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class DrawnOperations:
-    """What is drawn for N images: L operations, one after the other, and their magnitudes."""
-
-    operation_nl: npt.NDArray[np.int32]
-    magnitude_nl: npt.NDArray[np.float32]

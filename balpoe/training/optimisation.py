@@ -38,6 +38,7 @@ class Optimisation:
     ) -> None:
         self._configuration = configuration
         self._images = len(images)
+        self._description = description
         self._seed = seed
         self._device = device
         self.experts = initial_experts(configuration, description, seed).to(
@@ -112,6 +113,8 @@ class Optimisation:
             self._configuration.training,
             self._configuration.mixup.alpha,
             self._images,
+            height=self._description.height,
+            width=self._description.width,
             seed=network_seed(self._seed, network),
             epoch=epoch,
         )

@@ -107,12 +107,14 @@ class Training:
 
     def predict(self, images: ImageSet) -> Tensor:
         """The logits of every expert for `images`: float32 [N, E, C] on the CPU."""
+        training = self._configuration.training
         return predict(
             self.experts,
             images,
             self._description.normalisation,
             device=self._device,
-            autocast_dtype=autocast_dtype(self._configuration.training.precision, self._device),
+            autocast_dtype=autocast_dtype(training.precision, self._device),
+            resized_crop=training.augmentation.resized_crop,
         )
 
     def _continue(self) -> None:

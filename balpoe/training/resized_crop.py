@@ -36,7 +36,7 @@ def draw_boxes(
     """
     shape = (images, _ATTEMPTS)
     area_na = height * width * generator.uniform(*AREA, shape)
-    aspect_na = np.exp(generator.uniform(*np.log(ASPECT), shape))
+    aspect_na = np.exp(generator.uniform(math.log(ASPECT[0]), math.log(ASPECT[1]), shape))
     place_2n = generator.random((2, images))
     heights_na = np.rint(np.sqrt(area_na / aspect_na))
     widths_na = np.rint(np.sqrt(area_na * aspect_na))

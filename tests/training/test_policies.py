@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_a_step_means_what_it_means_in_torchvision(name: str, step: int) -> None
 def test_auto_augment_chooses_each_pair_as_often_and_its_operations_as_likely_as_given() -> None:
     drawn = AutoAugment().draw(MANY, generator())
     counts = Counter(map(tuple, drawn.operation_nl.tolist()))
-    expected: Counter[tuple[int, int]] = Counter()
+    expected: defaultdict[tuple[int, int], float] = defaultdict(float)
     for (first, p, _), (second, q, _) in SUB_POLICIES:
         for happens in itertools.product((True, False), repeat=2):
             pair = (int(first) if happens[0] else 0, int(second) if happens[1] else 0)

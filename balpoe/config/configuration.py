@@ -67,6 +67,11 @@ class TrainingConfig(Bounded):
 
     `warmup` and `milestones` are fractions of `epochs`, so that a shorter or longer run
     keeps the schedule's shape. `evaluate_every` is in epochs; the last is always evaluated.
+
+    With `accumulate` the gradients of a batch are added up over so many parts, of which memory
+    holds one at a time. The step is that of the whole batch, mixup included, but for the
+    statistics of batch normalisation: each part is normalised by its own, and the running
+    ones move with every part.
     """
 
     epochs: Count = 200
@@ -81,14 +86,18 @@ class TrainingConfig(Bounded):
     decay: Positive = 0.1
     precision: Precision = "auto"
     evaluate_every: Count = 1
+    accumulate: Count = field(default=1, metadata=ADDED)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Milestones in order; Nesterov needs momentum."""
+        """Milestones in order; Nesterov needs momentum; no part of a batch is empty."""
         if tuple(sorted(self.milestones)) != self.milestones:
             yield FieldProblem("milestones", f"must ascend, got {shown(self.milestones)}")
         if self.nesterov and self.momentum == 0:
             yield FieldProblem("nesterov", "needs a momentum above 0: set nesterov: false")
+        if self.accumulate > self.batch_size:
+            message = f"must be at most batch_size ({self.batch_size}), got {self.accumulate}"
+            yield FieldProblem("accumulate", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

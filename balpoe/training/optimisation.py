@@ -70,6 +70,7 @@ class Optimisation:
             images.labels_n.to(device),
             mix=configuration.mixup.alpha > 0,
             autocast_dtype=autocast_dtype(training.precision, device),
+            accumulate=training.accumulate,
         )
         self._captured: dict[int, CapturedSteps] = {}
 

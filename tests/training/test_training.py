@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -305,3 +306,20 @@ def test_networks_trained_on_resized_crops_see_the_middle_in_evaluation(
     assert middle.images_nhwd.shape[1:3] == (7, 7)
     assert torch.equal(cropping.predict(validation), start().predict(middle))
     assert not torch.equal(cropping.predict(validation), start().predict(validation))
+
+
+def test_a_training_takes_its_batches_in_as_many_parts_as_configured(
+    start: Start, configuration: Configuration
+) -> None:
+    training = start(
+        replace(configuration, training=replace(configuration.training, accumulate=4, epochs=1))
+    )
+    sizes: list[int] = []
+    (network,) = training.experts.networks
+    network.get_submodule("shared").register_forward_hook(
+        lambda *seen: sizes.append(len(seen[2])) if training.experts.training else None
+    )
+    (result,) = training.fit()
+    # 47 images: two batches of 16 and one of 15
+    assert sizes == [4] * 11 + [3]
+    assert math.isfinite(result.metrics["train/loss"])

@@ -1,13 +1,12 @@
 """Frozen, typed configuration of trainings and studies; no files, no third-party libraries."""
 
+from balpoe.config.augmentation import AugmentationConfig, RandAugmentConfig
 from balpoe.config.budget import BudgetConfig, ResourcesConfig
 from balpoe.config.conditions import Condition
 from balpoe.config.configuration import (
-    AugmentationConfig,
     Configuration,
     ExpertsConfig,
     MixupConfig,
-    ModelConfig,
     Precision,
     Sharing,
     TrainingConfig,
@@ -23,8 +22,9 @@ from balpoe.config.image_sources import (
     ParquetImages,
 )
 from balpoe.config.metrics import METRICS, OBJECTIVES, SHIFT_METRICS, SHIFT_RATIOS
+from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
-from balpoe.config.plain import to_plain
+from balpoe.config.plain import identifying, to_plain
 from balpoe.config.sampler import SamplerConfig
 from balpoe.config.search_space import (
     CategoricalParameter,
@@ -35,6 +35,7 @@ from balpoe.config.search_space import (
 from balpoe.config.study import Direction, StudySpec
 
 __all__ = [
+    "IMAGENET_BACKBONES",
     "METRICS",
     "OBJECTIVES",
     "SHIFT_METRICS",
@@ -62,12 +63,14 @@ __all__ = [
     "Parameter",
     "ParquetImages",
     "Precision",
+    "RandAugmentConfig",
     "ResourcesConfig",
     "SamplerConfig",
     "Sharing",
     "StudySpec",
     "TrainingConfig",
     "canonical_parameters",
+    "identifying",
     "to_plain",
     "with_parameters",
 ]

@@ -8,55 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from balpoe.config.augmentation import AugmentationConfig
 from balpoe.config.bounds import (
     Bounded,
+    Bounds,
     Count,
     Fraction,
-    Index,
     NonNegative,
     Positive,
     Real,
-    Rule,
 )
 from balpoe.config.data import DataConfig
-from balpoe.config.wording import must_be, shown
+from balpoe.config.model import ModelConfig
+from balpoe.config.plain import ADDED
+from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
 Sharing = Literal["shared", "independent", "linear"]
 Precision = Literal["auto", "float32", "bfloat16"]
-
-
-@dataclass(frozen=True, slots=True)
-class ResNetName(Rule):
-    """`resnet<depth>` of the CIFAR family, whose depths are 6n+2."""
-
-    def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
-        digits = value.removeprefix("resnet")
-        named = value == f"resnet{digits}" and digits.isascii() and digits.isdigit()
-        if named and len(digits) <= 4 and int(digits) >= 8 and int(digits) % 6 == 2:
-            return None
-        return must_be("resnet8, resnet14, resnet20, resnet32 or another depth 6n+2", value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig(Bounded):
-    """The network of an expert.
-
-    `cosine_scale` is κ of the cosine classifier: 32 in the paper, 30 in the released code
-    that gave its numbers.
-    """
-
-    backbone: Annotated[str, ResNetName()] = "resnet32"
-    classifier: Literal["cosine", "linear"] = "cosine"
-    cosine_scale: Positive = 30.0
-
-    @property
-    def depth(self) -> int:
-        """The number of weighted layers, the N of resnetN."""
-        return int(self.backbone.removeprefix("resnet"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +35,9 @@ class ExpertsConfig(Bounded):
     """How many experts, what each is biased towards, and what they share.
 
     The biases λ are `count` values equidistant from `centre + spread` down to
-    `centre - spread` (a single expert gets `centre`), or `lambdas` outright.
+    `centre - spread` (a single expert gets `centre`), or `lambdas` outright. With `shared`
+    backbones every expert owns the last `owned_stages` stages and its classifier: two in the
+    released code, one in the supplement's words on the large sets.
     """
 
     count: Count = 3
@@ -72,6 +45,7 @@ class ExpertsConfig(Bounded):
     centre: Real = 0.0
     lambdas: tuple[Real, ...] | None = None
     sharing: Sharing = "shared"
+    owned_stages: Annotated[int, Bounds(at_least=1, at_most=3)] = field(default=2, metadata=ADDED)
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """One λ per expert where they are given outright."""
@@ -88,20 +62,16 @@ class MixupConfig(Bounded):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationConfig(Bounded):
-    """Random crop after zero padding, horizontal flip and rotation of training images."""
-
-    crop_padding: Index = 0
-    flip: bool = False
-    rotation_degrees: NonNegative = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig(Bounded):
     """SGD with momentum and its schedule.
 
     `warmup` and `milestones` are fractions of `epochs`, so that a shorter or longer run
     keeps the schedule's shape. `evaluate_every` is in epochs; the last is always evaluated.
+
+    With `accumulate` the gradients of a batch are added up over so many parts, of which memory
+    holds one at a time. The step is that of the whole batch, mixup included, but for the
+    statistics of batch normalisation: each part is normalised by its own, and the running
+    ones move with every part.
     """
 
     epochs: Count = 200
@@ -116,14 +86,18 @@ class TrainingConfig(Bounded):
     decay: Positive = 0.1
     precision: Precision = "auto"
     evaluate_every: Count = 1
+    accumulate: Count = field(default=1, metadata=ADDED)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Milestones in order; Nesterov needs momentum."""
+        """Milestones in order; Nesterov needs momentum; no part of a batch is empty."""
         if tuple(sorted(self.milestones)) != self.milestones:
             yield FieldProblem("milestones", f"must ascend, got {shown(self.milestones)}")
         if self.nesterov and self.momentum == 0:
             yield FieldProblem("nesterov", "needs a momentum above 0: set nesterov: false")
+        if self.accumulate > self.batch_size:
+            message = f"must be at most batch_size ({self.batch_size}), got {self.accumulate}"
+            yield FieldProblem("accumulate", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

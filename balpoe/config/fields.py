@@ -68,11 +68,17 @@ def why_not_searchable(path: str) -> str:
     if path == "data" or path.startswith("data."):
         return "cannot be searched: trials on different data cannot be compared"
     if path in configuration_fields():
-        return "cannot be searched: it is a list"
+        return f"cannot be searched: it {_not_one_value(configuration_fields()[path])}"
     below = [known for known in searchable_fields() if known.startswith(f"{path}.")]
     if below:
         return f"cannot be searched as a whole: choose {listed(below)}"
     return unknown("field", path, list(searchable_fields()))
+
+
+def _not_one_value(hint: Any) -> str:
+    forms = (hint, *typing.get_args(hint))
+    is_list = any(typing.get_origin(form) is tuple for form in forms)
+    return "is a list" if is_list else "may be left out"
 
 
 def _leaves(hints: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 
 from balpoe.config import StudySpec
-from balpoe.data import SearchSplits, load_search_splits, with_absolute_paths
+from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
+from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
 from balpoe.study.cost import StudyCost, most_trials, study_cost
 from balpoe.study.directory import StudyDirectory
@@ -46,7 +47,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         ConfigurationError: the file cannot stand.
     """
     spec = load_study(study_file)
-    spec = replace(spec, base=replace(spec.base, data=with_absolute_paths(spec.base.data)))
+    spec = replace(spec, base=with_absolute_paths(spec.base))
     directory = StudyDirectory.of(Path(runs), spec.name)
     free_bytes = _free_bytes(directory.path)
     problems = list(_conflicts(spec, directory, str(study_file)))

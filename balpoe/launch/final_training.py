@@ -13,10 +13,11 @@ import torch
 import balpoe
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration
-from balpoe.data import load_final_splits, with_absolute_paths
+from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.files import load_configuration
 from balpoe.launch import RUNS
+from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.carried_temperatures import carried_calibration
 from balpoe.launch.devices import chosen_device
 from balpoe.launch.lease import hold_lease
@@ -74,8 +75,7 @@ def train(
     """
     _refuse_bad_seeds(seeds)
     file = Path(configuration_file)
-    configuration = load_configuration(file)
-    configuration = replace(configuration, data=with_absolute_paths(configuration.data))
+    configuration = with_absolute_paths(load_configuration(file))
     computing = chosen_device(device)
     trained = TrainedSeeds(Path(out) if out else default_output(file), tuple(seeds))
     store = model_store(file, RUNS, tracking_uri)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
-from balpoe.data import with_absolute_paths
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
+from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.tracking import tracking_store
@@ -83,7 +83,7 @@ def run(
         UserError: the file, the machine or the directory is at fault; the message says how.
     """
     spec = load_study(study_file)
-    spec = replace(spec, base=replace(spec.base, data=with_absolute_paths(spec.base.data)))
+    spec = replace(spec, base=with_absolute_paths(spec.base))
     directory = StudyDirectory.of(Path(runs), spec.name)
     directory.create()
     with hold_lease(directory.lease):

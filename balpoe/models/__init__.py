@@ -1,5 +1,6 @@
-"""Networks: CIFAR-style residual networks, their classifiers, and experts that share layers."""
+"""Networks: Residual networks, their classifiers, and experts that share layers."""
 
 from balpoe.models.experts import ExpertEnsemble, ExpertNetwork, build_experts
+from balpoe.models.pretrained import load_pretrained
 
-__all__ = ["ExpertEnsemble", "ExpertNetwork", "build_experts"]
+__all__ = ["ExpertEnsemble", "ExpertNetwork", "build_experts", "load_pretrained"]

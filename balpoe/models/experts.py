@@ -6,17 +6,17 @@ B batch, D channels of the image, H height, W width, E experts, C classes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from balpoe.config import ExpertsConfig, ModelConfig
-from balpoe.models import resnet
+from balpoe.models.backbones import Backbone, Layers, backbone
 from balpoe.models.classifiers import CosineClassifier, LinearClassifier, classifier
 
-Layers = Mapping[str, Callable[[], nn.Module]]
+CLASSIFIER = "classifier"
 
 
 class ExpertNetwork(nn.Module):
@@ -69,40 +69,36 @@ def build_experts(
     An independent expert equals, bit for bit, a single expert made from the same generator.
     """
     independent = experts.sharing == "independent"
+    below = backbone(model.backbone, channels)
     build = partial(
         ExpertNetwork,
-        _layers(model, channels=channels, classes=classes),
-        owned_from="classifier" if experts.sharing == "linear" else "stage2",
+        {**below.layers, CLASSIFIER: partial(classifier, model, below.features, classes)},
+        owned_from=_first_owned(experts, below),
         count=1 if independent else experts.count,
     )
     with torch.device("meta"):
         networks = [build() for _ in range(experts.count if independent else 1)]
     for network, generator in zip(networks, generators, strict=True):
         network.to_empty(device="cpu")
-        _initialise(network, generator)
+        _initialise(network, below, generator)
     return ExpertEnsemble(networks).to(memory_format=torch.channels_last)
 
 
-def _layers(model: ModelConfig, *, channels: int, classes: int) -> Layers:
-    return {
-        "stem": partial(resnet.stem, channels),
-        "stage1": partial(resnet.stage, 1, model.depth),
-        "stage2": partial(resnet.stage, 2, model.depth),
-        "stage3": partial(resnet.stage, 3, model.depth),
-        "pool": resnet.GlobalAveragePool,
-        "classifier": partial(classifier, model, resnet.STAGE_WIDTHS[-1], classes),
-    }
+def _first_owned(experts: ExpertsConfig, below: Backbone) -> str:
+    if experts.sharing == "linear":
+        return CLASSIFIER
+    return f"stage{below.stages - experts.owned_stages + 1}"
 
 
 def _sequential(layers: Layers, names: Sequence[str]) -> nn.Sequential:
     return nn.Sequential(OrderedDict((name, layers[name]()) for name in names))
 
 
-def _initialise(network: ExpertNetwork, generator: torch.Generator) -> None:
+def _initialise(network: ExpertNetwork, below: Backbone, generator: torch.Generator) -> None:
     """Draw every weight, in the order of computation."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, generator=generator)
+            nn.init.kaiming_normal_(module.weight, mode=below.fan, generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, CosineClassifier | LinearClassifier):

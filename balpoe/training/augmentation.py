@@ -1,26 +1,37 @@
-"""Crop, flip and rotation of a whole batch as one gather of pixels.
+"""The training images of a step: cut from those in memory, changed and normalised.
 
-The pipeline is torchvision's RandomCrop(H, padding), RandomHorizontalFlip and
+The usual cut is torchvision's RandomCrop(H, padding), RandomHorizontalFlip and
 RandomRotation(nearest, fill 0), in this order. Each only moves pixels, so for every pixel of
 the result the place it comes from is computed backwards through the three, and the batch is
 read once from the images in memory. What comes from outside an image is black (0), also
-before normalisation, as torchvision has it.
+before normalisation, as torchvision has it. The other cut is a resized crop with a flip. The
+operations of the augmentation policies follow either.
 
 N images, B batch, H height, W width, D channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from balpoe.config import AugmentationConfig
 from balpoe.data.splits import ImageSet, Normalisation
+from balpoe.errors import DataError
+from balpoe.training.configured_policies import configured_policies
 from balpoe.training.draws import Draws
+from balpoe.training.policies import Policy, apply_operations
+from balpoe.training.resized_crop import resized_boxes
 
 
 class PixelSource:
-    """The images of a training set on their device, ready to be gathered."""
+    """The images of a training set on their device, ready to be gathered.
+
+    Raises:
+        DataError: colours are to be changed in images that have none, or too many.
+    """
 
     def __init__(
         self,
@@ -31,9 +42,11 @@ class PixelSource:
     ) -> None:
         _, self._height, self._width, channels = images.images_nhwd.shape
         self._augmentation = augmentation
-        self._pixels = images.images_nhwd.reshape(-1, channels).to(device)
+        self._images_nhwd = images.images_nhwd.contiguous().to(device)
         self._rows_h1 = torch.arange(self._height, device=device)[:, None]
         self._columns_w = torch.arange(self._width, device=device)
+        self._policies = configured_policies(augmentation)
+        _require_colours(self._policies, channels)
         self._normalise = Normaliser(normalisation, device)
 
     def batch(self, draws: Draws) -> Tensor:
@@ -41,10 +54,23 @@ class PixelSource:
 
         Returns float32 [B, D, H, W] in channels-last memory format.
         """
+        side = self._augmentation.resized_crop
+        cut_bhwd = self._resized(draws, side) if side else self._moved(draws)
+        operation_bl, magnitude_bl = draws.operation_sbl[0], draws.magnitude_sbl[0]
+        return self._normalise(
+            apply_operations(cut_bhwd, operation_bl, magnitude_bl, self._policies)
+        )
+
+    def _resized(self, draws: Draws, side: int) -> Tensor:
+        images_bhwd = self._images_nhwd.index_select(0, draws.order_sb[0])
+        flip_b = draws.flip_sb[0] & self._augmentation.flip
+        return resized_boxes(images_bhwd, draws.box_sb4[0], side, flip_b)
+
+    def _moved(self, draws: Draws) -> Tensor:
         place_bhw, inside = self._origins(draws)
-        pixels = self._pixels.index_select(0, place_bhw.view(-1))
-        pixels_bhwd = pixels.view(*place_bhw.shape, -1).masked_fill_(~inside[..., None], 0)
-        return self._normalise(pixels_bhwd)
+        pixels = self._images_nhwd.view(-1, self._images_nhwd.shape[3])
+        moved = pixels.index_select(0, place_bhw.view(-1)).view(*place_bhw.shape, -1)
+        return moved.masked_fill_(~inside[..., None], 0)
 
     def _origins(self, draws: Draws) -> tuple[Tensor, Tensor]:
         """Where in the pixels of all images each pixel of the batch comes from.
@@ -105,3 +131,11 @@ class Normaliser:
         """uint8 [B, H, W, D] → float32 [B, D, H, W], channels-last in memory."""
         images_bhwd = torch.addcmul(self._shift_d, pixels_bhwd.float(), self._scale_d)
         return images_bhwd.permute(0, 3, 1, 2)
+
+
+def _require_colours(policies: Sequence[Policy], channels: int) -> None:
+    if policies and channels not in (1, 3):
+        raise DataError(
+            f"training.augmentation: colours can be changed in images with 1 or 3 channels, these "
+            f"have {channels}: switch colour_jitter, auto_augment and rand_augment off"
+        )

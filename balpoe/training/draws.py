@@ -1,6 +1,6 @@
 """All the randomness of one epoch of one network, drawn before the epoch begins.
 
-S steps, B batch.
+S steps, B batch, L operations in a row.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from balpoe.config import AugmentationConfig, TrainingConfig
 from balpoe.mixing import draw_xi
+from balpoe.training.configured_policies import configured_policies
+from balpoe.training.policies import draw_operations
+from balpoe.training.resized_crop import draw_boxes
 from balpoe.training.streams import Purpose, random_stream
 
 
@@ -23,16 +26,21 @@ class Draws:
     """The draws for S steps of equal batch size.
 
     `order_sb` are indices into the training set, `partner_sb` indices into the batch,
-    `top_sb` and `left_sb` where the crop begins in the padded image, `flip_sb` booleans,
-    `angle_sb` counter-clockwise degrees, `xi_s` the share of the image in the mixture.
+    `top_sb` and `left_sb` where the crop begins in the padded image, `box_sb4` the top, left,
+    height and width of a resized crop (none without: [S, B, 0]), `flip_sb` booleans,
+    `angle_sb` counter-clockwise degrees, `operation_sbl` and `magnitude_sbl` the operations of
+    the augmentation policies, `xi_s` the share of the image in the mixture.
     """
 
     order_sb: Tensor
     partner_sb: Tensor
     top_sb: Tensor
     left_sb: Tensor
+    box_sb4: Tensor
     flip_sb: Tensor
     angle_sb: Tensor
+    operation_sbl: Tensor
+    magnitude_sbl: Tensor
     xi_s: Tensor
 
     @property
@@ -63,12 +71,17 @@ def draw_epoch(
     alpha: float,
     images: int,
     *,
+    height: int,
+    width: int,
     seed: int,
     epoch: int,
 ) -> tuple[Draws, ...]:
-    """Draw one epoch over `images` images: the full batches, then the last partial one."""
+    """Draw one epoch over `images` images: the full batches, then the last partial one.
+
+    `height` and `width` are those of the images in pixels.
+    """
     streams = {purpose: random_stream(seed, purpose, epoch) for purpose in Purpose}
-    drawn = _draw_images(training.augmentation, images, streams)
+    drawn = _draw_images(training.augmentation, images, height, width, streams)
     steps = -(-images // training.batch_size)
     xi_s = draw_xi(alpha, steps, streams[Purpose.MIXING])
     full = images // training.batch_size * training.batch_size
@@ -83,17 +96,27 @@ def draw_epoch(
 
 
 def _draw_images(
-    augmentation: AugmentationConfig, images: int, streams: Mapping[Purpose, np.random.Generator]
+    augmentation: AugmentationConfig,
+    images: int,
+    height: int,
+    width: int,
+    streams: Mapping[Purpose, np.random.Generator],
 ) -> dict[str, npt.NDArray[np.generic]]:
     """What is drawn for each of the N images, in the order in which they are visited."""
     offsets_2n = streams[Purpose.CROP].integers(2 * augmentation.crop_padding + 1, size=(2, images))
     limit = augmentation.rotation_degrees
+    boxed = images if augmentation.resized_crop else 0
+    boxes_n4 = draw_boxes(boxed, height, width, streams[Purpose.RESIZED_CROP])
+    operations = draw_operations(configured_policies(augmentation), images, streams)
     return {
         "order_sb": streams[Purpose.ORDER].permutation(images),
         "top_sb": offsets_2n[0],
         "left_sb": offsets_2n[1],
+        "box_sb4": boxes_n4.reshape(images, -1),
         "flip_sb": streams[Purpose.FLIP].random(images) < 0.5,
         "angle_sb": streams[Purpose.ROTATION].uniform(-limit, limit, images).astype(np.float32),
+        "operation_sbl": operations.operation_nl,
+        "magnitude_sbl": operations.magnitude_nl,
     }
 
 
@@ -110,7 +133,9 @@ def _cut_batches(
     pairing_sb = streams[Purpose.PAIRING].permuted(identity_sb, axis=1)
     return Draws(
         **{
-            name: torch.from_numpy(array[part.start : part.stop].reshape(steps, batch_size))
+            name: torch.from_numpy(
+                array[part.start : part.stop].reshape(steps, batch_size, *array.shape[1:])
+            )
             for name, array in drawn.items()
         },
         partner_sb=torch.from_numpy(pairing_sb),

@@ -8,13 +8,14 @@ as a CUDA graph.
 
 The loss is a mean over experts, so each can go backward to the activations that all share
 before the next goes forward: memory holds the activations of one expert, however many there are.
+It is a mean over images, too, so that a batch can go through in parts.
 
 S steps, B batch, E experts of a learner, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,20 @@ class Batch:
     partner_labels_b: Tensor | None = None
     xi: Tensor | None = None
 
+    def __len__(self) -> int:
+        return len(self.labels_b)
+
+    def parts(self, count: int) -> Iterator[Batch]:
+        """So many parts of nearly equal size, or one for each image where these are fewer."""
+        count = min(count, len(self))
+        images = self.images_bdhw.tensor_split(count)
+        labels = self.labels_b.tensor_split(count)
+        if self.partner_labels_b is None:
+            yield from map(Batch, images, labels)
+        else:
+            partners = self.partner_labels_b.tensor_split(count)
+            yield from map(Batch, images, labels, partners, [self.xi] * count)
+
 
 class Learner:
     """A network, its experts' logit adjustments, and the running sum of their losses."""
@@ -49,8 +64,15 @@ class Learner:
         self._adjustments_ec = adjustments_ec
         self.loss_sum_e = torch.zeros(len(adjustments_ec), device=adjustments_ec.device)
 
-    def add_gradients(self, batch: Batch, autocast_dtype: torch.dtype) -> None:
-        """Add the gradients of the experts' mean loss on `batch`."""
+    def add_gradients(
+        self, batch: Batch, autocast_dtype: torch.dtype, *, accumulate: int = 1
+    ) -> None:
+        """Add the gradients of the experts' mean loss on `batch`, in `accumulate` parts."""
+        for part in batch.parts(accumulate):
+            self._add_gradients(part, len(part) / len(batch), autocast_dtype)
+
+    def _add_gradients(self, batch: Batch, share: float, autocast_dtype: torch.dtype) -> None:
+        """Add `share` of the gradients of the experts' mean loss on `batch`."""
         device = batch.images_bdhw.device.type
         autocast = torch.autocast(device, autocast_dtype, autocast_dtype != torch.float32)
         with autocast:
@@ -65,8 +87,8 @@ class Learner:
                     partner_labels_b=batch.partner_labels_b,
                     xi=batch.xi,
                 )
-            (loss_1 / len(self._network.experts)).backward()  # type: ignore[no-untyped-call]
-            self.loss_sum_e[e : e + 1] += loss_1.detach() * len(batch.labels_b)
+            (loss_1 / (len(self._network.experts) / share)).backward()  # type: ignore[no-untyped-call]
+            self.loss_sum_e[e : e + 1] += loss_1.detach() * len(batch)
         shared.backward(activations.grad)
 
 
@@ -82,6 +104,7 @@ class Stepper:
         *,
         mix: bool,
         autocast_dtype: torch.dtype,
+        accumulate: int,
     ) -> None:
         self._learners = learners
         self._optimiser = optimiser
@@ -89,12 +112,14 @@ class Stepper:
         self._labels_n = labels_n
         self._mix = mix
         self._autocast_dtype = autocast_dtype
+        self._accumulate = accumulate
 
     def step(self, draws: Sequence[Draws], index: Tensor) -> None:
         """Take the step that `index` (int64 [1]) names in each learner's `draws`."""
         self._optimiser.zero_grad(set_to_none=True)
         for learner, drawn in zip(self._learners, draws, strict=True):
-            learner.add_gradients(self._batch(drawn.step(index)), self._autocast_dtype)
+            batch = self._batch(drawn.step(index))
+            learner.add_gradients(batch, self._autocast_dtype, accumulate=self._accumulate)
         self._optimiser.step()
 
     def _batch(self, draws: Draws) -> Batch:

@@ -87,13 +87,15 @@ class TrainedModel:
 
         In the precision of the training on this kind of device.
         """
-        precision: Precision = self.provenance.configuration["training"]["precision"]
+        training = self.provenance.configuration["training"]
+        precision: Precision = training["precision"]
         return predict(
             self.experts.to(device),
             images,
             self.provenance.description.normalisation,
             device=device,
             autocast_dtype=autocast_dtype(precision, device),
+            resized_crop=training["augmentation"].get("resized_crop", 0),
         )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.losses import logit_adjustments
-from balpoe.models import ExpertEnsemble, build_experts
+from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
 from balpoe.priors import class_prior
 from balpoe.training.augmentation import PixelSource
 from balpoe.training.capture import CapturedSteps
@@ -38,6 +38,7 @@ class Optimisation:
     ) -> None:
         self._configuration = configuration
         self._images = len(images)
+        self._description = description
         self._seed = seed
         self._device = device
         self.experts = initial_experts(configuration, description, seed).to(
@@ -69,6 +70,7 @@ class Optimisation:
             images.labels_n.to(device),
             mix=configuration.mixup.alpha > 0,
             autocast_dtype=autocast_dtype(training.precision, device),
+            accumulate=training.accumulate,
         )
         self._captured: dict[int, CapturedSteps] = {}
 
@@ -112,6 +114,8 @@ class Optimisation:
             self._configuration.training,
             self._configuration.mixup.alpha,
             self._images,
+            height=self._description.height,
+            width=self._description.width,
             seed=network_seed(self._seed, network),
             epoch=epoch,
         )
@@ -133,13 +137,21 @@ class Optimisation:
 def initial_experts(
     configuration: Configuration, description: DataDescription, seed: int
 ) -> ExpertEnsemble:
-    """The untrained ensemble of `configuration`, its weights drawn from `seed`."""
+    """The untrained ensemble of `configuration`, its weights drawn from `seed` or pretrained.
+
+    Raises:
+        UserError: the pretrained weights cannot be had, or are of another network.
+    """
+    model = configuration.model
     independent = configuration.experts.sharing == "independent"
     networks = configuration.experts.count if independent else 1
-    return build_experts(
-        configuration.model,
+    experts = build_experts(
+        model,
         configuration.experts,
         channels=description.channels,
         classes=len(description.class_names),
         generators=[weight_generator(network_seed(seed, network)) for network in range(networks)],
     )
+    if model.pretrained is not None:
+        load_pretrained(experts, model.backbone, model.pretrained)
+    return experts

@@ -11,6 +11,7 @@ from torch import Tensor
 from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.models import ExpertEnsemble
 from balpoe.training.augmentation import Normaliser
+from balpoe.training.resized_crop import CentreCrop
 
 PREDICTION_BATCH = 256
 
@@ -23,17 +24,21 @@ def predict(
     *,
     device: torch.device,
     autocast_dtype: torch.dtype,
+    resized_crop: int = 0,
 ) -> Tensor:
     """The logits of every expert, without augmentation: float32 [N, E, C] on the CPU.
 
+    For networks that were trained on resized crops of so many pixels, the middle is cut out.
     Draws nothing and changes nothing: a training goes on as if it had not been called.
     """
     experts.eval()
     normalise = Normaliser(normalisation, device)
+    cut = CentreCrop(resized_crop) if resized_crop else None
     enabled = autocast_dtype != torch.float32
-    with torch.autocast(device.type, dtype=autocast_dtype, enabled=enabled):
-        batches = [
-            experts(normalise(pixels.to(device)))
-            for pixels in torch.split(images.images_nhwd, PREDICTION_BATCH)
-        ]
+    batches = []
+    for stored in torch.split(images.images_nhwd, PREDICTION_BATCH):
+        pixels = stored.to(device)
+        inputs = normalise(cut(pixels) if cut else pixels)
+        with torch.autocast(device.type, dtype=autocast_dtype, enabled=enabled):
+            batches.append(experts(inputs))
     return torch.cat(batches).float().cpu()

@@ -24,6 +24,10 @@ class Purpose(IntEnum):
     ROTATION = 4
     MIXING = 5
     PAIRING = 6
+    RESIZED_CROP = 7
+    COLOUR_JITTER = 8
+    AUTO_AUGMENT = 9
+    RAND_AUGMENT = 10
 
 
 def random_stream(seed: int, purpose: Purpose, epoch: int) -> np.random.Generator:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from balpoe.config import Configuration, to_plain
+from balpoe.config import Configuration, identifying
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.errors import NonFiniteError
 from balpoe.priors import expert_lambdas
@@ -107,12 +107,14 @@ class Training:
 
     def predict(self, images: ImageSet) -> Tensor:
         """The logits of every expert for `images`: float32 [N, E, C] on the CPU."""
+        training = self._configuration.training
         return predict(
             self.experts,
             images,
             self._description.normalisation,
             device=self._device,
-            autocast_dtype=autocast_dtype(self._configuration.training.precision, self._device),
+            autocast_dtype=autocast_dtype(training.precision, self._device),
+            resized_crop=training.augmentation.resized_crop,
         )
 
     def _continue(self) -> None:
@@ -164,5 +166,5 @@ def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
     """The sha256 of all that decides the course of a training."""
     # the data count by what they are, not by where they lie
-    decisive = to_plain(configuration) | {"data": description.fingerprint, "seed": seed}
+    decisive = identifying(configuration) | {"data": description.fingerprint, "seed": seed}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balpoe.config import DigitsLT, ExpertsConfig, ModelConfig, ParquetImages, TrainingConfig
+from balpoe.config import (
+    AugmentationConfig,
+    DigitsLT,
+    ExpertsConfig,
+    ModelConfig,
+    ParquetImages,
+    TrainingConfig,
+)
 from balpoe.config.bounds import Bounds
 from balpoe.errors import InvalidFields
 
@@ -50,9 +57,9 @@ def test_an_absent_optional_number_obeys_every_bound() -> None:
         ParquetImages(train="a", test="b", head_count=0)
 
 
-@pytest.mark.parametrize("backbone", ["resnet8", "resnet14", "resnet32", "resnet110"])
-def test_a_backbone_of_the_family_knows_its_depth(backbone: str) -> None:
-    assert f"resnet{ModelConfig(backbone=backbone).depth}" == backbone
+@pytest.mark.parametrize("backbone", ["resnet8", "resnet14", "resnet50", "imagenet_resnet50"])
+def test_a_backbone_of_either_family_is_taken(backbone: str) -> None:
+    assert ModelConfig(backbone=backbone).backbone == backbone
 
 
 @pytest.mark.parametrize(
@@ -71,6 +78,10 @@ def test_fields_are_checked_against_one_another() -> None:
         TrainingConfig(milestones=(0.9, 0.8))
     with pytest.raises(InvalidFields, match="nesterov: needs a momentum above 0"):
         TrainingConfig(momentum=0.0)
+    with pytest.raises(InvalidFields, match=r"accumulate: must be at most batch_size \(4\), got 5"):
+        TrainingConfig(batch_size=4, accumulate=5)
+    with pytest.raises(InvalidFields, match="resized_crop: does not go with crop_padding"):
+        AugmentationConfig(resized_crop=224, crop_padding=4)
     with pytest.raises(InvalidFields, match=r"std: must have as many numbers as mean, got \[0.2\]"):
         ParquetImages(train="a", test="b", mean=(0.5, 0.5), std=(0.2,))
 

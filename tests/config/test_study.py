@@ -129,7 +129,7 @@ def test_choices_must_be_some_and_differ() -> None:
             "model.backbone",
             CategoricalParameter(choices=("resnet8", "resnet9")),
             "search.model.backbone.choices[1]: must be resnet8, resnet14, resnet20, resnet32"
-            ' or another depth 6n+2, got "resnet9"',
+            ' or another depth 6n+2, imagenet_resnet50 or imagenet_resnext50_32x4d, got "resnet9"',
         ),
         (
             "data.noise",

@@ -129,13 +129,14 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(write: Writ
         (
             "model: {backbone: resnet9}",
             "model.backbone: must be resnet8, resnet14, resnet20, resnet32"
-            ' or another depth 6n+2, got "resnet9"',
+            ' or another depth 6n+2, imagenet_resnet50 or imagenet_resnext50_32x4d, got "resnet9"',
         ),
         ("model: {backbone: 8}", "model.backbone: must be text, got 8: put it in quotes"),
         (
             "model: {backbone: " + "x" * 100 + "}",
             "model.backbone: must be resnet8, resnet14, resnet20, resnet32"
-            f' or another depth 6n+2, got "{"x" * 59}…',
+            " or another depth 6n+2, imagenet_resnet50 or imagenet_resnext50_32x4d,"
+            f' got "{"x" * 59}…',
         ),
     ],
 )

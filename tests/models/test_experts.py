@@ -27,13 +27,14 @@ def experts(
     classifier: Literal["cosine", "linear"] = "cosine",
     channels: int = 3,
     classes: int = 10,
+    owned_stages: int = 2,
     seeds: Sequence[int] | None = None,
 ) -> ExpertEnsemble:
     if seeds is None:
         seeds = range(count if sharing == "independent" else 1)
     return build_experts(
         ModelConfig(backbone=backbone, classifier=classifier),
-        ExpertsConfig(count=count, sharing=sharing),
+        ExpertsConfig(count=count, sharing=sharing, owned_stages=owned_stages),
         channels=channels,
         classes=classes,
         generators=[torch.Generator().manual_seed(seed) for seed in seeds],

@@ -31,8 +31,11 @@ def one_step(
         partner_sb=torch.tensor([order]),
         top_sb=torch.tensor([top]),
         left_sb=torch.tensor([left]),
+        box_sb4=torch.empty(1, len(order), 0),
         flip_sb=torch.tensor([flip]),
         angle_sb=torch.tensor([angle]),
+        operation_sbl=torch.empty(1, len(order), 0, dtype=torch.int32),
+        magnitude_sbl=torch.empty(1, len(order), 0),
         xi_s=torch.ones(1),
     )
 

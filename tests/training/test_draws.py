@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from balpoe.config import AugmentationConfig, TrainingConfig
+from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.training.draws import Draws, draw_epoch
 from balpoe.training.streams import network_seed
 
@@ -17,7 +17,7 @@ TRAINING = TrainingConfig(
 def draw(
     training: TrainingConfig = TRAINING, *, seed: int = 0, epoch: int = 0
 ) -> tuple[Draws, ...]:
-    return draw_epoch(training, 0.4, 100, seed=seed, epoch=epoch)
+    return draw_epoch(training, 0.4, 100, height=32, width=32, seed=seed, epoch=epoch)
 
 
 def test_an_epoch_visits_every_image_once_and_keeps_the_partial_batch() -> None:
@@ -42,7 +42,7 @@ def test_draws_stay_in_their_ranges() -> None:
 
 
 def test_crops_flips_and_angles_have_the_intended_distribution() -> None:
-    blocks = draw_epoch(TRAINING, 0.4, 20_000, seed=3, epoch=0)
+    blocks = draw_epoch(TRAINING, 0.4, 20_000, height=32, width=32, seed=3, epoch=0)
     tops = torch.cat([block.top_sb.flatten() for block in blocks]).bincount(minlength=9)
     assert (tops / 20_000 - 1 / 9).abs().max() < 0.01
     flips = torch.cat([block.flip_sb.flatten() for block in blocks]).double().mean()
@@ -71,6 +71,28 @@ def test_one_augmentation_leaves_the_draws_of_the_others_alone() -> None:
         assert torch.equal(ours.left_sb, theirs.left_sb)
         assert torch.equal(ours.xi_s, theirs.xi_s)
         assert theirs.angle_sb.abs().max() == 0
+
+
+def test_policies_and_resized_crops_leave_the_draws_of_the_others_alone() -> None:
+    augmentation = replace(
+        TRAINING.augmentation,
+        crop_padding=0,
+        rotation_degrees=0.0,
+        resized_crop=24,
+        colour_jitter=0.4,
+        auto_augment=True,
+        rand_augment=RandAugmentConfig(operations=2),
+    )
+    for ours, theirs in zip(
+        draw(), draw(replace(TRAINING, augmentation=augmentation)), strict=True
+    ):
+        assert torch.equal(ours.order_sb, theirs.order_sb)
+        assert torch.equal(ours.flip_sb, theirs.flip_sb)
+        assert torch.equal(ours.xi_s, theirs.xi_s)
+        assert ours.operation_sbl.shape == (*ours.order_sb.shape, 0)
+        assert ours.box_sb4.shape == (*ours.order_sb.shape, 0)
+        assert theirs.operation_sbl.shape == (*ours.order_sb.shape, 3 + 2 + 2)
+        assert theirs.box_sb4.shape == (*ours.order_sb.shape, 4)
 
 
 def test_network_seeds_differ_and_the_first_is_the_ensembles_own() -> None:

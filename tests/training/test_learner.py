@@ -72,6 +72,46 @@ def test_gradients_and_losses_are_those_of_the_mean_over_experts(
         torch.testing.assert_close(found.grad, expected.grad)
 
 
+@pytest.mark.parametrize("accumulate", [2, 4, BATCH, BATCH + 1])
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("sharing", ["shared", "linear"])
+def test_gradients_of_parts_add_up_to_those_of_the_batch(
+    sharing: Sharing, mixed: bool, accumulate: int, adjustments_ec: Tensor, batch: Batch
+) -> None:
+    if not mixed:
+        batch = Batch(batch.images_bdhw, batch.labels_b)
+    in_parts, whole = network_of(sharing), network_of(sharing)
+    for network in (in_parts, whole):
+        network.eval()  # batch normalisation with statistics that are given
+    learner, other = Learner(in_parts, adjustments_ec), Learner(whole, adjustments_ec)
+    learner.add_gradients(batch, torch.float32, accumulate=accumulate)
+    other.add_gradients(batch, torch.float32)
+    torch.testing.assert_close(learner.loss_sum_e, other.loss_sum_e)
+    for found, expected in zip(in_parts.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 4, BATCH])
+def test_parts_are_of_nearly_equal_size_and_hold_every_image_once(
+    accumulate: int, batch: Batch
+) -> None:
+    parts = list(batch.parts(accumulate))
+    sizes = [len(part) for part in parts]
+    assert len(parts) == accumulate
+    assert max(sizes) - min(sizes) <= 1
+    assert torch.equal(torch.cat([part.images_bdhw for part in parts]), batch.images_bdhw)
+    assert torch.equal(torch.cat([part.labels_b for part in parts]), batch.labels_b)
+    assert all(part.xi is batch.xi for part in parts)
+
+
+def test_only_one_part_of_a_batch_is_in_memory(adjustments_ec: Tensor, batch: Batch) -> None:
+    network = network_of("shared")
+    sizes: list[int] = []
+    network.shared.register_forward_hook(lambda *seen: sizes.append(len(seen[2])))
+    Learner(network, adjustments_ec).add_gradients(batch, torch.float32, accumulate=3)
+    assert sizes == [2, 2, 2]
+
+
 def test_the_activations_of_one_expert_are_gone_before_the_next_begins(
     adjustments_ec: Tensor, batch: Batch
 ) -> None:

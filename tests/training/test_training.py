@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +8,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from balpoe.config import Configuration, ExpertsConfig, MixupConfig, Sharing
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.config import (
+    AugmentationConfig,
+    Configuration,
+    DigitsLT,
+    ExpertsConfig,
+    MixupConfig,
+    RandAugmentConfig,
+    Sharing,
+)
+from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import NonFiniteError
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
+from balpoe.training.resized_crop import CentreCrop
 from balpoe.training.streams import network_seed
-from balpoe.training.training import Training, configured_lambdas
+from balpoe.training.training import Training, configured_lambdas, training_identity
 
 CPU = torch.device("cpu")
+NONE = AugmentationConfig()
 Start = Callable[..., Training]
 
 
@@ -234,3 +245,81 @@ def test_fused_sgd_on_channels_last_weights_is_plain_sgd(start: Start) -> None:
             optimiser.step()
         results.append(parameter.detach())
     assert torch.allclose(results[0], results[1], rtol=1e-4)
+
+
+def test_fields_added_to_the_configuration_leave_older_trainings_their_identity() -> None:
+    described = DataDescription(
+        class_names=("0", "1"),
+        class_counts=(3, 2),
+        height=8,
+        width=8,
+        channels=1,
+        normalisation=Normalisation((0.5,), (0.25,)),
+        fingerprint="noise",
+    )
+    released = "68767d1e9ba06d32ba1fce6018c0c3e1e577af1960ec86141f8dd0f3e201ea6e"
+    assert training_identity(Configuration(data=DigitsLT()), described, 0) == released
+    owning_one = Configuration(data=DigitsLT(), experts=ExpertsConfig(owned_stages=1))
+    assert training_identity(owning_one, described, 0) != released
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        AugmentationConfig(crop_padding=1, flip=True, auto_augment=True),
+        AugmentationConfig(
+            resized_crop=6,
+            flip=True,
+            colour_jitter=0.4,
+            rand_augment=RandAugmentConfig(operations=2),
+        ),
+    ],
+    ids=["AutoAugment", "RandAugment on resized crops"],
+)
+def test_a_training_with_policies_resumes_to_the_same_bits(
+    start: Start, configuration: Configuration, tmp_path: Path, augmentation: AugmentationConfig
+) -> None:
+    training = replace(configuration.training, augmentation=augmentation, epochs=3)
+    configuration = replace(configuration, training=training)
+    whole = start(configuration)
+    plain = start(replace(configuration, training=replace(training, augmentation=NONE)))
+    losses = [result.metrics["train/loss"] for result in whole.fit()]
+    assert losses != [result.metrics["train/loss"] for result in plain.fit()]
+
+    interrupted = start(configuration, checkpoints=tmp_path)
+    next(interrupted.fit())
+    interrupted.save_checkpoint()
+    resumed = start(configuration, checkpoints=tmp_path)
+    assert [result.metrics["train/loss"] for result in resumed.fit()] == losses[1:]
+    ours, theirs = whole.experts.state_dict(), resumed.experts.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_networks_trained_on_resized_crops_see_the_middle_in_evaluation(
+    start: Start, configuration: Configuration, validation: ImageSet
+) -> None:
+    augmentation = AugmentationConfig(resized_crop=7)  # of 8 pixels, as 224 of 256
+    cropping = start(
+        replace(configuration, training=replace(configuration.training, augmentation=augmentation))
+    )
+    middle = ImageSet(CentreCrop(7)(validation.images_nhwd), validation.labels_n)
+    assert middle.images_nhwd.shape[1:3] == (7, 7)
+    assert torch.equal(cropping.predict(validation), start().predict(middle))
+    assert not torch.equal(cropping.predict(validation), start().predict(validation))
+
+
+def test_a_training_takes_its_batches_in_as_many_parts_as_configured(
+    start: Start, configuration: Configuration
+) -> None:
+    training = start(
+        replace(configuration, training=replace(configuration.training, accumulate=4, epochs=1))
+    )
+    sizes: list[int] = []
+    (network,) = training.experts.networks
+    network.get_submodule("shared").register_forward_hook(
+        lambda *seen: sizes.append(len(seen[2])) if training.experts.training else None
+    )
+    (result,) = training.fit()
+    # 47 images: two batches of 16 and one of 15
+    assert sizes == [4] * 11 + [3]
+    assert math.isfinite(result.metrics["train/loss"])

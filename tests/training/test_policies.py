@@ -1,0 +1,202 @@
+"""AutoAugment, RandAugment and colour jitter: what is drawn, and that images undergo it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import AutoAugment as TorchvisionAutoAugment
+from torchvision.transforms import AutoAugmentPolicy
+
+from balpoe.config import AugmentationConfig, RandAugmentConfig
+from balpoe.training.auto_augment import SUB_POLICIES, AutoAugment, magnitude
+from balpoe.training.colour_jitter import JITTERED, ColourJitter
+from balpoe.training.colour_operations import blend
+from balpoe.training.configured_policies import configured_policies
+from balpoe.training.operations import GEOMETRIC, Operation
+from balpoe.training.policies import Policy, apply_operations, draw_operations
+from balpoe.training.rand_augment import MAGNITUDES, RandAugment
+from balpoe.training.streams import Purpose, random_stream
+
+TORCHVISION_NAMES = {
+    "ShearX": Operation.SHEAR_X,
+    "ShearY": Operation.SHEAR_Y,
+    "TranslateX": Operation.TRANSLATE_X,
+    "TranslateY": Operation.TRANSLATE_Y,
+    "Rotate": Operation.ROTATE,
+    "Brightness": Operation.BRIGHTNESS,
+    "Color": Operation.COLOUR,
+    "Contrast": Operation.CONTRAST,
+    "Sharpness": Operation.SHARPNESS,
+    "Posterize": Operation.POSTERISE,
+    "Solarize": Operation.SOLARISE,
+    "AutoContrast": Operation.AUTO_CONTRAST,
+    "Equalize": Operation.EQUALISE,
+    "Invert": Operation.INVERT,
+}
+MANY = 200_000
+RELEASED = RandAugmentConfig(operations=2, magnitude=10, magnitude_sd=0.5, probability=0.5)
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_the_sub_policies_are_torchvisions() -> None:
+    theirs = TorchvisionAutoAugment(AutoAugmentPolicy.CIFAR10).policies
+    assert [
+        tuple((TORCHVISION_NAMES[name], chance, step or 0) for name, chance, step in pair)
+        for pair in theirs
+    ] == list(SUB_POLICIES)
+
+
+@pytest.mark.parametrize("name", TORCHVISION_NAMES)
+@pytest.mark.parametrize("step", range(10))
+def test_a_step_means_what_it_means_in_torchvision(name: str, step: int) -> None:
+    pixels = 32
+    space = TorchvisionAutoAugment(AutoAugmentPolicy.CIFAR10)._augmentation_space(
+        10, (pixels, pixels)
+    )
+    theirs, signed = space[name]
+    operation = TORCHVISION_NAMES[name]
+    for sign in (-1, 1):
+        expected = float(theirs[step] if theirs.ndim else theirs) * (sign if signed else 1)
+        if name in ("Brightness", "Color", "Contrast", "Sharpness"):
+            expected += 1
+        unit = pixels if name.startswith("Translate") else 1
+        assert unit * magnitude(operation, step, sign) == pytest.approx(expected, rel=1e-6)
+
+
+def test_auto_augment_chooses_each_pair_as_often_and_its_operations_as_likely_as_given() -> None:
+    drawn = AutoAugment().draw(MANY, generator())
+    counts = Counter(map(tuple, drawn.operation_nl.tolist()))
+    expected: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for (first, p, _), (second, q, _) in SUB_POLICIES:
+        for happens in itertools.product((True, False), repeat=2):
+            pair = (int(first) if happens[0] else 0, int(second) if happens[1] else 0)
+            expected[pair] += (p if happens[0] else 1 - p) * (q if happens[1] else 1 - q) / 25
+    for pair in expected.keys() | counts.keys():
+        share = expected[pair]
+        sd = (share * (1 - share) / MANY) ** 0.5
+        assert abs(counts[pair] / MANY - share) <= 5 * sd, pair
+
+
+def test_auto_augment_moves_and_blends_either_way_equally_often() -> None:
+    drawn = AutoAugment().draw(MANY, generator())
+    moved = drawn.operation_nl == Operation.TRANSLATE_Y
+    assert (drawn.magnitude_nl[moved] > 0).mean() == pytest.approx(0.5, abs=0.01)
+    brightened = drawn.operation_nl == Operation.BRIGHTNESS
+    assert (drawn.magnitude_nl[brightened] > 1).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_rand_augment_chooses_every_operation_equally_often_and_half_of_them_happen() -> None:
+    drawn = RandAugment(RELEASED).draw(MANY, generator())
+    assert drawn.operation_nl.shape == (MANY, 2)
+    shares = np.bincount(drawn.operation_nl.ravel(), minlength=len(Operation)) / (2 * MANY)
+    assert shares[Operation.IDENTITY] == pytest.approx(0.5, abs=0.005)
+    assert shares[1:] == pytest.approx(0.5 / 15, abs=0.002)
+    first, second = (drawn.operation_nl == Operation.IDENTITY).T
+    assert (first & second).mean() == pytest.approx(0.25, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("operation", "at_least", "at_most"),
+    [
+        (Operation.ROTATE, 20, 30),
+        (Operation.POSTERISE, 3, 4),
+        (Operation.SOLARISE, 200, 256),
+        (Operation.SOLARISE_ADD, 85, 110),
+        (Operation.COLOUR, 1.5, 1.9),
+        (Operation.SHEAR_X, 0.2, 0.3),
+        (Operation.TRANSLATE_Y, 0.35, 0.45),
+    ],
+)
+def test_magnitudes_of_rand_augment_vary_around_the_given_one(
+    operation: Operation, at_least: float, at_most: float
+) -> None:
+    drawn = RandAugment(RELEASED).draw(MANY, generator())
+    sizes = drawn.magnitude_nl[drawn.operation_nl == operation]
+    if operation in GEOMETRIC:
+        assert (sizes > 0).mean() == pytest.approx(0.5, abs=0.02)
+        sizes = abs(sizes)
+    assert at_least <= sizes.min() < sizes.max() == np.float32(at_most)
+    # half of the levels are drawn above 10 and cut to it
+    assert (sizes == np.float32(at_most)).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_without_spread_every_magnitude_is_the_given_one() -> None:
+    config = RandAugmentConfig(operations=1, magnitude=5, magnitude_sd=0, probability=1)
+    drawn = RandAugment(config).draw(3000, generator())
+    for operation, of_level in MAGNITUDES.items():
+        sizes = abs(drawn.magnitude_nl[drawn.operation_nl == operation])
+        assert np.unique(sizes).tolist() == [np.float32(of_level(np.array(5.0)))]
+
+
+def test_colour_jitter_draws_all_orders_and_factors_equally_often() -> None:
+    drawn = ColourJitter(0.4).draw(60_000, generator())
+    orders = Counter(map(tuple, drawn.operation_nl.tolist()))
+    assert set(orders) == set(itertools.permutations(map(int, JITTERED)))
+    assert all(abs(count / 60_000 - 1 / 6) < 0.01 for count in orders.values())
+    assert drawn.magnitude_nl.min() == pytest.approx(0.6, abs=0.001)
+    assert drawn.magnitude_nl.max() == pytest.approx(1.4, abs=0.001)
+    assert drawn.magnitude_nl.var() == pytest.approx(0.8**2 / 12, rel=0.02)
+
+
+POLICIES: list[Policy] = [AutoAugment(), RandAugment(RELEASED), ColourJitter(0.4)]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
+def test_a_policy_draws_only_what_it_calls_possible(policy: Policy) -> None:
+    drawn = policy.draw(20_000, generator())
+    assert drawn.operation_nl.dtype == np.int32
+    assert drawn.magnitude_nl.dtype == np.float32
+    assert drawn.operation_nl.shape == drawn.magnitude_nl.shape == (20_000, len(policy.possible))
+    for place, possible in enumerate(policy.possible):
+        seen = set(drawn.operation_nl[:, place].tolist()) - {Operation.IDENTITY}
+        assert seen == possible
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
+def test_a_policy_draws_the_same_from_the_same_stream(policy: Policy) -> None:
+    first, again = policy.draw(50, generator()), policy.draw(50, generator())
+    assert np.array_equal(first.operation_nl, again.operation_nl)
+    assert np.array_equal(first.magnitude_nl, again.magnitude_nl)
+
+
+def test_operations_are_applied_one_after_the_other_in_their_order() -> None:
+    images = torch.randint(
+        0, 256, (6, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    drawn = ColourJitter(0.4).draw(6, generator())
+    operation_bl = torch.from_numpy(drawn.operation_nl)
+    magnitude_bl = torch.from_numpy(drawn.magnitude_nl)
+    expected = images
+    for place in range(3):
+        expected = blend(expected, operation_bl[:, place], magnitude_bl[:, place])
+    changed = apply_operations(images, operation_bl, magnitude_bl, [ColourJitter(0.4)])
+    assert torch.equal(changed, expected)
+    assert not torch.equal(changed, images)
+
+
+def test_policies_draw_side_by_side_from_streams_of_their_own() -> None:
+    config = AugmentationConfig(colour_jitter=0.4, auto_augment=True, rand_augment=RELEASED)
+    policies = configured_policies(config)
+    assert [type(policy) for policy in policies] == [ColourJitter, AutoAugment, RandAugment]
+    streams = {purpose: random_stream(0, purpose, 0) for purpose in Purpose}
+    drawn = draw_operations(policies, 30, streams)
+    assert drawn.operation_nl.shape == (30, 3 + 2 + 2)
+    alone = AutoAugment().draw(30, random_stream(0, Purpose.AUTO_AUGMENT, 0))
+    assert np.array_equal(drawn.operation_nl[:, 3:5], alone.operation_nl)
+    assert np.array_equal(drawn.magnitude_nl[:, 3:5], alone.magnitude_nl)
+
+
+def test_without_policies_nothing_is_drawn_and_nothing_changes() -> None:
+    policies = configured_policies(AugmentationConfig())
+    drawn = draw_operations(policies, 4, {})
+    assert drawn.operation_nl.shape == (4, 0)
+    images = torch.zeros(4, 5, 5, 3, dtype=torch.uint8)
+    empty = torch.from_numpy(drawn.operation_nl), torch.from_numpy(drawn.magnitude_nl)
+    assert apply_operations(images, *empty, policies) is images

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 STUDY = """
 name: tiny
@@ -19,6 +21,7 @@ budget: {trials: 2}
 """
 
 
+@pytest.mark.slow
 def test_a_study_is_followed_from_its_launch_to_its_front(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(STUDY)
     command = [BALPOE, "run", "tiny.yaml", "--json"]

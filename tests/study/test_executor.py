@@ -271,6 +271,7 @@ def first_loses_its_device(task: TrialTask) -> Course:
     return (sound if task.identity.number else loses_its_device)(task)
 
 
+@pytest.mark.slow
 def test_a_worker_that_lost_its_device_spoils_no_other_trial(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
@@ -281,6 +282,7 @@ def test_a_worker_that_lost_its_device_spoils_no_other_trial(
     assert [(entry.state, entry.attempt) for entry in others] == [("COMPLETE", 1), ("COMPLETE", 0)]
 
 
+@pytest.mark.slow
 def test_a_study_whose_first_trials_all_fail_alike_stops_and_can_be_continued(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
@@ -319,6 +321,7 @@ def cannot_write_its_files(task: TrialTask) -> Course:
     return {"val/accuracy": 0.5, "val/ece": 0.1}
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_study_and_costs_no_trial(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
@@ -332,6 +335,7 @@ def test_a_full_disk_ends_the_study_and_costs_no_trial(
     assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 5
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_listener_ends_the_study_and_loses_no_trial(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:

@@ -6,14 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress
-
-if TYPE_CHECKING:
-    from balpoe.launch.data import PreparedData
 
 _OPENING = (
     click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path)),
@@ -55,7 +52,7 @@ def inspect(source: tuple[Path, ...], as_json: bool, **opening: Any) -> None:
         plain = inspection_plain(found)
         click.echo(json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False))
         return
-    Console().print(inspection_report(source[0].name, found))
+    Console().print(inspection_report(source[0].resolve().name, found))
 
 
 @data.command()
@@ -78,7 +75,7 @@ def prepare(
     side gets it and they are encoded as JPEG.
     """
     from balpoe.data.opening import Opening
-    from balpoe.data.preparation import Preparation
+    from balpoe.data.preparation import LOSSLESS_UP_TO, Preparation
     from balpoe.launch.data import prepare_data
 
     preparation = Preparation(
@@ -87,18 +84,16 @@ def prepare(
         unreadable="skip" if skip_unreadable else "refuse",
     )
     prepared = prepare_data(source, out, preparation, opening=Opening(**opening), progress=_bar)
-    _tell(prepared)
-
-
-def _tell(prepared: PreparedData) -> None:
     for file in prepared.files.values():
         left_out = f", {len(file.unreadable)} unreadable left out" if file.unreadable else ""
         click.echo(f"{file.path}: {file.images:,} images{left_out}")
         for fault in file.unreadable:
             click.echo(f"warning: {fault}", err=True)
-    click.echo("\nIn a study:\n  data:\n    name: parquet")
+    click.echo("\nIn a study:\ndata:\n  name: parquet")
     for split, file in prepared.files.items():
-        click.echo(f"    {split}: {file.path}")
+        click.echo(f"  {split}: {json.dumps(str(file.path), ensure_ascii=False)}")
+    if size > LOSSLESS_UP_TO:
+        click.echo(f"  image_size: {size}  # or less\n  channels: {channels}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from balpoe.atomic_write import create_directory
+from balpoe.atomic_write import ensure_writable
 from balpoe.config.image_sources import Cifar10LT, Cifar100LT
 from balpoe.data.description import describe_final, describe_search
 from balpoe.data.encoded_splits import normalisation
@@ -54,7 +54,7 @@ def _archive(config: Cifar10LT | Cifar100LT, *, train: bool) -> Any:
     archive = CIFAR10 if isinstance(config, Cifar10LT) else CIFAR100
     if not config.download:
         return _opened(archive, config, train=train, download=False)
-    create_directory(Path(config.root))
+    ensure_writable(Path(config.root))
     with (Path(config.root) / ".balpoe.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the trials of a study start at the same time
         return _opened(archive, config, train=train, download=True)

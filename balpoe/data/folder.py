@@ -12,11 +12,14 @@ import numpy as np
 from balpoe.config.image_sources import ImageFolder
 from balpoe.data.encoded_images import ImageFiles, LabelledImages, printable
 from balpoe.data.encoded_splits import FinalImages, SearchImages
-from balpoe.data.image_tree import ImageTree, read_tree
+from balpoe.data.image_tree import ImageTree, entries, extension_of, read_tree
 from balpoe.errors import DataError
 from balpoe.longtail import Indices, split_off
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
+_SPLIT_WORDS = frozenset(
+    {TRAIN, VALIDATION, TEST, "training", "valid", "validation", "dev", "eval", "testing"}
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,7 +61,7 @@ def folder_images(config: ImageFolder) -> FolderImages:
 
 
 def _from_splits(root: Path) -> FolderImages:
-    _refuse_other_folders(root)
+    loose = _loose_files(root)
     if not (root / TEST).is_dir():
         raise DataError(
             f"{root}: has {TRAIN}/, but no {TEST}/: add it, or name {root / TRAIN} in data.root to "
@@ -76,12 +79,17 @@ def _from_splits(root: Path) -> FolderImages:
         train=images[TRAIN],
         validation=images.get(VALIDATION),
         test=images[TEST],
-        ignored=sum((tree.ignored for tree in trees.values()), Counter()),
+        ignored=sum((tree.ignored for tree in trees.values()), loose),
     )
 
 
 def _from_one_tree(config: ImageFolder, tree: ImageTree) -> FolderImages:
     names = _class_names(tree)
+    if _SPLIT_WORDS.issuperset(name.casefold() for name in names):
+        raise DataError(
+            f"{tree.folder}: its folders are called {', '.join(names)}, as splits are: call them "
+            f"{TRAIN}, {VALIDATION} and {TEST}, and give each a folder for every class"
+        )
     images = _labelled(tree, names)
     test = split_off(images.labels_n, len(names), config.test_share, config.subset_seed)
     train = np.setdiff1d(np.arange(len(images)), test)
@@ -123,17 +131,21 @@ def _labelled(tree: ImageTree, names: Sequence[str]) -> LabelledImages:
 
 
 def _has_folders(folder: Path) -> bool:
-    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
+    return folder.is_dir() and any(entry.is_dir() for entry in entries(folder))
 
 
-def _refuse_other_folders(root: Path) -> None:
-    for path in sorted(root.iterdir()):
-        known = path.name in (TRAIN, VALIDATION, TEST) or path.name.startswith(".")
-        if path.is_dir() and not known:
+def _loose_files(root: Path) -> Counter[str]:
+    """The files beside the splits, by extension; other folders there are refused."""
+    ignored: Counter[str] = Counter()
+    for entry in entries(root):
+        if not entry.is_dir():
+            ignored[extension_of(entry.name)] += 1
+        elif entry.name not in (TRAIN, VALIDATION, TEST) and not entry.name.startswith("."):
             raise DataError(
-                f"{printable(path)}: beside {TRAIN}/ there may be {TEST}/ and {VALIDATION}/ only: "
-                f"rename it to the one that it is, or move it elsewhere"
+                f"{printable(root / entry.name)}: beside {TRAIN}/ there may be {TEST}/ and "
+                f"{VALIDATION}/ only: rename it to the one that it is, or move it elsewhere"
             )
+    return ignored
 
 
 def _remarks(found: FolderImages) -> Iterator[str]:

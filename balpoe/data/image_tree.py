@@ -44,9 +44,9 @@ def read_tree(folder: Path) -> ImageTree:
     """
     ignored: Counter[str] = Counter()
     folders: dict[str, list[str]] = {}
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if not entry.is_dir():
-            ignored[_extension(entry.name)] += 1
+            ignored[extension_of(entry.name)] += 1
         elif not _is_hidden(entry.name):
             folders.setdefault(_class_name(folder, entry.name), []).append(entry.name)
     if not folders:
@@ -58,12 +58,26 @@ def read_tree(folder: Path) -> ImageTree:
     return ImageTree(folder, files, ignored)
 
 
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, in no order.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{printable(folder)}: cannot be read: {reason}") from error
+
+
 def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> tuple[str, ...]:
     found = []
     for name in _names_below(folder / class_folder, frozenset()):
         base = PurePosixPath(name).name
-        if _is_hidden(base) or _extension(base) not in image_extensions():
-            ignored[_extension(base)] += 1
+        if _is_hidden(base) or extension_of(base) not in image_extensions():
+            ignored[extension_of(base)] += 1
         else:
             found.append(f"{class_folder}/{name}")
     _refuse_alike(folder, found)
@@ -75,21 +89,12 @@ def _names_below(folder: Path, above: frozenset[str]) -> Iterator[str]:
     real = os.path.realpath(folder)
     if real in above:
         raise DataError(f"{printable(folder)}: links to a folder that holds it: remove the link")
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if not entry.is_dir():
             yield entry.name
         elif not _is_hidden(entry.name):
             inside = _names_below(folder / entry.name, above | {real})
             yield from (f"{entry.name}/{name}" for name in inside)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"{printable(folder)}: cannot be read: {reason}") from error
 
 
 def _class_name(folder: Path, name: str) -> str:
@@ -122,7 +127,8 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _extension(name: str) -> str:
+def extension_of(name: str) -> str:
+    """The last extension in small letters: `.jpg`, or nothing."""
     return PurePosixPath(name).suffix.lower()
 
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from balpoe.atomic_write import atomic_writer
+from balpoe.config.bounds import Bounded
 from balpoe.config.image_sources import Channels, ImageSize, Unreadable
 from balpoe.data.decoding import ImageShape, decode_fitted, decode_shrunk
 from balpoe.data.encoded_images import LabelledImages
@@ -33,7 +34,7 @@ _ROWS_PER_GROUP = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preparation:
+class Preparation(Bounded):
     """How images are written: as squares of `size`, or above 64 with that shorter side."""
 
     size: ImageSize

@@ -14,6 +14,8 @@ from PIL import Image
 
 from balpoe.cli.data import data
 from balpoe.data import load_search_splits
+from balpoe.data.preparation import Preparation
+from balpoe.errors import InvalidFields
 from balpoe.files import load_configuration
 from balpoe.launch.check import check
 
@@ -86,6 +88,19 @@ def test_prepare_writes_files_that_the_lines_it_prints_train_on(folder: Path) ->
     )
     assert again.returncode == 2
     assert again.stderr.startswith("error: prepared/train.parquet: is there already")
+
+
+def test_larger_images_are_prepared_with_the_size_that_a_study_needs(folder: Path) -> None:
+    told = invoke("prepare", "birds", "--out", "prepared", "--size", "80", "--channels", "1")
+    Path("prepared.yaml").write_text(told.output.partition("In a study:\n")[2])
+    description = load_search_splits(load_configuration("prepared.yaml").data).description
+    assert (description.height, description.width, description.channels) == (80, 80, 1)
+
+
+def test_a_size_that_no_network_takes_is_refused(folder: Path) -> None:
+    assert invoke("prepare", "birds", "--out", "prepared", "--size", "4").exit_code == 2
+    with pytest.raises(InvalidFields, match=r"Preparation\.size: must be at least 5, got 4"):
+        Preparation(size=4)
 
 
 def test_skipped_images_are_counted_and_named(folder: Path) -> None:

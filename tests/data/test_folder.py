@@ -277,6 +277,21 @@ def test_a_folder_beside_the_splits_that_is_none_of_them(tree: Tree) -> None:
         search(root)
 
 
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "validation", "testing")])
+def test_splits_under_other_names_are_not_taken_for_classes(
+    tree: Tree, names: tuple[str, ...]
+) -> None:
+    root = tree({f"{name}/cat/{n}.png": noise(n) for name in names for n in range(3)})
+    with pytest.raises(DataError, match="as splits are: call them train, val and test, and give"):
+        search(root)
+
+
+def test_images_in_train_and_test_without_classes_are_refused(tree: Tree) -> None:
+    root = tree({"train/0.png": noise(0), "test/0.png": noise(1)})
+    with pytest.raises(DataError, match="its folders are called test, train, as splits are"):
+        search(root)
+
+
 def test_a_test_class_without_training_images(tree: Tree) -> None:
     root = tree(images_of("train/", COUNTS) | images_of("test/", {"cat": 1, "gnu": 1}))
     with pytest.raises(DataError, match="test/gnu: the training images have no class of this name"):

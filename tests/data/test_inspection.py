@@ -65,7 +65,7 @@ def test_unreadable_and_ignored_files_are_named_and_counted(tree: Tree) -> None:
     assert [found.splits[split].images for split in ("train", "test")] == [4, 2]
     assert [len(found.splits[split].unreadable) for split in ("train", "test")] == [1, 1]
     assert "train/b/1.png: the image cannot be decoded" in found.splits["train"].unreadable[0]
-    assert found.ignored == {".txt": 1}
+    assert found.ignored == {".txt": 1, ".md": 1}
 
 
 def bmp(image: NDArray[np.uint8]) -> bytes:

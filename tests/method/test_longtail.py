@@ -19,6 +19,7 @@ from balpoe.longtail import (
     shuffled_class_indices,
     split_cut,
     split_natural,
+    split_off,
 )
 
 Labels = NDArray[np.int64]
@@ -154,6 +155,23 @@ def test_a_natural_set_gives_up_a_fifth_at_most_but_one_image_where_there_are_tw
     assert sorted([*split.train, *split.validation]) == list(range(len(labels)))
     for count, gift in zip(present, given_up, strict=True):
         assert gift == (max(1, min(validation, count // 5)) if count >= 2 else 0)
+
+
+@given(
+    labels=label_arrays(),
+    seed=st.integers(0, 9),
+    share=st.integers(1, 50).map(lambda percent: percent / 100),
+)
+def test_every_class_gives_its_share_to_a_test_set_at_least_one_image_and_never_all(
+    labels: Labels, seed: int, share: float
+) -> None:
+    test = split_off(labels, labels.max() + 1, share, seed)
+    assert sorted(set(test)) == test.tolist()
+    percent = round(100 * share)
+    for count, given_up in zip(
+        np.bincount(labels), np.bincount(labels[test], minlength=labels.max() + 1), strict=True
+    ):
+        assert given_up == (max(1, count * percent // 100) if count >= 2 else 0)
 
 
 @given(labels=label_arrays(), seed=st.integers(0, 9))

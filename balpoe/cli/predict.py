@@ -12,6 +12,7 @@ from rich.console import Console
 from balpoe.errors import UserError
 
 if TYPE_CHECKING:
+    from balpoe.evaluation.post_hoc import Scaling
     from balpoe.inference import TargetPrior
     from balpoe.launch.prediction import PredictionReport
 
@@ -59,6 +60,13 @@ def _prior_in(path: Path) -> TargetPrior:
     "or a .json file [default: those the experts were trained towards].",
 )
 @click.option(
+    "--temperature",
+    type=click.Choice(["none", "ensemble", "experts"]),
+    default="none",
+    show_default=True,
+    help="Scale logits by temperatures that the model brought from its study.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("predictions.parquet"),
@@ -74,6 +82,7 @@ def predict(
     model: Path,
     images: tuple[Path, ...],
     prior: str | None,
+    temperature: Scaling,
     out: Path,
     logits: bool,
     image_column: str | None,
@@ -98,6 +107,7 @@ def predict(
             model,
             images,
             prior=None if prior is None else parse_prior(prior),
+            temperature=temperature,
             out=out,
             logits=logits,
             image_column=image_column,

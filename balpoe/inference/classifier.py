@@ -6,7 +6,7 @@ N images, H height, W width, D channels, E experts, C classes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from balpoe.config.wording import did_you_mean, shown
 from balpoe.data.decoding import ImageShape
 from balpoe.data.splits import ImageSet
 from balpoe.errors import DataError
-from balpoe.evaluation import PriorEstimate, estimate_prior, likelihood_ratios
+from balpoe.evaluation import PriorEstimate, Scorer, estimate_prior, likelihood_ratios
+from balpoe.evaluation.post_hoc import Scaling
 from balpoe.evaluation.refusals import refuse_non_finite_logits
 from balpoe.inference.images import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
-from balpoe.losses import product_of_experts
 from balpoe.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 
@@ -50,9 +50,12 @@ class Classifier:
     training. A list of paths may be larger than memory: it is read batch by batch.
     """
 
-    def __init__(self, model: TrainedModel, device: torch.device) -> None:
+    def __init__(
+        self, model: TrainedModel, device: torch.device, scorer: Scorer | None = None
+    ) -> None:
         self._model = model
         self._device = device
+        self._scorer = scorer or Scorer(tuple(range(len(model.provenance.lambdas))))
         description = model.provenance.description
         self.classes_: NDArray[np.str_] = np.array(description.class_names)
         self.shape = ImageShape(description.height, description.width, description.channels)
@@ -66,7 +69,33 @@ class Classifier:
     def trained_prior_c(self) -> Tensor:
         """The prior P_λ̄ that the product of experts stands for: float64 [C] (Theorem 1)."""
         prior_c = class_prior(self.provenance.description.class_counts)
-        return target_prior(prior_c, mean_lambda(self.provenance.lambdas))
+        lambdas = [self.provenance.lambdas[e] for e in self._scorer.experts]
+        return target_prior(prior_c, mean_lambda(lambdas))
+
+    def with_temperatures(self, scaling: Scaling) -> Classifier:
+        """The same model with its carried temperatures: one for the ensemble or for each expert.
+
+        Raises:
+            DataError: it has none; the message says why.
+        """
+        calibration = self.provenance.calibration
+        if scaling != "none" and calibration.temperatures is None:
+            raise DataError(f"temperature {scaling}: there are none, {calibration.origin}")
+        return Classifier(self._model, self._device, replace(self._scorer, scaling=scaling))
+
+    def with_experts(self, *experts: int) -> Classifier:
+        """The product of only these experts, counted from 0; it stands for their own mean λ.
+
+        Raises:
+            DataError: an expert is named twice or does not exist, or none is.
+        """
+        count = len(self.provenance.lambdas)
+        if not experts or len(set(experts)) < len(experts) or not set(experts) <= set(range(count)):
+            raise DataError(
+                f"experts: must be different numbers from 0 to {count - 1}, got "
+                f"{', '.join(map(str, experts)) or 'none'}"
+            )
+        return Classifier(self._model, self._device, replace(self._scorer, experts=experts))
 
     def predict_proba(
         self, images: Images, target_prior: TargetPrior | None = None
@@ -114,7 +143,7 @@ class Classifier:
         return float((winners_n == indices_n).mean())
 
     def experts(self, images: Images) -> ExpertPredictions:
-        """The logits and probabilities of every expert by itself."""
+        """The logits and probabilities of every expert of the model by itself, unscaled."""
         logits_nec = torch.cat(list(self.logits(images))).numpy()
         return ExpertPredictions(logits_nec, self.provenance.lambdas)
 
@@ -150,8 +179,12 @@ class Classifier:
             )
         return _softmax(product_nc)
 
+    def product(self, logits_bec: Tensor) -> Tensor:
+        """The logits [B, C] of the product of the experts that were chosen, scaled as chosen."""
+        return self._scorer.logits(logits_bec, self.provenance.calibration.temperatures)
+
     def _product(self, images: Images) -> Tensor:
-        return torch.cat([product_of_experts(logits_bec) for logits_bec in self.logits(images)])
+        return torch.cat([self.product(logits_bec) for logits_bec in self.logits(images)])
 
     def _estimate(self, product_nc: Tensor) -> PriorEstimate:
         return estimate_prior(likelihood_ratios(product_nc, trained_prior_c=self.trained_prior_c))

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from balpoe.data.decoding import ImageShape, decode_fitted
+from balpoe.data.encoded_images import printable
+from balpoe.data.image_tree import image_extensions
 from balpoe.errors import DataError, StorageError
 from balpoe.inference.encoded_rows import PARQUET, EncodedRows
 from balpoe.inference.images import read_image
@@ -46,7 +47,9 @@ class _Item:
         try:
             if self.row is None:
                 return read_image(self.path, shape)
-            return decode_fitted(self.encoded, shape, f"{self.path}, row {self.row}")
+            return decode_fitted(
+                self.encoded, shape, f"{printable(Path(self.path))}, row {self.row}"
+            )
         except DataError as error:
             return error
 
@@ -70,7 +73,6 @@ class ImageSources:
         self._paths = tuple(paths)
         self._image_column = image_column
         self._without = without.resolve() if without else None
-        self._image_suffixes = _readable_suffixes()
         self.images = self.ignored = 0
         for file in self._files():
             if file.suffix.lower() == PARQUET:
@@ -110,7 +112,7 @@ class ImageSources:
                         pixels.append(decoded)
                 if kept:
                     yield LocatedImages(
-                        tuple(item.path for item in kept),
+                        tuple(printable(Path(item.path)) for item in kept),
                         tuple(item.row for item in kept),
                         torch.from_numpy(np.stack(pixels)),
                     )
@@ -136,7 +138,9 @@ class ImageSources:
         """All files, those behind links too; a link to a folder above is refused."""
         real = os.path.realpath(folder)
         if real in above:
-            raise DataError(f"{folder}: links to a folder that holds it: remove the link")
+            raise DataError(
+                f"{printable(folder)}: links to a folder that holds it: remove the link"
+            )
         entries = _entries(folder)
         for entry in entries:
             file = Path(entry.path)
@@ -148,7 +152,7 @@ class ImageSources:
 
     def _is_image(self, file: Path) -> bool:
         """A file that was named outright is one whatever it is called."""
-        known = file.suffix.lower() in self._image_suffixes and not file.name.startswith(".")
+        known = file.suffix.lower() in image_extensions() and not file.name.startswith(".")
         return known or file in self._paths
 
 
@@ -157,13 +161,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be read ({error.strerror})") from error
+        raise StorageError(f"{printable(folder)}: cannot be read ({error.strerror})") from error
 
 
 def _decoder(shape: ImageShape) -> Callable[[_Item], NDArray[np.uint8] | DataError]:
     return lambda item: item.decoded(shape)
-
-
-def _readable_suffixes() -> frozenset[str]:
-    formats = Image.registered_extensions()
-    return frozenset(suffix for suffix, name in formats.items() if name in Image.OPEN)

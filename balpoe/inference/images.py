@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from balpoe.data.decoding import ImageShape, decode_fitted, fit_image
+from balpoe.data.encoded_images import printable
 from balpoe.errors import DataError, StorageError
 from balpoe.training.prediction import PREDICTION_BATCH
 
@@ -55,9 +56,9 @@ def read_image(path: str | os.PathLike[str], shape: ImageShape) -> _Pixels:
         DataError: there is no such file, or it cannot be decoded.
         StorageError: it cannot be read.
     """
-    place = os.fspath(path)
+    place = printable(Path(path))
     try:
-        encoded = Path(place).read_bytes()
+        encoded = Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{place}: no such file") from error
     except IsADirectoryError as error:

@@ -24,6 +24,7 @@ from balpoe.losses import product_of_experts
 from balpoe.priors import class_prior, mean_lambda, target_prior
 from balpoe.training.augmentation import Normaliser
 from balpoe.training.model_directory import Provenance, TrainedModel
+from balpoe.training.resized_crop import CentreCrop
 
 if TYPE_CHECKING:
     import onnx
@@ -40,10 +41,13 @@ class PixelsToProbabilities(nn.Module):
         self._normalise = Normaliser(
             model.provenance.description.normalisation, torch.device("cpu")
         )
+        side = model.provenance.configuration["training"]["augmentation"].get("resized_crop", 0)
+        self._cut = CentreCrop(side) if side else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [B, E, C] and probabilities [B, C] of uint8 images [B, H, W, D]."""
-        logits_bec = self._experts(self._normalise(images))
+        pixels = self._cut(images) if self._cut else images
+        logits_bec = self._experts(self._normalise(pixels))
         return logits_bec, product_of_experts(logits_bec).softmax(dim=-1)
 
 

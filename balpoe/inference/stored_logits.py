@@ -8,7 +8,7 @@ B batch, E experts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,24 +19,30 @@ from torch import Tensor
 from balpoe.atomic_write import storage_error
 from balpoe.evaluation import PriorEstimate, estimate_prior, likelihood_ratios
 from balpoe.inference.prediction_file import ScoredImages
-from balpoe.losses import product_of_experts
 
 
 class StoredLogits:
     """Keeps the logits of `scored` images in two files of `directory`, (E + 1)·C·4 bytes each.
+
+    `product` makes the logits [B, C] of a scorer for `trained_prior_c` of those [B, E, C].
 
     Raises:
         StorageError: the files cannot be written.
     """
 
     def __init__(
-        self, scored: Iterator[ScoredImages], directory: Path, trained_prior_c: Tensor
+        self,
+        scored: Iterator[ScoredImages],
+        directory: Path,
+        *,
+        product: Callable[[Tensor], Tensor],
+        trained_prior_c: Tensor,
     ) -> None:
         self._places, self._ratios = directory / "logits.parquet", directory / "ratios.float32"
         self._classes = len(trained_prior_c)
         self._images = 0
         try:
-            self._keep(scored, trained_prior_c)
+            self._keep(scored, product, trained_prior_c)
         except OSError as error:
             raise storage_error(directory, error) from error
 
@@ -61,12 +67,17 @@ class StoredLogits:
                     flat.view(table.num_rows, -1, self._classes),
                 )
 
-    def _keep(self, scored: Iterator[ScoredImages], trained_prior_c: Tensor) -> None:
+    def _keep(
+        self,
+        scored: Iterator[ScoredImages],
+        product: Callable[[Tensor], Tensor],
+        trained_prior_c: Tensor,
+    ) -> None:
         writer: pq.ParquetWriter | None = None
         try:
             with self._ratios.open("wb") as ratios:
                 for batch in scored:
-                    product_bc = product_of_experts(batch.logits_bec)
+                    product_bc = product(batch.logits_bec)
                     kept_bc = likelihood_ratios(product_bc, trained_prior_c=trained_prior_c)
                     ratios.write(kept_bc.numpy().tobytes())
                     table = _table(batch)

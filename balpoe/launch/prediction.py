@@ -14,13 +14,13 @@ from torch import Tensor
 from balpoe.atomic_write import ensure_writable
 from balpoe.errors import DataError
 from balpoe.evaluation import PriorEstimate
+from balpoe.evaluation.post_hoc import Scaling
 from balpoe.inference import Classifier, TargetPrior
 from balpoe.inference.image_sources import ImageSources
 from balpoe.inference.prediction_file import ScoredImages, prediction_writer
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.inference.target_prior import is_estimate
 from balpoe.launch.loading import load
-from balpoe.losses import product_of_experts
 from balpoe.reporting.prediction_display import PredictionProgress
 
 DEFAULT_OUTPUT = Path("predictions.parquet")
@@ -52,6 +52,7 @@ def predict(
     images: Sequence[Path | str],
     *,
     prior: TargetPrior | None = None,
+    temperature: Scaling = "none",
     out: Path | str = DEFAULT_OUTPUT,
     logits: bool = False,
     image_column: str | None = None,
@@ -68,6 +69,8 @@ def predict(
         model: A model directory.
         images: Image files, Parquet files, and folders of both.
         prior: The class frequencies that the probabilities are to stand for; None as trained.
+        temperature: Which of the model's carried temperatures to apply: `none`, that of the
+            `ensemble`, or those of the `experts`.
         out: The file to write.
         logits: Whether to write every expert's logits too.
         image_column: The column of the Parquet files; None: that of the training data.
@@ -79,22 +82,27 @@ def predict(
         UserError: the model, an image, the prior or the output is at fault; the message says how.
     """
     started = time.monotonic()
-    classifier, out = load(model, device=device), Path(out)
+    classifier, out = load(model, device=device).with_temperatures(temperature), Path(out)
     prior_c = classifier.known_prior(prior)
     column = image_column or _trained_column(classifier)
     sources = ImageSources([Path(path) for path in images], image_column=column, without=out)
-    ensure_writable(out.absolute().parent)
+    directory = out.absolute().parent
+    ensure_writable(directory)
     tally = _Tally(len(classifier.classes_))
     scored = _scored(classifier, sources, tally, on_progress, skip_unreadable=skip_unreadable)
-    with tempfile.TemporaryDirectory(prefix=".predictions_", dir=out.absolute().parent) as scratch:
-        estimate = None
+    estimate = None
+    with tempfile.TemporaryDirectory(prefix=".predictions_", dir=directory) as scratch:
         if is_estimate(prior):
-            stored = StoredLogits(scored, Path(scratch), classifier.trained_prior_c)
-            _refuse_nothing(tally)
+            stored = StoredLogits(
+                scored,
+                Path(scratch),
+                product=classifier.product,
+                trained_prior_c=classifier.trained_prior_c,
+            )
+            tally.refuse_nothing()
             estimate = stored.estimate_prior()
             prior_c, scored = estimate.prior_c, stored.batches()
-        stands_for_c = classifier.trained_prior_c if prior_c is None else prior_c
-        _write(classifier, scored, tally, prior_c, stands_for_c, out, with_logits=logits)
+        _write(classifier, scored, tally, prior_c, out, with_logits=logits)
     return PredictionReport(
         out=out,
         images=tally.images,
@@ -102,7 +110,7 @@ def predict(
         unreadable=tuple(tally.unreadable),
         class_names=tuple(classifier.classes_.tolist()),
         predicted_counts=tuple(tally.predicted_c.tolist()),
-        prior_c=stands_for_c,
+        prior_c=classifier.trained_prior_c if prior_c is None else prior_c,
         estimate=estimate,
         seconds=time.monotonic() - started,
     )
@@ -122,6 +130,14 @@ class _Tally:
 
     def skip(self, error: DataError) -> None:
         self.unreadable.append(str(error))
+
+    def refuse_nothing(self) -> None:
+        """Raise `DataError` where all images were skipped."""
+        if self.images == 0:
+            raise DataError(
+                f"none of {len(self.unreadable)} images can be read; the first: "
+                f"{self.unreadable[0]}"
+            )
 
 
 def _scored(
@@ -147,36 +163,27 @@ def _write(
     scored: Iterator[ScoredImages],
     tally: _Tally,
     prior_c: Tensor | None,
-    stands_for_c: Tensor,
     out: Path,
     *,
     with_logits: bool,
 ) -> None:
     provenance = classifier.provenance
-    with prediction_writer(
-        out,
-        classifier.classes_.tolist(),
-        experts=len(provenance.lambdas) if with_logits else 0,
-        about={
-            "lambdas": provenance.lambdas,
-            "model": provenance.identity,
-            "prior": stands_for_c.tolist(),
-        },
-    ) as writer:
+    stands_for_c = classifier.trained_prior_c if prior_c is None else prior_c
+    about = {
+        "lambdas": provenance.lambdas,
+        "model": provenance.identity,
+        "prior": stands_for_c.tolist(),
+    }
+    experts = len(provenance.lambdas) if with_logits else 0
+    class_names = classifier.classes_.tolist()
+    with prediction_writer(out, class_names, experts=experts, about=about) as writer:
         for batch in scored:
-            product_bc = product_of_experts(batch.logits_bec)
+            product_bc = classifier.product(batch.logits_bec)
             probabilities_bc = classifier.probabilities(product_bc, prior_c)
             writer.write(batch, probabilities_bc)
             winners_b = probabilities_bc.argmax(dim=1)
             tally.predicted_c += torch.bincount(winners_b, minlength=tally.classes)
-        _refuse_nothing(tally)
-
-
-def _refuse_nothing(tally: _Tally) -> None:
-    if tally.images == 0:
-        raise DataError(
-            f"none of {len(tally.unreadable)} images can be read; the first: {tally.unreadable[0]}"
-        )
+        tally.refuse_nothing()
 
 
 def _trained_column(classifier: Classifier) -> str:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from balpoe.config import (
+    AugmentationConfig,
     Configuration,
     DigitsLT,
     ExpertsConfig,
@@ -22,7 +23,13 @@ from balpoe.config import (
 from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
 from balpoe.models import build_experts
-from balpoe.training.model_directory import Provenance, load_model, save_model
+from balpoe.training.model_directory import (
+    OUTSIDE_A_STUDY,
+    Calibration,
+    Provenance,
+    load_model,
+    save_model,
+)
 
 CLASSES = ("cat", "dog", "Übermut", "鳥")
 COUNTS = (60, 20, 8, 3)
@@ -36,13 +43,17 @@ def save_drawn_model(
     lambdas: tuple[float, ...] = (1.0, 0.0, -1.0),
     channels: int = 3,
     sharing: Sharing = "shared",
+    calibration: Calibration = OUTSIDE_A_STUDY,
+    resized_crop: int = 0,
 ) -> Path:
     """Write a model directory with random weights, large enough for unequal predictions."""
     configuration = Configuration(
         data=DigitsLT(),
         model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
         experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas, sharing=sharing),
-        training=TrainingConfig(precision="float32"),
+        training=TrainingConfig(
+            precision="float32", augmentation=AugmentationConfig(resized_crop=resized_crop)
+        ),
     )
     networks = len(lambdas) if sharing == "independent" else 1
     experts = build_experts(
@@ -68,6 +79,7 @@ def save_drawn_model(
         lambdas=lambdas,
         description=description,
         balpoe_version="1.2.3",
+        calibration=calibration,
     )
     save_model(path, experts, provenance, history=(), final_metrics={})
     return path

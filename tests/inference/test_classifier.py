@@ -16,10 +16,11 @@ from sklearn.metrics import accuracy_score, log_loss
 import balpoe
 from balpoe.data.splits import ImageSet
 from balpoe.errors import CorruptFile, DataError, StorageError, UserError
+from balpoe.evaluation import Temperatures
 from balpoe.inference import Classifier
 from balpoe.losses import product_of_experts
-from balpoe.priors import class_prior
-from balpoe.training.model_directory import load_model
+from balpoe.priors import class_prior, target_prior
+from balpoe.training.model_directory import Calibration, load_model
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -141,6 +142,47 @@ def test_labels_that_cannot_be_scored_are_refused(
 def test_the_trained_prior_is_that_of_the_mean_bias(tmp_path: Path, save_model_of: Any) -> None:
     model = balpoe.load(save_model_of(tmp_path / "ce", lambdas=(1.0,)), device="cpu")
     torch.testing.assert_close(model.trained_prior_c, class_prior((60, 20, 8, 3)))
+
+
+def test_temperatures_divide_the_logits_of_the_ensemble_or_of_each_expert(
+    tmp_path: Path, save_model_of: Any, images_nhwd: Pixels
+) -> None:
+    carried = Calibration(Temperatures(2.0, (0.5, 1.0, 4.0)), "carried over from a trial")
+    model = balpoe.load(save_model_of(tmp_path / "model", calibration=carried), device="cpu")
+    logits_nec = torch.from_numpy(model.experts(images_nhwd).logits_nec)
+    factors = {"none": (1.0, 1.0, 1.0), "ensemble": (0.5, 0.5, 0.5), "experts": (2.0, 1.0, 0.25)}
+    for scaling, factors_e in factors.items():
+        scaled_nec = logits_nec * torch.tensor(factors_e).unsqueeze(1)
+        expected = product_of_experts(scaled_nec).softmax(dim=-1).numpy()
+        scaled = model.with_temperatures(scaling)  # type: ignore[arg-type]
+        np.testing.assert_allclose(scaled.predict_proba(images_nhwd), expected, rtol=1e-5)
+
+
+def test_a_model_without_temperatures_says_why(classifier: Classifier) -> None:
+    with pytest.raises(DataError, match=r"ensemble: there are none, the model was trained outside"):
+        classifier.with_temperatures("ensemble")
+
+
+@pytest.mark.parametrize("experts", [(1,), (0, 2), (0,), (1, 2)])
+def test_some_of_the_experts_stand_for_their_own_mean_bias(
+    classifier: Classifier, images_nhwd: Pixels, experts: tuple[int, ...]
+) -> None:
+    some = classifier.with_experts(*experts)
+    logits_nec = torch.from_numpy(classifier.experts(images_nhwd).logits_nec)[:, list(experts)]
+    expected = product_of_experts(logits_nec).softmax(dim=-1).numpy()
+    np.testing.assert_allclose(some.predict_proba(images_nhwd), expected, rtol=1e-5)
+    lam = np.mean([(1.0, 0.0, -1.0)[e] for e in experts])
+    torch.testing.assert_close(
+        some.trained_prior_c, target_prior(class_prior((60, 20, 8, 3)), float(lam))
+    )
+
+
+@pytest.mark.parametrize("experts", [(), (0, 0), (3,), (-1,)])
+def test_experts_that_there_are_not_are_refused(
+    classifier: Classifier, experts: tuple[int, ...]
+) -> None:
+    with pytest.raises(DataError, match="experts: must be different numbers from 0 to 2, got"):
+        classifier.with_experts(*experts)
 
 
 def test_loading_and_predicting_needs_none_of_the_studys_libraries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,16 @@ def test_results_do_not_depend_on_the_number_of_threads(
     several = everything(sources_of(file))
     assert several.rows == one.rows
     assert torch.equal(several.images_bhwd, one.images_bhwd)
+
+
+def test_a_name_that_is_no_utf_8_is_shown_as_far_as_it_can_be(
+    tmp_path: Path, images_nhwd: Pixels
+) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / name).write_bytes(png(images_nhwd[0]))
+    (path,) = everything(sources_of(tmp_path)).paths
+    assert pa.array([path]).type == pa.string()
+    assert path.startswith(str(tmp_path / "caf"))
 
 
 def test_links_are_followed_but_not_in_circles(

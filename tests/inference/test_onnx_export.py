@@ -89,6 +89,22 @@ def test_every_kind_of_sharing_is_exported(
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
+def test_the_cut_of_models_that_were_trained_on_resized_crops_is_in_the_graph(
+    tmp_path: Path, save_model_of: Any, images_nhwd: Pixels
+) -> None:
+    path = save_model_of(tmp_path / "m", resized_crop=8)
+    session = onnxruntime.InferenceSession(
+        balpoe.to_onnx(path, tmp_path / "m.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (probabilities,) = session.run(["probabilities"], {"images": images_nhwd})
+    cut = balpoe.load(path, device="cpu").predict_proba(images_nhwd)
+    # a sum of pixels that ends near half a level may be rounded to either side
+    np.testing.assert_allclose(probabilities, cut, atol=2e-3)
+    assert np.median(np.abs(probabilities - cut)) < 1e-6
+    whole = balpoe.load(save_model_of(tmp_path / "whole"), device="cpu")
+    assert np.abs(whole.predict_proba(images_nhwd) - cut).max() > 1e-2
+
+
 def test_without_the_extra_the_message_says_what_to_install(
     model_path: Path, tmp_path: Path
 ) -> None:

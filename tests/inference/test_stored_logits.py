@@ -28,8 +28,14 @@ def scored() -> list[ScoredImages]:
     ]
 
 
+def stored(scored: list[ScoredImages], directory: Path) -> StoredLogits:
+    return StoredLogits(
+        iter(scored), directory, product=product_of_experts, trained_prior_c=PRIOR_C
+    )
+
+
 def test_what_was_stored_comes_back_as_it_was(scored: list[ScoredImages], tmp_path: Path) -> None:
-    again = list(StoredLogits(iter(scored), tmp_path, PRIOR_C).batches())
+    again = list(stored(scored, tmp_path).batches())
     assert len(again) == 3
     for before, after in zip(scored, again, strict=True):
         assert (after.paths, after.rows) == (before.paths, before.rows)
@@ -39,15 +45,15 @@ def test_what_was_stored_comes_back_as_it_was(scored: list[ScoredImages], tmp_pa
 def test_the_estimate_is_that_of_all_logits_in_memory(
     scored: list[ScoredImages], tmp_path: Path
 ) -> None:
-    stored = StoredLogits(iter(scored), tmp_path, PRIOR_C).estimate_prior()
+    estimate = stored(scored, tmp_path).estimate_prior()
     product_nc = product_of_experts(torch.cat([batch.logits_bec for batch in scored]))
     expected = estimate_prior(likelihood_ratios(product_nc, trained_prior_c=PRIOR_C))
-    assert torch.equal(stored.prior_c, expected.prior_c)
-    assert stored.iterations == expected.iterations
+    assert torch.equal(estimate.prior_c, expected.prior_c)
+    assert estimate.iterations == expected.iterations
 
 
 def test_a_place_that_cannot_be_written_is_named(
     scored: list[ScoredImages], tmp_path: Path
 ) -> None:
     with pytest.raises(StorageError, match="missing: cannot be written"):
-        StoredLogits(iter(scored), tmp_path / "missing", PRIOR_C)
+        stored(scored, tmp_path / "missing")

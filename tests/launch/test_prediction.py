@@ -174,6 +174,13 @@ def test_unreadable_images_are_refused_or_skipped_and_counted(
             )
 
 
+def test_temperatures_that_there_are_not_are_refused(
+    model: Path, parquet: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="temperature experts: there are none, the model was"):
+        balpoe.predict(model, [parquet], temperature="experts", out=tmp_path / "p.parquet")
+
+
 def test_a_place_that_cannot_be_written_is_refused_first(
     model: Path, parquet: Path, tmp_path: Path
 ) -> None:
@@ -223,3 +230,37 @@ def test_a_prior_is_read_from_text_and_json(tmp_path: Path) -> None:
 def test_a_prior_that_is_none_is_refused_with_the_forms(text: str) -> None:
     with pytest.raises(UserError, match=r"--prior.*: must be"):
         parse_prior(text)
+
+
+MEASURED = """
+import resource, sys
+import balpoe
+report = balpoe.predict({model!r}, [{file!r}], prior="estimate", out={out!r}, device="cpu")
+print(report.images, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_file_larger_than_memory_would_allow_takes_no_more_memory(
+    model: Path, tmp_path: Path
+) -> None:
+    """One row group of 250 MB, against one of 5 MB."""
+    noise = np.random.default_rng(0)
+
+    def peak_mib(images: int) -> float:
+        buffer = io.BytesIO()
+        Image.fromarray(noise.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "BMP")
+        file = tmp_path / f"{images}.parquet"
+        table = pa.table({"image": [{"bytes": buffer.getvalue(), "path": None}] * images})
+        pq.write_table(table, file, use_dictionary=False, compression="none", row_group_size=images)
+        code = MEASURED.format(
+            model=str(model), file=str(file), out=str(tmp_path / "predictions.parquet")
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        predicted, kilobytes = map(int, done.stdout.split())
+        assert predicted == images
+        return kilobytes / 1024
+
+    assert peak_mib(20_000) - peak_mib(400) < 60

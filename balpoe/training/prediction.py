@@ -14,6 +14,7 @@ from balpoe.training.augmentation import Normaliser
 from balpoe.training.resized_crop import CentreCrop
 
 PREDICTION_BATCH = 256
+_MOST_PIXELS = PREDICTION_BATCH * 128 * 128
 
 
 @torch.inference_mode()
@@ -36,9 +37,15 @@ def predict(
     cut = CentreCrop(resized_crop) if resized_crop else None
     enabled = autocast_dtype != torch.float32
     batches = []
-    for stored in torch.split(images.images_nhwd, PREDICTION_BATCH):
+    for stored in torch.split(images.images_nhwd, _batch_size(images)):
         pixels = stored.to(device)
         inputs = normalise(cut(pixels) if cut else pixels)
         with torch.autocast(device.type, dtype=autocast_dtype, enabled=enabled):
             batches.append(experts(inputs))
     return torch.cat(batches).float().cpu()
+
+
+def _batch_size(images: ImageSet) -> int:
+    """Fewer images at once where they are large: their activations lie in memory."""
+    _, height, width, _ = images.images_nhwd.shape
+    return max(1, min(PREDICTION_BATCH, _MOST_PIXELS // (height * width)))

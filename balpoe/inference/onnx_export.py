@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from balpoe.errors import UserError
 from balpoe.losses import product_of_experts
 from balpoe.priors import class_prior, mean_lambda, target_prior
-from balpoe.training.augmentation import Normaliser
 from balpoe.training.model_directory import Provenance, TrainedModel
 
 if TYPE_CHECKING:
@@ -37,13 +36,11 @@ class PixelsToProbabilities(nn.Module):
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         self._experts = model.experts.to("cpu")
-        self._normalise = Normaliser(
-            model.provenance.description.normalisation, torch.device("cpu")
-        )
+        self._evaluation_input = model.evaluation_input(torch.device("cpu"))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [B, E, C] and probabilities [B, C] of uint8 images [B, H, W, D]."""
-        logits_bec = self._experts(self._normalise(images))
+        logits_bec = self._experts(self._evaluation_input(images))
         return logits_bec, product_of_experts(logits_bec).softmax(dim=-1)
 
 

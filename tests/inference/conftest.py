@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from balpoe.config import (
+    AugmentationConfig,
     Configuration,
     DigitsLT,
     ExpertsConfig,
@@ -36,13 +37,16 @@ def save_drawn_model(
     lambdas: tuple[float, ...] = (1.0, 0.0, -1.0),
     channels: int = 3,
     sharing: Sharing = "shared",
+    resized_crop: int = 0,
 ) -> Path:
     """Write a model directory with random weights, large enough for unequal predictions."""
     configuration = Configuration(
         data=DigitsLT(),
         model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
         experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas, sharing=sharing),
-        training=TrainingConfig(precision="float32"),
+        training=TrainingConfig(
+            precision="float32", augmentation=AugmentationConfig(resized_crop=resized_crop)
+        ),
     )
     networks = len(lambdas) if sharing == "independent" else 1
     experts = build_experts(

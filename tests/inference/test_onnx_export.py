@@ -89,6 +89,20 @@ def test_every_kind_of_sharing_is_exported(
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
+def test_models_of_resized_crops_are_exported_with_their_cut(
+    tmp_path: Path, save_model_of: Any, images_nhwd: Pixels
+) -> None:
+    path = save_model_of(tmp_path / "m", resized_crop=6)
+    file = balpoe.to_onnx(path, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for batch in (1, 30):
+        (logits,) = session.run(["logits"], {"images": images_nhwd[:batch]})
+        expected = balpoe.load(path, device="cpu").experts(images_nhwd[:batch]).logits_nec
+        differences = abs(logits - expected)
+        assert (differences < 1e-4).mean() > 0.9
+        assert differences.max() < 0.01  # a level of the resized image that is rounded otherwise
+
+
 def test_without_the_extra_the_message_says_what_to_install(
     model_path: Path, tmp_path: Path
 ) -> None:

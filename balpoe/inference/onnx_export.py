@@ -22,9 +22,7 @@ from torch import Tensor, nn
 from balpoe.errors import UserError
 from balpoe.losses import product_of_experts
 from balpoe.priors import class_prior, mean_lambda, target_prior
-from balpoe.training.augmentation import Normaliser
 from balpoe.training.model_directory import Provenance, TrainedModel
-from balpoe.training.resized_crop import CentreCrop
 
 if TYPE_CHECKING:
     import onnx
@@ -38,16 +36,11 @@ class PixelsToProbabilities(nn.Module):
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         self._experts = model.experts.to("cpu")
-        self._normalise = Normaliser(
-            model.provenance.description.normalisation, torch.device("cpu")
-        )
-        side = model.provenance.configuration["training"]["augmentation"].get("resized_crop", 0)
-        self._cut = CentreCrop(side) if side else None
+        self._evaluation_input = model.evaluation_input(torch.device("cpu"))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [B, E, C] and probabilities [B, C] of uint8 images [B, H, W, D]."""
-        pixels = self._cut(images) if self._cut else images
-        logits_bec = self._experts(self._normalise(pixels))
+        logits_bec = self._experts(self._evaluation_input(images))
         return logits_bec, product_of_experts(logits_bec).softmax(dim=-1)
 
 

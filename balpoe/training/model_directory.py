@@ -29,6 +29,7 @@ from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation import Temperatures
 from balpoe.models import ExpertEnsemble, build_experts
 from balpoe.training.epoch import EpochResult
+from balpoe.training.evaluation_input import EvaluationInput
 from balpoe.training.precision import autocast_dtype
 from balpoe.training.prediction import predict
 
@@ -87,16 +88,21 @@ class TrainedModel:
 
         In the precision of the training on this kind of device.
         """
-        training = self.provenance.configuration["training"]
-        precision: Precision = training["precision"]
+        precision: Precision = self.provenance.configuration["training"]["precision"]
         return predict(
             self.experts.to(device),
             images,
-            self.provenance.description.normalisation,
+            self.evaluation_input(device),
             device=device,
             autocast_dtype=autocast_dtype(precision, device),
-            resized_crop=training["augmentation"].get("resized_crop", 0),
         )
+
+    def evaluation_input(self, device: torch.device) -> EvaluationInput:
+        """What turns images of the shape in the description into the networks' input."""
+        augmentation = self.provenance.configuration["training"]["augmentation"]
+        resized_crop = augmentation.get("resized_crop", 0)  # models from before it was a field
+        normalisation = self.provenance.description.normalisation
+        return EvaluationInput(normalisation, resized_crop, device)
 
 
 def save_model(

@@ -24,6 +24,7 @@ from balpoe.errors import NonFiniteError
 from balpoe.priors import expert_lambdas
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.evaluation_input import EvaluationInput
 from balpoe.training.memory import peak_memory_mib
 from balpoe.training.optimisation import Optimisation
 from balpoe.training.precision import autocast_dtype
@@ -111,10 +112,11 @@ class Training:
         return predict(
             self.experts,
             images,
-            self._description.normalisation,
+            EvaluationInput(
+                self._description.normalisation, training.augmentation.resized_crop, self._device
+            ),
             device=self._device,
             autocast_dtype=autocast_dtype(training.precision, self._device),
-            resized_crop=training.augmentation.resized_crop,
         )
 
     def _continue(self) -> None:

@@ -147,7 +147,8 @@ def test_a_recipe_for_large_images_is_the_published_one(path: Path) -> None:
     recipe, long = load_configuration(path), path.stem.endswith("_long")
     data, training, imagenet = recipe.data, recipe.training, path.stem.startswith("imagenet")
     assert isinstance(data, ParquetImages)
-    assert data.imbalance_ratio is None
+    assert (data.imbalance_ratio, data.image_size) == (None, 256)
+    assert (data.validation is None) == (not imagenet)
     resnext = path.stem.startswith("imagenet_lt_resnext50")
     assert recipe.model.backbone == ("imagenet_resnext50_32x4d" if resnext else "imagenet_resnet50")
     assert configured_lambdas(recipe) == ((1, -0.25, -1.5) if imagenet else (2, 0, -2))

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as torchvision_functional
 
-from balpoe.config import AugmentationConfig
+from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.data.splits import ImageSet, Normalisation
+from balpoe.errors import DataError
 from balpoe.training.augmentation import Normaliser, PixelSource
-from balpoe.training.draws import Draws
+from balpoe.training.configured_policies import configured_policies
+from balpoe.training.draws import Draws, draw_epoch
+from balpoe.training.policies import apply_operations
+from balpoe.training.resized_crop import resized_boxes
 
 PIXELS = Normalisation((0.0, 0.0, 0.0), (1 / 255,) * 3)  # the network's input is the pixel itself
 
@@ -126,3 +134,71 @@ def test_a_batch_lies_in_memory_channels_last() -> None:
     source = PixelSource(random_images(2, 8, 8), PIXELS, AugmentationConfig(), torch.device("cpu"))
     batch = source.batch(one_step([0, 1], [0, 0], [0, 0], [False] * 2, [0.0] * 2))
     assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+EVERY_POLICY = AugmentationConfig(
+    resized_crop=24,
+    flip=True,
+    colour_jitter=0.4,
+    auto_augment=True,
+    rand_augment=RandAugmentConfig(operations=2),
+)
+
+
+def test_a_batch_undergoes_what_was_drawn_for_its_images() -> None:
+    images, flips = random_images(6, 32, 32), [True, False] * 3
+    (drawn,) = draw_epoch(
+        TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
+        0.0,
+        6,
+        height=32,
+        width=32,
+        seed=0,
+        epoch=0,
+    )
+    drawn = replace(drawn, flip_sb=torch.tensor([flips]))
+    batch = PixelSource(images, PIXELS, EVERY_POLICY, torch.device("cpu")).batch(drawn)
+    assert batch.shape == (6, 3, 24, 24)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    crops = resized_boxes(
+        images.images_nhwd[drawn.order_sb[0]], drawn.box_sb4[0], 24, torch.tensor(flips)
+    )
+    expected = apply_operations(
+        crops, drawn.operation_sbl[0], drawn.magnitude_sbl[0], configured_policies(EVERY_POLICY)
+    )
+    assert torch.equal(batch.permute(0, 2, 3, 1).round().to(torch.uint8), expected)
+
+
+def test_no_flip_is_taken_where_none_is_configured() -> None:
+    images = random_images(2, 8, 8)
+    augmentation = AugmentationConfig(resized_crop=8)
+    drawn = one_step([0, 1], [0, 0], [0, 0], [True, True], [0.0, 0.0])
+    whole = torch.tensor([[[0.0, 0.0, 8.0, 8.0]] * 2])
+    source = PixelSource(images, PIXELS, augmentation, torch.device("cpu"))
+    batch = source.batch(replace(drawn, box_sb4=whole)).permute(0, 2, 3, 1)
+    assert torch.equal(batch.round().to(torch.uint8), images.images_nhwd)
+
+
+def test_augmentation_looks_at_the_values_of_no_tensor() -> None:
+    """Fake tensors have no values: a host sync or a data-dependent shape raises."""
+    (drawn,) = draw_epoch(
+        TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
+        0.0,
+        6,
+        height=32,
+        width=32,
+        seed=0,
+        epoch=0,
+    )
+    source = PixelSource(random_images(6, 32, 32), PIXELS, EVERY_POLICY, torch.device("cpu"))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = Draws(*(mode.from_tensor(tensor) for tensor in drawn.tensors()))
+        assert source.batch(fake).shape == (6, 3, 24, 24)
+
+
+def test_colours_of_images_without_colours_cannot_be_changed() -> None:
+    pixels = torch.zeros(2, 8, 8, 4, dtype=torch.uint8)
+    images = ImageSet(pixels, torch.zeros(2, dtype=torch.int64))
+    four = Normalisation((0.5,) * 4, (0.5,) * 4)
+    with pytest.raises(DataError, match="these have 4: switch colour_jitter"):
+        PixelSource(images, four, AugmentationConfig(auto_augment=True), torch.device("cpu"))

@@ -8,9 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from balpoe.config import Configuration, ExpertsConfig, Sharing
+from balpoe.config import (
+    AugmentationConfig,
+    Configuration,
+    ExpertsConfig,
+    RandAugmentConfig,
+    Sharing,
+)
 from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.training.colour_operations import blend, look_up
 from balpoe.training.draws import Draws
+from balpoe.training.operations import Operation
 from balpoe.training.optimisation import Optimisation
 from balpoe.training.training import Training
 
@@ -59,6 +67,45 @@ def test_captured_steps_train_like_steps_taken_one_by_one(
     eager = trained(configuration, train, validation, description, "cuda")
     for ours, theirs in zip(captured.history, eager.history, strict=True):
         assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        AugmentationConfig(crop_padding=1, flip=True, auto_augment=True),
+        AugmentationConfig(
+            resized_crop=7,
+            flip=True,
+            colour_jitter=0.4,
+            rand_augment=RandAugmentConfig(operations=2),
+        ),
+    ],
+    ids=["AutoAugment", "RandAugment on resized crops"],
+)
+def test_steps_with_policies_and_in_parts_are_captured(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    augmentation: AugmentationConfig,
+) -> None:
+    training = replace(configuration.training, augmentation=augmentation, accumulate=2)
+    configuration = replace(configuration, training=training)
+    gpu = trained(configuration, train, validation, description, "cuda")
+    cpu = trained(configuration, train, validation, description, "cpu")
+    for ours, theirs in zip(gpu.history, cpu.history, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_operations_give_the_same_bytes_on_a_gpu(channels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (64, 24, 20, channels), dtype=torch.uint8, generator=generator)
+    operation_b = torch.arange(64, dtype=torch.int32) % len(Operation)
+    magnitude_b = 0.3 + torch.rand(64, generator=generator)
+    for form in (blend, look_up):
+        on_gpu = form(images.cuda(), operation_b.cuda(), magnitude_b.cuda()).cpu()
+        assert torch.equal(on_gpu, form(images, operation_b, magnitude_b))
 
 
 def test_a_gpu_trains_like_the_cpu(

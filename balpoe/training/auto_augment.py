@@ -5,11 +5,13 @@ N images, P sub-policies.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import torch
 
-from balpoe.training.operations import Operation, Operations
+from balpoe.training.operations import BLENDS, GEOMETRIC, Operation, Operations
 from balpoe.training.policies import DrawnOperations, Policy
 from balpoe.training.streams import Purpose
 
@@ -64,7 +66,24 @@ SUB_POLICIES: Final[tuple[tuple[Step, Step], ...]] = (
     ((TRANSLATE_Y, 0.7, 9), (AUTO_CONTRAST, 0.9, 0)),
 )
 
-_LAST_STEP = 9
+
+def _ten(first: float, last: float) -> list[float]:
+    return torch.linspace(first, last, 10).tolist()  # float32, for torchvision's very numbers
+
+
+_MAGNITUDES: Final[Mapping[Operation, Sequence[float]]] = {
+    SHEAR_Y: _ten(0, 0.3),
+    TRANSLATE_X: _ten(0, 150 / 331),
+    TRANSLATE_Y: _ten(0, 150 / 331),
+    ROTATE: _ten(0, 30),
+    BRIGHTNESS: _ten(0, 0.9),
+    COLOUR: _ten(0, 0.9),
+    CONTRAST: _ten(0, 0.9),
+    SHARPNESS: _ten(0, 0.9),
+    POSTERISE: (8, 8, 7, 7, 6, 6, 5, 5, 4, 4),
+    SOLARISE: _ten(255, 0),
+}
+"""What the ten steps mean, in the units of `Operation`; the others have no magnitude."""
 
 
 class AutoAugment(Policy):
@@ -93,23 +112,10 @@ class AutoAugment(Policy):
 
 
 def magnitude(operation: Operation, step: int, sign: int) -> float:
-    """What a step of 0..9 means, in the units of `Operation`; some operations have no sign."""
-    share = step / _LAST_STEP
-    match operation:
-        case Operation.SHEAR_X | Operation.SHEAR_Y:
-            return sign * 0.3 * share
-        case Operation.TRANSLATE_X | Operation.TRANSLATE_Y:
-            return sign * 150 / 331 * share
-        case Operation.ROTATE:
-            return sign * 30 * share
-        case Operation.BRIGHTNESS | Operation.COLOUR | Operation.CONTRAST | Operation.SHARPNESS:
-            return 1 + sign * 0.9 * share
-        case Operation.POSTERISE:
-            return 8 - round(4 * share)
-        case Operation.SOLARISE:
-            return 255 * (1 - share)
-        case _:
-            return 0.0
+    """What a step of 0..9 means; `sign` is for what can go either way."""
+    if operation not in _MAGNITUDES:
+        return 0.0
+    return _MAGNITUDES[operation][step] * (sign if operation in GEOMETRIC | BLENDS else 1)
 
 
 _IDENTITY = np.int32(Operation.IDENTITY)

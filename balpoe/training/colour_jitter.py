@@ -39,5 +39,5 @@ class ColourJitter(Policy):
         operation_n3 = generator.permuted(
             np.tile(np.array(JITTERED, np.int32), (images, 1)), axis=1
         )
-        factor_n3 = generator.uniform(1 - self._strength, 1 + self._strength, operation_n3.shape)
-        return DrawnOperations(operation_n3, factor_n3.astype(np.float32))
+        excess_n3 = generator.uniform(-self._strength, self._strength, operation_n3.shape)
+        return DrawnOperations(operation_n3, excess_n3.astype(np.float32))

@@ -37,8 +37,8 @@ def blend(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tens
     degenerate = torch.where(of(Operation.CONTRAST), mean_b111, 0)
     degenerate = torch.where(of(Operation.COLOUR), grey_bhw1, degenerate)
     degenerate = torch.where(of(Operation.SHARPNESS), _smoothed(pixels_bhwd), degenerate)
-    factor_b111 = torch.where(blends, magnitude_b[:, None, None, None], 1)
-    blended = factor_b111 * pixels_bhwd + (1 - factor_b111) * degenerate
+    excess_b111 = torch.where(blends, magnitude_b[:, None, None, None], 0)
+    blended = (1 + excess_b111) * pixels_bhwd + (-excess_b111) * degenerate
     return blended.clamp_(0, LEVELS - 1).to(torch.uint8)
 
 

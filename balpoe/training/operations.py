@@ -17,9 +17,10 @@ class Operation(IntEnum):
     """What happens to an image, and what its magnitude means.
 
     The shears have a factor, the translations a share of the image's width or height, the
-    rotation counter-clockwise degrees; brightness, colour, contrast and sharpness a factor (1
-    changes nothing), `POSTERISE` the bits that are kept, `SOLARISE` the least level that is
-    inverted, `SOLARISE_ADD` what is added to levels below 128. The others have none.
+    rotation counter-clockwise degrees; brightness, colour, contrast and sharpness what their
+    factor exceeds 1 by (0 changes nothing, -1 leaves the degenerate image), `POSTERISE` the
+    bits that are kept, `SOLARISE` the least level that is inverted, `SOLARISE_ADD` what is
+    added to levels below 128. The others have none.
     """
 
     IDENTITY = 0

@@ -31,8 +31,8 @@ def _whole_up_to(most: float) -> Callable[[Levels], Levels]:
     return lambda level: np.trunc(level / 10 * most)
 
 
-def _factor(level: Levels) -> Levels:
-    return level / 10 * 1.8 + 0.1
+def _excess(level: Levels) -> Levels:
+    return level / 10 * 1.8 - 0.9
 
 
 MAGNITUDES: Final[Mapping[Operation, Callable[[Levels], Levels]]] = {
@@ -43,10 +43,10 @@ MAGNITUDES: Final[Mapping[Operation, Callable[[Levels], Levels]]] = {
     Operation.POSTERISE: _whole_up_to(4),
     Operation.SOLARISE: _whole_up_to(256),
     Operation.SOLARISE_ADD: _whole_up_to(110),
-    Operation.COLOUR: _factor,
-    Operation.CONTRAST: _factor,
-    Operation.BRIGHTNESS: _factor,
-    Operation.SHARPNESS: _factor,
+    Operation.COLOUR: _excess,
+    Operation.CONTRAST: _excess,
+    Operation.BRIGHTNESS: _excess,
+    Operation.SHARPNESS: _excess,
     Operation.SHEAR_X: _up_to(0.3),
     Operation.SHEAR_Y: _up_to(0.3),
     Operation.TRANSLATE_X: _up_to(0.45),

@@ -20,11 +20,16 @@ from balpoe.training.operations import BLENDS, GEOMETRIC, TABLES, Operation
 
 Oracle = Callable[[Tensor, float], Tensor]
 
+
+def by_factor(adjust: Oracle) -> Oracle:
+    return lambda image, excess: adjust(image, 1 + excess)
+
+
 COLOUR_ORACLES: dict[Operation, Oracle] = {
-    Operation.BRIGHTNESS: torchvision_functional.adjust_brightness,
-    Operation.COLOUR: torchvision_functional.adjust_saturation,
-    Operation.CONTRAST: torchvision_functional.adjust_contrast,
-    Operation.SHARPNESS: torchvision_functional.adjust_sharpness,
+    Operation.BRIGHTNESS: by_factor(torchvision_functional.adjust_brightness),
+    Operation.COLOUR: by_factor(torchvision_functional.adjust_saturation),
+    Operation.CONTRAST: by_factor(torchvision_functional.adjust_contrast),
+    Operation.SHARPNESS: by_factor(torchvision_functional.adjust_sharpness),
     Operation.POSTERISE: lambda image, bits: torchvision_functional.posterize(image, int(bits)),
     Operation.SOLARISE: torchvision_functional.solarize,
     Operation.AUTO_CONTRAST: lambda image, _: torchvision_functional.autocontrast(image),
@@ -38,10 +43,10 @@ RANGES: dict[Operation, tuple[float, float]] = {
     Operation.TRANSLATE_X: (-0.45, 0.45),
     Operation.TRANSLATE_Y: (-0.45, 0.45),
     Operation.ROTATE: (-30, 30),
-    Operation.BRIGHTNESS: (0, 2),
-    Operation.COLOUR: (0, 2),
-    Operation.CONTRAST: (0, 2),
-    Operation.SHARPNESS: (0, 2),
+    Operation.BRIGHTNESS: (-1, 1),
+    Operation.COLOUR: (-1, 1),
+    Operation.CONTRAST: (-1, 1),
+    Operation.SHARPNESS: (-1, 1),
     Operation.POSTERISE: (0, 8),
     Operation.SOLARISE: (0, 255),
     Operation.SOLARISE_ADD: (0, 110),

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torchvision.transforms import AutoAugment as TorchvisionAutoAugment
 from torchvision.transforms import AutoAugmentPolicy
 
@@ -53,7 +54,7 @@ def test_the_sub_policies_are_torchvisions() -> None:
     ] == list(SUB_POLICIES)
 
 
-@pytest.mark.parametrize("name", TORCHVISION_NAMES)
+@pytest.mark.parametrize("name", sorted(TORCHVISION_NAMES.keys() - {"ShearX"}))
 @pytest.mark.parametrize("step", range(10))
 def test_a_step_means_what_it_means_in_torchvision(name: str, step: int) -> None:
     pixels = 32
@@ -64,10 +65,45 @@ def test_a_step_means_what_it_means_in_torchvision(name: str, step: int) -> None
     operation = TORCHVISION_NAMES[name]
     for sign in (-1, 1):
         expected = float(theirs[step] if theirs.ndim else theirs) * (sign if signed else 1)
-        if name in ("Brightness", "Color", "Contrast", "Sharpness"):
-            expected += 1
         unit = pixels if name.startswith("Translate") else 1
         assert unit * magnitude(operation, step, sign) == pytest.approx(expected, rel=1e-6)
+
+
+class GivenAutoAugment(TorchvisionAutoAugment):  # type: ignore[misc]  # it has no types
+    """torchvision's AutoAugment with a given pair of operations, both of which happen."""
+
+    def __init__(self, pair: int, positive: tuple[bool, ...]) -> None:
+        super().__init__(AutoAugmentPolicy.CIFAR10, fill=[0.0] * 3)
+        self._given = pair, torch.zeros(2), torch.tensor(positive, dtype=torch.int64)
+
+    def get_params(self, _: int) -> tuple[int, Tensor, Tensor]:
+        return self._given
+
+
+@pytest.mark.parametrize("pair", range(len(SUB_POLICIES)))
+def test_images_undergo_a_pair_of_operations_as_in_torchvision(pair: int) -> None:
+    images = torch.randint(
+        20, 230, (4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(pair)
+    )
+    directions = list(itertools.product((False, True), repeat=2))
+    operation_bl = torch.tensor([[int(step[0]) for step in SUB_POLICIES[pair]]] * 4)
+    magnitude_bl = torch.tensor(
+        [
+            [
+                magnitude(operation, step, 1 if positive else -1)
+                for (operation, _, step), positive in zip(SUB_POLICIES[pair], signs, strict=True)
+            ]
+            for signs in directions
+        ]
+    )
+    changed = apply_operations(images, operation_bl, magnitude_bl, [AutoAugment()])
+    expected = torch.stack(
+        [
+            GivenAutoAugment(pair, signs)(image.permute(2, 0, 1)).permute(1, 2, 0)
+            for image, signs in zip(images, directions, strict=True)
+        ]
+    )
+    assert torch.equal(changed, expected)
 
 
 def test_auto_augment_chooses_each_pair_as_often_and_its_operations_as_likely_as_given() -> None:
@@ -89,7 +125,7 @@ def test_auto_augment_moves_and_blends_either_way_equally_often() -> None:
     moved = drawn.operation_nl == Operation.TRANSLATE_Y
     assert (drawn.magnitude_nl[moved] > 0).mean() == pytest.approx(0.5, abs=0.01)
     brightened = drawn.operation_nl == Operation.BRIGHTNESS
-    assert (drawn.magnitude_nl[brightened] > 1).mean() == pytest.approx(0.5, abs=0.02)
+    assert (drawn.magnitude_nl[brightened] > 0).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_rand_augment_chooses_every_operation_equally_often_and_half_of_them_happen() -> None:
@@ -109,7 +145,7 @@ def test_rand_augment_chooses_every_operation_equally_often_and_half_of_them_hap
         (Operation.POSTERISE, 3, 4),
         (Operation.SOLARISE, 200, 256),
         (Operation.SOLARISE_ADD, 85, 110),
-        (Operation.COLOUR, 1.5, 1.9),
+        (Operation.COLOUR, 0.5, 0.9),
         (Operation.SHEAR_X, 0.2, 0.3),
         (Operation.TRANSLATE_Y, 0.35, 0.45),
     ],
@@ -132,7 +168,7 @@ def test_without_spread_every_magnitude_is_the_given_one() -> None:
     drawn = RandAugment(config).draw(3000, generator())
     for operation, of_level in MAGNITUDES.items():
         sizes = abs(drawn.magnitude_nl[drawn.operation_nl == operation])
-        assert np.unique(sizes).tolist() == [np.float32(of_level(np.array(5.0)))]
+        assert np.unique(sizes).tolist() == [abs(np.float32(of_level(np.array(5.0))))]
 
 
 def test_colour_jitter_draws_all_orders_and_factors_equally_often() -> None:
@@ -140,8 +176,8 @@ def test_colour_jitter_draws_all_orders_and_factors_equally_often() -> None:
     orders = Counter(map(tuple, drawn.operation_nl.tolist()))
     assert set(orders) == set(itertools.permutations(map(int, JITTERED)))
     assert all(abs(count / 60_000 - 1 / 6) < 0.01 for count in orders.values())
-    assert drawn.magnitude_nl.min() == pytest.approx(0.6, abs=0.001)
-    assert drawn.magnitude_nl.max() == pytest.approx(1.4, abs=0.001)
+    assert drawn.magnitude_nl.min() == pytest.approx(-0.4, abs=0.001)
+    assert drawn.magnitude_nl.max() == pytest.approx(0.4, abs=0.001)
     assert drawn.magnitude_nl.var() == pytest.approx(0.8**2 / 12, rel=0.02)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -13,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from balpoe.reporting.figures import clock
+from balpoe.reporting.live_display import LiveDisplay
 from balpoe.reporting.tables import open_table
 
 _BAR_WIDTH = 28
@@ -34,35 +33,20 @@ class PredictionProgress:
         return (self.images - self.done) * self.seconds / self.done
 
 
-class PredictionDisplay:
-    """Shows the progress after each batch; call it inside a ``with`` block."""
+class PredictionDisplay(LiveDisplay[PredictionProgress]):
+    """Shows the progress after each batch."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        super().__init__(console, Live(console=console, transient=True))
         self._lines = 0
 
-    def __enter__(self) -> Self:
+    def __call__(self, news: PredictionProgress) -> None:
+        """Show the progress as a bar, or a plain line for every tenth part."""
         if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def __call__(self, progress: PredictionProgress) -> None:
-        """Show `progress` as a bar, or a plain line for every tenth part."""
-        if self._live is not None:
-            self._live.update(prediction_bar(progress))
-        elif progress.done * _PLAIN_LINES >= (self._lines + 1) * progress.images:
-            self._lines = progress.done * _PLAIN_LINES // progress.images
-            self._console.print(prediction_line(progress), soft_wrap=True, highlight=False)
+            self._live.update(prediction_bar(news))
+        elif news.done * _PLAIN_LINES >= (self._lines + 1) * news.images:
+            self._lines = news.done * _PLAIN_LINES // news.images
+            self._console.print(prediction_line(news), soft_wrap=True, highlight=False)
 
 
 def prediction_bar(progress: PredictionProgress) -> RenderableType:

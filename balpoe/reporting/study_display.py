@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 
 from balpoe.config import StudySpec
+from balpoe.reporting.live_display import LiveDisplay
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.study.events import (
@@ -32,8 +31,8 @@ _STOPPING = (
 )
 
 
-class StudyDisplay:
-    """Follows a study by its events; call it with each, inside a ``with`` block."""
+class StudyDisplay(LiveDisplay[StudyEvent]):
+    """Follows a study by its events."""
 
     def __init__(
         self,
@@ -49,42 +48,22 @@ class StudyDisplay:
         `launches` tells when those began.
         """
         self._spec = spec
-        self._console = console
         self._now = now
         self._launches = (*launches, now())
         self._records = {_key(record.identity): record for record in earlier}
-        self._live = (
-            Live(
-                get_renderable=self._panel,
-                console=console,
-                refresh_per_second=_REFRESHES_PER_SECOND,
-            )
-            if console.is_terminal
-            else None
+        live = Live(
+            get_renderable=self._panel, console=console, refresh_per_second=_REFRESHES_PER_SECOND
         )
+        super().__init__(console, live)
 
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def __call__(self, event: StudyEvent) -> None:
+    def __call__(self, news: StudyEvent) -> None:
         """Take an event in, and say so where it is the end of a trial and no terminal."""
-        if isinstance(event, StopRequested):
+        if isinstance(news, StopRequested):
             self._console.print(_STOPPING, soft_wrap=True)
             return
-        record = self._changed(event)
-        self._records[_key(event.identity)] = record
-        if self._live is None and isinstance(event, TrialEnded) and record.state != "RUNNING":
+        record = self._changed(news)
+        self._records[_key(news.identity)] = record
+        if self._live is None and isinstance(news, TrialEnded) and record.state != "RUNNING":
             self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
 
     def _changed(self, event: TrialEvent) -> TrialRecord:

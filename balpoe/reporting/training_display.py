@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.live import Live
 
+from balpoe.reporting.live_display import LiveDisplay
 from balpoe.reporting.training_progress import (
     TrainingProgress,
     deserves_line,
@@ -16,30 +14,15 @@ from balpoe.reporting.training_progress import (
 )
 
 
-class TrainingDisplay:
-    """Shows the progress after each epoch; call it inside a ``with`` block."""
+class TrainingDisplay(LiveDisplay[TrainingProgress]):
+    """Shows the progress after each epoch."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console) if console.is_terminal else None
+        super().__init__(console, Live(console=console))
 
-    def __enter__(self) -> Self:
+    def __call__(self, news: TrainingProgress) -> None:
+        """Show the progress in place of what was shown before, or as a line of its own."""
         if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def __call__(self, progress: TrainingProgress) -> None:
-        """Show `progress` in place of what was shown before, or as a line of its own."""
-        if self._live is not None:
-            self._live.update(training_bar(progress))
-        elif deserves_line(progress):
-            self._console.print(training_line(progress), soft_wrap=True, highlight=False)
+            self._live.update(training_bar(news))
+        elif deserves_line(news):
+            self._console.print(training_line(news), soft_wrap=True, highlight=False)

@@ -186,7 +186,7 @@ def test_no_more_trials_run_at_a_time_than_asked_for(finished: Finished) -> None
 
 def test_nothing_of_tune_is_left_in_the_study(finished: Finished) -> None:
     left = {path.name for path in finished.directory.path.iterdir()}
-    assert left == {"optuna.db", "optuna.db.lock"}
+    assert left == {"optuna.db", "optuna.db.lock", "launches"}
 
 
 def test_a_finished_study_runs_nothing_again(finished: Finished) -> None:

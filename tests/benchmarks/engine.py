@@ -4,8 +4,9 @@
 
 Every run is a process of its own; the contestants take turns, so that a machine that gets
 slower slows all of them. Prints a row per contestant: the median of images/s, the median
-ratio to the ordinary loop of the same round, the peak memory (PSS) of the main process, and
-the mean and standard deviation of the last epoch's training loss over the rounds (seeds).
+ratio to the ordinary loop of the same round, the peak memory (PSS) of the main process, the
+mean and standard deviation of the last epoch's training loss over the rounds (seeds), the hours
+of a trial, and how near its speed comes to the bound of memory (`bytes_floor`).
 """
 
 from __future__ import annotations
@@ -33,9 +34,13 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.data import SearchSplits, load_final_splits
+from balpoe.training.optimisation import initial_experts
+from balpoe.training.precision import autocast_dtype
 from balpoe.training.training import Training
+from tests.benchmarks.bytes_floor import bytes_per_second, step_bytes
 from tests.benchmarks.ordinary_loop import ordinary_epochs
 
+TRIAL_EPOCHS = 200
 CONTESTANTS = ("ordinary loop", "engine float32", "engine bfloat16")
 
 
@@ -109,16 +114,31 @@ def run_one(arguments: argparse.Namespace) -> None:
     memory.start()
     device = torch.device(arguments.device)
     figures = list(epochs(chosen, splits, seed=arguments.seed, device=device))
+    peak = memory.stop()
     seconds = statistics.median(seconds for _, seconds in figures)
     print(
         json.dumps(
             {
                 "images_per_second": len(splits.train) / seconds,
                 "loss": figures[-1][0],
-                "pss_mib": memory.stop(),
+                "pss_mib": peak,
+                "hours": TRIAL_EPOCHS * seconds / 3600,
+                "of_floor": floor_seconds(chosen, splits, device) / seconds,
             }
         )
     )
+
+
+def floor_seconds(
+    configuration: Configuration, splits: SearchSplits, device: torch.device
+) -> float:
+    """What an epoch takes at the least, if memory were all that held it up."""
+    training, data = configuration.training, splits.description
+    network = initial_experts(configuration, data, seed=0).to(device)
+    batch = torch.zeros(training.batch_size, data.channels, data.height, data.width, device=device)
+    precision = autocast_dtype(training.precision, device)
+    moved = step_bytes(network, batch, precision.itemsize) / training.batch_size
+    return moved * len(splits.train) / bytes_per_second(device)
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -148,6 +168,9 @@ def compare(arguments: argparse.Namespace) -> None:
             f"  x{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
             f"  {statistics.median(row['pss_mib'] for row in rows[name]):6.0f} MiB"
             f"  loss {statistics.mean(losses):.4f} ± {spread:.4f}"
+            f"  {statistics.median(row['hours'] for row in rows[name]):.2f} h per {TRIAL_EPOCHS}"
+            f" epochs, {100 * statistics.median(row['of_floor'] for row in rows[name]):.0f} %"
+            f" of the speed that memory allows"
         )
 
 

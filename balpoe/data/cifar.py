@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from balpoe.data.encoded_splits import normalisation
 from balpoe.data.selection import search_rows, training_rows
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
 from balpoe.errors import DataError
+from balpoe.file_lock import held_lock
 from balpoe.longtail import Indices
 
 
@@ -55,8 +55,8 @@ def _archive(config: Cifar10LT | Cifar100LT, *, train: bool) -> Any:
     if not config.download:
         return _opened(archive, config, train=train, download=False)
     ensure_writable(Path(config.root))
-    with (Path(config.root) / ".balpoe.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the trials of a study start at the same time
+    # the trials of a study start at the same time
+    with held_lock(Path(config.root) / ".balpoe.lock"):
         return _opened(archive, config, train=train, download=True)
 
 

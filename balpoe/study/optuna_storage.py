@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,9 +10,9 @@ from pathlib import Path
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from balpoe.atomic_write import storage_error
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
+from balpoe.file_lock import held_lock
 from balpoe.study.directory import StudyDirectory
 
 # Optuna would print a line for every study and trial
@@ -30,7 +29,8 @@ def open_study(spec: StudySpec, directory: StudyDirectory) -> optuna.Study:
         StorageError: the storage cannot be opened or written.
         UserError: the study exists with other objectives.
     """
-    with _locked(directory.database_lock), storage_errors(directory.database):
+    # one process at a time: Optuna's creation of its tables is a race
+    with held_lock(directory.database_lock), storage_errors(directory.database):
         _refuse_damage(directory.database)
         study = optuna.create_study(
             study_name=spec.name,
@@ -68,18 +68,6 @@ def _refuse_other_objectives(study: optuna.Study, spec: StudySpec) -> None:
             f"objectives: the study {spec.name} has {found}, and cannot be continued "
             f"with {wanted}; restore them or give the study another name"
         )
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """One process at a time: Optuna's creation of its tables is a race."""
-    try:
-        file = lock.open("w")
-    except OSError as error:
-        raise storage_error(lock, error) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _refuse_damage(database: Path) -> None:

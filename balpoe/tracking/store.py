@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from balpoe.atomic_write import create_directory
+from balpoe.file_lock import held_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -85,17 +85,8 @@ def open_client(store: TrackingStore) -> MlflowClient:
 
     for name in _CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    with _held(store.schema_lock):
+    if store.schema_lock is None:
         return MlflowClient(tracking_uri=store.tracking_uri)
-
-
-@contextlib.contextmanager
-def _held(lock: Path | None) -> Iterator[None]:
-    """Hold the lock file for the length of the block; no lock, no wait."""
-    if lock is None:
-        yield
-        return
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    create_directory(store.schema_lock.parent)
+    with held_lock(store.schema_lock):
+        return MlflowClient(tracking_uri=store.tracking_uri)

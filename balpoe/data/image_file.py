@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from balpoe.data.encoded_images import EncodedImages
-from balpoe.data.image_schema import class_names, reading, require_columns
+from balpoe.data.image_schema import class_names, no_bytes, reading, require_columns
 from balpoe.errors import DataError
 from balpoe.longtail import Indices
 
@@ -102,11 +102,7 @@ class LabelledImageFile:
             column = pc.struct_field(table.column(self._image_column), "bytes")
             encoded = column.take(_arrow_indices(rows - start)).to_pylist()
         if None in encoded:
-            row = rows[encoded.index(None)]
-            raise DataError(
-                f"{self.place(row)}: {self._image_column}.bytes is null: embed the image in the "
-                f"file (a path alone is not followed)"
-            )
+            raise no_bytes(self.place(rows[encoded.index(None)]), self._image_column)
         return EncodedImages(positions, rows, encoded)
 
 

@@ -17,23 +17,39 @@ def require_columns(schema: pa.Schema, image_column: str, label_column: str, pat
     Raises:
         DataError: A column is missing or of another type.
     """
-    for name, setting in ((image_column, "image_column"), (label_column, "label_column")):
-        if name not in schema.names:
-            raise DataError(
-                f"{path}: no column {name!r} among {', '.join(schema.names)}: "
-                f"name it in data.{setting}"
-            )
-    image, label = schema.field(image_column).type, schema.field(label_column).type
-    if not _holds_image_bytes(image):
-        raise DataError(
-            f"{path}: column {image_column!r} is {image}, not struct<bytes: binary, ...>: write "
-            f"the images as the Hugging Face library `datasets` does, or set data.image_column"
-        )
+    require_image_column(schema, image_column, path, named="in data.image_column")
+    _require_column(schema, label_column, path, named="in data.label_column")
+    label = schema.field(label_column).type
     if not pa.types.is_integer(label):
         raise DataError(
             f"{path}: column {label_column!r} is {label}, not integer: give class indices from "
             f"0, or set data.label_column"
         )
+
+
+def require_image_column(schema: pa.Schema, column: str, path: str, *, named: str) -> None:
+    """Check that the column of the images is there and of the type of the convention.
+
+    `named` says where its name stands, for the message: `in data.image_column`.
+
+    Raises:
+        DataError: It is missing or of another type.
+    """
+    _require_column(schema, column, path, named=named)
+    image = schema.field(column).type
+    if not _holds_image_bytes(image):
+        raise DataError(
+            f"{path}: column {column!r} is {image}, not struct<bytes: binary, ...>: write the "
+            f"images as the Hugging Face library `datasets` does, or name another column {named}"
+        )
+
+
+def no_bytes(place: str, column: str) -> DataError:
+    """The error of an image that is not in its file."""
+    return DataError(
+        f"{place}: {column}.bytes is null: embed the image in the file (a path alone is not "
+        f"followed)"
+    )
 
 
 def class_names(schema: pa.Schema, label_column: str, path: str) -> tuple[str, ...] | None:
@@ -76,6 +92,13 @@ def reading(path: str) -> Iterator[None]:
         raise DataError(
             f"{path}: damaged, or not a Parquet file ({error}): fetch or write it again"
         ) from error
+
+
+def _require_column(schema: pa.Schema, column: str, path: str, *, named: str) -> None:
+    if column not in schema.names:
+        raise DataError(
+            f"{path}: no column {column!r} among {', '.join(schema.names)}: name it {named}"
+        )
 
 
 def _holds_image_bytes(type_: pa.DataType) -> bool:

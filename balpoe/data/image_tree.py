@@ -47,7 +47,7 @@ def read_tree(folder: Path) -> ImageTree:
     for entry in entries(folder):
         if not entry.is_dir():
             ignored[extension_of(entry.name)] += 1
-        elif not _is_hidden(entry.name):
+        elif not is_hidden(entry.name):
             folders.setdefault(_class_name(folder, entry.name), []).append(entry.name)
     if not folders:
         raise DataError(f"{folder}: holds no folders: give every class a folder of its images")
@@ -74,9 +74,9 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> tuple[str, ...]:
     found = []
-    for name in _names_below(folder / class_folder, frozenset()):
+    for name in names_below(folder / class_folder):
         base = PurePosixPath(name).name
-        if _is_hidden(base) or extension_of(base) not in image_extensions():
+        if is_hidden(base) or extension_of(base) not in image_extensions():
             ignored[extension_of(base)] += 1
         else:
             found.append(f"{class_folder}/{name}")
@@ -84,16 +84,23 @@ def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> tup
     return tuple(sorted(found, key=_composed))
 
 
-def _names_below(folder: Path, above: frozenset[str]) -> Iterator[str]:
-    """All files below a folder, those behind links too; a link to a folder above is refused."""
+def names_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """All files below a folder, each folder's own before those of the folders in it, by name.
+
+    Hidden folders are passed over, links are followed. `above` are the folders that hold this one.
+
+    Raises:
+        DataError: A link leads to a folder above it.
+        StorageError: A folder cannot be read.
+    """
     real = os.path.realpath(folder)
     if real in above:
         raise DataError(f"{printable(folder)}: links to a folder that holds it: remove the link")
-    for entry in entries(folder):
-        if not entry.is_dir():
-            yield entry.name
-        elif not _is_hidden(entry.name):
-            inside = _names_below(folder / entry.name, above | {real})
+    found = sorted(entries(folder), key=lambda entry: entry.name)
+    yield from (entry.name for entry in found if not entry.is_dir())
+    for entry in found:
+        if entry.is_dir() and not is_hidden(entry.name):
+            inside = names_below(folder / entry.name, above | {real})
             yield from (f"{entry.name}/{name}" for name in inside)
 
 
@@ -123,7 +130,8 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is one that listings leave out."""
     return name.startswith(".")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from balpoe.atomic_write import storage_error, write_text_atomically
+from balpoe.atomic_write import create_directory, write_text_atomically
 from balpoe.config import StudySpec, with_parameters
 from balpoe.errors import UserError
 from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
@@ -111,10 +111,7 @@ def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: 
     path = directory / f"{name}.yaml"
     provenance = directory / f"{name}.provenance.json"
     configuration = spec.final.applied_to(with_parameters(spec.base, record.parameters))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(directory, error) from error
+    create_directory(directory)
     write_text_atomically(provenance, as_json(evidence))
     write_text_atomically(path, as_comment(evidence) + dump_configuration(configuration))
     return Export(path, provenance, evidence)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from balpoe.data.image_schema import reading
-from balpoe.errors import DataError
+from balpoe.data.image_schema import no_bytes, reading, require_image_column
 
 PARQUET = ".parquet"
 _ROWS_AT_ONCE = 64
@@ -34,7 +32,8 @@ class EncodedRows:
             self._file = pq.ParquetFile(
                 path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER
             )
-        self._require_column(self._file.schema_arrow)
+        schema = self._file.schema_arrow
+        require_image_column(schema, image_column, self._path, named="with --image-column")
         self.count: int = self._file.metadata.num_rows
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
@@ -49,22 +48,6 @@ class EncodedRows:
                 return
             for encoded in batch.column(0).field("bytes").to_pylist():
                 if encoded is None:
-                    raise DataError(
-                        f"{self._path}, row {row}: {self._column}.bytes is null: embed the image "
-                        "in the file (a path alone is not followed)"
-                    )
+                    raise no_bytes(f"{self._path}, row {row}", self._column)
                 yield row, encoded
                 row += 1
-
-    def _require_column(self, schema: pa.Schema) -> None:
-        if self._column not in schema.names:
-            raise DataError(
-                f"{self._path}: no column {self._column!r} among {', '.join(schema.names)}: name "
-                "it with --image-column"
-            )
-        type_ = schema.field(self._column).type
-        if not pa.types.is_struct(type_) or type_.get_field_index("bytes") < 0:
-            raise DataError(
-                f"{self._path}: column {self._column!r} is {type_}, not struct<bytes: binary, "
-                "...>: write the images as the Hugging Face library `datasets` does"
-            )

@@ -5,7 +5,6 @@ B batch, H height, W width, D channels.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from torch import Tensor
 
 from balpoe.data.decoding import ImageShape, decode_fitted
 from balpoe.data.encoded_images import printable
-from balpoe.data.image_tree import image_extensions
-from balpoe.errors import DataError, StorageError
+from balpoe.data.image_tree import extension_of, image_extensions, is_hidden, names_below
+from balpoe.errors import DataError
 from balpoe.inference.encoded_rows import PARQUET, EncodedRows
 from balpoe.inference.images import read_image
 from balpoe.training.prediction import PREDICTION_BATCH
@@ -128,40 +127,17 @@ class ImageSources:
     def _files(self) -> Iterator[Path]:
         for path in self._paths:
             if path.is_dir():
-                yield from self._files_below(path)
+                below = (path / name for name in names_below(path))
+                yield from (file for file in below if file.resolve() != self._without)
             elif path.exists():
                 yield path
             else:
                 raise DataError(f"{path}: no such file or folder")
 
-    def _files_below(self, folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-        """All files, those behind links too; a link to a folder above is refused."""
-        real = os.path.realpath(folder)
-        if real in above:
-            raise DataError(
-                f"{printable(folder)}: links to a folder that holds it: remove the link"
-            )
-        entries = _entries(folder)
-        for entry in entries:
-            file = Path(entry.path)
-            if not entry.is_dir() and file.resolve() != self._without:
-                yield file
-        for entry in entries:
-            if entry.is_dir() and not entry.name.startswith("."):
-                yield from self._files_below(Path(entry.path), above | {real})
-
     def _is_image(self, file: Path) -> bool:
         """A file that was named outright is one whatever it is called."""
-        known = file.suffix.lower() in image_extensions() and not file.name.startswith(".")
+        known = extension_of(file.name) in image_extensions() and not is_hidden(file.name)
         return known or file in self._paths
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise StorageError(f"{printable(folder)}: cannot be read ({error.strerror})") from error
 
 
 def _decoder(shape: ImageShape) -> Callable[[_Item], NDArray[np.uint8] | DataError]:

@@ -13,37 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from balpoe.config import SHIFT_RATIOS
+from balpoe.config.shifts import Shift, TailDirection
 from balpoe.errors import DataError
 
 ShotGroup = Literal["many", "medium", "few"]
-TailDirection = Literal["forward", "backward"]
 Indices = NDArray[np.int64]
 
 _LEGACY_SEEDS = 2**32
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """A test distribution with a long tail: forward as in training, or backward."""
-
-    direction: TailDirection
-    ratio: int
-
-    @property
-    def name(self) -> str:
-        """How metrics and tables call it: `forward_10`."""
-        return f"{self.direction}_{self.ratio}"
-
-    def class_weights(self, classes: int) -> tuple[float, ...]:
-        """How frequent each class is, relative to the most frequent one."""
-        weights = _exponential_tail(self.ratio, classes)
-        return weights if self.direction == "forward" else weights[::-1]
-
-
-SHIFTS = tuple(
-    Shift(direction, ratio) for direction in ("forward", "backward") for ratio in SHIFT_RATIOS
-)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,6 +45,12 @@ def shifted_class_counts(
     """The long tail cut from a balanced test set; backward makes class 0 the rarest."""
     counts = class_counts(test_per_class, ratio, classes)
     return counts if direction == "forward" else counts[::-1]
+
+
+def shifted_class_weights(shift: Shift, classes: int) -> tuple[float, ...]:
+    """How frequent each class is under a shift, relative to the most frequent one."""
+    weights = _exponential_tail(shift.ratio, classes)
+    return weights if shift.direction == "forward" else weights[::-1]
 
 
 def shot_groups(class_counts: Sequence[int]) -> dict[ShotGroup, tuple[int, ...]]:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from balpoe.errors import UserError
+from balpoe.launch import PREDICTIONS
 
 if TYPE_CHECKING:
     from balpoe.evaluation.post_hoc import Scaling
@@ -23,7 +24,9 @@ def parse_prior(text: str) -> TargetPrior:
     Raises:
         UserError: the text is nothing of these, or the file cannot be read.
     """
-    if text in ("train", "uniform", "estimate"):
+    from balpoe.inference.target_prior import NAMED
+
+    if text in NAMED:
         return text  # type: ignore[return-value]  # mypy narrows to str, not to the literals
     if text.endswith(".json"):
         return _prior_in(Path(text))
@@ -31,7 +34,7 @@ def parse_prior(text: str) -> TargetPrior:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UserError(
-            f"--prior: must be train, uniform, estimate, numbers such as 0.7,0.2,0.1 or a .json "
+            f"--prior: must be {', '.join(NAMED)}, numbers such as 0.7,0.2,0.1 or a .json "
             f"file, got {text!r}"
         ) from error
 
@@ -69,7 +72,7 @@ def _prior_in(path: Path) -> TargetPrior:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("predictions.parquet"),
+    default=PREDICTIONS,
     show_default=True,
     help="The Parquet file to write.",
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+
 METRICS: Final = (
     "accuracy",
     "balanced_accuracy",
@@ -18,9 +20,6 @@ METRICS: Final = (
 )
 """One value each for the ensemble and for every expert; METHOD §1 defines them."""
 
-SHIFT_RATIOS: Final = (2, 5, 10, 25, 50)
-"""The imbalance ratios of the shifted test distributions, forward and backward each."""
-
 SHIFT_METRICS: Final = ("accuracy", "ece")
 """What is told of the ensemble on a shifted distribution."""
 
@@ -28,10 +27,9 @@ VALIDATION_METRICS: Final = tuple(f"val/{metric}" for metric in METRICS)
 """The ensemble on the validation split."""
 
 SHIFTED_METRICS: Final = tuple(
-    f"val/{direction}_{ratio}{known}/{metric}"
-    for direction in ("forward", "backward")
-    for ratio in SHIFT_RATIOS
-    for known in ("", "_known_prior")
+    f"val/{shift.name}{known}/{metric}"
+    for shift in SHIFTS
+    for known in ("", KNOWN_PRIOR)
     for metric in SHIFT_METRICS
 )
 """The ensemble on the validation split as if its classes were distributed otherwise."""

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.metrics import Evaluation
 from balpoe.evaluation.scoring import evaluate
-from balpoe.longtail import SHIFTS, shifted_test_indices
+from balpoe.longtail import shifted_test_indices
 
 WHOLE_TEST = "test"
 
@@ -36,7 +37,7 @@ class DistributionEvaluation:
     def split(self) -> str:
         """How metrics call it: `test`, `test_forward_10`, `test_forward_10_known_prior`."""
         shift = "" if self.distribution == WHOLE_TEST else f"_{self.distribution}"
-        return f"{WHOLE_TEST}{shift}{'_known_prior' if self.known_prior else ''}"
+        return f"{WHOLE_TEST}{shift}{KNOWN_PRIOR if self.known_prior else ''}"
 
     def scalars(self) -> dict[str, float]:
         """The ensemble's and the experts' metrics as `test_forward_10/expert_0/accuracy`."""

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from balpoe.config import SHIFT_METRICS
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.scoring import evaluate
-from balpoe.longtail import SHIFTS
+from balpoe.longtail import shifted_class_weights
 from balpoe.losses import product_of_experts
 from balpoe.priors import mean_lambda
 
@@ -40,8 +41,10 @@ def simulated_shifts(
     product_n1c = product_of_experts(logits_nec).unsqueeze(1)
     scalars: dict[str, float] = {}
     for shift in SHIFTS:
-        weights_c = torch.tensor(shift.class_weights(len(class_counts)), dtype=torch.float64)
-        for suffix, test_prior_c in (("", None), ("_known_prior", weights_c / weights_c.sum())):
+        weights_c = torch.tensor(
+            shifted_class_weights(shift, len(class_counts)), dtype=torch.float64
+        )
+        for suffix, test_prior_c in (("", None), (KNOWN_PRIOR, weights_c / weights_c.sum())):
             metrics = evaluate(
                 product_n1c,
                 labels_n,

@@ -55,8 +55,12 @@ class PredictionWriter:
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
 
-    def write(self, scored: ScoredImages, probabilities_bc: Tensor) -> None:
-        """Add predictions; a row group is written when enough of them have come together."""
+    def write(self, scored: ScoredImages, probabilities_bc: Tensor) -> Tensor:
+        """Add predictions; a row group is written when enough of them have come together.
+
+        Returns:
+            The index of the class predicted for each image, int64 [B].
+        """
         winners_b = probabilities_bc.argmax(dim=1)
         columns = [
             pa.array(scored.paths, pa.string()),
@@ -72,6 +76,7 @@ class PredictionWriter:
         self._waiting_bytes += batch.nbytes
         if self._waiting_bytes >= _ROW_GROUP_BYTES:
             self.flush()
+        return winners_b
 
     def flush(self) -> None:
         """Write what is waiting as a row group."""

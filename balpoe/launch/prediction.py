@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,10 +21,9 @@ from balpoe.inference.image_sources import ImageSources
 from balpoe.inference.prediction_file import ScoredImages, prediction_writer
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.inference.target_prior import is_estimate
+from balpoe.launch import PREDICTIONS
 from balpoe.launch.loading import load
 from balpoe.reporting.prediction_display import PredictionProgress
-
-DEFAULT_OUTPUT = Path("predictions.parquet")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,7 +53,7 @@ def predict(
     *,
     prior: TargetPrior | None = None,
     temperature: Scaling = "none",
-    out: Path | str = DEFAULT_OUTPUT,
+    out: Path | str = PREDICTIONS,
     logits: bool = False,
     image_column: str | None = None,
     skip_unreadable: bool = False,
@@ -102,7 +102,13 @@ def predict(
             tally.refuse_nothing()
             estimate = stored.estimate_prior()
             prior_c, scored = estimate.prior_c, stored.batches()
-        _write(classifier, scored, tally, prior_c, out, with_logits=logits)
+        stands_for_c = classifier.trained_prior_c if prior_c is None else prior_c
+        about = {
+            "lambdas": classifier.provenance.lambdas,
+            "model": classifier.provenance.identity,
+            "prior": stands_for_c.tolist(),
+        }
+        _write(classifier, scored, tally, prior_c, out, about=about, with_logits=logits)
     return PredictionReport(
         out=out,
         images=tally.images,
@@ -110,7 +116,7 @@ def predict(
         unreadable=tuple(tally.unreadable),
         class_names=tuple(classifier.classes_.tolist()),
         predicted_counts=tuple(tally.predicted_c.tolist()),
-        prior_c=classifier.trained_prior_c if prior_c is None else prior_c,
+        prior_c=stands_for_c,
         estimate=estimate,
         seconds=time.monotonic() - started,
     )
@@ -165,23 +171,16 @@ def _write(
     prior_c: Tensor | None,
     out: Path,
     *,
+    about: Mapping[str, Any],
     with_logits: bool,
 ) -> None:
-    provenance = classifier.provenance
-    stands_for_c = classifier.trained_prior_c if prior_c is None else prior_c
-    about = {
-        "lambdas": provenance.lambdas,
-        "model": provenance.identity,
-        "prior": stands_for_c.tolist(),
-    }
-    experts = len(provenance.lambdas) if with_logits else 0
+    experts = len(classifier.provenance.lambdas) if with_logits else 0
     class_names = classifier.classes_.tolist()
     with prediction_writer(out, class_names, experts=experts, about=about) as writer:
         for batch in scored:
             product_bc = classifier.product(batch.logits_bec)
             probabilities_bc = classifier.probabilities(product_bc, prior_c)
-            writer.write(batch, probabilities_bc)
-            winners_b = probabilities_bc.argmax(dim=1)
+            winners_b = writer.write(batch, probabilities_bc)
             tally.predicted_c += torch.bincount(winners_b, minlength=tally.classes)
         tally.refuse_nothing()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import importlib.metadata
 import subprocess
@@ -24,8 +25,9 @@ class Environment:
     user: str | None
 
 
+@functools.cache
 def current_environment() -> Environment:
-    """The environment of this process."""
+    """The environment of this process: what it was when first asked, as its code is."""
     versions = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
     return Environment(versions, git_commit(Path(__file__).parent), _user())
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.config import METRICS
+from balpoe.config import METRICS, SHIFT_METRICS
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation import WHOLE_TEST
-from balpoe.longtail import SHIFTS, shot_groups
+from balpoe.longtail import shot_groups
 from balpoe.priors import mean_lambda
 from balpoe.training.model_directory import CARD, Provenance, TrainedModel
 
@@ -137,8 +138,8 @@ def _metrics(finals: Sequence[dict[str, float]]) -> Iterator[str]:
 def _shift_row(finals: Sequence[dict[str, float]], name: str) -> tuple[str, ...]:
     keys = (
         f"{WHOLE_TEST}_{name}{known}/{metric}"
-        for known in ("", "_known_prior")
-        for metric in ("accuracy", "ece")
+        for known in ("", KNOWN_PRIOR)
+        for metric in SHIFT_METRICS
     )
     cells = ("{} ({})".format(*_mean_and_sd(finals, key)) for key in keys)
     return (name.replace("_", " "), *cells)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from balpoe.config.shifts import SHIFTS
 from balpoe.evaluation import evaluate, evaluate_distributions
-from balpoe.longtail import SHIFTS
 from balpoe.priors import class_prior
 
 COUNTS = (200, 60, 10)

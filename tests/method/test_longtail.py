@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from balpoe.config.shifts import SHIFTS
 from balpoe.errors import DataError
 from balpoe.longtail import (
-    SHIFTS,
     class_counts,
     cut_indices,
     shifted_class_counts,

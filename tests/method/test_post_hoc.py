@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from balpoe.config.shifts import SHIFTS
 from balpoe.evaluation import (
     PostHocEvaluation,
     Scorer,
@@ -16,7 +17,6 @@ from balpoe.evaluation import (
     evaluate_post_hoc,
     likelihood_ratios,
 )
-from balpoe.longtail import SHIFTS
 from balpoe.losses import product_of_experts
 from balpoe.priors import class_prior
 

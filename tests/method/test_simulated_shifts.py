@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from balpoe.config.metrics import SHIFTED_METRICS
+from balpoe.config.shifts import SHIFTS, Shift
 from balpoe.evaluation import evaluate, simulated_shifts
-from balpoe.longtail import SHIFTS, Shift
 
 CLASSES, PER_CLASS = 3, 6
 PRIOR_C = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)

@@ -145,8 +145,8 @@ EVERY_POLICY = AugmentationConfig(
 )
 
 
-def test_a_batch_undergoes_what_was_drawn_for_its_images() -> None:
-    images, flips = random_images(6, 32, 32), [True, False] * 3
+def every_policy_drawn() -> Draws:
+    """One step of `EVERY_POLICY` on six images of 32x32."""
     (drawn,) = draw_epoch(
         TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
         0.0,
@@ -156,6 +156,12 @@ def test_a_batch_undergoes_what_was_drawn_for_its_images() -> None:
         seed=0,
         epoch=0,
     )
+    return drawn
+
+
+def test_a_batch_undergoes_what_was_drawn_for_its_images() -> None:
+    images, flips = random_images(6, 32, 32), [True, False] * 3
+    drawn = every_policy_drawn()
     drawn = replace(drawn, flip_sb=torch.tensor([flips]))
     batch = PixelSource(images, PIXELS, EVERY_POLICY, torch.device("cpu")).batch(drawn)
     assert batch.shape == (6, 3, 24, 24)
@@ -181,15 +187,7 @@ def test_no_flip_is_taken_where_none_is_configured() -> None:
 
 def test_augmentation_looks_at_the_values_of_no_tensor() -> None:
     """Fake tensors have no values: a host sync or a data-dependent shape raises."""
-    (drawn,) = draw_epoch(
-        TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
-        0.0,
-        6,
-        height=32,
-        width=32,
-        seed=0,
-        epoch=0,
-    )
+    drawn = every_policy_drawn()
     source = PixelSource(random_images(6, 32, 32), PIXELS, EVERY_POLICY, torch.device("cpu"))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake = Draws(*(mode.from_tensor(tensor) for tensor in drawn.tensors()))

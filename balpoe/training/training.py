@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from balpoe.config import Configuration, identifying
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
 from balpoe.priors import expert_lambdas
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
@@ -49,11 +49,11 @@ class Training:
         self,
         configuration: Configuration,
         *,
-        train: ImageSet,
+        train: Images,
         description: DataDescription,
         seed: int,
         device: torch.device,
-        validation: ImageSet | None = None,
+        validation: Images | None = None,
         checkpoints: CheckpointDirectory | None = None,
     ) -> None:
         self._configuration = configuration
@@ -106,7 +106,7 @@ class Training:
         self._checkpoints.save(Checkpoint(self._identity, self.history, tensors))
         self._saved_epoch, self._saved_at = len(self.history), time.monotonic()
 
-    def predict(self, images: ImageSet) -> Tensor:
+    def predict(self, images: Images) -> Tensor:
         """The logits of every expert for `images`: float32 [N, E, C] on the CPU."""
         training = self._configuration.training
         return predict(

@@ -139,6 +139,7 @@ def test_a_file_that_is_damaged_or_gone_later_is_named(
     }
     root = tree(files)
     train = load_final_splits(ImageFolder(root=str(root), in_memory_limit=1e-9)).train
+    assert isinstance(train, StreamedImages)
     (root / "train/b/1.png").write_bytes(b"damaged")
     (root / "train/b/2.png").unlink()
     with pytest.raises(DataError, match=r"train/b/1\.png: the image cannot be decoded"):

@@ -64,7 +64,8 @@ def manifest(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Draft20201
 
 def cluster_of(document: dict[str, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = document["spec"]
-    return spec.get("rayClusterSpec", spec)
+    cluster: dict[str, Any] = spec.get("rayClusterSpec", spec)
+    return cluster
 
 
 def containers(cluster: dict[str, Any]) -> Iterator[dict[str, Any]]:

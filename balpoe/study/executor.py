@@ -24,12 +24,14 @@ from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
 from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
+from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
@@ -62,7 +64,8 @@ def run_trials(
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
 
-    Trials that an earlier launch left unfinished are taken up first. The events go to
+    Trials that an earlier launch left unfinished are taken up first, and those that fall behind
+    are stopped early where `spec` says so. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
     machine unless the process is connected to a cluster already.
 
@@ -81,7 +84,8 @@ def run_trials(
     log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
     interruption = Interruption()
     account = Account(before, spec.resources)
-    searcher = StudySearcher(spec, book, listener, interruption, account)
+    early_stopping = early_stopping_of(spec, directory, ledger.entries())
+    searcher = StudySearcher(spec, book, listener, interruption, account, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_machine(spec.resources)
@@ -119,6 +123,7 @@ def _tuner(
         ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=StudyScheduler(searcher),
             num_samples=-1,
             max_concurrent_trials=resources.concurrent_trials,
             reuse_actors=True,

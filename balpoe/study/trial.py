@@ -75,7 +75,7 @@ def run_trial(task: TrialTask) -> Course:
         device=torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu"),
         checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
     )
-    yield from _epochs(training, task.directory)
+    yield from _epochs(training, task)
     objectives = finite_objectives(training.history[-1].metrics, task.spec.objectives)
     files = _write_predictions(training, splits, task.directory)
     result = TrialResult(
@@ -102,18 +102,22 @@ def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
     return finite_objectives(result.objectives, task.spec.objectives) if same else None
 
 
-def _epochs(training: Training, directory: TrialDirectory) -> Generator[EpochResult, None, None]:
-    """The epochs; their metrics are on disk with every checkpoint and however it ends."""
+def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None, None]:
+    """The epochs; their metrics are on disk with every checkpoint and however it ends.
+
+    At a rung they are before it is reported: what was compared there must not be lost.
+    """
+    metrics, rungs = task.directory.metrics, task.spec.rungs
     try:
         for epoch in training.fit():
-            if training.saved_epochs == epoch.epoch:
-                write_metrics(directory.metrics, training.history)
+            if training.saved_epochs == epoch.epoch or epoch.epoch in rungs:
+                write_metrics(metrics, training.history)
             yield epoch
     except GeneratorExit:
         training.save_checkpoint()
         raise
     finally:
-        write_metrics(directory.metrics, training.history)
+        write_metrics(metrics, training.history)
 
 
 def _write_predictions(

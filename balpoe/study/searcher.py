@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ray.tune.search import Searcher
 
 from balpoe.config import Choice, StudySpec
-from balpoe.errors import NonFiniteError, StorageError
+from balpoe.errors import NonFiniteError, StorageError, UserError
 from balpoe.study.budget import Account, budget_spent
 from balpoe.study.early_stopping import EarlyStopping, Reached
 from balpoe.study.events import (
@@ -26,7 +26,7 @@ from balpoe.study.events import (
     TrialEnded,
     TrialStarted,
 )
-from balpoe.study.failures import MOST_DEATHS, Failure, Opening, failure_of
+from balpoe.study.failures import MOST_DEATHS, Failure, FailureClass, Opening, failure_of
 from balpoe.study.interruption import Interruption
 from balpoe.study.objectives import finite_objectives
 from balpoe.study.record import TrialIdentity
@@ -41,6 +41,8 @@ from balpoe.study.trial_actor import (
 from balpoe.study.trial_book import TakenTrial, TrialBook
 
 Answer = TypeVar("Answer")
+
+_STOPPING: Mapping[FailureClass, type[UserError]] = {"storage": StorageError, "unfit": UserError}
 
 
 @dataclass(slots=True)
@@ -217,12 +219,15 @@ class StudySearcher(Searcher):
 
         Raises:
             StorageError: its files cannot be written; the trial stays unfinished.
+            UserError: its node is unfit; likewise.
         """
-        if failure.kind == "storage":
+        if failure.kind in _STOPPING:
             self._listener(TrialEnded(live.identity, "RUNNING", None, failure.reason, failure.kind))
-            raise StorageError(failure.reason)
+            raise _STOPPING[failure.kind](failure.reason)
         if failure.kind == "resource" and not live.alone:
             self._book.set_apart(live.identity)
+            self._try_again(live.identity, failure)
+        elif failure.kind == "departure":
             self._try_again(live.identity, failure)
         elif failure.kind == "infrastructure":
             deaths = self._book.count_death(live.identity, live.epoch)

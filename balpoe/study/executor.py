@@ -31,6 +31,7 @@ from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
 from balpoe.study.searcher import StudySearcher
+from balpoe.study.storage import ConfirmLease, unconfirmed
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
 from balpoe.study.trial_actor import IDENTITY, TrialActor
@@ -58,13 +59,15 @@ def run_trials(
     directory: StudyDirectory,
     listener: Listener,
     *,
+    confirm_lease: ConfirmLease = unconfirmed,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
 
     Trials that an earlier launch left unfinished are taken up first. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
-    machine unless the process is connected to a cluster already.
+    machine unless the process is connected to a cluster already. `confirm_lease` is asked
+    before anything is entered in the storage.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
@@ -72,7 +75,7 @@ def run_trials(
         UserError: the machine is too small for one trial, or the study has other objectives.
     """
     directory.create()
-    ledger = Ledger(spec, directory)
+    ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
     book = TrialBook(spec, ledger, directory)
     if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():

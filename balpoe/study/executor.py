@@ -32,6 +32,7 @@ from balpoe.study.ledger import Ledger
 from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
+from balpoe.study.storage import ConfirmLease, unconfirmed
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
 from balpoe.study.trial_actor import IDENTITY, TrialActor
@@ -57,6 +58,7 @@ def run_trials(
     directory: StudyDirectory,
     listener: Listener,
     *,
+    confirm_lease: ConfirmLease = unconfirmed,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
@@ -64,7 +66,8 @@ def run_trials(
     Trials that an earlier launch left unfinished are taken up first, and those that fall behind
     are stopped early where `spec` says so. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
-    machine unless the process is connected to a cluster already.
+    machine unless the process is connected to a cluster already. `confirm_lease` is asked
+    before anything is entered in the storage.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
@@ -73,7 +76,7 @@ def run_trials(
             or the study has other objectives.
     """
     directory.create()
-    ledger = Ledger(spec, directory)
+    ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
     book = TrialBook(spec, ledger, directory)
     if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():

@@ -20,6 +20,7 @@ from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter,
 from balpoe.config.assignment import assigned
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure
+from balpoe.study.kept_storage import kept_storage
 from balpoe.study.known_points import PlannedTrial, not_yet_tried, planned_trials
 from balpoe.study.ledger_entry import (
     ATTEMPT,
@@ -33,6 +34,7 @@ from balpoe.study.ledger_entry import (
 )
 from balpoe.study.optuna_storage import open_study, storage_errors
 from balpoe.study.sampling import sampler_for
+from balpoe.study.storage import ConfirmLease, unconfirmed
 
 logger = logging.getLogger(__name__)
 
@@ -61,17 +63,25 @@ class Proposal:
 class Ledger:
     """The trials of the study `spec` in the storage of `directory`, created if need be.
 
+    Whoever writes holds the study's lease, and `confirm_lease` tells where it is lost.
+
     Raises:
         CorruptFile: the storage is damaged.
         StorageError: the storage cannot be opened or written.
-        UserError: the study exists with other objectives.
+        UserError: the study exists with other objectives, or belongs to another directory.
     """
 
-    def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        directory: StudyDirectory,
+        confirm_lease: ConfirmLease = unconfirmed,
+    ) -> None:
         self._spec = spec
         self._planned: deque[PlannedTrial] = deque()
-        self._study = open_study(spec, directory)
-        self._storage_errors = functools.partial(storage_errors, directory.database)
+        self._study = open_study(spec, directory, confirm_lease)
+        storage = kept_storage(directory).storage
+        self._storage_errors = functools.partial(storage_errors, storage)
 
     def begin_launch(self) -> int:
         """Count one more launch, from 0, and reseed the sampler for it.

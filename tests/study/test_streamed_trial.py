@@ -109,12 +109,11 @@ def test_a_killed_decoding_process_counts_as_a_dead_worker() -> None:
 
 
 def assert_same_record(ours: TrialDirectory, theirs: TrialDirectory) -> None:
-    our_logits, their_logits = (
-        read_predictions(ours.predictions),
-        read_predictions(theirs.predictions),
+    our_predictions, their_predictions = (
+        read_predictions(directory.predictions) for directory in (ours, theirs)
     )
-    np.testing.assert_array_equal(our_logits.logits_nec, their_logits.logits_nec)
-    np.testing.assert_array_equal(our_logits.labels_n, their_logits.labels_n)
+    np.testing.assert_array_equal(our_predictions.logits_nec, their_predictions.logits_nec)
+    np.testing.assert_array_equal(our_predictions.labels_n, their_predictions.labels_n)
     assert read_result(ours).data_fingerprint == read_result(theirs).data_fingerprint
     our_tensors, their_tensors = (last_checkpoint(directory) for directory in (ours, theirs))
     assert our_tensors.keys() == their_tensors.keys()

@@ -21,6 +21,7 @@ from torch import Tensor
 from balpoe.config import Configuration, identifying
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
+from balpoe.models import weights_identity
 from balpoe.priors import expert_lambdas
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -166,7 +167,13 @@ def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
 
 
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
-    """The sha256 of all that decides the course of a training."""
-    # the data count by what they are, not by where they lie
+    """The sha256 of all that decides the course of a training.
+
+    Raises:
+        UserError: the file of pretrained weights cannot be read.
+    """
+    # data and weights count by what they are, not by where they lie
     decisive = identifying(configuration) | {"data": description.fingerprint, "seed": seed}
+    if configuration.model.pretrained is not None:
+        decisive["model"]["pretrained"] = weights_identity(configuration.model.pretrained)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

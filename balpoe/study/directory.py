@@ -91,6 +91,11 @@ class StudyDirectory:
         return self.path / "tracking_uri"
 
     @property
+    def storage(self) -> Path:
+        """Which database has the trials; there where it is not the one in this directory."""
+        return self.path / "storage.json"
+
+    @property
     def exports(self) -> Path:
         """The exported configurations."""
         return self.path / "exports"

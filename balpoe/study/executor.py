@@ -22,14 +22,17 @@ from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
 from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
+from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
+from balpoe.study.storage import ConfirmLease, unconfirmed
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
 from balpoe.study.trial_actor import IDENTITY, TrialActor
@@ -55,13 +58,16 @@ def run_trials(
     directory: StudyDirectory,
     listener: Listener,
     *,
+    confirm_lease: ConfirmLease = unconfirmed,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
 
-    Trials that an earlier launch left unfinished are taken up first. The events go to
+    Trials that an earlier launch left unfinished are taken up first, and those that fall behind
+    are stopped early where `spec` says so. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
-    machine unless the process is connected to a cluster already.
+    machine unless the process is connected to a cluster already. `confirm_lease` is asked
+    before anything is entered in the storage.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
@@ -70,7 +76,7 @@ def run_trials(
             or the study has other objectives.
     """
     directory.create()
-    ledger = Ledger(spec, directory)
+    ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
     book = TrialBook(spec, ledger, directory)
     if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():
@@ -79,7 +85,8 @@ def run_trials(
     log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
     interruption = Interruption()
     account = Account(before, spec.resources)
-    searcher = StudySearcher(spec, book, listener, interruption, account)
+    early_stopping = early_stopping_of(spec, directory, ledger.entries())
+    searcher = StudySearcher(spec, book, listener, interruption, account, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
@@ -119,6 +126,7 @@ def _tuner(
         ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=StudyScheduler(searcher),
             num_samples=-1,
             max_concurrent_trials=resources.concurrent_trials,
             reuse_actors=True,

@@ -107,12 +107,15 @@ def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
 
 
 def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None, None]:
-    """The epochs; their metrics are on disk with every checkpoint and however it ends."""
-    directory, attempt = task.directory, task.identity.attempt
+    """The epochs; their metrics are on disk with every checkpoint and however it ends.
+
+    At a rung they are before it is reported: what was compared there must not be lost.
+    """
+    directory, attempt, rungs = task.directory, task.identity.attempt, task.spec.rungs
     try:
         for epoch in training.fit():
             require_newest(directory, attempt)
-            if training.saved_epochs == epoch.epoch:
+            if training.saved_epochs == epoch.epoch or epoch.epoch in rungs:
                 write_metrics(directory.metrics, training.history)
             yield epoch
     except GeneratorExit:

@@ -31,6 +31,7 @@ from balpoe.study.predictions_file import Predictions, write_predictions
 from balpoe.study.result_file import TrialResult, write_result
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.trial import Course, TrialTask, _recorded_objectives
+from balpoe.study.trial_book import TrialBook
 from balpoe.tracking import MirrorWriter
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -43,8 +44,11 @@ POINTS: dict[str, tuple[type, str]] = {
     "run created": (MlflowClient, "create_run"),
     "reported": (StudySearcher, "on_trial_result"),
     "told": (Ledger, "complete"),
+    "judged": (TrialBook, "prune"),
+    "pruned": (Ledger, "prune"),
     "mirrored": (MirrorWriter, "close"),
 }
+BEFORE = ("judged",)
 _DRIVER, _TIMES = "FAULT_DRIVER", "FAULT_TIMES"
 
 
@@ -123,8 +127,8 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
     reach("result", task)
 
 
-def die_after(owner: type, name: str, times: int) -> None:
-    """Let the `times`-th return from a method be the last."""
+def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
+    """Let the `times`-th return from a method be the last, or the call that comes `before` it."""
     method: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
@@ -132,7 +136,7 @@ def die_after(owner: type, name: str, times: int) -> None:
     def fatal(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        answer = method(*arguments, **options)
+        answer = None if before and calls == times else method(*arguments, **options)
         if calls == times:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
@@ -148,7 +152,7 @@ if __name__ == "__main__":
         if point == CHECKPOINT:
             os.environ[_TIMES] = times
         else:
-            die_after(*POINTS[point], int(times))
+            die_at(*POINTS[point], int(times), before=point in BEFORE)
     studies.run_trials = functools.partial(  # type: ignore[attr-defined]  # the module imports it
         run_trials, run=recorded_trial
     )

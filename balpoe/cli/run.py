@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from balpoe.cli.runs_option import runs_option
 from balpoe.launch.supervision import is_supervised, supervise, supervised
 from balpoe.study.interruption import SIGNALLED
 
@@ -25,20 +26,32 @@ NOTHING_COMPLETE = 1
 @click.option(
     "--tracking-uri",
     help="MLflow server or database, kept with the study "
-    "[default: MLFLOW_TRACKING_URI, else runs/mlflow.db].",
+    "[default: MLFLOW_TRACKING_URI, else mlflow.db in the directory of --runs].",
+)
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="PostgreSQL database of the trials, postgresql://USER@HOST/DATABASE, kept with the study; "
+    "its password by BALPOE_STORAGE, PGPASSWORD or ~/.pgpass "
+    "[default: BALPOE_STORAGE, else SQLite, for one host].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
-def run(study: Path, tracking_uri: str | None, as_json: bool) -> None:
+@runs_option
+def run(
+    study: Path, tracking_uri: str | None, storage: str | None, as_json: bool, runs: str
+) -> None:
     """Start the study in the file STUDY, or continue it."""
     if not is_supervised():
         # -P: as for the script `balpoe`, what lies in the working directory shadows no module
         command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
         sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
     with supervised():
-        sys.exit(_status(_run(study, tracking_uri, as_json)))
+        sys.exit(_status(_run(study, tracking_uri, storage, as_json, runs)))
 
 
-def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
+def _run(
+    study: Path, tracking_uri: str | None, storage: str | None, as_json: bool, runs: str
+) -> StudyOutcome:
     from balpoe.launch.studies import run as run_study
     from balpoe.reporting.study_display import StudyDisplay
     from balpoe.reporting.study_events import event_lines, outcome_line
@@ -46,7 +59,9 @@ def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
     console = Console()
     outcome = run_study(
         study,
+        runs=runs,
         tracking_uri=tracking_uri,
+        storage=storage,
         watch=lambda spec, earlier, launches: (
             event_lines(spec, earlier, write=_write_line)
             if as_json

@@ -1,7 +1,8 @@
 """`balpoe run` with trials that do no work, and a fault: `fault_driver.py STUDY [POINT TIMES]`.
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
-TIMES-th time. An epoch takes EPOCH_SECONDS of the environment.
+TIMES-th time. An epoch takes EPOCH_SECONDS of the environment, whose FAULT_HOST is the name that
+the driver's host has for it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -112,6 +114,8 @@ def die_after(owner: type, name: str, times: int) -> None:
 
 if __name__ == "__main__":
     _, study, *fault = sys.argv
+    if pretended_host := os.environ.get("FAULT_HOST"):
+        socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
     if fault:
         point, times = fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 NOTHING_COMPLETE = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a study is kept, shown, stored and run, as the options of these names say."""
+
+    runs: str
+    tracking_uri: str | None
+    storage: str | None
+    address: str
+
+
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option(
@@ -35,10 +46,21 @@ NOTHING_COMPLETE = 1
     "its password by BALPOE_STORAGE, PGPASSWORD or ~/.pgpass "
     "[default: BALPOE_STORAGE, else SQLite, for one host].",
 )
+@click.option(
+    "--address",
+    default="local",
+    show_default=True,
+    help="Ray cluster to run on: HOST:PORT of its head, or auto for the one of this host.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
 @runs_option
 def run(
-    study: Path, tracking_uri: str | None, storage: str | None, as_json: bool, runs: str
+    study: Path,
+    tracking_uri: str | None,
+    storage: str | None,
+    address: str,
+    as_json: bool,
+    runs: str,
 ) -> None:
     """Start the study in the file STUDY, or continue it."""
     if not is_supervised():
@@ -46,12 +68,11 @@ def run(
         command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
         sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
     with supervised():
-        sys.exit(_status(_run(study, tracking_uri, storage, as_json, runs)))
+        places = Places(runs, tracking_uri, storage, address)
+        sys.exit(_status(_run(study, places, as_json)))
 
 
-def _run(
-    study: Path, tracking_uri: str | None, storage: str | None, as_json: bool, runs: str
-) -> StudyOutcome:
+def _run(study: Path, places: Places, as_json: bool) -> StudyOutcome:
     from balpoe.launch.studies import run as run_study
     from balpoe.reporting.study_display import StudyDisplay
     from balpoe.reporting.study_events import event_lines, outcome_line
@@ -59,9 +80,10 @@ def _run(
     console = Console()
     outcome = run_study(
         study,
-        runs=runs,
-        tracking_uri=tracking_uri,
-        storage=storage,
+        runs=places.runs,
+        tracking_uri=places.tracking_uri,
+        storage=places.storage,
+        address=places.address,
         watch=lambda spec, earlier, launches: (
             event_lines(spec, earlier, write=_write_line)
             if as_json

@@ -41,6 +41,11 @@ class TrialDirectory:
         return self.path / "state.json"
 
     @property
+    def attempt(self) -> Path:
+        """Which attempt may write here."""
+        return self.path / "attempt"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory of the checkpoints."""
         return self.path / "checkpoints"

@@ -180,6 +180,22 @@ class Ledger:
                 self._set_attribute(frozen, FAILURE_CLASS, failure.kind)
         self._end(number, TrialState.FAIL, None)
 
+    def prune(self, number: int, epoch: int, objectives: Mapping[str, float]) -> None:
+        """End trial `number` as stopped early after `epoch`, where it had these `objectives`.
+
+        Of one objective Optuna keeps the value, by which TPE ranks stopped trials; of several
+        it can keep none.
+
+        Raises:
+            AlreadyEndedError: it has ended otherwise; told again, nothing happens.
+        """
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            if len(objectives) == 1 and not frozen.state.is_finished():
+                [value] = objectives.values()
+                self._study._storage.set_trial_intermediate_value(frozen._trial_id, epoch, value)
+        self._end(number, TrialState.PRUNED, None)
+
     def finished(self) -> int:
         """How many trials have ended."""
         return len(self._trials(*_FINISHED))
@@ -224,7 +240,9 @@ class Ledger:
             if not frozen.state.is_finished():
                 self._study.tell(number, values, state)
                 return
-        if frozen.state != state or (frozen.values or None) != values:
+        # Optuna gives a PRUNED trial its last intermediate value
+        other_values = state != TrialState.PRUNED and (frozen.values or None) != values
+        if frozen.state != state or other_values:
             raise AlreadyEndedError(
                 f"trial {number} is {frozen.state.name} with {frozen.values}, "
                 f"and was told to be {state.name} with {values}"

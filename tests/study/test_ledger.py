@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -120,6 +121,24 @@ def test_a_trial_ends_once(make_spec: MakeSpec, directory: StudyDirectory) -> No
     assert [entry.failure for entry in ledger.entries()] == [None, "first reason"]
     assert [entry.failure_class for entry in ledger.entries()] == [None, "resource"]
     assert ledger.finished() == 2
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_a_trial_is_pruned_once(
+    make_spec: MakeSpec, directory: StudyDirectory, objectives: int
+) -> None:
+    spec = make_spec()
+    spec = replace(spec, objectives=dict([*spec.objectives.items()][:objectives]))
+    values = dict([*GOOD.items()][:objectives])
+    ledger = Ledger(spec, directory)
+    number = ledger.ask().number
+    ledger.prune(number, 3, values)
+    ledger.prune(number, 3, values)
+    with pytest.raises(AlreadyEndedError):
+        ledger.complete(number, values)
+    [entry] = ledger.entries()
+    assert (entry.state, entry.objectives, entry.failure) == ("PRUNED", None, None)
+    assert ledger.finished() == 1
 
 
 def test_deaths_are_counted_anew_after_progress_and_outlive_the_driver(

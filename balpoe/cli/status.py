@@ -25,6 +25,7 @@ def status(study: str, as_json: bool) -> None:
             found.trials,
             spent=found.spent,
             repeats_left=found.repeats_left,
+            pairs=found.pairs,
             driver=driver,
             now=found.now,
         )
@@ -36,6 +37,7 @@ def status(study: str, as_json: bool) -> None:
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
+        pairs=found.pairs,
         driver=told,
         now=found.now,
     )

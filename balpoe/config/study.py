@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from balpoe.config.assignment import condition_problems, conditions_of, witness
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
-from balpoe.config.budget import BudgetConfig, ResourcesConfig
+from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
@@ -60,7 +60,8 @@ class StudySpec(Bounded):
     """One study: `search` replaces fields of `base`, named by their dotted path.
 
     `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
-    end the trials of the front are trained with further seeds, until each has `repeats`.
+    end the trials on the front, and those close to it, race for further seeds, for `repeats`
+    in all at most.
     """
 
     name: Annotated[str, StudyName()]
@@ -76,6 +77,7 @@ class StudySpec(Bounded):
     known_points: dict[str, dict[str, Choice]] = field(default_factory=default_points)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     repeats: Annotated[int, Bounds(at_least=1, at_most=1000)] = 1
+    race: RaceConfig = field(default_factory=RaceConfig)
     final: FinalConfig = field(default_factory=FinalConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:

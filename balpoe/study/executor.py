@@ -22,7 +22,13 @@ from ray.tune.experiment import Trial
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
-from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
+from balpoe.study.budget import (
+    Account,
+    Spent,
+    budget_spent,
+    hours_spent,
+    spent_by_launches,
+)
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
@@ -30,6 +36,7 @@ from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
+from balpoe.study.race import affordable
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
@@ -75,7 +82,7 @@ def run_trials(
     ledger = Ledger(spec, directory)
     before = _spent_before(spec, directory, ledger)
     book = TrialBook(spec, ledger, directory)
-    if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():
+    if not ledger.running() and _is_over(spec, ledger, book, before):
         return LaunchEnd()
     number = ledger.begin_launch()
     log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
@@ -99,9 +106,11 @@ def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) ->
     return spent_by_launches(records, ledger.launches(), spec.resources)
 
 
-def _is_over(spec: StudySpec, ledger: Ledger, before: Spent) -> bool:
+def _is_over(spec: StudySpec, ledger: Ledger, book: TrialBook, before: Spent) -> bool:
     tried = (entry.parameters for entry in ledger.entries())
-    return budget_spent(spec.budget, before) or is_exhausted(spec, tried)
+    if not (budget_spent(spec.budget, before) or is_exhausted(spec, tried)):
+        return False
+    return not affordable(book.seeds_to_train(), hours_spent(spec.budget, before))
 
 
 def _tuner(

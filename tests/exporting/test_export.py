@@ -199,9 +199,12 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_the_order_is_that_of_the_means_over_further_seeds(tmp_path: Path) -> None:
-    further = (_record(1, accuracy=0.85, ece=0.09, repeat=1),)  # a mean of 0.89
+    further = (_record(1, accuracy=0.85, ece=0.00, repeat=1),)  # means of 0.89 and 0.045
     report = _export([*RECORDS, *further], tmp_path, top=3)
     assert [export.evidence.trial for export in report.exports] == [0, 1, 3]
+    further = (_record(1, accuracy=0.85, ece=0.09, repeat=1),)  # dominated by trial 0
+    report = _export([*RECORDS, *further], tmp_path, top=3)
+    assert [export.evidence.trial for export in report.exports] == [0, 3]
 
 
 def test_a_preference_orders_the_front_and_is_stated(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from balpoe.config import StudySpec
 from balpoe.launch import RUNS
-from balpoe.launch.lease import LeaseHolder, lease_holder
+from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
+from balpoe.launch.study_lease import driver_of
 from balpoe.study.budget import Spent, hours_spent
 from balpoe.study.candidates import candidates
 from balpoe.study.comparison import Verdict, pair_verdicts
@@ -59,6 +60,6 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
         spent=spent,
         repeats_left=len(affordable(stand.to_do, hours_spent(spec.budget, spent))),
         pairs=pair_verdicts(finalists, spec.seed),
-        driver=lease_holder(directory.lease),
+        driver=driver_of(directory),
         now=time.time(),
     )

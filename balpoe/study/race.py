@@ -16,10 +16,10 @@ In every round seeds go to
 - each pair of a finalist and any configuration close to it: to the one with fewer seeds, to both
   where they are even. Below three it gets all up to three at once, from then on one a round.
 
-A configuration one of whose repeats failed leaves the race, though not the front. Copies of one configuration are not
-told apart. The race is over when nobody gets a seed: the front is separable, or all that is not
-has `repeats` seeds. Of hours that are spent (`hours_spent`) only the finalists' first three
-seeds, and what had begun, are still granted.
+A configuration one of whose repeats failed leaves the race, though not the front. Copies of one
+configuration are not told apart. The race is over when nobody gets a seed: the front is
+separable, or all that is not has `repeats` seeds. Once the study's hours are spent only the
+finalists' first three seeds, and what had begun, are still granted.
 
 The race has no state: its rounds are replayed from what is recorded, and a round only knows the
 seeds of the rounds before it. So an interruption changes no decision. (Racing configurations:
@@ -57,9 +57,9 @@ class SeedToTrain:
 class Race:
     """How the race stands.
 
-    `finalists` are those on the front that no failed repeat took out, `racing` get seeds in the present round, whose
-    seeds without a result are `to_do`, seed by seed; none where the race is over. `left` are
-    all configurations that a failed repeat took out.
+    `finalists` are those on the front that no failed repeat took out, `racing` get seeds in the
+    present round, whose seeds without a result are `to_do`, seed by seed; none where the race is
+    over. `left` are all configurations that a failed repeat took out.
     """
 
     finalists: tuple[int, ...]

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from balpoe.config import Direction
 from balpoe.study.candidates import Candidate, candidates, standing
+from balpoe.study.objectives import losses
 from balpoe.study.record import TrialRecord, TrialState
 from balpoe.study.repeats import metrics_over_seeds
 
@@ -35,12 +36,15 @@ def pareto_front(
 
     Records with equal objectives do not dominate each other; all of them are on the front.
     """
-    complete = [record for record in records if record.state == "COMPLETE"]
-    losses = [_losses(record, directions) for record in complete]
+    complete = [
+        (record, losses(record.objectives, directions))
+        for record in records
+        if record.state == "COMPLETE" and record.objectives is not None
+    ]
     return tuple(
         record
-        for record, loss in zip(complete, losses, strict=True)
-        if not any(_dominates(other, loss) for other in losses)
+        for record, loss in complete
+        if not any(_dominates(other, loss) for _, other in complete)
     )
 
 
@@ -70,15 +74,6 @@ def ordered_front(
 
     searched = (record for record in records if record.identity.repeat == 0)
     return tuple(sorted((t for t in searched if t.identity.number in front), key=rank))
-
-
-def _losses(record: Judged, directions: Mapping[str, Direction]) -> tuple[float, ...]:
-    """The objectives, turned so that lower is better in each."""
-    assert record.objectives is not None
-    return tuple(
-        record.objectives[name] * (-1 if direction == "maximize" else 1)
-        for name, direction in directions.items()
-    )
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

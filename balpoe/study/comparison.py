@@ -7,10 +7,10 @@ paired by repeat.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -74,9 +74,28 @@ def compare(one: Candidate, other: Candidate, seed: int) -> Comparison:
     )
 
 
-def comparisons(one: Candidate, others: Iterable[Candidate], seed: int) -> tuple[Comparison, ...]:
-    """One candidate against all `others` but itself."""
-    return tuple(compare(one, other, seed) for other in others if other.number != one.number)
+def as_plain(comparison: Comparison) -> dict[str, Any]:
+    """For JSON: the other trial, the number of shared seeds, and each objective's difference."""
+    return {
+        "trial": comparison.other,
+        "n": comparison.n,
+        "verdict": comparison.verdict,
+        "objectives": {
+            name: {
+                "difference": difference.mean,
+                "low": difference.interval and difference.interval.low,
+                "high": difference.interval and difference.interval.high,
+                "verdict": difference.verdict,
+            }
+            for name, difference in comparison.differences.items()
+        },
+    }
+
+
+def comparisons(number: int, rivals: Sequence[Candidate], seed: int) -> tuple[Comparison, ...]:
+    """One of the `rivals` against all others."""
+    [one] = [rival for rival in rivals if rival.number == number]
+    return tuple(compare(one, other, seed) for other in rivals if other.number != number)
 
 
 def pair_verdicts(front: Sequence[Candidate], seed: int) -> dict[Verdict, int]:

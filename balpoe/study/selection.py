@@ -57,6 +57,15 @@ def mean_front(
     )
 
 
+def rivals(
+    records: Sequence[TrialRecord], directions: Mapping[str, Direction]
+) -> tuple[Candidate, ...]:
+    """The candidates on the front, and all others that have further seeds."""
+    known = candidates(records)
+    front = {found.number for found in mean_front(known, directions)}
+    return tuple(each for each in known if each.number in front or len(each.objectives) > 1)
+
+
 def ordered_front(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[TrialRecord, ...]:

@@ -63,7 +63,8 @@ class StudySpec(Bounded):
     `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
     end the trials on the front, and those close to it, race for further seeds, for `repeats`
     in all at most. With `early_stopping` trials that fall behind end before their last epoch;
-    known points do not.
+    known points do not. Of the studies in `warm_start` the sampler knows all trials from the
+    beginning, though they are no trials of this one.
     """
 
     name: Annotated[str, StudyName()]
@@ -76,6 +77,7 @@ class StudySpec(Bounded):
     budget: BudgetConfig
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     seed: Seed = 0
+    warm_start: tuple[Annotated[str, StudyName()], ...] = ()
     known_points: dict[str, dict[str, Choice]] = field(default_factory=default_points)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     repeats: Annotated[int, Bounds(at_least=1, at_most=1000)] = 1
@@ -102,6 +104,7 @@ class StudySpec(Bounded):
                 yield from self.early_stopping.misfits(
                     self.base.training, self.search, self.objectives
                 )
+            yield from self._idle_warm_start()
             yield from self._impossible_points()
             yield from self._impossible_recipe()
 
@@ -115,6 +118,17 @@ class StudySpec(Bounded):
         """The epochs at which trials are compared; none without early stopping."""
         halving = self.early_stopping
         return () if halving is None else halving.rungs(self.base.training.epochs)
+
+    def _idle_warm_start(self) -> Iterator[FieldProblem]:
+        """Earlier studies that are this one, that come twice or that the sampler cannot use."""
+        for index, name in enumerate(self.warm_start):
+            if name == self.name:
+                yield FieldProblem("warm_start", "a study cannot begin from itself", (index,))
+            elif name in self.warm_start[:index]:
+                yield FieldProblem("warm_start", f"{name} comes twice", (index,))
+        if self.warm_start and not self.sampler.learns_from_others:
+            message = f"{self.sampler.name} learns nothing from other studies: use tpe or gp"
+            yield FieldProblem("warm_start", message)
 
     def _impossible_points(self) -> Iterator[FieldProblem]:
         """Points that cannot be tried; those of the defaults are left out instead."""

@@ -13,15 +13,18 @@ from balpoe.cluster.address import LOCAL
 from balpoe.cluster.connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
+from balpoe.data import load_search_splits
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
+from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.storage import chosen_storage
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
@@ -136,6 +139,9 @@ def _launch(
     confirm_lease: ConfirmLease,
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
+    recorded, launches = store.records(), store.launches()
+    finished_before = is_finished(spec, recorded, launches)
+    earlier = () if finished_before else _earlier_studies(spec, directory.path.parent)
     environment = current_environment()
     mirror = start_mirror(
         tracking,
@@ -143,16 +149,15 @@ def _launch(
         Origin(environment.user, environment.git_commit),
         study_description(spec, command=command),
     )
-    earlier = store.records()
-    for record in earlier:
+    for record in recorded:
         mirror.submit(record)
     end = LaunchEnd()
-    launches = store.launches()
-    finished_before = is_finished(spec, earlier, launches)
     if not finished_before:
-        with watch(spec, earlier, launches) as follow, _closing_at_once(mirror):
+        with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
             listener = _both(_reflector(store, mirror), follow)
-            end = run_trials(spec, directory, listener, confirm_lease=confirm_lease)
+            end = run_trials(
+                spec, directory, listener, earlier=earlier, confirm_lease=confirm_lease
+            )
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(
@@ -160,6 +165,14 @@ def _launch(
         description=study_description(spec, command=command, front=front),
     )
     return StudyOutcome(spec, directory, records, front, end, report, finished_before)
+
+
+def _earlier_studies(spec: StudySpec, runs: Path) -> tuple[EarlierStudy, ...]:
+    """Those that the study begins from; its data are only loaded if there are any."""
+    if not spec.warm_start:
+        return ()
+    fingerprint = load_search_splits(spec.base.data).description.fingerprint
+    return earlier_studies(spec, runs, fingerprint)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,7 @@ from balpoe.study.budget import (
     spent_by_launches,
 )
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
@@ -65,6 +66,7 @@ def run_trials(
     directory: StudyDirectory,
     listener: Listener,
     *,
+    earlier: Sequence[EarlierStudy] = (),
     confirm_lease: ConfirmLease = unconfirmed,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
@@ -74,7 +76,8 @@ def run_trials(
     are stopped early where `spec` says so. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
     machine unless the process is connected to a cluster already. `confirm_lease` is asked
-    before anything is entered in the storage.
+    before anything is entered in the storage. The sampler learns from the trials of `earlier`
+    studies as from this study's own.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
@@ -88,8 +91,16 @@ def run_trials(
     book = TrialBook(spec, ledger, directory)
     if not ledger.running() and _is_over(spec, ledger, book, before):
         return LaunchEnd()
-    number = ledger.begin_launch()
-    log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
+    number = ledger.begin_launch(earlier)
+    log_launch(
+        directory.launches,
+        spec,
+        number=number,
+        started=ledger.launches()[-1],
+        warm_start={each.study: each.trials for each in (study.event for study in earlier)},
+    )
+    for study in earlier:
+        listener(study.event)
     interruption = Interruption()
     account = Account(before, spec.resources)
     early_stopping = early_stopping_of(spec, directory, ledger.entries())

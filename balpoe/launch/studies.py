@@ -107,12 +107,13 @@ def run(
     chosen = chosen_storage(directory, storage)
     with hold_study(directory, chosen) as confirm_lease, connected(address):
         keep_storage(directory, chosen)
+        earlier = _earlier_studies(spec, Path(runs))
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, Path(runs), tracking_uri)
         command = f"balpoe run {study_file}"
-        return _launch(spec, directory, tracking, command, watch, confirm_lease)
+        return _launch(spec, directory, earlier, tracking, command, watch, confirm_lease)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
@@ -133,6 +134,7 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
+    earlier: Sequence[EarlierStudy],
     tracking: TrackingStore,
     command: str,
     watch: Watch,
@@ -141,7 +143,6 @@ def _launch(
     store = RecordStore(spec, directory)
     recorded, launches = store.records(), store.launches()
     finished_before = is_finished(spec, recorded, launches)
-    earlier = () if finished_before else _earlier_studies(spec, directory.path.parent)
     environment = current_environment()
     mirror = start_mirror(
         tracking,
@@ -162,7 +163,7 @@ def _launch(
     front = ordered_front(records, spec.objectives)
     report = mirror.close(
         _outcome(front, end),
-        description=study_description(spec, command=command, front=front),
+        description=study_description(spec, command=command, front=front, records=records),
     )
     return StudyOutcome(spec, directory, records, front, end, report, finished_before)
 

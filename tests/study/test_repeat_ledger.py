@@ -20,7 +20,7 @@ from balpoe.study.race import race
 from balpoe.study.record import TrialIdentity
 from balpoe.study.repeat_ledger import RepeatLedger
 from balpoe.study.repeats import objectives_over_seeds
-from balpoe.study.result_file import TrialResult, write_result
+from balpoe.study.result_file import TrialResult, read_result, write_result
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.study.trial_book import TrialBook
@@ -165,3 +165,26 @@ def test_the_book_leads_each_repeat_to_its_own_truth(
     [entry] = ledger.entries()
     assert (entry.state, book.finished()) == ("COMPLETE", 1)
     assert entry.objectives == {"val/accuracy": 0.9, "val/ece": 0.1}
+
+
+def all_alike(task: TrialTask) -> Course:
+    """No trial is better than another, by turns one and the others seem so."""
+    yield from recorded(task)
+    accuracy = 0.8 + 0.01 * ((task.identity.number + task.identity.repeat) % 2)
+    metrics = {"val/accuracy": accuracy, "val/ece": 0.1}
+    result = read_result(task.directory)
+    write_result(task.directory, replace(result, objectives=metrics))
+    return metrics
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_the_race_goes_on_round_by_round_within_one_launch(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    """The best of seed 0 comes first, then who is close to it, then all: nothing separates them."""
+    spec = make_spec(trials=TRIALS, repeats=4)
+    launch(spec, directory, run=all_alike)
+    begun = (directory.path / "begun").read_text().replace("/0\n", " ").split()
+    assert sorted(begun[3:5]) == ["1/1", "1/2"]
+    assert sorted(begun[5:9]) == ["0/1", "0/2", "2/1", "2/2"]
+    assert sorted(begun[9:]) == ["0/3", "1/3", "2/3"]

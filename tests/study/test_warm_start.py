@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
+from ray import cloudpickle
 
 from balpoe.config import (
     BudgetConfig,
@@ -21,8 +24,18 @@ from balpoe.config import (
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.earlier_trials import EarlierStudy, EarlierTrial, earlier_study
+from balpoe.study.events import StudyEvent, WarmStarted
+from balpoe.study.executor import run_trials
+from balpoe.study.launch_log import logged_launches
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.trial import Course, TrialTask
+from balpoe.training.epoch import EpochResult
+
+# workers cannot import a test module
+cloudpickle.register_pickle_by_value(  # type: ignore[no-untyped-call]  # Ray's own type
+    sys.modules[__name__]
+)
 
 MakeSpec = Callable[..., StudySpec]
 
@@ -238,3 +251,21 @@ def test_trials_under_way_are_known_and_an_interrupted_launch_goes_on(
     last = ledger.ask()
     assert last.number == 5
     assert len({entry.number for entry in ledger.entries()}) == 6
+
+
+def sound(task: TrialTask) -> Course:
+    yield EpochResult(1, time.time(), {"val/accuracy": 0.5})
+    return {"val/accuracy": 0.5}
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_what_a_launch_knew_is_told_first_and_kept_in_its_log(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(trials=2, objectives={"val/accuracy": "maximize"})
+    events: list[StudyEvent] = []
+    run_trials(spec, directory, events.append, earlier=(evidence(),), run=sound)
+    assert events[0] == WarmStarted("earlier", tuple(range(20)), outside=0)
+    assert Ledger(spec, directory).finished() == 2
+    [launch] = logged_launches(directory.launches)
+    assert launch.warm_start == {"earlier": list(range(20))}

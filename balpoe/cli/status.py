@@ -28,6 +28,7 @@ def status(study: str, as_json: bool, runs: str) -> None:
             found.trials,
             spent=found.spent,
             repeats_left=found.repeats_left,
+            pairs=found.pairs,
             driver=driver,
             now=found.now,
         )
@@ -39,6 +40,7 @@ def status(study: str, as_json: bool, runs: str) -> None:
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
+        pairs=found.pairs,
         driver=told,
         now=found.now,
     )

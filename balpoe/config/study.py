@@ -11,6 +11,7 @@ from balpoe.config.assignment import condition_problems, conditions_of, witness
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
 from balpoe.config.budget import BudgetConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
+from balpoe.config.constraints import ConstrainedName, Constraint
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
@@ -63,6 +64,7 @@ class StudySpec(Bounded):
     `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
     end the trials of the front are trained with further seeds, until each has `repeats`. With
     `early_stopping` trials that fall behind end before their last epoch; known points do not.
+    Trials that break one of the `constraints` are not on the front.
     """
 
     name: Annotated[str, StudyName()]
@@ -80,6 +82,7 @@ class StudySpec(Bounded):
     repeats: Annotated[int, Bounds(at_least=1, at_most=1000)] = 1
     final: FinalConfig = field(default_factory=FinalConfig)
     early_stopping: HalvingConfig | None = None
+    constraints: dict[Annotated[str, ConstrainedName()], Constraint] = field(default_factory=dict)
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """Parameters that do not fit their field, that change nothing, or that break the base."""

@@ -24,21 +24,31 @@ class Judged(Protocol):
     def objectives(self) -> Mapping[str, float] | None:
         """The values of its objectives."""
 
+    @property
+    def violations(self) -> Mapping[str, float]:
+        """The constraints that it breaks."""
+
 
 AnyTrial = TypeVar("AnyTrial", bound=Judged)
+
+
+def is_feasible(record: Judged) -> bool:
+    """Whether a record is COMPLETE and breaks no constraint."""
+    return record.state == "COMPLETE" and not record.violations
 
 
 def pareto_front(
     records: Sequence[AnyTrial], directions: Mapping[str, Direction]
 ) -> tuple[AnyTrial, ...]:
-    """The COMPLETE records that no other is at least as good as in everything and better in one.
+    """The feasible records that no other is at least as good as in everything and better in one.
 
+    Feasible are COMPLETE ones that break no constraint; others dominate nobody.
     Records with equal objectives do not dominate each other; all of them are on the front.
     """
     complete = [
         (record, losses(record.objectives, directions))
         for record in records
-        if record.state == "COMPLETE" and record.objectives is not None
+        if is_feasible(record) and record.objectives is not None
     ]
     return tuple(
         record

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from balpoe.config import Choice, StudySpec
+from balpoe.config.constraints import excesses, violated
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure
 from balpoe.study.ledger import Ledger, Proposal
+from balpoe.study.metrics_file import read_metrics
+from balpoe.study.objectives import finite_objectives
 from balpoe.study.record import TrialIdentity
 from balpoe.study.repeat_ledger import RepeatLedger
 from balpoe.study.selection import pareto_front
@@ -33,6 +36,7 @@ class TrialBook:
     def __init__(self, spec: StudySpec, ledger: Ledger, directory: StudyDirectory) -> None:
         self._spec = spec
         self._ledger = ledger
+        self._directory = directory
         self._repeats = RepeatLedger(spec, directory)
 
     def orphans(self) -> list[TrialIdentity]:
@@ -85,10 +89,23 @@ class TrialBook:
             return self._repeats.count_death(identity, epoch)
         return self._ledger.count_death(identity.number, epoch)
 
-    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
-        """End a trial with its objective values; a repeat has them in its result."""
-        if not identity.repeat:
-            self._ledger.complete(identity.number, objectives)
+    def complete(
+        self, identity: TrialIdentity, objectives: Mapping[str, float]
+    ) -> dict[str, float]:
+        """End a trial with its objective values; a repeat has them in its result.
+
+        Returns:
+            The constraints that it breaks, and how far it is beyond each; a repeat none.
+
+        Raises:
+            NonFiniteError: a constrained metric is missing or not finite.
+        """
+        if identity.repeat:
+            return {}
+        found = self._excesses(identity)
+        self._ledger.constrain(identity.number, found)
+        self._ledger.complete(identity.number, objectives)
+        return violated(found)
 
     def prune(self, number: int, epoch: int, objectives: Mapping[str, float]) -> None:
         """End a trial as stopped early."""
@@ -100,6 +117,14 @@ class TrialBook:
             self._repeats.fail(identity, failure)
         else:
             self._ledger.fail(identity.number, failure)
+
+    def _excesses(self, identity: TrialIdentity) -> dict[str, float]:
+        """How far a trial is beyond each constraint at its last epoch."""
+        constraints = self._spec.constraints
+        if not constraints:
+            return {}
+        *_, last = read_metrics(self._directory.trial(identity).metrics)
+        return excesses(constraints, finite_objectives(last.metrics, constraints))
 
     def _taken(self, proposal: Proposal) -> TakenTrial:
         identity = TrialIdentity(self._spec.name, proposal.number, attempt=proposal.attempt)

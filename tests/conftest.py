@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -9,11 +10,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 # One thread: on two cores that other tests share, the threads of an OpenMP team wait for each
 # other's time slices, and small tensors train ten times slower. Children inherit it.
@@ -38,6 +43,26 @@ def _tracking_uri_is_left_unset() -> Iterator[None]:
     """A store that one test chose would receive the studies of those after it."""
     yield
     assert _TRACKING_URI not in os.environ, "use monkeypatch.setenv"
+
+
+@pytest.fixture
+def write_grey_images(tmp_path: Path) -> Callable[[str, Sequence[int]], Path]:
+    """Write a Parquet file of noisy grey images of 8x8, so many around the level of each class."""
+
+    def write(name: str, counts: Sequence[int]) -> Path:
+        labels = np.repeat(np.arange(len(counts)), counts)
+        noise = np.random.default_rng(len(labels)).normal(0, 40, (len(labels), 8, 8))
+        encoded = []
+        for label, image in zip(labels, noise, strict=True):
+            buffer = io.BytesIO()
+            pixels = np.clip(image + 80 * label + 48, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(buffer, "PNG")
+            encoded.append({"bytes": buffer.getvalue(), "path": None})
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"image": encoded, "label": labels.tolist()}), path)
+        return path
+
+    return write
 
 
 class PostgresServer:

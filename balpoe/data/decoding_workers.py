@@ -1,7 +1,9 @@
 """Batches of a stream, decoded ahead of their use by processes of their own.
 
 The processes share the images of every batch and write each to its place, so that their number
-changes nothing but the speed.
+changes nothing but the speed. They are started by name, not as forks or by multiprocessing, on
+which torch's DataLoader rests: a fork of a process with Ray's and OpenMP's threads may never come
+to itself, and the others run the user's script anew and import torch.
 
 B batch, H height, W width, D channels.
 """
@@ -118,7 +120,7 @@ class _Worker:
                 pass_fds=(task.socket, memory, store.index, store.entries),
                 env=os.environ
                 | {
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
                     "OMP_NUM_THREADS": "1",
                     "OPENBLAS_NUM_THREADS": "1",
                 },

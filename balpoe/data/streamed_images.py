@@ -18,7 +18,7 @@ from torch import Tensor
 from balpoe.data.decoded_images import Decoding
 from balpoe.data.decoding_workers import DecodedBatch, decoded_batches
 from balpoe.data.encoded_images import LabelledImages
-from balpoe.data.encoded_store import StoreFiles, write_store
+from balpoe.data.store_files import StoreFiles, write_store
 from balpoe.errors import DataError
 from balpoe.longtail import Indices
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
-from PIL import Image
 
 from balpoe.config import Choice, Configuration, ModelConfig, StudySpec, TrainingConfig
 from balpoe.config.image_sources import ParquetImages
@@ -31,28 +27,14 @@ PARAMETERS: Mapping[str, Choice] = {
     "experts.sharing": "independent",
     "experts.count": 2,
 }
-COUNTS = (40, 20, 10)
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Noisy grey images of 8x8 around the level of their class."""
-    labels = np.repeat(np.arange(3), COUNTS)
-    noise = np.random.default_rng(0).normal(0, 40, (len(labels), 8, 8))
-    encoded = []
-    for label, image in zip(labels, noise, strict=True):
-        buffer = io.BytesIO()
-        pixels = np.clip(image + 80 * label + 48, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(buffer, "PNG")
-        encoded.append({"bytes": buffer.getvalue(), "path": None})
-    path = tmp_path / "images.parquet"
-    pq.write_table(pa.table({"image": encoded, "label": labels.tolist()}), path)
-    return path
-
-
-@pytest.fixture
-def task(make_spec: MakeSpec, images: Path, tmp_path: Path) -> Callable[..., TrialTask]:
+def task(
+    make_spec: MakeSpec, write_grey_images: Callable[..., Path], tmp_path: Path
+) -> Callable[..., TrialTask]:
     """The trial by its limit of memory, in GiB."""
+    images = write_grey_images("images", (40, 20, 10))
 
     def make(limit: float, cpus: int = 1, attempt: int = 0) -> TrialTask:
         data = ParquetImages(train=str(images), test=str(images), in_memory_limit=limit)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from balpoe.config import (
     AugmentationConfig,
@@ -17,7 +19,12 @@ from balpoe.config import (
     ModelConfig,
     TrainingConfig,
 )
+from balpoe.data.decoded_images import Decoding
+from balpoe.data.decoding import ImageShape
+from balpoe.data.encoded_images import EncodedImages, LabelledImages
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
+from balpoe.data.streamed_images import StreamedImages, stream_rows
+from balpoe.longtail import Indices
 
 
 def make_images(
@@ -87,3 +94,34 @@ def configuration() -> Configuration:
             augmentation=AugmentationConfig(crop_padding=1, flip=True, rotation_degrees=15),
         ),
     )
+
+
+class _Encoded:
+    """The images of a set as PNG files would hold them."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self._images = images
+
+    def place(self, row: int) -> str:
+        return f"image {row}"
+
+    def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
+        encoded = []
+        for row in rows.tolist():
+            buffer = io.BytesIO()
+            Image.fromarray(self._images.images_nhwd[row].squeeze().numpy()).save(buffer, "PNG")
+            encoded.append(buffer.getvalue())
+        yield EncodedImages(np.arange(len(rows)), rows, encoded)
+
+
+def stream_images(images: ImageSet, workers: int = 1) -> StreamedImages:
+    """The same images from files, decoded by so many processes."""
+    decoding = Decoding(ImageShape(*images.shape_hwd), fitted=False, skipped=False, threads=workers)
+    labelled = LabelledImages(_Encoded(images), images.labels_n.numpy())
+    return stream_rows(labelled, np.arange(len(images)), decoding)
+
+
+@pytest.fixture
+def streamed() -> Callable[..., StreamedImages]:
+    """What streams the images of a set."""
+    return stream_images

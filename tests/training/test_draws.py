@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
@@ -100,3 +101,28 @@ def test_network_seeds_differ_and_the_first_is_the_ensembles_own() -> None:
     assert seeds[0::7] == list(range(50))
     assert len(np.unique(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_an_epoch_of_many_images_is_drawn_in_blocks_and_visits_them_in_the_same_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = draw()
+    monkeypatch.setattr("balpoe.training.draws._IMAGES_AT_ONCE", 70)
+    drawn = EpochDraws(TRAINING, 0.4, 100, height=32, width=32, seed=0, epoch=0)
+    blocks = tuple(drawn)
+    assert [block.order_sb.shape for block in blocks] == [(2, 32), (1, 32), (1, 4)]
+    assert drawn.order_n.tolist() == flattened(blocks, "order_sb")
+    for name in ("order_sb", "flip_sb", "angle_sb", "partner_sb"):  # drawn one after the other
+        assert flattened(blocks, name) == flattened(whole, name)
+    assert torch.equal(
+        torch.cat([block.xi_s for block in blocks]), torch.cat([block.xi_s for block in whole])
+    )
+    tops = flattened(blocks, "top_sb")
+    assert set(tops) <= set(range(9))
+    assert tops != flattened(whole, "top_sb")
+    for ours, again in zip(blocks, drawn, strict=True):
+        assert all(map(torch.equal, ours.tensors(), again.tensors()))
+
+
+def flattened(blocks: tuple[Draws, ...], name: str) -> list[float]:
+    return [value for block in blocks for value in getattr(block, name).flatten().tolist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,7 +15,8 @@ from balpoe.config import (
     RandAugmentConfig,
     Sharing,
 )
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.data.splits import DataDescription, Images, ImageSet
+from balpoe.data.streamed_images import StreamedImages
 from balpoe.training.colour_operations import blend, look_up
 from balpoe.training.draws import Draws
 from balpoe.training.operations import Operation
@@ -30,7 +31,7 @@ pytestmark = [
 
 def trained(
     configuration: Configuration,
-    train: ImageSet,
+    train: Images,
     validation: ImageSet,
     description: DataDescription,
     device: str,
@@ -59,13 +60,32 @@ def test_captured_steps_train_like_steps_taken_one_by_one(
     configuration = replace(configuration, experts=ExpertsConfig(count=2, sharing=sharing))
     captured = trained(configuration, train, validation, description, "cuda")
 
-    def one_by_one(self: Optimisation, draws: Sequence[Draws]) -> None:
+    def one_by_one(self: Optimisation, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
         for index in range(draws[0].steps):
+            bring()
             self._stepper.step(draws, torch.tensor([index], device="cuda"))
 
     monkeypatch.setattr(Optimisation, "_run_block", one_by_one)
     eager = trained(configuration, train, validation, description, "cuda")
     for ours, theirs in zip(captured.history, eager.history, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("sharing", ["shared", "independent"])
+def test_captured_steps_on_a_stream_train_like_those_in_memory(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    streamed: Callable[[ImageSet], StreamedImages],
+    sharing: Sharing,
+) -> None:
+    configuration = replace(configuration, experts=ExpertsConfig(count=2, sharing=sharing))
+    in_memory, on_stream = (
+        trained(configuration, images, validation, description, "cuda")
+        for images in (train, streamed(train))
+    )
+    for ours, theirs in zip(on_stream.history, in_memory.history, strict=True):
         assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=1e-3)
 
 

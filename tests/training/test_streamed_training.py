@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from balpoe.config import (
     AugmentationConfig,
@@ -23,13 +20,9 @@ from balpoe.config import (
     RandAugmentConfig,
     Sharing,
 )
-from balpoe.data.decoded_images import Decoding
-from balpoe.data.decoding import ImageShape
-from balpoe.data.encoded_images import EncodedImages, LabelledImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
-from balpoe.data.streamed_images import StreamedImages, stream_rows
+from balpoe.data.streamed_images import StreamedImages
 from balpoe.errors import WorkerDied
-from balpoe.longtail import Indices
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
@@ -46,37 +39,19 @@ POLICIES = AugmentationConfig(
 RESIZED = AugmentationConfig(resized_crop=7, flip=True)
 NOT_COMPARED = {"epoch_seconds", "peak_memory_mib"}
 Train = Callable[..., Training]
-
-
-class _Encoded:
-    """The images of a set as PNG files would hold them."""
-
-    def __init__(self, images: ImageSet) -> None:
-        self._images = images
-
-    def place(self, row: int) -> str:
-        return f"image {row}"
-
-    def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
-        encoded = []
-        for row in rows.tolist():
-            buffer = io.BytesIO()
-            Image.fromarray(self._images.images_nhwd[row].squeeze().numpy()).save(buffer, "PNG")
-            encoded.append(buffer.getvalue())
-        yield EncodedImages(np.arange(len(rows)), rows, encoded)
-
-
-def streamed(images: ImageSet, workers: int = 2) -> StreamedImages:
-    decoding = Decoding(ImageShape(*images.shape_hwd), fitted=False, skipped=False, threads=workers)
-    labelled = LabelledImages(_Encoded(images), images.labels_n.numpy())
-    return stream_rows(labelled, np.arange(len(images)), decoding)
+Streamed = Callable[..., StreamedImages]
 
 
 @pytest.fixture
 def start(
-    configuration: Configuration, validation: ImageSet, description: DataDescription
+    configuration: Configuration,
+    validation: ImageSet,
+    description: DataDescription,
+    streamed: Streamed,
 ) -> Train:
-    short = replace(configuration, training=replace(configuration.training, epochs=2))
+    short = replace(
+        configuration, training=replace(configuration.training, epochs=2, evaluate_every=2)
+    )
 
     def start_training(
         train: Images,
@@ -119,6 +94,7 @@ def assert_same_bits(ours: Training, theirs: Training, images: ImageSet) -> None
 @pytest.mark.parametrize("sharing", ["shared", "independent"])
 def test_a_training_on_a_stream_equals_the_same_in_memory(
     start: Train,
+    streamed: Streamed,
     train: ImageSet,
     validation: ImageSet,
     sharing: Sharing,
@@ -131,13 +107,13 @@ def test_a_training_on_a_stream_equals_the_same_in_memory(
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_processes_changes_nothing(
-    start: Train, train: ImageSet, validation: ImageSet, workers: int
+    start: Train, streamed: Streamed, train: ImageSet, validation: ImageSet, workers: int
 ) -> None:
     assert_same_bits(finished(start(streamed(train, workers))), finished(start(train)), validation)
 
 
 def test_a_training_on_a_stream_continues_from_one_in_memory_and_ends_alike(
-    start: Train, train: ImageSet, validation: ImageSet, tmp_path: Path
+    start: Train, streamed: Streamed, train: ImageSet, validation: ImageSet, tmp_path: Path
 ) -> None:
     interrupted = start(train, sharing="independent", checkpoints=tmp_path)
     next(interrupted.fit())
@@ -148,13 +124,15 @@ def test_a_training_on_a_stream_continues_from_one_in_memory_and_ends_alike(
     assert_same_bits(finished(resumed), whole, validation)
 
 
-def test_between_epochs_no_process_is_there(start: Train, train: ImageSet) -> None:
+def test_between_epochs_no_process_is_there(
+    start: Train, streamed: Streamed, train: ImageSet
+) -> None:
     for _ in start(streamed(train)).fit():
         assert _children() == set()
 
 
 def test_a_training_whose_process_is_killed_tells_so_and_leaves_none(
-    start: Train, train: ImageSet, monkeypatch: pytest.MonkeyPatch
+    start: Train, streamed: Streamed, train: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = Stepper.step
 

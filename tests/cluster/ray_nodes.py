@@ -130,14 +130,14 @@ class RayCluster:
         self.nodes.append(node)
         return node
 
-    def keep_nodes(self, count: int, **variables: str) -> None:
+    def keep_nodes(self, count: int) -> None:
         """Start workers until so many are alive."""
         for node in self.nodes:
             if not node.is_running():
                 node.kill()
         self.nodes = [node for node in self.nodes if node.is_running()]
         while len(self.nodes) < count:
-            self.start_node(**variables)
+            self.start_node()
 
     def await_nodes(self) -> None:
         """Return once all workers have joined."""
@@ -189,7 +189,7 @@ def own_ip() -> str:
     """The address that Ray takes for this host's, whatever a head is told of loopback."""
     from ray.util import get_node_ip_address
 
-    return str(get_node_ip_address())
+    return str(get_node_ip_address())  # type: ignore[no-untyped-call]  # Ray's
 
 
 def _all_processes() -> list[int]:

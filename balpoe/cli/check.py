@@ -25,6 +25,8 @@ def check(study: Path, runs: str) -> None:
     if report.cost is not None:
         for line in cost_lines(report.spec, report.cost, free_bytes=report.free_bytes):
             click.echo(line)
+    for told in report.warm_start:
+        click.echo(str(told))
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     for problem in report.problems:

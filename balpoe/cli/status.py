@@ -37,6 +37,7 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
             found.trials,
             spent=found.spent,
             repeats_left=found.repeats_left,
+            pairs=found.pairs,
             driver=driver,
             now=found.now,
         )
@@ -48,6 +49,7 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
+        pairs=found.pairs,
         driver=told,
         now=found.now,
     )

@@ -157,7 +157,7 @@ def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
 if __name__ == "__main__":
     _, study, *fault = sys.argv
     if pretended_host := os.environ.get("FAULT_HOST"):
-        socket.gethostname = lambda: pretended_host
+        socket.gethostname = functools.partial(str, pretended_host)
     os.environ[_DRIVER] = str(os.getpid())
     if fault:
         point, times = fault

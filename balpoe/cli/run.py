@@ -130,6 +130,8 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
         console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
     if reason is None:
         exports = Path(os.path.relpath(outcome.directory.exports))
+        if exports.parts[0] == os.pardir:  # of no use where the user is not, on a cluster's head
+            exports = outcome.directory.exports
         console.print(front_report(outcome.spec, outcome.front, outcome.records, exports=exports))
     elif outcome.end.signal is not None:
         console.print(reason, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 import click
@@ -14,9 +15,17 @@ from balpoe.cli.runs_option import runs_option
 @click.command()
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option(
+    "--address", help="Of a cluster's dashboard, http://HEAD:8265: where it was submitted to."
+)
+@click.option("--follow", is_flag=True, help="Show what it prints from now on; with --address.")
 @runs_option
-def status(study: str, as_json: bool, runs: str) -> None:
+def status(study: str, as_json: bool, address: str | None, follow: bool, runs: str) -> None:
     """Show how STUDY stands, also while it runs."""
+    if address is not None:
+        sys.exit(_submitted_status(study, address, as_json=as_json, follow=follow))
+    if follow:
+        raise click.UsageError("--follow needs --address: where the study was submitted to")
     from balpoe.launch.status import status as status_of
     from balpoe.reporting.study_status import status_plain, status_report
 
@@ -45,3 +54,16 @@ def status(study: str, as_json: bool, runs: str) -> None:
         now=found.now,
     )
     Console().print(report)
+
+
+def _submitted_status(study: str, address: str, *, as_json: bool, follow: bool) -> int:
+    from balpoe.cli.submit import followed
+    from balpoe.launch.submission import ask_on_head, submitted
+
+    submission = submitted(study, address)
+    if follow:
+        return followed(submission)
+    options = ["--json"] if as_json else []
+    return ask_on_head(
+        submission, "status", *options, write=lambda text: click.echo(text, nl=False)
+    )

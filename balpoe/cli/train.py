@@ -33,6 +33,21 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 )
 @click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
 @click.option(
+    "--address",
+    default="local",
+    show_default=True,
+    help="Ray cluster to train on, a seed beside the other: HOST:PORT of its head, or auto for the "
+    "one of this host.",
+)
+@click.option(
+    "--cpus", type=click.IntRange(min=1), default=1, show_default=True, help="Of a seed there."
+)
+@click.option(
+    "--gpus",
+    type=click.FloatRange(min=0),
+    help="Of a seed there [default: 1 where the cluster has any].",
+)
+@click.option(
     "--tracking-uri",
     help="MLflow server or database of the models [default: that of the study].",
 )
@@ -42,6 +57,9 @@ def train(
     seeds: str,
     out: Path | None,
     device: str | None,
+    address: str,
+    cpus: int,
+    gpus: float | None,
     tracking_uri: str | None,
     runs: str,
 ) -> None:
@@ -60,6 +78,9 @@ def train(
             runs=runs,
             out=out,
             device=device,
+            address=address,
+            cpus=cpus,
+            gpus=gpus,
             tracking_uri=tracking_uri,
             on_progress=display,
         )

@@ -59,6 +59,11 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
         UserError: a node is unfit.
     """
     nodes = [node for node in _living() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
+    if not nodes:
+        raise UserError(
+            f"no node of the cluster has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs, as one "
+            f"training asks for; ask for less, or start larger nodes"
+        )
     ours = software()
     reports = list(_reports(nodes, needs, ours))
     found = list(faults(reports, ours))
@@ -84,8 +89,7 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
             _asked(node, needs, ours, probe, token)
             for node, probe in zip(nodes, probes, strict=True)
         ]
-        if answers:
-            ray.wait(answers, num_returns=len(answers), timeout=seconds)
+        ray.wait(answers, num_returns=len(answers), timeout=seconds)
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
             yield _report(node, answer, seconds, is_seen=_is_seen(probe, token))
     finally:

@@ -12,22 +12,13 @@ from pathlib import Path
 
 import pytest
 
-import balpoe
+from tests.cluster.other_code import other_code
 from tests.cluster.ray_nodes import RayCluster, free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 GOOD, OTHER_CODE, WITHOUT_STORAGE, WITH_GPUS = (f"(127.0.0.{n})" for n in (2, 3, 4, 5))
-
-
-def other_code(directory: Path) -> Path:
-    """Where another version of balpoe lies."""
-    copy = directory / "other"
-    shutil.copytree(Path(balpoe.__file__).parent, copy / "balpoe")
-    with (copy / "balpoe/errors.py").open("a") as file:
-        file.write("# of another version\n")
-    return copy
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +94,7 @@ def test_gpus_that_only_ray_counts_are_refused(mixed: RayCluster, directory: Pat
 def test_a_trial_must_fit_one_node(mixed: RayCluster, directory: Path) -> None:
     refused = run(directory, mixed.address, mixed.environment, "cpus_per_trial: 3")
     assert refused.returncode == 2
-    assert "cpus_per_trial: 3, but Ray has 2 CPUs here on its largest node" in refused.stderr
+    assert "no node of the cluster has 3 CPUs and 0 GPUs, as one training asks" in refused.stderr
 
 
 @pytest.mark.parametrize(

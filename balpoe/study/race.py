@@ -116,11 +116,9 @@ def _close_pairs(
     for one, by_means_c in zip(finalists, by_means_fc, strict=True):
         for other, is_close in zip(racers, by_means_c.tolist(), strict=True):
             tested = min(_seeds(one), _seeds(other)) >= FEWEST_SEEDS
-            if one.number == other.number or one.parameters == other.parameters:
+            if not (tested or is_close) or one.parameters == other.parameters:
                 continue
-            if tested:
-                is_close = compare(one, other, spec.seed).verdict != "separable"
-            if is_close:
+            if not tested or compare(one, other, spec.seed).verdict != "separable":
                 yield one, other
 
 

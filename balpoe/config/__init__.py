@@ -11,6 +11,7 @@ from balpoe.config.configuration import (
     Sharing,
     TrainingConfig,
 )
+from balpoe.config.constraints import Constraint
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
@@ -48,6 +49,7 @@ __all__ = [
     "Cifar100LT",
     "Condition",
     "Configuration",
+    "Constraint",
     "DataConfig",
     "DigitsLT",
     "Direction",

@@ -11,6 +11,7 @@ from balpoe.config.assignment import condition_problems, conditions_of, witness
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
 from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
+from balpoe.config.constraints import ConstrainedName, Constraint
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
@@ -63,8 +64,9 @@ class StudySpec(Bounded):
     `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
     end the trials on the front, and those close to it, race for further seeds, for `repeats`
     in all at most. With `early_stopping` trials that fall behind end before their last epoch;
-    known points do not. Of the studies in `warm_start` the sampler knows all trials from the
-    beginning, though they are no trials of this one.
+    known points do not. Trials that break one of the `constraints` are not on the front. Of the
+    studies in `warm_start` the sampler knows all trials from the beginning, though they are no
+    trials of this one.
     """
 
     name: Annotated[str, StudyName()]
@@ -84,6 +86,7 @@ class StudySpec(Bounded):
     race: RaceConfig = field(default_factory=RaceConfig)
     final: FinalConfig = field(default_factory=FinalConfig)
     early_stopping: HalvingConfig | None = None
+    constraints: dict[Annotated[str, ConstrainedName()], Constraint] = field(default_factory=dict)
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """Parameters that do not fit their field, that change nothing, or that break the base."""

@@ -59,6 +59,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         f"known point {name} is not tried: {reason}"
         for name, reason in spec.points.left_out.items()
     ]
+    warnings += _constraint_warnings(spec)
     warnings += _machine_warnings(spec)
     cost = None
     warm_start: tuple[WarmStarted, ...] = ()
@@ -85,6 +86,14 @@ def _conflicts(spec: StudySpec, directory: StudyDirectory, file: str) -> Iterato
         refuse_changes(load_study(directory.specification), spec, file)
     except UserError as error:
         yield str(error)
+
+
+def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
+    if spec.constraints and spec.sampler.name in ("random", "grid"):
+        yield (
+            f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
+            f"who is on the front; tpe, nsgaii and gp learn where they are kept"
+        )
 
 
 def _machine_warnings(spec: StudySpec) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from balpoe.config import StudySpec
+from balpoe.config.constraints import excesses, violated
 from balpoe.study.parameters import training_seed
 from balpoe.study.record import TrialRecord
 from balpoe.study.result_file import TrialResult
@@ -18,9 +19,13 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RepeatFiles:
-    """What lies on disk of one repeat: its epochs, its result if complete, and what is damaged."""
+    """What lies on disk of one repeat: its epochs, its result if complete, and what is damaged.
+
+    `last` are the metrics of the last epoch.
+    """
 
     epochs: tuple[int, ...]
+    last: Mapping[str, float]
     result: TrialResult | None
     damage: tuple[str, ...]
 
@@ -93,6 +98,19 @@ def values_agree(found: Findings) -> Iterator[str]:
                 yield f"{_called(key)}: Optuna and result.json have other parameters"
             if key[1] == 0 and trial.objectives not in (None, dict(files.result.objectives)):
                 yield f"{_called(key)}: Optuna and result.json have other objectives"
+            if key[1] == 0 and trial.state == "COMPLETE":
+                yield from _disagreement_on_constraints(found.spec, trial, files)
+
+
+def _disagreement_on_constraints(
+    spec: StudySpec, trial: TrialRecord, files: RepeatFiles
+) -> Iterator[str]:
+    number = trial.identity.number
+    missing = [metric for metric in spec.constraints if metric not in files.last]
+    if missing:
+        yield f"trial {number}: metrics.parquet lacks {', '.join(missing)}, which is constrained"
+    elif violated(excesses(spec.constraints, files.last)) != trial.violations:
+        yield f"trial {number}: Optuna and metrics.parquet break other constraints"
 
 
 def epochs_are_whole(found: Findings) -> Iterator[str]:
@@ -152,11 +170,13 @@ def the_mirror_agrees(found: Findings) -> Iterator[str]:
 
 
 def exports_are_complete_trials(found: Findings) -> Iterator[str]:
-    """Whatever was exported comes from a COMPLETE trial."""
+    """Whatever was exported comes from a COMPLETE trial that breaks no constraint."""
     for file, number in found.exported.items():
         trial = found.ended.get(number)
         if trial is None or trial.state != "COMPLETE":
             yield f"{file}: trial {number} is {trial.state if trial else 'not ended'}"
+        elif trial.violations:
+            yield f"{file}: trial {number} breaks {', '.join(trial.violations)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ def front_report(
         exports: Where `balpoe export` writes the configurations of this study.
     """
     if not front:
-        return Text(f"{_outcome(spec, records)}\nNo trial is COMPLETE: there is nothing to export.")
+        return Text(
+            f"{_outcome(spec, records)}\n{_why_nothing(records)}: there is nothing to export."
+        )
     parts: list[RenderableType] = [_front_table(spec, front, records), Text()]
     known = tried_points(spec, records)
     if any(record.objectives for record in known.values()):
@@ -127,7 +129,8 @@ def _known_table(
         )
         number_of_seeds = max((seeds.n for seeds in own.values()), default=0)
         figures = (cell for pair in cells for cell in pair)
-        table.add_row(name, str(record.identity.number), *figures, str(number_of_seeds))
+        called = f"{name} (infeasible)" if record.violations else name
+        table.add_row(called, str(record.identity.number), *figures, str(number_of_seeds))
     return table
 
 
@@ -144,9 +147,20 @@ def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     """`digits_lt: 12 trials, 1 failed`."""
     states = [record.state for record in records if record.identity.repeat == 0]
     trials = "1 trial" if len(states) == 1 else f"{len(states)} trials"
-    counts = {"pruned": states.count("PRUNED"), "failed": states.count("FAIL")}
+    infeasible = sum(bool(record.violations) for record in records)
+    counts = {
+        "infeasible": infeasible,
+        "pruned": states.count("PRUNED"),
+        "failed": states.count("FAIL"),
+    }
     exceptions = "".join(f", {n} {state}" for state, n in counts.items() if n)
     return f"{spec.name}: {trials}{exceptions}"
+
+
+def _why_nothing(records: Sequence[TrialRecord]) -> str:
+    if any(record.state == "COMPLETE" for record in records):
+        return "Every COMPLETE trial breaks a constraint"
+    return "No trial is COMPLETE"
 
 
 def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:

@@ -87,6 +87,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                     state=event.state,
                     objectives=event.objectives,
                     failure=event.failure,
+                    violations=event.violations,
                     ended=None if event.state == "RUNNING" else self._now(),
                 )
 

@@ -70,6 +70,7 @@ def outcome_line(
             "status": status,
             "reason": reason,
             "trials": _states(records),
+            "infeasible": sum(bool(record.violations) for record in records),
             "front": [
                 {
                     "trial": record.identity.number,

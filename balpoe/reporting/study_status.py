@@ -88,6 +88,7 @@ def status_plain(
             "PRUNED": progress.pruned,
             "FAIL": progress.failed,
         },
+        "infeasible": progress.infeasible,
         "best": {
             name: {"value": best.value, "trial": best.number}
             for name, best in progress.best.items()

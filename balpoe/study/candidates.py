@@ -5,16 +5,17 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from balpoe.config import Choice
+from balpoe.study.feasibility import is_feasible
 from balpoe.study.record import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The configuration of a COMPLETE trial.
+    """The configuration of a COMPLETE trial that breaks no constraint.
 
     `objectives` are those of its COMPLETE repeats by their number, `failed` the repeats that
     failed and `begun` those that are neither.
@@ -52,6 +53,7 @@ class Standing:
     candidate: Candidate
     objectives: Mapping[str, float]
     state: Literal["COMPLETE"] = "COMPLETE"
+    violations: Mapping[str, float] = field(default_factory=dict)
 
 
 def standing(candidate: Candidate) -> Standing:
@@ -83,6 +85,6 @@ def candidates(records: Sequence[TrialRecord]) -> tuple[Candidate, ...]:
     return tuple(
         candidate(number, trial.parameters, trial.objectives, repeats[number])
         for trial in records
-        if trial.identity.repeat == 0 and trial.objectives is not None
+        if trial.identity.repeat == 0 and is_feasible(trial) and trial.objectives is not None
         for number in (trial.identity.number,)
     )

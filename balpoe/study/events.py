@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from balpoe.config import Choice
 from balpoe.study.failures import FailureClass
@@ -29,7 +29,7 @@ class EpochReported:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A trial is over, and Optuna knows it.
+    """A trial is over, and Optuna knows it; `violations` are the constraints that it breaks.
 
     RUNNING: stopped, or failed for a reason that may not come again; it is to be taken up.
     """
@@ -39,6 +39,7 @@ class TrialEnded:
     objectives: Mapping[str, float] | None = None
     failure: str | None = None
     failure_class: FailureClass | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

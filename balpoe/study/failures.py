@@ -1,7 +1,8 @@
 """What ends a trial before its time, and what follows from it.
 
-infrastructure  the worker died without a word: the trial is taken up again from its checkpoint,
-                until it has died `MOST_DEATHS` times without progress
+infrastructure  the worker, or a process that decodes its images, died without a word: the trial is
+                taken up again from its checkpoint, until it has died `MOST_DEATHS` times without
+                progress
 departure       its node left the cluster, or is out of reach: the same, and it is not counted
 resource        the memory of host or device did not suffice: once more while nothing else runs
 storage         the trial's files cannot be written, on a full disk say: not the trial's fault, and
@@ -16,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from balpoe.errors import StorageError, UserError
+from balpoe.errors import StorageError, UserError, WorkerDied
 
 FailureClass = Literal[
     "infrastructure", "departure", "deterministic", "resource", "storage", "unfit"
@@ -75,6 +76,8 @@ class Opening:
 def _class_of(error: Exception) -> FailureClass:
     if isinstance(error, StorageError):
         return "storage"
+    if isinstance(error, WorkerDied):
+        return "infrastructure"
     return "resource" if _is_out_of_memory(error) else "deterministic"
 
 

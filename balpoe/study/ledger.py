@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import RandomSampler
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
@@ -175,6 +176,16 @@ class Ledger:
             self._set_attribute(frozen, _DEATH_EPOCH, max(epoch, before))
             self._set_attribute(frozen, _DEATHS, deaths)
             return deaths
+
+    def constrain(self, number: int, excesses: Mapping[str, float]) -> None:
+        """Enter how far trial `number` is beyond each constraint, before it is COMPLETE."""
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            if not frozen.state.is_finished():
+                for name, excess in excesses.items():
+                    self._study._storage.set_trial_system_attr(
+                        frozen._trial_id, f"{_CONSTRAINTS_KEY}:{name}", excess
+                    )
 
     def complete(self, number: int, objectives: Mapping[str, float]) -> None:
         """End trial `number` with its objective values.

@@ -76,4 +76,5 @@ def _outline(spec: StudySpec, directory: StudyDirectory, entry: LedgerEntry) -> 
         data_fingerprint=None,
         started=entry.started,
         ended=entry.ended,
+        violations=entry.violations,
     )

@@ -204,13 +204,13 @@ class StudySearcher(Searcher):
     def _complete(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         try:
             objectives = finite_objectives(result, self._spec.objectives)
+            violations = self._book.complete(live.identity, objectives)
         except NonFiniteError as error:
             self._fail(live.identity, failure_of(error))
             return
-        self._book.complete(live.identity, objectives)
         self._finished += live.identity.repeat == 0
         self._opening.complete()
-        self._listener(TrialEnded(live.identity, "COMPLETE", objectives))
+        self._listener(TrialEnded(live.identity, "COMPLETE", objectives, violations=violations))
 
     def _prune(self, identity: TrialIdentity, reached: Reached) -> None:
         self._book.prune(identity.number, reached.epoch, reached.objectives)

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from balpoe.config import Direction
 from balpoe.study.candidates import Candidate, candidates, standing
+from balpoe.study.feasibility import Judged, is_feasible
 from balpoe.study.objectives import losses
-from balpoe.study.record import TrialRecord, TrialState
+from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import metrics_over_seeds
 
 ACCURACY, CALIBRATION_ERROR = "val/accuracy", "val/ece"
-
-
-class Judged(Protocol):
-    """A trial with a state, and with objectives once it is COMPLETE."""
-
-    @property
-    def state(self) -> TrialState:
-        """How it stands."""
-
-    @property
-    def objectives(self) -> Mapping[str, float] | None:
-        """The values of its objectives."""
 
 
 AnyTrial = TypeVar("AnyTrial", bound=Judged)
@@ -32,14 +21,15 @@ AnyTrial = TypeVar("AnyTrial", bound=Judged)
 def pareto_front(
     records: Sequence[AnyTrial], directions: Mapping[str, Direction]
 ) -> tuple[AnyTrial, ...]:
-    """The COMPLETE records that no other is at least as good as in everything and better in one.
+    """The feasible records that no other is at least as good as in everything and better in one.
 
+    Feasible are COMPLETE ones that break no constraint; others dominate nobody.
     Records with equal objectives do not dominate each other; all of them are on the front.
     """
     complete = [
         (record, losses(record.objectives, directions))
         for record in records
-        if record.state == "COMPLETE" and record.objectives is not None
+        if is_feasible(record) and record.objectives is not None
     ]
     return tuple(
         record

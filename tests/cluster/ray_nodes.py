@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+HIDING = Path(__file__).with_name("without_directory.sh")
 RAY = str(Path(sys.executable).parent / "ray")
 OBJECT_STORE_BYTES = 80_000_000
 START_SECONDS = 120.0
@@ -28,11 +29,14 @@ HEALTH_CHECKS = {
 class RayNode:
     """One `ray start --block` and all that it started."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], log: Path, hidden: Path | None
+    ) -> None:
         self.log = log
+        hiding = ["unshare", "--mount", str(HIDING), str(hidden)] if hidden else []
         with log.open("w") as file:
             self._process = subprocess.Popen(
-                [RAY, "start", *arguments, "--block"],
+                [*hiding, RAY, "start", *arguments, "--block"],
                 env=environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -107,14 +111,20 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
 
-    def start_node(self, *, cpus: int = 1, gpus: int = 0, **variables: str) -> RayNode:
-        """One more worker, with an address of its own; `variables` are added to its environment."""
+    def start_node(
+        self, *, cpus: int = 1, gpus: int = 0, hidden: Path | None = None, **variables: str
+    ) -> RayNode:
+        """One more worker, with an address of its own; `variables` are added to its environment.
+
+        It sees an empty disk of its own in the place of a `hidden` directory.
+        """
         self._count += 1
         node = self._start(
             f"--address={self.address}",
             f"--node-ip-address=127.0.0.{self._count}",
             f"--num-cpus={cpus}",
             f"--num-gpus={gpus}",
+            hidden=hidden,
             **variables,
         )
         self.nodes.append(node)
@@ -143,7 +153,7 @@ class RayCluster:
             node.signal(signal.SIGCONT)
             node.kill()
 
-    def _start(self, *arguments: str, **variables: str) -> RayNode:
+    def _start(self, *arguments: str, hidden: Path | None = None, **variables: str) -> RayNode:
         name = f"n{self._count}"
         return RayNode(
             [
@@ -154,6 +164,7 @@ class RayCluster:
             ],
             {**self.environment, **variables},
             self._directory / f"{name}.log",
+            hidden,
         )
 
     def _await_port(self, port: int) -> None:

@@ -92,6 +92,17 @@ def test_the_front_is_written_by_accuracy_and_a_dominated_or_failed_trial_never(
     assert report.front == 3
 
 
+def test_a_trial_that_breaks_a_constraint_is_never_exported(tmp_path: Path) -> None:
+    broken = {"val/accuracy_few >= 0.2": 0.5}
+    infeasible = [dataclasses.replace(record, violations=broken) for record in RECORDS[:4]]
+    report = _export([infeasible[1], RECORDS[0]], tmp_path, top=2)
+    assert [export.path.name for export in report.exports] == ["rank_1_trial_0000.yaml"]
+    with pytest.raises(
+        UserError, match=r"every COMPLETE trial breaks a constraint \(val/accuracy_few >= 0\.2\)"
+    ):
+        _export(infeasible, tmp_path)
+
+
 def test_equal_accuracies_are_ranked_by_calibration_error(tmp_path: Path) -> None:
     spec = dataclasses.replace(SPEC, objectives={"val/accuracy": "maximize"})
     records = [_record(0, accuracy=0.9, ece=0.05), _record(1, accuracy=0.9, ece=0.04)]

@@ -2,7 +2,7 @@
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
 TIMES-th time. An epoch takes EPOCH_SECONDS of the environment; the study runs on the cluster at
-CLUSTER_ADDRESS, where there is one.
+CLUSTER_ADDRESS, where there is one, and the driver takes FAULT_HOST for the name of its host.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -146,6 +147,8 @@ def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
 
 if __name__ == "__main__":
     _, study, *fault = sys.argv
+    if pretended_host := os.environ.get("FAULT_HOST"):
+        socket.gethostname = functools.partial(str, pretended_host)
     os.environ[_DRIVER] = str(os.getpid())
     if fault:
         point, times = fault

@@ -68,6 +68,23 @@ def test_the_next_commands_are_exact(
     ]
 
 
+def test_infeasible_trials_are_counted_and_none_is_shown_as_the_best(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    broken = dataclasses.replace(make_record(7), violations={"parameters <= 1e+06": 0.5})
+    shown = lines(front_report(spec, [], [broken], exports=EXPORTS))
+    assert shown == [
+        "digits_lt: 1 trial, 1 infeasible",
+        "Every COMPLETE trial breaks a constraint: there is nothing to export.",
+    ]
+    point = dataclasses.replace(broken, parameters=spec.points.points[1].parameters)
+    records = [make_record(2), point]
+    shown = lines(front_report(spec, records[:1], records, exports=EXPORTS))
+    assert shown[0] == "Pareto front of digits_lt: 2 trials, 1 infeasible"
+    assert any("balanced_softmax" in line for line in shown)
+    assert any("(infeasible)" in line for line in shown)
+
+
 def test_with_one_objective_it_is_the_best_trial(
     spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:

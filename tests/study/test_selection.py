@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balpoe.config import Direction
+from balpoe.config.constraints import violated
 from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.study.selection import ordered_front, pareto_front
 from balpoe.training.epoch import EpochResult
@@ -45,6 +46,22 @@ def test_the_front_is_optunas(points: list[tuple[float, float]]) -> None:
     for point in points:
         study.add_trial(optuna.trial.create_trial(values=list(point)))
     records = [_record(number, *point) for number, point in enumerate(points)]
+    expected = [trial.number for trial in study.best_trials]
+    assert sorted(_numbers(pareto_front(records, DIRECTIONS))) == sorted(expected)
+
+
+@given(points=st.lists(st.tuples(values, values, st.sampled_from([-0.5, 0.0, 0.5])), max_size=8))
+@settings(max_examples=50, deadline=None)
+def test_the_front_of_a_constrained_study_is_optunas(
+    points: list[tuple[float, float, float]],
+) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    records = []
+    for number, (accuracy, ece, excess) in enumerate(points):
+        constraints = {"parameters <= 1000": excess}
+        trial = optuna.trial.create_trial(values=[accuracy, ece], constraints=constraints)
+        study.add_trial(trial)
+        records.append(replace(_record(number, accuracy, ece), violations=violated(constraints)))
     expected = [trial.number for trial in study.best_trials]
     assert sorted(_numbers(pareto_front(records, DIRECTIONS))) == sorted(expected)
 

@@ -14,6 +14,7 @@ from balpoe.config import (
     DigitsLT,
     ExpertsConfig,
     MixupConfig,
+    ModelConfig,
     RandAugmentConfig,
     Sharing,
 )
@@ -112,6 +113,18 @@ def test_training_does_not_depend_on_whether_it_is_evaluated(
     assert_same_bits(observed, finish(start(observed=False)))
 
 
+def test_pretrained_weights_that_moved_are_the_same_training_and_changed_ones_are_not(
+    configuration: Configuration, description: DataDescription, tmp_path: Path
+) -> None:
+    def identity(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        model = ModelConfig(backbone="imagenet_resnet50", pretrained=str(tmp_path / name))
+        return training_identity(replace(configuration, model=model), description, 0)
+
+    assert identity("a.pth", b"weights") == identity("b.pth", b"weights")
+    assert identity("a.pth", b"others") != identity("b.pth", b"weights")
+
+
 def test_the_last_epoch_is_always_evaluated(start: Start, configuration: Configuration) -> None:
     training = replace(configuration.training, evaluate_every=3)
     history = finish(start(replace(configuration, training=training))).history
@@ -120,6 +133,14 @@ def test_the_last_epoch_is_always_evaluated(start: Start, configuration: Configu
 
 
 @pytest.mark.parametrize("interrupted_after", [1, 2, 3])
+def test_the_number_of_weights_is_told_with_the_last_evaluation(start: Start) -> None:
+    training = finish(start())
+    assert training.history[-1].metrics["parameters"] == sum(
+        weights.numel() for weights in dict(training.experts.named_parameters()).values()
+    )
+    assert all("parameters" not in result.metrics for result in training.history[:-1])
+
+
 def test_a_resumed_training_gives_the_bits_of_an_uninterrupted_one(
     start: Start, tmp_path: Path, interrupted_after: int
 ) -> None:

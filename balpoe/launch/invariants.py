@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from balpoe.config import StudySpec
 from balpoe.config.constraints import excesses, violated
+from balpoe.study.parameters import training_seed
 from balpoe.study.record import TrialRecord
 from balpoe.study.result_file import TrialResult
 from balpoe.tracking import FoundStudy
@@ -124,6 +125,17 @@ def epochs_are_whole(found: Findings) -> Iterator[str]:
                 yield f"{_called(key)}: is complete with {len(files.epochs)} of {epochs} epochs"
 
 
+def repeats_are_paired(found: Findings) -> Iterator[str]:
+    """Further seeds are of COMPLETE trials, and a repeat has the same seed in all of them."""
+    for (number, repeat), files in found.files.items():
+        trial = found.ended.get(number)
+        if repeat and (trial is None or trial.state != "COMPLETE"):
+            yield f"{_called((number, repeat))}: the trial itself is not COMPLETE"
+        seed = training_seed(found.spec.seed, repeat)
+        if files.result is not None and files.result.seed != seed:
+            yield f"{_called((number, repeat))} has the seed {files.result.seed}, not {seed}"
+
+
 def every_trial_has_one_run(found: Findings) -> Iterator[str]:
     """In MLflow: one run for the study, one for every repeat of a trial, no other."""
     if isinstance(found.mirror, str):
@@ -187,6 +199,7 @@ INVARIANTS = (
     Invariant("files are whole and sound", files_are_sound, _BACKUP),
     Invariant("Optuna and files agree", values_agree, _BACKUP),
     Invariant("every epoch once, in order", epochs_are_whole, _BACKUP),
+    Invariant("repeats are paired by seed", repeats_are_paired, _BACKUP),
     Invariant("one run per trial in MLflow", every_trial_has_one_run, _SYNC),
     Invariant("MLflow agrees with the trials", the_mirror_agrees, _SYNC),
     Invariant("exports are COMPLETE trials", exports_are_complete_trials, "export again"),

@@ -25,7 +25,11 @@ The race has no state: its rounds are replayed from what is recorded, and a roun
 seeds of the rounds before it. So an interruption changes no decision. (Racing configurations:
 Maron and Moore 1994; with several objectives: Zhang et al., S-Race, 2013.)
 
-C candidates, F finalists, J objectives.
+What it cannot do: every round tests anew, so that over a whole race an interval of 95 % errs more
+often than in 5 % of cases; and the search's own seed, by which a configuration came to the front,
+stays among its seeds, so that a mean of few is still a little lucky.
+
+C candidates, F finalists.
 """
 
 from __future__ import annotations
@@ -116,11 +120,9 @@ def _close_pairs(
     for one, by_means_c in zip(finalists, by_means_fc, strict=True):
         for other, is_close in zip(racers, by_means_c.tolist(), strict=True):
             tested = min(_seeds(one), _seeds(other)) >= FEWEST_SEEDS
-            if one.number == other.number or one.parameters == other.parameters:
+            if not (tested or is_close) or one.parameters == other.parameters:
                 continue
-            if tested:
-                is_close = compare(one, other, spec.seed).verdict != "separable"
-            if is_close:
+            if not tested or compare(one, other, spec.seed).verdict != "separable":
                 yield one, other
 
 

@@ -105,6 +105,16 @@ def change_the_value(patient: Patient) -> None:
     write_result(directory, replace(result, objectives={**result.objectives, "val/ece": 0.0}))
 
 
+def change_the_seed(patient: Patient) -> None:
+    directory = patient.trial(0)
+    result = read_result(directory)
+    write_result(directory, replace(result, seed=7))
+
+
+def repeat_a_failed_trial(patient: Patient) -> None:
+    patient.directory.trial(TrialIdentity("tiny", 2, repeat=1)).create()
+
+
 def lose_an_epoch(patient: Patient) -> None:
     """Of the trial that is still to be continued: nothing vouches for its file yet."""
     path = patient.trial(3).metrics
@@ -174,6 +184,12 @@ BREAKING: tuple[tuple[Callable[[Patient], None], str, str], ...] = (
     ),
     (change_the_parameters, "Optuna and files agree", "trial 0: Optuna and result.json have"),
     (change_the_value, "Optuna and files agree", "other objectives"),
+    (change_the_seed, "repeats are paired by seed", "trial 0 has the seed 7, not"),
+    (
+        repeat_a_failed_trial,
+        "repeats are paired by seed",
+        "trial 2 repeat 1: the trial itself is not COMPLETE",
+    ),
     (lose_an_epoch, "every epoch once, in order", "trial 3: metrics.parquet has the epochs 1, 3"),
     (lose_a_run, "one run per trial in MLflow", "MLflow has 0 runs for trial 0"),
     (double_a_run, "one run per trial in MLflow", "MLflow has 2 runs for trial 0"),

@@ -112,6 +112,12 @@ def test_time_left_includes_the_seeds_that_the_front_still_lacks(
     progress = study_progress(spec, records, launches=[1000], now=1045)
     # 45 epochs in 45 s; missing: 15 of the running repeat and 20 of the next
     assert progress.left_seconds == pytest.approx(35)
+    longer = replace(spec, repeats=5)  # the race may go on for two more seeds
+    progress = study_progress(longer, records, launches=[1000], now=1045)
+    assert progress.left_seconds == pytest.approx(75)
+    searching = replace(longer, budget=BudgetConfig(trials=3))  # a trial, and the front's three
+    progress = study_progress(searching, records, launches=[1000], now=1045)
+    assert progress.left_seconds == pytest.approx(20 + 35)
 
 
 def test_a_budget_in_hours_is_what_is_left_of_it(spec: StudySpec, make_record: MakeRecord) -> None:

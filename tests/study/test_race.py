@@ -192,3 +192,7 @@ def test_seeds_go_where_the_front_is(make_spec: MakeSpec) -> None:
 def test_the_pooled_deviation_is_that_within_groups() -> None:
     assert pooled_sd([[1.0], [2.0]]) is None
     assert pooled_sd([[1.0, 3.0], [10.0, 12.0], [7.0]]) == pytest.approx(np.sqrt(2))
+
+
+def test_without_a_candidate_there_is_nothing_to_race_for(make_spec: MakeSpec) -> None:
+    assert race(make_spec(repeats=3), []) == Race((), (), (), ())

@@ -26,6 +26,10 @@ class StorageError(UserError):
     """A directory or file cannot be written or read: permissions, a full disk, a missing path."""
 
 
+class WorkerDied(UserError):
+    """A process of ours was killed; what it did can be taken up again."""
+
+
 class NonFiniteError(UserError, ValueError):
     """NaN or infinity where a number is needed; it is refused, never scored."""
 

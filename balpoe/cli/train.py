@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from balpoe.cli.runs_option import runs_option
 from balpoe.errors import UserError
 
 
@@ -28,15 +29,21 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Directory of the models [default: runs/models/NAME].",
+    help="Directory of the models [default: models/NAME in the directory of --runs].",
 )
 @click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
 @click.option(
     "--tracking-uri",
     help="MLflow server or database of the models [default: that of the study].",
 )
+@runs_option
 def train(
-    configuration: Path, seeds: str, out: Path | None, device: str | None, tracking_uri: str | None
+    configuration: Path,
+    seeds: str,
+    out: Path | None,
+    device: str | None,
+    tracking_uri: str | None,
+    runs: str,
 ) -> None:
     """Train CONFIGURATION on the whole training set, once per seed.
 
@@ -50,6 +57,7 @@ def train(
         trained = train_seeds(
             configuration,
             parse_seeds(seeds),
+            runs=runs,
             out=out,
             device=device,
             tracking_uri=tracking_uri,

@@ -1,7 +1,7 @@
 """Frozen, typed configuration of trainings and studies; no files, no third-party libraries."""
 
 from balpoe.config.augmentation import AugmentationConfig, RandAugmentConfig
-from balpoe.config.budget import BudgetConfig, ResourcesConfig
+from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.conditions import Condition
 from balpoe.config.configuration import (
     Configuration,
@@ -66,6 +66,7 @@ __all__ = [
     "Parameter",
     "ParquetImages",
     "Precision",
+    "RaceConfig",
     "RandAugmentConfig",
     "ResourcesConfig",
     "SamplerConfig",

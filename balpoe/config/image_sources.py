@@ -52,8 +52,8 @@ class FittedImages(LongTailed):
     """Images that have to be decoded; abstract.
 
     `channels` are 3 (grey becomes colour) or 1 (colour becomes grey). With `unreadable: skip`
-    images that cannot be decoded are left out and counted. `in_memory_limit` is in GiB: more
-    than that of decoded images is refused.
+    images that cannot be decoded are left out and counted. `in_memory_limit` is in GiB: where the
+    decoded images would take more, every batch is decoded when it is needed.
     """
 
     image_size: ImageSize | None = None

@@ -27,7 +27,7 @@ class Decoding:
     """How images become pixels.
 
     Images of another size are `fitted` to the shape or refused; unreadable ones are `skipped`
-    or refused.
+    or refused. `threads` are threads that decode images into memory, or processes for a stream.
     """
 
     shape: ImageShape
@@ -76,19 +76,9 @@ def decode_rows(source: ImageSource, rows: Indices, decoding: Decoding) -> Decod
     return _without(images_nhwd, {place: fault for place, fault in results if fault is not None})
 
 
-def require_memory(images: int, shape: ImageShape, limit_gib: float) -> None:
-    """Check that so many decoded images may live in memory.
-
-    Raises:
-        DataError: They need more than the limit.
-    """
-    needed_gib = images * shape.height * shape.width * shape.channels / _GIB
-    if needed_gib > limit_gib:
-        raise DataError(
-            f"data.in_memory_limit: {images:,} images of {shape} need {needed_gib:.3g} GiB of "
-            f"memory, the limit is {limit_gib:g} GiB: raise it where there is the memory, or "
-            f"choose a smaller data.image_size (`balpoe data prepare` writes smaller images)"
-        )
+def memory_gib(images: int, shape: ImageShape) -> float:
+    """What so many decoded images take."""
+    return images * shape.height * shape.width * shape.channels / _GIB
 
 
 def _without(images_nhwd: Tensor, faults: dict[int, str]) -> DecodedImages:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from balpoe.data.splits import (
     DataDescription,
     FinalSplits,
-    ImageSet,
+    Images,
     Normalisation,
     SearchSplits,
 )
@@ -28,8 +27,8 @@ _PIXELS_AT_ONCE = 2**20
 
 
 def describe_search(
-    train: ImageSet,
-    validation: ImageSet,
+    train: Images,
+    validation: Images,
     class_names: Sequence[str],
     normalisation: Normalisation | None = None,
 ) -> SearchSplits:
@@ -39,8 +38,8 @@ def describe_search(
 
 
 def describe_final(
-    train: ImageSet,
-    test: ImageSet,
+    train: Images,
+    test: Images,
     class_names: Sequence[str],
     normalisation: Normalisation | None = None,
 ) -> FinalSplits:
@@ -50,7 +49,7 @@ def describe_final(
 
 
 def _describe(
-    splits: Mapping[str, ImageSet], class_names: Sequence[str], normalisation: Normalisation | None
+    splits: Mapping[str, Images], class_names: Sequence[str], normalisation: Normalisation | None
 ) -> DataDescription:
     train = splits["train"]
     counts = np.bincount(train.labels_n.numpy(), minlength=len(class_names)).tolist()
@@ -60,8 +59,8 @@ def _describe(
                 f"data.imbalance_ratio: the cut leaves class {y} ({class_names[y]}) without a "
                 f"training image: lower it, or raise data.head_count"
             )
-    _, height, width, channels = train.images_nhwd.shape
-    normalisation = normalisation or measure_normalisation(train.images_nhwd)
+    height, width, channels = train.shape_hwd
+    normalisation = normalisation or measure_normalisation(train)
     if len(normalisation.mean) != channels:
         raise DataError(
             f"data.mean, data.std: {len(normalisation.mean)} numbers for images with "
@@ -78,7 +77,7 @@ def _describe(
     )
 
 
-def measure_normalisation(images_nhwd: Tensor) -> Normalisation:
+def measure_normalisation(images: Images) -> Normalisation:
     """Mean and standard deviation per channel, from exact integer histograms.
 
     Raises:
@@ -86,8 +85,7 @@ def measure_normalisation(images_nhwd: Tensor) -> Normalisation:
     """
     levels = np.arange(256) / 255
     mean, std = [], []
-    for channel in range(images_nhwd.shape[3]):
-        share = _histogram(images_nhwd[..., channel])
+    for channel, share in enumerate(_histograms(images)):
         mean.append(float(share @ levels))
         std.append(float(np.sqrt(share @ (levels - mean[-1]) ** 2)))
         if std[-1] == 0:
@@ -98,18 +96,25 @@ def measure_normalisation(images_nhwd: Tensor) -> Normalisation:
     return Normalisation(tuple(mean), tuple(std))
 
 
-def _histogram(pixels_nhw: Tensor) -> NDArray[np.float64]:
-    """The share of each grey level; in blocks, because bincount widens its input to 8 bytes."""
-    block = max(1, _PIXELS_AT_ONCE // pixels_nhw[0].numel())
-    counts = np.zeros(256, dtype=np.int64)
-    for images in torch.split(pixels_nhw, block):
-        counts += np.bincount(images.numpy().ravel(), minlength=256)
-    share: NDArray[np.float64] = counts / counts.sum()
-    return share
+def _histograms(images: Images) -> NDArray[np.float64]:
+    """The share of each grey level, [D, 256]; in blocks: bincount widens its input to 8 bytes."""
+    counts = np.zeros((images.shape_hwd[2], 256), dtype=np.int64)
+    with closing(images.in_order(_block(images))) as blocks:
+        for block_nhwd in blocks:
+            for channel, count in enumerate(counts):
+                count += np.bincount(block_nhwd[..., channel].numpy().ravel(), minlength=256)
+    shares: NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _block(images: Images) -> int:
+    """How many images are looked at together."""
+    height, width, _ = images.shape_hwd
+    return max(1, _PIXELS_AT_ONCE // (height * width))
 
 
 def fingerprint(
-    splits: Mapping[str, ImageSet], class_names: Sequence[str], normalisation: Normalisation
+    splits: Mapping[str, Images], class_names: Sequence[str], normalisation: Normalisation
 ) -> str:
     """The sha256 that identifies what a training sees, as hexadecimal digits.
 
@@ -122,11 +127,13 @@ def fingerprint(
         "class_names": list(class_names),
         "mean": normalisation.mean,
         "std": normalisation.std,
-        "splits": [[name, list(images.images_nhwd.shape)] for name, images in splits.items()],
+        "splits": [[name, [len(images), *images.shape_hwd]] for name, images in splits.items()],
     }
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(text.encode())
     for images in splits.values():
-        digest.update(np.ascontiguousarray(images.images_nhwd.numpy()).data)
+        with closing(images.in_order(_block(images))) as blocks:
+            for block_nhwd in blocks:
+                digest.update(np.ascontiguousarray(block_nhwd.numpy()).data)
         digest.update(np.ascontiguousarray(images.labels_n.numpy(), dtype="<i8").data)
     return digest.hexdigest()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from balpoe.config.image_sources import FittedImages, LongTailed
-from balpoe.data.decoded_images import DecodedImages, Decoding, decode_rows, require_memory
+from balpoe.data.decoded_images import Decoding, decode_rows, memory_gib
 from balpoe.data.decoding import ImageShape, image_shape
 from balpoe.data.description import describe_final, describe_search
 from balpoe.data.encoded_images import ImageSource, LabelledImages
 from balpoe.data.selection import search_rows, training_rows
-from balpoe.data.splits import FinalSplits, ImageSet, Normalisation, SearchSplits
+from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
+from balpoe.data.streamed_images import stream_rows
 from balpoe.errors import DataError
 from balpoe.longtail import Indices
 
@@ -45,10 +46,10 @@ def search_splits(config: FittedImages, found: SearchImages) -> SearchSplits:
     Raises:
         DataError: The images cannot be used; the message names place and cure.
     """
-    train, validation = _decoded(config, _chosen_for_search(config, found))
+    train, validation = _splits(config, _chosen_for_search(config, found))
     _require_images_left(train, found.class_names)
     splits = describe_search(
-        train.images(), validation.images(), found.class_names, normalisation(config)
+        train.images, validation.images, found.class_names, normalisation(config)
     )
     return replace(splits, remarks=(*found.remarks, *train.remarks(), *validation.remarks()))
 
@@ -61,9 +62,9 @@ def final_splits(config: FittedImages, found: FinalImages) -> FinalSplits:
     """
     rows = training_rows(config, found.train.labels_n, len(found.class_names))
     chosen = [_Chosen("training", found.train, rows), _all("test", found.test)]
-    train, test = _decoded(config, chosen)
+    train, test = _splits(config, chosen)
     _require_images_left(train, found.class_names)
-    splits = describe_final(train.images(), test.images(), found.class_names, normalisation(config))
+    splits = describe_final(train.images, test.images, found.class_names, normalisation(config))
     return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
 
 
@@ -89,24 +90,17 @@ class _Chosen:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Split:
-    """What was chosen, decoded."""
+    """What was chosen, and why some of it is left out, by the place among it."""
 
     chosen: _Chosen
-    decoded: DecodedImages
-
-    @property
-    def labels_n(self) -> Indices:
-        return self.chosen.labels_n[self.decoded.kept]
-
-    def images(self) -> ImageSet:
-        return ImageSet(self.decoded.images_nhwd, torch.from_numpy(self.labels_n))
+    images: Images
+    unreadable: Mapping[int, str]
 
     def remarks(self) -> Iterator[str]:
-        unreadable = self.decoded.unreadable
-        if unreadable:
+        if self.unreadable:
             yield (
-                f"{len(unreadable)} of {len(self.chosen.rows)} {self.chosen.split} images are "
-                f"unreadable and left out; the first: {next(iter(unreadable.values()))}"
+                f"{len(self.unreadable)} of {len(self.chosen.rows)} {self.chosen.split} images are "
+                f"unreadable and left out; the first: {next(iter(self.unreadable.values()))}"
             )
 
 
@@ -131,16 +125,31 @@ def _all(split: str, images: LabelledImages) -> _Chosen:
     return _Chosen(split, images, np.arange(len(images)))
 
 
-def _decoded(config: FittedImages, both: Sequence[_Chosen]) -> Iterator[_Split]:
+def _splits(config: FittedImages, both: Sequence[_Chosen]) -> Iterator[_Split]:
     decoding = _decoding(config, both[0].images.source)
-    require_memory(sum(len(one.rows) for one in both), decoding.shape, config.in_memory_limit)
+    needed_gib = memory_gib(sum(len(one.rows) for one in both), decoding.shape)
+    bring = _in_memory if needed_gib <= config.in_memory_limit else _streamed
     for one in both:
-        split = _Split(one, decode_rows(one.images.source, one.rows, decoding))
-        if not len(split.decoded.kept):
-            unreadable = next(iter(split.decoded.unreadable.values()), "")
+        split = bring(one, decoding)
+        if not len(split.images):
+            unreadable = next(iter(split.unreadable.values()), "")
             cure = f"none can be read; the first: {unreadable}" if unreadable else "add images"
             raise DataError(f"data: there are no {one.split} images: {cure}")
         yield split
+
+
+def _in_memory(chosen: _Chosen, decoding: Decoding) -> _Split:
+    decoded = decode_rows(chosen.images.source, chosen.rows, decoding)
+    labels_n = torch.from_numpy(chosen.labels_n[decoded.kept])
+    return _Split(chosen, ImageSet(decoded.images_nhwd, labels_n), decoded.unreadable)
+
+
+def _streamed(chosen: _Chosen, decoding: Decoding) -> _Split:
+    images = stream_rows(chosen.images, chosen.rows, decoding)
+    if not decoding.skipped:
+        return _Split(chosen, images, {})
+    unreadable = images.unreadable()
+    return _Split(chosen, images.without(unreadable) if unreadable else images, unreadable)
 
 
 def _decoding(config: FittedImages, source: ImageSource) -> Decoding:
@@ -163,8 +172,8 @@ def _shape_of_first_image(source: ImageSource) -> ImageShape:
 
 def _require_images_left(train: _Split, names: Sequence[str]) -> None:
     chosen_n = train.chosen.labels_n
-    readable_c = np.bincount(train.labels_n, minlength=len(names))
-    for place, reason in train.decoded.unreadable.items():
+    readable_c = torch.bincount(train.images.labels_n, minlength=len(names))
+    for place, reason in train.unreadable.items():
         y = chosen_n[place]
         if readable_c[y] == 0:
             raise DataError(

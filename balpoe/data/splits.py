@@ -1,19 +1,23 @@
-"""Labelled images in memory, and the splits that a search and a final training may see.
+"""Labelled images, and the splits that a search and a final training may see.
 
 N images, H height, W width, D channels, C classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from balpoe.data.streamed_images import StreamedImages
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ImageSet:
-    """Images with their labels.
+    """Images in memory with their labels.
 
     `images_nhwd` is uint8 [N, H, W, D] (pixels lie together: a gather copies whole pixels,
     and the result is channels-last as it stands), `labels_n` int64 [N]. Where P(x|y) is
@@ -32,6 +36,34 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.labels_n)
+
+    @property
+    def compact_labels_n(self) -> Tensor:
+        """The labels."""
+        return self.labels_n
+
+    @property
+    def shape_hwd(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        _, height, width, channels = self.images_nhwd.shape
+        return height, width, channels
+
+    def first(self, count: int) -> ImageSet:
+        """The first images alone."""
+        known = self.log_likelihood_nc
+        return ImageSet(
+            self.images_nhwd[:count],
+            self.labels_n[:count],
+            None if known is None else known[:count],
+        )
+
+    def in_order(self, batch_size: int) -> Generator[Tensor, None, None]:
+        """All images, uint8 [B, H, W, D]."""
+        yield from torch.split(self.images_nhwd, batch_size)
+
+
+Images: TypeAlias = ImageSet | StreamedImages
+"""The images of a split, in memory or streamed, by one protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +95,8 @@ class DataDescription:
 class SearchSplits:
     """What a search may see: never the test images; `remarks` are for people to weigh."""
 
-    train: ImageSet
-    validation: ImageSet
+    train: Images
+    validation: Images
     description: DataDescription
     remarks: tuple[str, ...] = ()
 
@@ -73,7 +105,7 @@ class SearchSplits:
 class FinalSplits:
     """What final training and the final evaluation see: the whole training set, and test."""
 
-    train: ImageSet
-    test: ImageSet
+    train: Images
+    test: Images
     description: DataDescription
     remarks: tuple[str, ...] = ()

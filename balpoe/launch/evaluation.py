@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from balpoe.data import ImageSet, load_final_splits
+from balpoe.data import Images, load_final_splits
 from balpoe.errors import DataError, StorageError
 from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _evaluated(
-    path: Path, trained: TrainedModel, test: ImageSet, device: torch.device, *, post_hoc: bool
+    path: Path, trained: TrainedModel, test: Images, device: torch.device, *, post_hoc: bool
 ) -> SeedEvaluation:
     logits_nec = trained.predict(test, device)
     provenance = trained.provenance

@@ -58,6 +58,7 @@ def train(
     configuration_file: Path | str,
     seeds: Sequence[int],
     *,
+    runs: Path | str = RUNS,
     out: Path | str | None = None,
     device: str | None = None,
     tracking_uri: str | None = None,
@@ -77,8 +78,8 @@ def train(
     file = Path(configuration_file)
     configuration = with_absolute_paths(load_configuration(file))
     computing = chosen_device(device)
-    trained = TrainedSeeds(Path(out) if out else default_output(file), tuple(seeds))
-    store = model_store(file, RUNS, tracking_uri)
+    trained = TrainedSeeds(Path(out) if out else default_output(file, Path(runs)), tuple(seeds))
+    store = model_store(file, Path(runs), tracking_uri)
     ensure_writable(trained.path)
     with hold_lease(trained.path / "lease"):
         _train_seeds(file, configuration, trained, computing, on_progress)
@@ -149,13 +150,13 @@ def _follower(
     return follow
 
 
-def default_output(configuration_file: Path) -> Path:
-    """`runs/models/<file>`; an exported configuration's name is preceded by its study's."""
+def default_output(configuration_file: Path, runs: Path = RUNS) -> Path:
+    """`models/<file>` in `runs`; an exported configuration's name is preceded by its study's."""
     name = configuration_file.stem
     directory = configuration_file.resolve().parent
     if directory.name == "exports":
         name = f"{directory.parent.name}_{name}"
-    return RUNS / "models" / name
+    return runs / "models" / name
 
 
 def _refuse_bad_seeds(seeds: Sequence[int]) -> None:

@@ -6,9 +6,11 @@ alike in all of them.
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors
@@ -37,6 +39,18 @@ def load_pretrained(experts: nn.Module, backbone: str, weights: str) -> None:
             theirs = torchvision_name(name)
             if theirs is not None:
                 tensor.copy_(_fitting(found, theirs, tensor.shape, f"{weights} ({backbone})"))
+
+
+def weights_identity(weights: str) -> str:
+    """What weights are, wherever they lie: their name, or the sha256 of their file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    if weights in WEIGHT_NAMES:
+        return weights
+    with _reading(Path(weights)), open(weights, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def torchvision_name(name: str) -> str | None:
@@ -80,10 +94,19 @@ def _downloaded(backbone: str, weights: str) -> Mapping[str, Tensor]:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
+    with _reading(path):
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+        raise UserError(f"model.pretrained: {path} holds no state dict: save network.state_dict()")
+    return found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise UserError(f"model.pretrained: {path}: no such file") from error
     except (
@@ -97,6 +120,3 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             f"model.pretrained: {path} cannot be read ({error}): give the state dict of a "
             f"network, as torch.save or safetensors write it"
         ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
-        raise UserError(f"model.pretrained: {path} holds no state dict: save network.state_dict()")
-    return found

@@ -11,10 +11,18 @@ from rich.text import Text
 
 from balpoe.config import Direction, StudySpec
 from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter, signed_number
+from balpoe.reporting.study_panel import trial_name
 from balpoe.reporting.tables import add_figures, open_table
+from balpoe.study.candidates import Candidate, candidates
 from balpoe.study.known_points import gain, tried_points
+from balpoe.study.letter_display import letter_display
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import OverSeeds, objectives_over_seeds
+
+_ALIKE = (
+    "alike: trials with a common letter are not separable (95 % bootstrap interval of the paired "
+    "difference), –: fewer than 3 seeds"
+)
 
 
 def front_report(
@@ -41,6 +49,15 @@ def front_report(
     if any(record.objectives for record in known.values()):
         parts += [_known_table(spec, front[0], known, records), Text()]
     parts += [
+        Text(
+            f"{trial_name(r.identity.number, r.identity.repeat)} failed, no further seed of it "
+            f"was trained: {r.failure}",
+            style="dim",
+        )
+        for r in records
+        if r.identity.repeat and r.state == "FAIL"
+    ]
+    parts += [
         Text(f"known point {name} was not tried: {reason}", style="dim")
         for name, reason in spec.points.left_out.items()
     ]
@@ -51,9 +68,11 @@ def _front_table(
     spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
 ) -> Table:
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
+    several = _candidates(front, records) if len(front) > 1 else []
+    letters = letter_display(several, spec.seed)
+    caption = "objectives on the validation split; n: seeds of the trial"
     table = open_table(
-        f"{name} of {_outcome(spec, records)}",
-        "objectives on the validation split; n: seeds of the trial",
+        f"{name} of {_outcome(spec, records)}", f"{caption}; {_ALIKE}" if letters else caption
     )
     table.add_column("trial", justify="right", style="bold")
     for path in spec.search:
@@ -61,6 +80,8 @@ def _front_table(
     for metric in spec.objectives:
         add_figures(table, label_with_unit(metric), style="green")
     add_figures(table, "n")
+    if letters:
+        table.add_column("alike")
     for record in front:
         objectives = objectives_over_seeds(records, record.identity.number)
         table.add_row(
@@ -68,8 +89,15 @@ def _front_table(
             *(parameter(record.parameters.get(path)) for path in spec.search),
             *(mean_and_sd(metric, objectives[metric]) for metric in spec.objectives),
             str(max(seeds.n for seeds in objectives.values())),
+            *([letters.get(record.identity.number, "–")] if letters else []),
         )
     return table
+
+
+def _candidates(front: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> list[Candidate]:
+    """Those of the front, in its order."""
+    known = {candidate.number: candidate for candidate in candidates(records)}
+    return [known[record.identity.number] for record in front]
 
 
 def _known_table(

@@ -20,6 +20,7 @@ from balpoe.study.events import (
     TrialEnded,
     TrialEvent,
     TrialStarted,
+    WarmStarted,
 )
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.training.epoch import EpochResult
@@ -60,6 +61,9 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         """Take an event in, and say so where it is the end of a trial and no terminal."""
         if isinstance(news, StopRequested):
             self._console.print(_STOPPING, soft_wrap=True)
+            return
+        if isinstance(news, WarmStarted):
+            self._console.print(str(news), soft_wrap=True, markup=False, highlight=False)
             return
         record = self._changed(news)
         self._records[_key(news.identity)] = record

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from balpoe.config import StudySpec
 from balpoe.reporting.time_left import epochs_done, epochs_of, seconds_left
+from balpoe.study.feasibility import is_feasible
 from balpoe.study.known_points import gain_over_points
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import is_feasible
 
 
 @dataclass(frozen=True, slots=True)

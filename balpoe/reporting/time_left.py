@@ -7,8 +7,9 @@ from statistics import fmean
 
 from balpoe.config import StudySpec
 from balpoe.study.budget import spent_by_launches
+from balpoe.study.candidates import candidates
+from balpoe.study.race import race
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import pareto_front
 
 _HOUR = 3600.0
 
@@ -16,7 +17,7 @@ _HOUR = 3600.0
 def seconds_left(
     spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float], now: float
 ) -> float | None:
-    """Until the first budget is spent and the front, as it is now, has its further seeds.
+    """Until the first budget is spent and the race is over; at most, as far as it can be foreseen.
 
     Args:
         spec: The study.
@@ -87,11 +88,14 @@ def _hours_left(
 
 
 def _repeat_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> int:
+    """Of the race at most: whoever takes part now goes on to the last seed."""
+    if spec.repeats == 1:
+        return 0
     known = {(record.identity.number, record.identity.repeat): record for record in records}
-    searched = [record for record in records if record.identity.repeat == 0]
+    stand = race(spec, candidates(records))
     return sum(
-        epochs_of(spec, trial) - _done_of_repeat(spec, known.get((trial.identity.number, repeat)))
-        for trial in pareto_front(searched, spec.objectives)
+        epochs_of(spec, known[number, 0]) - _done_of_repeat(spec, known.get((number, repeat)))
+        for number in stand.racing
         for repeat in range(1, spec.repeats)
     )
 

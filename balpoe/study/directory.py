@@ -41,6 +41,11 @@ class TrialDirectory:
         return self.path / "state.json"
 
     @property
+    def attempt(self) -> Path:
+        """Which attempt may write here."""
+        return self.path / "attempt"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory of the checkpoints."""
         return self.path / "checkpoints"
@@ -84,6 +89,11 @@ class StudyDirectory:
     def tracking_uri(self) -> Path:
         """Which MLflow store mirrors the study; there where one was named."""
         return self.path / "tracking_uri"
+
+    @property
+    def storage(self) -> Path:
+        """Which database has the trials; there where it is not the one in this directory."""
+        return self.path / "storage.json"
 
     @property
     def exports(self) -> Path:

@@ -47,6 +47,24 @@ class StopRequested:
     """The study was asked to stop; what runs goes on to the end of its epoch."""
 
 
+@dataclass(frozen=True, slots=True)
+class WarmStarted:
+    """The sampler knows the `trials` of an earlier study, by their numbers there.
+
+    So many more were left out as `outside` of the search space.
+    """
+
+    study: str
+    trials: tuple[int, ...]
+    outside: int
+
+    def __str__(self) -> str:
+        """`warm start from digits_small: 11 trials (1 outside the search space)`."""
+        trials = "1 trial" if len(self.trials) == 1 else f"{len(self.trials)} trials"
+        outside = f" ({self.outside} outside the search space)" if self.outside else ""
+        return f"warm start from {self.study}: {trials}{outside}"
+
+
 TrialEvent = TrialStarted | EpochReported | TrialEnded
-StudyEvent = TrialEvent | StopRequested
+StudyEvent = TrialEvent | StopRequested | WarmStarted
 Listener = Callable[[StudyEvent], None]

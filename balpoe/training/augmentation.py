@@ -13,6 +13,7 @@ N images, B batch, H height, W width, D channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +25,16 @@ from balpoe.training.configured_policies import configured_policies
 from balpoe.training.draws import Draws
 from balpoe.training.policies import Policy, apply_operations
 from balpoe.training.resized_crop import resized_boxes
+
+
+class ImageGatherer(Protocol):
+    """Gives a step its images."""
+
+    def batch(self, draws: Draws) -> Tensor:
+        """The augmented, normalised images of one step (`draws` with S = 1).
+
+        Returns float32 [B, D, H, W] in channels-last memory format.
+        """
 
 
 class PixelSource:
@@ -40,7 +51,7 @@ class PixelSource:
         augmentation: AugmentationConfig,
         device: torch.device,
     ) -> None:
-        _, self._height, self._width, channels = images.images_nhwd.shape
+        self._height, self._width, channels = images.shape_hwd
         self._augmentation = augmentation
         self._images_nhwd = images.images_nhwd.contiguous().to(device)
         self._rows_h1 = torch.arange(self._height, device=device)[:, None]
@@ -50,10 +61,7 @@ class PixelSource:
         self._normalise = Normaliser(normalisation, device)
 
     def batch(self, draws: Draws) -> Tensor:
-        """The augmented, normalised images of one step (`draws` with S = 1).
-
-        Returns float32 [B, D, H, W] in channels-last memory format.
-        """
+        """The images that `draws` order, as `ImageGatherer` has it."""
         side = self._augmentation.resized_crop
         cut_bhwd = self._resized(draws, side) if side else self._moved(draws)
         operation_bl, magnitude_bl = draws.operation_sbl[0], draws.magnitude_sbl[0]

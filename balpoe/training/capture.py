@@ -42,13 +42,17 @@ class CapturedSteps:
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
 
-    def run(self, draws: Sequence[Draws]) -> None:
-        """Take all the steps of `draws`, which have the shapes given at the start."""
+    def run(self, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
+        """Take all the steps of `draws`: as many as were given at the start, or fewer.
+
+        `bring` is called before each.
+        """
         for own, drawn in zip(self._draws, draws, strict=True):
             for buffer, tensor in zip(own.tensors(), drawn.tensors(), strict=True):
-                buffer.copy_(tensor)
+                buffer[: drawn.steps].copy_(tensor)
         self._index.zero_()
         for _ in range(draws[0].steps):
+            bring()
             self._graph.replay()
 
     def _practise(self, step: Step) -> None:

@@ -1,11 +1,12 @@
-"""All the randomness of one epoch of one network, drawn before the epoch begins.
+"""All the randomness of one epoch of one network, drawn before the steps that need it.
 
-S steps, B batch, L operations in a row.
+N images, S steps, B batch, L operations in a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -14,11 +15,14 @@ import torch
 from torch import Tensor
 
 from balpoe.config import AugmentationConfig, TrainingConfig
+from balpoe.errors import StorageError
 from balpoe.mixing import draw_xi
 from balpoe.training.configured_policies import configured_policies
 from balpoe.training.policies import draw_operations
 from balpoe.training.resized_crop import draw_boxes
 from balpoe.training.streams import Purpose, random_stream
+
+_IMAGES_AT_ONCE = 2**16  # part of what a seed means
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,50 +70,72 @@ class Draws:
         return Draws(*(tensor.index_select(0, index) for tensor in self.tensors()))
 
 
-def draw_epoch(
-    training: TrainingConfig,
-    alpha: float,
-    images: int,
-    *,
-    height: int,
-    width: int,
-    seed: int,
-    epoch: int,
-) -> tuple[Draws, ...]:
-    """Draw one epoch over `images` images: the full batches, then the last partial one.
+class EpochDraws:
+    """The draws of one epoch over `images` images of `height` times `width` pixels.
 
-    `height` and `width` are those of the images in pixels.
+    Iterating gives the full batches, in one block or several, then the last partial one. They are
+    drawn then, some ten thousand images at a time: of all images only the order is kept, as
+    `order_n`, int32 [N]; that of many images on disk.
+
+    Raises:
+        StorageError: There is no space in the directory for temporary files.
     """
-    streams = {purpose: random_stream(seed, purpose, epoch) for purpose in Purpose}
-    drawn = _draw_images(training.augmentation, images, height, width, streams)
-    steps = -(-images // training.batch_size)
-    xi_s = draw_xi(alpha, steps, streams[Purpose.MIXING])
-    full = images // training.batch_size * training.batch_size
-    return tuple(
-        _cut_batches(drawn, part, batch_size, xi_s[part.start // training.batch_size :], streams)
-        for part, batch_size in (
-            (range(full), training.batch_size),
-            (range(full, images), images - full),
-        )
-        if part
-    )
+
+    def __init__(
+        self,
+        training: TrainingConfig,
+        alpha: float,
+        images: int,
+        *,
+        height: int,
+        width: int,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        self._training = training
+        self._alpha = alpha
+        self._height, self._width = height, width
+        self._seed, self._epoch = seed, epoch
+        everything = np.arange(images, dtype=np.int32)
+        order_n = random_stream(seed, Purpose.ORDER, epoch).permutation(everything)
+        self.order_n = order_n if images <= _IMAGES_AT_ONCE else _on_disk(order_n)
+
+    def __iter__(self) -> Iterator[Draws]:
+        batch_size, images = self._training.batch_size, len(self.order_n)
+        streams = {purpose: random_stream(self._seed, purpose, self._epoch) for purpose in Purpose}
+        xi_s = draw_xi(self._alpha, -(-images // batch_size), streams[Purpose.MIXING])
+        at_once = max(1, _IMAGES_AT_ONCE // batch_size) * batch_size
+        for start in range(0, images, at_once):
+            order_n = self.order_n[start : start + at_once]
+            drawn = _draw_images(
+                self._training.augmentation, order_n, self._height, self._width, streams
+            )
+            full = len(order_n) // batch_size * batch_size
+            for part, size in (
+                (range(full), batch_size),
+                (range(full, len(order_n)), len(order_n) - full),
+            ):
+                if part:
+                    first = (start + part.start) // batch_size
+                    yield _cut_batches(drawn, part, size, xi_s[first:], streams)
 
 
 def _draw_images(
     augmentation: AugmentationConfig,
-    images: int,
+    order_n: npt.NDArray[np.int32],
     height: int,
     width: int,
     streams: Mapping[Purpose, np.random.Generator],
 ) -> dict[str, npt.NDArray[np.generic]]:
-    """What is drawn for each of the N images, in the order in which they are visited."""
+    """What is drawn for each of the next images, in the order in which they are visited."""
+    images = len(order_n)
     offsets_2n = streams[Purpose.CROP].integers(2 * augmentation.crop_padding + 1, size=(2, images))
     limit = augmentation.rotation_degrees
     boxed = images if augmentation.resized_crop else 0
     boxes_n4 = draw_boxes(boxed, height, width, streams[Purpose.RESIZED_CROP])
     operations = draw_operations(configured_policies(augmentation), images, streams)
     return {
-        "order_sb": streams[Purpose.ORDER].permutation(images),
+        "order_sb": order_n.astype(np.int64),
         "top_sb": offsets_2n[0],
         "left_sb": offsets_2n[1],
         "box_sb4": boxes_n4.reshape(images, -1),
@@ -141,3 +167,17 @@ def _cut_batches(
         partner_sb=torch.from_numpy(pairing_sb),
         xi_s=xi_s[:steps],
     )
+
+
+def _on_disk(order_n: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The same order, in a file without a name that is read where it is looked at."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            order_n.tofile(file)
+            file.flush()
+            return np.memmap(file, order_n.dtype, "r").view(np.ndarray)
+    except OSError as error:
+        raise StorageError(
+            f"{tempfile.gettempdir()}: the order of an epoch cannot be written ({error}): free "
+            f"some space, or set TMPDIR to a directory that has it"
+        ) from error

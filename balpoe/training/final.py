@@ -13,7 +13,7 @@ import torch
 
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
-from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
+from balpoe.data.splits import DataDescription, FinalSplits, Images
 from balpoe.errors import StorageError
 from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, evaluate_distributions
 from balpoe.priors import class_prior
@@ -99,14 +99,14 @@ def train_final(
 
 
 def evaluate_final(
-    model: TrainedModel, test: ImageSet, device: torch.device
+    model: TrainedModel, test: Images, device: torch.device
 ) -> tuple[DistributionEvaluation, ...]:
     """The final evaluation: the test set and its shifts, without and with the prior known."""
     return evaluate_on(model.predict(test, device), test, model.provenance)
 
 
 def evaluate_on(
-    logits_nec: torch.Tensor, test: ImageSet, provenance: Provenance
+    logits_nec: torch.Tensor, test: Images, provenance: Provenance
 ) -> tuple[DistributionEvaluation, ...]:
     """Score logits [N, E, C] of the test images by the prior and λs they were trained with."""
     class_counts = provenance.description.class_counts

@@ -24,7 +24,7 @@ from torch import Tensor
 from balpoe.losses import expert_losses
 from balpoe.mixing import mix_images
 from balpoe.models import ExpertNetwork
-from balpoe.training.augmentation import PixelSource
+from balpoe.training.augmentation import ImageGatherer
 from balpoe.training.draws import Draws
 
 
@@ -93,13 +93,16 @@ class Learner:
 
 
 class Stepper:
-    """Updates all learners' weights, one step at a time."""
+    """Updates all learners' weights, one step at a time.
+
+    Each learner has its own of the `sources`; `labels_n` are of any integer type.
+    """
 
     def __init__(
         self,
         learners: Sequence[Learner],
         optimiser: torch.optim.SGD,
-        source: PixelSource,
+        sources: Sequence[ImageGatherer],
         labels_n: Tensor,
         *,
         mix: bool,
@@ -108,7 +111,7 @@ class Stepper:
     ) -> None:
         self._learners = learners
         self._optimiser = optimiser
-        self._source = source
+        self._sources = sources
         self._labels_n = labels_n
         self._mix = mix
         self._autocast_dtype = autocast_dtype
@@ -117,15 +120,15 @@ class Stepper:
     def step(self, draws: Sequence[Draws], index: Tensor) -> None:
         """Take the step that `index` (int64 [1]) names in each learner's `draws`."""
         self._optimiser.zero_grad(set_to_none=True)
-        for learner, drawn in zip(self._learners, draws, strict=True):
-            batch = self._batch(drawn.step(index))
+        for learner, source, drawn in zip(self._learners, self._sources, draws, strict=True):
+            batch = self._batch(source, drawn.step(index))
             learner.add_gradients(batch, self._autocast_dtype, accumulate=self._accumulate)
         self._optimiser.step()
 
-    def _batch(self, draws: Draws) -> Batch:
+    def _batch(self, source: ImageGatherer, draws: Draws) -> Batch:
         """The images and labels of one step (`draws` with S = 1)."""
-        images_bdhw = self._source.batch(draws)
-        labels_b = self._labels_n.index_select(0, draws.order_sb[0])
+        images_bdhw = source.batch(draws)
+        labels_b = self._labels_n.index_select(0, draws.order_sb[0]).long()
         if not self._mix:
             return Batch(images_bdhw, labels_b)
         partner_b, xi = draws.partner_sb[0], draws.xi_s[0]

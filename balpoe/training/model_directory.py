@@ -24,7 +24,7 @@ from torch import Tensor
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import ExpertsConfig, ModelConfig, Precision
-from balpoe.data.splits import DataDescription, ImageSet, Normalisation
+from balpoe.data.splits import DataDescription, Images, Normalisation
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation import Temperatures
 from balpoe.models import ExpertEnsemble, build_experts
@@ -83,7 +83,7 @@ class TrainedModel:
     provenance: Provenance
     metrics: Mapping[str, Any]
 
-    def predict(self, images: ImageSet, device: torch.device) -> Tensor:
+    def predict(self, images: Images, device: torch.device) -> Tensor:
         """The logits of every expert for `images`: float32 [N, E, C] on the CPU.
 
         In the precision of the training on this kind of device.

@@ -5,19 +5,19 @@ S steps, B batch, E experts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from balpoe.config import Configuration
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.data.splits import DataDescription, Images
 from balpoe.losses import logit_adjustments
 from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
 from balpoe.priors import class_prior
-from balpoe.training.augmentation import PixelSource
 from balpoe.training.capture import CapturedSteps
-from balpoe.training.draws import Draws, draw_epoch
+from balpoe.training.draws import Draws, EpochDraws
+from balpoe.training.image_feed import image_feed
 from balpoe.training.learner import Learner, Stepper
 from balpoe.training.precision import autocast_dtype
 from balpoe.training.streams import network_seed, weight_generator
@@ -30,7 +30,7 @@ class Optimisation:
         self,
         configuration: Configuration,
         lambdas: Sequence[float],
-        images: ImageSet,
+        images: Images,
         description: DataDescription,
         *,
         seed: int,
@@ -62,12 +62,19 @@ class Optimisation:
             fused=True,
         )
         self._momenta = self._start_momenta()
-        source = PixelSource(images, description.normalisation, training.augmentation, device)
+        self._feed = image_feed(
+            images,
+            description.normalisation,
+            training.augmentation,
+            learners=len(self._learners),
+            batch_size=min(training.batch_size, len(images)),
+            device=device,
+        )
         self._stepper = Stepper(
             self._learners,
             self._optimiser,
-            source,
-            images.labels_n.to(device),
+            self._feed.sources,
+            images.compact_labels_n.to(device),
             mix=configuration.mixup.alpha > 0,
             autocast_dtype=autocast_dtype(training.precision, device),
             accumulate=training.accumulate,
@@ -85,9 +92,10 @@ class Optimisation:
         self._learning_rate.fill_(learning_rate)
         for learner in self._learners:
             learner.loss_sum_e.zero_()
-        blocks = [self._draw(epoch, network) for network in range(len(self._learners))]
-        for draws in zip(*blocks, strict=True):
-            self._run_block([drawn.to(self._device) for drawn in draws])
+        drawn = [self._draw(epoch, network) for network in range(len(self._learners))]
+        with self._feed.epoch([draws.order_n for draws in drawn]) as bring:
+            for blocks in zip(*drawn, strict=True):
+                self._run_block([block.to(self._device) for block in blocks], bring)
         loss_e = torch.cat([learner.loss_sum_e for learner in self._learners]) / self._images
         return tuple(loss_e.tolist())
 
@@ -109,8 +117,8 @@ class Optimisation:
             self._optimiser.state[parameter]["momentum_buffer"] = momenta[f"momentum.{name}"]
         return momenta if self._configuration.training.momentum else {}
 
-    def _draw(self, epoch: int, network: int) -> tuple[Draws, ...]:
-        return draw_epoch(
+    def _draw(self, epoch: int, network: int) -> EpochDraws:
+        return EpochDraws(
             self._configuration.training,
             self._configuration.mixup.alpha,
             self._images,
@@ -120,10 +128,14 @@ class Optimisation:
             epoch=epoch,
         )
 
-    def _run_block(self, draws: Sequence[Draws]) -> None:
-        """Take all steps of one batch size: replayed on a GPU, one by one elsewhere."""
+    def _run_block(self, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
+        """Take steps of one batch size: replayed on a GPU, one by one elsewhere.
+
+        The first block of a batch size has the most steps.
+        """
         if self._device.type != "cuda":
             for index in range(draws[0].steps):
+                bring()
                 self._stepper.step(draws, torch.tensor([index]))
             return
         batch_size = draws[0].batch_size
@@ -131,7 +143,7 @@ class Optimisation:
             sums = [learner.loss_sum_e for learner in self._learners]
             state = [*self.tensors().values(), *sums]
             self._captured[batch_size] = CapturedSteps(self._stepper.step, draws, state)
-        self._captured[batch_size].run(draws)
+        self._captured[batch_size].run(draws, bring)
 
 
 def initial_experts(

@@ -5,10 +5,12 @@ B batch, E experts, C classes.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import torch
 from torch import Tensor
 
-from balpoe.data.splits import ImageSet
+from balpoe.data.splits import Images
 from balpoe.models import ExpertEnsemble
 from balpoe.training.evaluation_input import EvaluationInput
 
@@ -19,7 +21,7 @@ _MOST_PIXELS = PREDICTION_BATCH * 128 * 128
 @torch.inference_mode()
 def predict(
     experts: ExpertEnsemble,
-    images: ImageSet,
+    images: Images,
     evaluation_input: EvaluationInput,
     *,
     device: torch.device,
@@ -32,14 +34,15 @@ def predict(
     experts.eval()
     enabled = autocast_dtype != torch.float32
     batches = []
-    for stored in torch.split(images.images_nhwd, _batch_size(images)):
-        inputs = evaluation_input(stored.to(device))
-        with torch.autocast(device.type, dtype=autocast_dtype, enabled=enabled):
-            batches.append(experts(inputs))
+    with closing(images.in_order(_batch_size(images))) as stored:
+        for stored_bhwd in stored:
+            inputs = evaluation_input(stored_bhwd.to(device))
+            with torch.autocast(device.type, dtype=autocast_dtype, enabled=enabled):
+                batches.append(experts(inputs))
     return torch.cat(batches).float().cpu()
 
 
-def _batch_size(images: ImageSet) -> int:
+def _batch_size(images: Images) -> int:
     """Fewer images at once where they are large: their activations lie in memory."""
-    _, height, width, _ = images.images_nhwd.shape
+    height, width, _ = images.shape_hwd
     return max(1, min(PREDICTION_BATCH, _MOST_PIXELS // (height * width)))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from balpoe.config import Configuration
-from balpoe.data.splits import ImageSet, SearchSplits
+from balpoe.data.splits import DataDescription, Images, ImageSet, SearchSplits
 from balpoe.training.checkpoint import KEPT, CheckpointDirectory
 from balpoe.training.prediction import PREDICTION_BATCH
 from balpoe.training.training import Training
@@ -19,6 +21,7 @@ from balpoe.training.training import Training
 STEPS = 3
 SECONDS = 2.0
 _MOST_ROUNDS = 30
+_MORE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +36,59 @@ class TrainingCost:
 def probe(configuration: Configuration, splits: SearchSplits, device: torch.device) -> TrainingCost:
     """Take rounds of a few steps for about two seconds, after one for practice, and scale up.
 
-    The time of an epoch is taken to be proportional to its images.
+    The time of an epoch is taken to be proportional to its images, but for the start of a stream.
     """
     epochs = configuration.training.epochs
+    start = partial(_short_training, configuration, splits.description, device)
+    images = STEPS * configuration.training.batch_size
+    seconds = _scaled_up(
+        lambda train: _seconds_of_a_round(start(train, None)), splits.train, images
+    )
     with tempfile.TemporaryDirectory(prefix="balpoe_probe_") as scratch:
-        train = _first(splits.train, STEPS * configuration.training.batch_size)
-        training = _short_training(configuration, splits, train, device, Path(scratch))
-        seconds = _seconds_of_a_round(training) * len(splits.train) / len(train)
+        training = start(splits.train.first(images), CheckpointDirectory(Path(scratch)))
+        next(training.fit())
         training.save_checkpoint()
         checkpoint_bytes = max(path.stat().st_size for path in Path(scratch).iterdir())
-        evaluations = -(-epochs // configuration.training.evaluate_every) + 1  # predictions: one
-        seconds_of_all = epochs * seconds + evaluations * _evaluation_seconds(training, splits)
+    evaluation_seconds = _scaled_up(
+        partial(_evaluation_seconds, training), splits.validation, PREDICTION_BATCH
+    )
+    evaluations = -(-epochs // configuration.training.evaluate_every) + 1  # predictions: one
+    seconds_of_all = epochs * seconds + evaluations * evaluation_seconds
     return TrainingCost(epochs, seconds_of_all, KEPT * checkpoint_bytes)
+
+
+def _scaled_up(seconds_of: Callable[[Images], float], images: Images, few: int) -> float:
+    """The seconds for all images, from those for a few.
+
+    The processes of a stream start anew for every epoch: what they take for it shows between few
+    images and some more.
+    """
+    first = images.first(few)
+    seconds = seconds_of(first)
+    if isinstance(images, ImageSet):
+        return seconds * len(images) / len(first)
+    more = images.first(_MORE * few)
+    if len(more) == len(first):
+        return seconds
+    further = (seconds_of(more) - seconds) / (len(more) - len(first))
+    return seconds + max(0.0, further) * (len(images) - len(first))
 
 
 def _short_training(
     configuration: Configuration,
-    splits: SearchSplits,
-    train: ImageSet,
+    description: DataDescription,
     device: torch.device,
-    scratch: Path,
+    train: Images,
+    checkpoints: CheckpointDirectory | None,
 ) -> Training:
     rounds = replace(configuration.training, epochs=_MOST_ROUNDS)
     return Training(
         replace(configuration, training=rounds),
         train=train,
-        description=splits.description,
+        description=description,
         seed=0,
         device=device,
-        checkpoints=CheckpointDirectory(scratch),
+        checkpoints=checkpoints,
     )
 
 
@@ -75,13 +102,8 @@ def _seconds_of_a_round(training: Training) -> float:
     return statistics.median(seconds[1:])
 
 
-def _evaluation_seconds(training: Training, splits: SearchSplits) -> float:
-    images = _first(splits.validation, PREDICTION_BATCH)
+def _evaluation_seconds(training: Training, images: Images) -> float:
     training.predict(images)
     started = time.perf_counter()
     training.predict(images)
-    return (time.perf_counter() - started) * len(splits.validation) / len(images)
-
-
-def _first(images: ImageSet, count: int) -> ImageSet:
-    return ImageSet(images.images_nhwd[:count], images.labels_n[:count])
+    return time.perf_counter() - started

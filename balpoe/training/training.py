@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from balpoe.config import Configuration, identifying
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
+from balpoe.models import weights_identity
 from balpoe.priors import expert_lambdas
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -49,11 +50,11 @@ class Training:
         self,
         configuration: Configuration,
         *,
-        train: ImageSet,
+        train: Images,
         description: DataDescription,
         seed: int,
         device: torch.device,
-        validation: ImageSet | None = None,
+        validation: Images | None = None,
         checkpoints: CheckpointDirectory | None = None,
     ) -> None:
         self._configuration = configuration
@@ -106,7 +107,7 @@ class Training:
         self._checkpoints.save(Checkpoint(self._identity, self.history, tensors))
         self._saved_epoch, self._saved_at = len(self.history), time.monotonic()
 
-    def predict(self, images: ImageSet) -> Tensor:
+    def predict(self, images: Images) -> Tensor:
         """The logits of every expert for `images`: float32 [N, E, C] on the CPU."""
         training = self._configuration.training
         return predict(
@@ -173,7 +174,13 @@ def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
 
 
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
-    """The sha256 of all that decides the course of a training."""
-    # the data count by what they are, not by where they lie
+    """The sha256 of all that decides the course of a training.
+
+    Raises:
+        UserError: the file of pretrained weights cannot be read.
+    """
+    # data and weights count by what they are, not by where they lie
     decisive = identifying(configuration) | {"data": description.fingerprint, "seed": seed}
+    if configuration.model.pretrained is not None:
+        decisive["model"]["pretrained"] = weights_identity(configuration.model.pretrained)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from balpoe.data.splits import DataDescription, ImageSet
+from balpoe.data.splits import DataDescription, Images
 from balpoe.evaluation import distance_to_bayes, evaluate, simulated_shifts
 from balpoe.losses import product_of_experts
 from balpoe.priors import class_prior, mean_lambda, target_prior
@@ -19,7 +19,7 @@ SPLIT = "val"
 
 def validation_scalars(
     logits_nec: Tensor,
-    validation: ImageSet,
+    validation: Images,
     description: DataDescription,
     lambdas: Sequence[float],
 ) -> dict[str, float]:
@@ -39,7 +39,7 @@ def validation_scalars(
 
 def shift_scalars(
     logits_nec: Tensor,
-    validation: ImageSet,
+    validation: Images,
     description: DataDescription,
     lambdas: Sequence[float],
 ) -> dict[str, float]:
@@ -55,7 +55,7 @@ def shift_scalars(
 
 
 def bayes_scalars(
-    logits_nec: Tensor, images: ImageSet, prior_c: Tensor, lambdas: Sequence[float], split: str
+    logits_nec: Tensor, images: Images, prior_c: Tensor, lambdas: Sequence[float], split: str
 ) -> dict[str, float]:
     """The ensemble's distance to the Bayes rule, where P(x|y) of the images is known."""
     if images.log_likelihood_nc is None:

@@ -20,7 +20,7 @@ from torchvision import transforms
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.training.augmentation import PixelSource
-from balpoe.training.draws import draw_epoch
+from balpoe.training.draws import EpochDraws
 
 IMAGES, SIDE, BATCH, ROUNDS = 3072, 32, 128, 5
 NORMALISATION = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -48,7 +48,7 @@ def ours(images: ImageSet, augmentation: AugmentationConfig) -> float:
     source = PixelSource(images, NORMALISATION, augmentation, torch.device("cpu"))
     training = TrainingConfig(batch_size=BATCH, augmentation=augmentation)
     started = time.perf_counter()
-    (draws,) = draw_epoch(training, 0.0, IMAGES, height=SIDE, width=SIDE, seed=0, epoch=0)
+    (draws,) = EpochDraws(training, 0.0, IMAGES, height=SIDE, width=SIDE, seed=0, epoch=0)
     for index in range(draws.steps):
         source.batch(draws.step(torch.tensor([index])))
     return IMAGES / (time.perf_counter() - started)

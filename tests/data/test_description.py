@@ -24,9 +24,8 @@ def test_mean_and_standard_deviation_are_those_of_all_pixels_of_a_channel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("balpoe.data.description._PIXELS_AT_ONCE", 13)
-    pixels = images(0, count=100, channels=3).images_nhwd
-    measured = measure_normalisation(pixels)
-    scaled = pixels.numpy().astype(np.float64) / 255
+    measured = measure_normalisation(images(0, count=100, channels=3))
+    scaled = images(0, count=100, channels=3).images_nhwd.numpy().astype(np.float64) / 255
     assert measured.mean == pytest.approx(scaled.mean((0, 1, 2)), rel=1e-12)
     assert measured.std == pytest.approx(scaled.std((0, 1, 2)), rel=1e-12)
 
@@ -34,7 +33,7 @@ def test_mean_and_standard_deviation_are_those_of_all_pixels_of_a_channel(
 def test_the_description_counts_training_images_only() -> None:
     splits = describe_search(images(0, 5), images(1, 9), ("cat", "dog"))
     assert splits.description.class_counts == (3, 2)
-    assert splits.description.normalisation == measure_normalisation(splits.train.images_nhwd)
+    assert splits.description.normalisation == measure_normalisation(splits.train)
 
 
 def test_the_fingerprint_follows_its_definition() -> None:

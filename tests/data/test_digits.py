@@ -9,12 +9,12 @@ import torch
 from sklearn.datasets import load_digits
 
 from balpoe.config.data import DigitsLT
-from balpoe.data import ImageSet, load_final_splits, load_search_splits
+from balpoe.data import Images, load_final_splits, load_search_splits
 from balpoe.errors import DataError
 from balpoe.longtail import class_counts
 
 
-def labelled(images: ImageSet) -> Counter[tuple[bytes, int]]:
+def labelled(images: Images) -> Counter[tuple[bytes, int]]:
     pairs = zip(images.images_nhwd.numpy(), images.labels_n.tolist(), strict=True)
     return Counter((image.tobytes(), label) for image, label in pairs)
 

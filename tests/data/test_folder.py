@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from balpoe.config import ImageFolder
-from balpoe.data import FinalSplits, ImageSet, SearchSplits, load_final_splits, load_search_splits
+from balpoe.data import (
+    FinalSplits,
+    Images,
+    ImageSet,
+    SearchSplits,
+    load_final_splits,
+    load_search_splits,
+)
 from balpoe.data.decoding import ImageShape, fit_image
+from balpoe.data.streamed_images import StreamedImages
 from balpoe.errors import DataError, StorageError
 
 Tree = Callable[..., Path]
@@ -44,11 +52,11 @@ def final(root: Path, **settings: Any) -> FinalSplits:
     return load_final_splits(ImageFolder(root=str(root), image_size=8, **settings))
 
 
-def counts(images: ImageSet) -> list[int]:
+def counts(images: Images) -> list[int]:
     return torch.bincount(images.labels_n).tolist()
 
 
-def contents(images: ImageSet) -> set[bytes]:
+def contents(images: Images) -> set[bytes]:
     return {image.tobytes() for image in images.images_nhwd.numpy()}
 
 
@@ -322,12 +330,13 @@ def test_grey_and_colour_images_become_what_the_channels_say(tree: Tree) -> None
         assert (found.height, found.width, found.channels) == (8, 8, channels)
 
 
-def test_more_than_the_memory_limit_is_refused_with_the_sizes_and_the_cure(tree: Tree) -> None:
+def test_what_exceeds_the_memory_limit_is_streamed_and_is_the_same_data(tree: Tree) -> None:
     root = tree(images_of("", {"cat": 30, "dog": 30}))
     fitting = 60 * 8 * 8 * 3 / 2**30
-    final(root, in_memory_limit=fitting)
-    with pytest.raises(DataError, match=r"data.in_memory_limit: 60 images of 8x8 colour need 1.*"):
-        final(root, in_memory_limit=fitting * 0.99)
+    in_memory, streamed = final(root, in_memory_limit=fitting), final(root, in_memory_limit=1e-9)
+    assert isinstance(in_memory.train, ImageSet)
+    assert isinstance(final(root, in_memory_limit=fitting * 0.99).test, StreamedImages)
+    assert streamed.description == in_memory.description
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

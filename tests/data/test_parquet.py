@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from balpoe.config import ParquetImages
-from balpoe.data import ImageSet, load_final_splits, load_search_splits
+from balpoe.data import Images, load_final_splits, load_search_splits
 from balpoe.data.decoded_images import Decoding, decode_rows
 from balpoe.data.decoding import ImageShape, fit_image
 from balpoe.data.image_file import LabelledImageFile
@@ -28,11 +28,11 @@ WriteParquet = Callable[..., str]
 NumberedImages = Callable[..., list[np.ndarray]]
 
 
-def counts(images: ImageSet) -> list[int]:
+def counts(images: Images) -> list[int]:
     return torch.bincount(images.labels_n).tolist()
 
 
-def rows(images: ImageSet) -> list[int]:
+def rows(images: Images) -> list[int]:
     return images.images_nhwd[:, 0, 0, 0].tolist()
 
 

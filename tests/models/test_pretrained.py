@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from urllib.error import URLError
@@ -14,7 +15,7 @@ from torchvision.models import ResNet50_Weights, resnet50
 
 from balpoe.config import ExpertsConfig, ModelConfig, Sharing
 from balpoe.errors import InvalidFields, UserError
-from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
+from balpoe.models import ExpertEnsemble, build_experts, load_pretrained, weights_identity
 from balpoe.models.pretrained import torchvision_name
 
 NAME = "imagenet_resnet50"
@@ -173,3 +174,16 @@ def test_what_cannot_be_pretrained_is_refused_by_the_configuration(
 ) -> None:
     with pytest.raises(InvalidFields, match=message):
         ModelConfig(backbone=backbone, pretrained=pretrained)
+
+
+def test_weights_are_known_by_their_content_wherever_they_lie(tmp_path: Path) -> None:
+    here, moved, other = (tmp_path / name for name in ("a.pth", "b.pth", "c.pth"))
+    here.write_bytes(b"weights")
+    moved.write_bytes(b"weights")
+    other.write_bytes(b"Weights")
+    assert weights_identity(str(here)) == weights_identity(str(moved))
+    assert weights_identity(str(here)) == f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+    assert weights_identity(str(here)) != weights_identity(str(other))
+    assert weights_identity("IMAGENET1K_V2") == "IMAGENET1K_V2"
+    with pytest.raises(UserError, match=r"gone\.pth: no such file"):
+        weights_identity(str(tmp_path / "gone.pth"))

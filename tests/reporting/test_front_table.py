@@ -38,6 +38,24 @@ def test_further_seeds_of_a_trial_turn_its_values_into_mean_and_spread(
     assert max(map(len, shown)) <= 80
 
 
+def test_trials_that_nothing_separates_share_a_letter(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    seeds = {7: (0.92, 0.93, 0.94), 2: (0.93, 0.92, 0.94), 5: (0.90, 0.91, 0.90), 1: (0.99,)}
+    records = [
+        make_record(number, accuracy=accuracy, repeat=repeat, ece=0.05 if number == 1 else 0.04)
+        for number, accuracies in seeds.items()
+        for repeat, accuracy in enumerate(accuracies)
+    ]
+    front = [record for record in records if record.identity.repeat == 0]
+    failed = make_record(1, "FAIL", repeat=1, failure="diverged")
+    shown = lines(front_report(spec, front, [*records, failed], exports=EXPORTS))
+    rows = [line.split() for line in shown if "independent" in line]
+    assert {row[0]: row[-1] for row in rows} == {"7": "a", "2": "a", "5": "b", "1": "–"}
+    assert "trial 1 repeat 1 failed, no further seed of it was trained: diverged" in shown
+    assert max(map(len, shown)) <= 80
+
+
 def test_the_next_commands_are_exact(
     spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:

@@ -57,10 +57,11 @@ def test_the_front_of_a_constrained_study_is_optunas(
 ) -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
     records = []
-    for number, (*point, excess) in enumerate(points):
+    for number, (accuracy, ece, excess) in enumerate(points):
         constraints = {"parameters <= 1000": excess}
-        study.add_trial(optuna.trial.create_trial(values=point, constraints=constraints))
-        records.append(replace(_record(number, *point), violations=violated(constraints)))
+        trial = optuna.trial.create_trial(values=[accuracy, ece], constraints=constraints)
+        study.add_trial(trial)
+        records.append(replace(_record(number, accuracy, ece), violations=violated(constraints)))
     expected = [trial.number for trial in study.best_trials]
     assert sorted(_numbers(pareto_front(records, DIRECTIONS))) == sorted(expected)
 
@@ -77,9 +78,11 @@ def test_the_front_is_ordered_by_accuracy_then_by_ece_then_by_number() -> None:
     assert _numbers(ordered_front(alike, directions)) == [1, 2, 0]
 
 
-def test_the_order_is_that_of_the_means_over_repeats_which_are_on_no_front_themselves() -> None:
-    records = [_record(0, 0.6, 0.1), _record(1, 0.7, 0.2), _repeat(_record(1, 0.4, 0.2))]
+def test_front_and_order_are_those_of_the_means_over_repeats() -> None:
+    records = [_record(0, 0.6, 0.2), _record(1, 0.7, 0.1), _repeat(_record(1, 0.4, 0.1))]
     assert _numbers(ordered_front(records, DIRECTIONS)) == [0, 1]
+    unlucky = _repeat(_record(1, 0.4, 0.4))
+    assert _numbers(ordered_front([*records[:2], unlucky], DIRECTIONS)) == [0]
 
 
 def _repeat(record: TrialRecord) -> TrialRecord:

@@ -18,7 +18,7 @@ from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.errors import DataError
 from balpoe.training.augmentation import Normaliser, PixelSource
 from balpoe.training.configured_policies import configured_policies
-from balpoe.training.draws import Draws, draw_epoch
+from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.policies import apply_operations
 from balpoe.training.resized_crop import resized_boxes
 
@@ -147,7 +147,7 @@ EVERY_POLICY = AugmentationConfig(
 
 def every_policy_drawn() -> Draws:
     """One step of `EVERY_POLICY` on six images of 32x32."""
-    (drawn,) = draw_epoch(
+    (drawn,) = EpochDraws(
         TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
         0.0,
         6,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
-from balpoe.training.draws import Draws, draw_epoch
+from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.streams import network_seed
 
 TRAINING = TrainingConfig(
@@ -17,7 +17,7 @@ TRAINING = TrainingConfig(
 def draw(
     training: TrainingConfig = TRAINING, *, seed: int = 0, epoch: int = 0
 ) -> tuple[Draws, ...]:
-    return draw_epoch(training, 0.4, 100, height=32, width=32, seed=seed, epoch=epoch)
+    return tuple(EpochDraws(training, 0.4, 100, height=32, width=32, seed=seed, epoch=epoch))
 
 
 def test_an_epoch_visits_every_image_once_and_keeps_the_partial_batch() -> None:
@@ -42,7 +42,7 @@ def test_draws_stay_in_their_ranges() -> None:
 
 
 def test_crops_flips_and_angles_have_the_intended_distribution() -> None:
-    blocks = draw_epoch(TRAINING, 0.4, 20_000, height=32, width=32, seed=3, epoch=0)
+    blocks = EpochDraws(TRAINING, 0.4, 20_000, height=32, width=32, seed=3, epoch=0)
     tops = torch.cat([block.top_sb.flatten() for block in blocks]).bincount(minlength=9)
     assert (tops / 20_000 - 1 / 9).abs().max() < 0.01
     flips = torch.cat([block.flip_sb.flatten() for block in blocks]).double().mean()

@@ -184,6 +184,7 @@ def test_a_directory_without_a_model_says_so(tmp_path: Path) -> None:
 def test_where_posteriors_are_known_the_distance_to_the_bayes_rule_is_saved(
     configuration: Configuration, splits: FinalSplits, tmp_path: Path
 ) -> None:
+    assert isinstance(splits.test, ImageSet)
     known = replace(
         splits.test, log_likelihood_nc=torch.zeros(len(splits.test), 3, dtype=torch.float64)
     )

@@ -14,6 +14,7 @@ from balpoe.config import (
     DigitsLT,
     ExpertsConfig,
     MixupConfig,
+    ModelConfig,
     RandAugmentConfig,
     Sharing,
 )
@@ -110,6 +111,18 @@ def test_training_does_not_depend_on_whether_it_is_evaluated(
     training = replace(configuration.training, evaluate_every=evaluate_every)
     observed = finish(start(replace(configuration, training=training)))
     assert_same_bits(observed, finish(start(observed=False)))
+
+
+def test_pretrained_weights_that_moved_are_the_same_training_and_changed_ones_are_not(
+    configuration: Configuration, description: DataDescription, tmp_path: Path
+) -> None:
+    def identity(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        model = ModelConfig(backbone="imagenet_resnet50", pretrained=str(tmp_path / name))
+        return training_identity(replace(configuration, model=model), description, 0)
+
+    assert identity("a.pth", b"weights") == identity("b.pth", b"weights")
+    assert identity("a.pth", b"others") != identity("b.pth", b"weights")
 
 
 def test_the_last_epoch_is_always_evaluated(start: Start, configuration: Configuration) -> None:

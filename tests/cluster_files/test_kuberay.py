@@ -1,0 +1,151 @@
+"""The Kubernetes manifests, against the schemas that KubeRay's operator installs.
+
+What Kubernetes checks beyond the structure (rules in CEL, the operator's own validation) is
+asserted where the manifests touch it.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from packaging.version import Version
+
+MANIFESTS = Path(__file__).parents[2] / "cluster" / "kuberay"
+DEFINITIONS = Path(__file__).parent / "kuberay_crds"
+SHA256 = {
+    "rayclusters": "c44704442eef0c6721ad40c1d66782c8bd3fdab9d3344306a5820910a679baa1",
+    "rayjobs": "01a5cf3b17c1769fda44af7e82debcd98722f0c27b9ab84d084681c6649121f5",
+}
+KINDS = {"ray-cluster.yaml": "rayclusters", "ray-job.yaml": "rayjobs"}
+
+
+def definition(plural: str) -> bytes:
+    return lzma.decompress((DEFINITIONS / f"ray.io_{plural}.yaml.xz").read_bytes())
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The structural schema as Kubernetes applies it to new objects: unknown fields refused."""
+    closed_schema = dict(schema)
+    if "properties" in schema:
+        closed_schema["properties"] = {
+            name: closed(property_) for name, property_ in schema["properties"].items()
+        }
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            closed_schema.setdefault("additionalProperties", False)
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            closed_schema[inner] = closed(schema[inner])
+    return closed_schema
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def manifest(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Draft202012Validator]:
+    """A manifest and the validator of its kind; metadata is checked by Kubernetes itself."""
+    (document,) = yaml.safe_load_all((MANIFESTS / request.param).read_text())
+    resource = yaml.load(definition(KINDS[request.param]), Loader=yaml.CSafeLoader)
+    assert resource["spec"]["names"]["kind"] == document["kind"]
+    group, version = document["apiVersion"].split("/")
+    assert group == resource["spec"]["group"]
+    (served,) = (each for each in resource["spec"]["versions"] if each["name"] == version)
+    assert served["served"]
+    schema = closed(served["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return document, Draft202012Validator(schema)
+
+
+def cluster_of(document: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = document["spec"]
+    cluster: dict[str, Any] = spec.get("rayClusterSpec", spec)
+    return cluster
+
+
+def containers(cluster: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        yield from group["template"]["spec"]["containers"]
+
+
+@pytest.mark.parametrize("plural", SHA256)
+def test_the_definitions_are_kuberays_own(plural: str) -> None:
+    assert hashlib.sha256(definition(plural)).hexdigest() == SHA256[plural]
+
+
+def test_a_manifest_is_valid(manifest: tuple[dict[str, Any], Draft202012Validator]) -> None:
+    document, validator = manifest
+    validator.validate(document)
+
+
+def test_a_misspelt_field_is_refused(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    document, validator = manifest
+    for place in ("rayClusterSpec", "containers"):
+        wrong = copy.deepcopy(document)
+        target = (
+            cluster_of(wrong) if place == "rayClusterSpec" else next(containers(cluster_of(wrong)))
+        )
+        target["volumMounts"] = []
+        with pytest.raises(ValidationError, match="volumMounts"):
+            validator.validate(wrong)
+
+
+def test_ray_asks_for_tokens_under_a_version_whose_probes_need_no_wget(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    cluster = cluster_of(manifest[0])
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert tuple(map(int, cluster["rayVersion"].split("."))) >= (2, 53, 0)
+
+
+def test_the_manifests_name_the_version_of_ray_that_the_package_requires(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    wanted = Version(cluster_of(manifest[0])["rayVersion"])
+    assert (wanted.major, wanted.minor) == Version(ray.__version__).release[:2]
+
+
+def test_every_container_runs_one_image_with_the_runs_and_the_secrets(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    document, _ = manifest
+    annotations = document["metadata"]["annotations"]
+    for container in containers(cluster_of(document)):
+        assert container["image"] == annotations["balpoe/image"]
+        assert {entry["name"]: entry["value"] for entry in container["env"]} == {
+            "BALPOE_RUNS": annotations["balpoe/runs"],
+            "MLFLOW_TRACKING_URI": annotations["balpoe/mlflow"],
+        }
+        assert container["envFrom"] == [{"secretRef": {"name": annotations["balpoe/secrets"]}}]
+
+
+def test_our_secret_is_not_the_one_that_kuberay_makes_for_the_token(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    metadata = manifest[0]["metadata"]
+    assert metadata["annotations"]["balpoe/secrets"] != metadata["name"]
+
+
+def test_every_mounted_volume_exists(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    cluster = cluster_of(manifest[0])
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_a_job_is_tried_again_on_a_new_cluster_and_leaves_none_behind() -> None:
+    spec = yaml.safe_load((MANIFESTS / "ray-job.yaml").read_text())["spec"]
+    assert spec["backoffLimit"] > 0
+    assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["ttlSecondsAfterFinished"] > 0  # refused by the operator without the line above

@@ -1,0 +1,93 @@
+"""The file of Ray's cluster launcher, by Ray's own schema and preparation; nothing is contacted."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+REPOSITORY = Path(__file__).parents[2]
+LAUNCHER = REPOSITORY / "cluster" / "launcher.yaml"
+OWN, CLOUD = "local", "aws"
+
+
+def launcher(provider: str) -> dict[str, Any]:
+    """The launcher with the block of `provider` in use, as its comments say to do."""
+    own, cloud = re.findall(r"^# >>> .*\n((?s:.*?))^# <<<\n", LAUNCHER.read_text(), re.MULTILINE)
+    text = LAUNCHER.read_text()
+    if provider == CLOUD:
+        assert all(line.startswith("# ") for line in cloud.splitlines())
+        text = text.replace(own, "").replace(cloud, re.sub("^# ", "", cloud, flags=re.MULTILINE))
+    config: dict[str, Any] = yaml.safe_load(text)
+    assert config["provider"]["type"] == provider
+    return config
+
+
+@pytest.fixture(params=[OWN, CLOUD])
+def config(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The launcher for each provider."""
+    return launcher(request.param)
+
+
+def test_ray_accepts_the_launcher(config: dict[str, Any]) -> None:
+    prepared = prepare_config(config)
+    validate_config(prepared)
+    workers = [
+        kind["max_workers"]
+        for name, kind in prepared["available_node_types"].items()
+        if config["provider"]["type"] == OWN or name != prepared["head_node_type"]
+    ]
+    assert sum(workers) >= 1
+
+
+def test_a_misspelt_key_is_refused() -> None:
+    with pytest.raises(Exception, match="setup_comands"):
+        validate_config(prepare_config(launcher(OWN) | {"setup_comands": []}))
+
+
+def test_every_node_starts_ray_with_tokens(config: dict[str, Any]) -> None:
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert any("chmod 600 ~/.ray/auth_token" in command for command in config["setup_commands"])
+    for kind in ("head", "worker"):
+        (start,) = (
+            command for command in config[f"{kind}_start_ray_commands"] if "ray start" in command
+        )
+        assert start.index("environment.sh") < start.index("ray start")
+
+
+def test_the_dashboard_is_reached_through_ssh_only() -> None:
+    assert any("--dashboard-host=127.0.0.1" in c for c in launcher(OWN)["head_start_ray_commands"])
+
+
+def test_commands_of_the_launcher_are_sound_shell(config: dict[str, Any]) -> None:
+    commands = [
+        command for key, value in config.items() if key.endswith("commands") for command in value
+    ]
+    script = "\n".join(f"({command})" for command in commands)
+    checked = subprocess.run(
+        # ~/.profile gets $PATH unexpanded, on purpose; environment.sh is checked by itself
+        ["shellcheck", "--shell=bash", "--exclude=SC2016,SC1090", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_what_rsync_leaves_out_is_no_part_of_the_package() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "balpoe", "cluster"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    folders = {part for path in tracked.stdout.split() for part in Path(path).parts}
+    unanchored = {pattern for pattern in launcher(OWN)["rsync_exclude"] if "/" not in pattern}
+    assert not unanchored & folders

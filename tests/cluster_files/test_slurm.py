@@ -1,0 +1,153 @@
+"""The Slurm script, run: with real Ray, and `srun`, `scontrol` and `balpoe` played by scripts.
+
+A process namespace of its own keeps `ray symmetric-run` from the Ray of others on this machine:
+it refuses to start beside one, and ends all that it finds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CLUSTER = Path(__file__).parents[2] / "cluster"
+NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+BIN = Path(sys.executable).parent
+JOB = 17
+
+SRUN = '#!/usr/bin/env bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n'
+SCONTROL = '#!/usr/bin/env bash\necho "$@" >>"$HOME/scontrol"\n'
+# `run` works until it is asked to stop, as a study does; how, is for the tests of the command
+BALPOE = f"""#!{sys.executable}
+import os, pathlib, signal, stat, subprocess, sys, time
+home = pathlib.Path(os.environ["HOME"])
+if sys.argv[1] == "stop":
+    (home / "stopped").write_text(sys.argv[2])
+    os.kill(int((home / "driver").read_text()), signal.SIGINT)
+    sys.exit()
+import ray
+ray.init(address=sys.argv[-1], log_to_driver=False)
+token = pathlib.Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+print("mode", oct(stat.S_IMODE(token.stat().st_mode)), "characters", len(token.read_text()))
+print("resources", ray.cluster_resources()["CPU"], ray.cluster_resources()["GPU"])
+stranger = {{key: value for key, value in os.environ.items() if "AUTH" not in key}}
+refused = subprocess.run(
+    ["ray", "status", "--address", sys.argv[-1]], env=stranger, capture_output=True, text=True
+)
+print("a stranger:", refused.returncode != 0 and "UNAUTHENTICATED" in refused.stderr.upper())
+if "--until-stopped" not in pathlib.Path(sys.argv[2]).read_text():
+    sys.exit(0)
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+(home / "driver").write_text(str(os.getpid()))
+while True:
+    time.sleep(0.1)
+"""
+
+
+def _namespaces_are_allowed() -> bool:
+    if shutil.which(NAMESPACE[0]) is None:
+        return False
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not _namespaces_are_allowed(), reason="needs the right to make a process namespace"
+    ),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One node that Slurm gave to a job, whose user has this home."""
+
+    home: Path
+
+    def submit(self, *, comment: str = "") -> subprocess.Popen[str]:
+        """`sbatch` of a study."""
+        study = self.home / "study.yaml"
+        study.write_text(f"name: 'tail'  # {comment}\n")
+        script = (CLUSTER / "slurm" / "balpoe.sbatch").read_text()
+        assert "port=6379" in script
+        spooled = self.home / "slurm_script"
+        spooled.write_text(script.replace("port=6379", f"port={free_port()}"))
+        return subprocess.Popen(
+            [*NAMESPACE, "bash", str(spooled), str(study)],
+            env={
+                "HOME": str(self.home),
+                "PATH": f"{self.home / 'balpoe-env/bin'}:{os.environ['PATH']}",
+                "RAY_TMPDIR": str(self.home / "r"),
+                "SLURM_SUBMIT_DIR": str(CLUSTER.parent),
+                "SLURM_JOB_ID": str(JOB),
+                "SLURM_JOB_NUM_NODES": "1",
+                "SLURM_CPUS_PER_TASK": "3",
+                "SLURM_GPUS_ON_NODE": "2",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def token(self) -> Path:
+        return self.home / ".balpoe" / f"token-{JOB}"
+
+
+@pytest.fixture
+def allocation() -> Iterator[Allocation]:
+    """A node whose home has a short path: Ray's sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="slurm", dir="/tmp") as directory:
+        home = Path(directory)
+        programs = home / "balpoe-env" / "bin"
+        programs.mkdir(parents=True)
+        for name, text in {"srun": SRUN, "scontrol": SCONTROL, "balpoe": BALPOE}.items():
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        (programs / "ray").symlink_to(BIN / "ray")
+        yield Allocation(home)
+
+
+def test_the_study_runs_on_a_ray_with_a_token_of_its_own(allocation: Allocation) -> None:
+    job = allocation.submit()
+    output, _ = job.communicate(timeout=200)
+    assert job.returncode == 0, output
+    assert "mode 0o600 characters 64" in output
+    assert "resources 3.0 2.0" in output
+    assert "a stranger: True" in output
+    assert not allocation.token.exists()
+    assert not (allocation.home / "scontrol").exists()
+
+
+def test_before_the_end_of_its_time_the_study_stops_and_is_queued_again(
+    allocation: Allocation,
+) -> None:
+    job = allocation.submit(comment="--until-stopped")
+    driver = allocation.home / "driver"
+    deadline = time.monotonic() + 120
+    while not driver.exists() and job.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert driver.exists(), job.communicate(timeout=10)
+    (script,) = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    os.kill(int(script), signal.SIGUSR1)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 130, output
+    assert (allocation.home / "stopped").read_text() == "tail"
+    assert (allocation.home / "scontrol").read_text() == f"requeue {JOB}\n"
+    assert not allocation.token.exists()

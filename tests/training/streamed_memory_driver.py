@@ -1,0 +1,115 @@
+"""Prints the bytes of own memory of a process in the first steps of a training on a stream.
+
+Two independent experts, so that there are two orders; images of 5x5 that are all one file.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from balpoe.config import (
+    AugmentationConfig,
+    Configuration,
+    DigitsLT,
+    ExpertsConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+from balpoe.data.decoded_images import Decoding
+from balpoe.data.decoding import ImageShape
+from balpoe.data.encoded_images import EncodedImages, LabelledImages
+from balpoe.data.splits import DataDescription, Normalisation
+from balpoe.data.streamed_images import StreamedImages, stream_rows
+from balpoe.longtail import Indices
+from balpoe.training.draws import Draws
+from balpoe.training.learner import Stepper
+from balpoe.training.training import Training
+
+CLASSES = 1000
+STEPS = 3
+_PIXELS = b"P5 5 5 255 " + bytes(range(25))
+
+
+class _OneImage:
+    """A source of as many images as one asks for."""
+
+    def place(self, row: int) -> str:
+        return f"image {row}"
+
+    def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
+        for start in range(0, len(rows), 1000):
+            here = rows[start : start + 1000]
+            yield EncodedImages(start + np.arange(len(here)), here, [_PIXELS] * len(here))
+
+
+class _Measured(Exception):
+    pass
+
+
+def stream(images: int) -> StreamedImages:
+    labelled = LabelledImages(_OneImage(), np.arange(images) % CLASSES)
+    decoding = Decoding(ImageShape(5, 5, 1), fitted=False, skipped=False, threads=1)
+    return stream_rows(labelled, np.arange(images), decoding)
+
+
+def own_bytes() -> int:
+    """Resident memory that no file backs, the order on disk therefore left out."""
+    gc.collect()
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+def measured(images: int) -> int:
+    configuration = Configuration(
+        data=DigitsLT(),
+        model=ModelConfig(backbone="resnet8"),
+        experts=ExpertsConfig(count=2, sharing="independent"),
+        training=TrainingConfig(
+            batch_size=16,
+            augmentation=AugmentationConfig(crop_padding=1, flip=True, rotation_degrees=15),
+        ),
+    )
+    counts = np.full(CLASSES, images // CLASSES).tolist()
+    description = DataDescription(
+        tuple(map(str, range(CLASSES))),
+        tuple(counts),
+        5,
+        5,
+        1,
+        Normalisation((0.5,), (0.25,)),
+        "one image",
+    )
+    training = Training(
+        configuration,
+        train=stream(images),
+        description=description,
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    step, taken, found = Stepper.step, [], []
+
+    def measure(self: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
+        step(self, draws, index)
+        taken.append(index)
+        if len(taken) == STEPS:
+            found.append(own_bytes())
+            raise _Measured
+
+    Stepper.step = measure  # type: ignore[method-assign]
+    try:
+        next(training.fit())
+    except _Measured:
+        return found[0]
+    raise AssertionError
+
+
+if __name__ == "__main__":
+    print(measured(int(sys.argv[1])))

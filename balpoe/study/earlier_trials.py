@@ -7,11 +7,12 @@ and lie in this study's search space.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from balpoe.config import Choice, Configuration, StudySpec, to_plain, with_parameters
 from balpoe.config.assignment import COUNT, assigned
+from balpoe.config.constraints import excesses
 from balpoe.config.parameters import canonical_parameters, field_value
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.events import WarmStarted
@@ -25,12 +26,13 @@ class EarlierTrial:
     """A COMPLETE trial of another study.
 
     `decided` are the parameters that a sampler of this study would decide, `objectives` those
-    of this study.
+    of this study, `excesses` how far it is beyond each of this study's constraints.
     """
 
     number: int
     decided: Mapping[str, Choice]
     objectives: Mapping[str, float]
+    excesses: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,12 @@ def earlier_study(
     Args:
         spec: This study.
         earlier: The other one.
-        trials: Its COMPLETE trials, repeats left out.
+        trials: Its COMPLETE trials, repeats left out; their curves are needed for constraints.
         fingerprint: That of this study's data.
 
     Raises:
-        UserError: it has no trial, other data, other settings or lacks an objective; all
-            reasons are told.
+        UserError: it has no trial, other data, other settings or lacks an objective or a
+            constrained metric; all reasons are told.
     """
     reasons = list(_refusals(spec, earlier, trials, fingerprint))
     if reasons:
@@ -73,7 +75,8 @@ def earlier_study(
         decided = _decided(spec, with_parameters(earlier.base, trial.parameters))
         if decided is not None and trial.objectives is not None:
             objectives = {name: trial.objectives[name] for name in spec.objectives}
-            usable.append(EarlierTrial(trial.identity.number, decided, objectives))
+            beyond = excesses(spec.constraints, _last_metrics(trial))
+            usable.append(EarlierTrial(trial.identity.number, decided, objectives, beyond))
     return EarlierStudy(earlier.name, tuple(usable), len(trials) - len(usable))
 
 
@@ -83,12 +86,23 @@ def _refusals(
     lacking = [name for name in spec.objectives if name not in earlier.objectives]
     if lacking:
         yield f"it lacks the objective {', '.join(lacking)}"
+    unmeasured = [
+        metric
+        for metric in spec.constraints
+        if any(metric not in _last_metrics(trial) for trial in trials)
+    ]
+    if unmeasured:
+        yield f"not all of its trials have {', '.join(unmeasured)}, which is constrained here"
     yield from _other_settings(spec, earlier)
     if not trials:
         yield "it has no COMPLETE trial"
     others = {trial.data_fingerprint for trial in trials} - {fingerprint}
     if others:
         yield f"data: its fingerprint is {min(map(str, others))}, that of this study {fingerprint}"
+
+
+def _last_metrics(trial: TrialRecord) -> Mapping[str, float]:
+    return trial.history[-1].metrics if trial.history else {}
 
 
 def _other_settings(spec: StudySpec, earlier: StudySpec) -> Iterator[str]:

@@ -72,6 +72,7 @@ def _frozen(spec: StudySpec, trial: EarlierTrial) -> FrozenTrial:
         params=dict(trial.decided),
         distributions={path: _distribution(spec.search[path]) for path in trial.decided},
         values=[trial.objectives[name] for name in spec.objectives],
+        constraints=dict(trial.excesses),
     )
 
 

@@ -14,6 +14,7 @@ from balpoe.config import (
     BudgetConfig,
     Choice,
     Configuration,
+    Constraint,
     DigitsLT,
     FloatParameter,
     IntParameter,
@@ -104,6 +105,50 @@ def test_what_one_study_searched_and_the_other_fixes_must_be_the_same() -> None:
         "experts.spread": 1.0,
         "mixup.alpha": EARLIER.base.mixup.alpha,
     }
+
+
+def test_earlier_trials_are_judged_by_the_constraints_of_this_study() -> None:
+    now = replace(EARLIER, constraints={"parameters": Constraint(at_most=1000)})
+    measured = [
+        replace(trial, history=(EpochResult(1, 0.0, {"parameters": weights}),))
+        for trial, weights in zip(TRIALS, (500.0, 1000.0, 1500.0), strict=True)
+    ]
+    usable = earlier_study(now, EARLIER, measured, "sha256:1").trials
+    assert [trial.excesses["parameters <= 1000"] for trial in usable] == [-0.5, 0.0, 0.5]
+    with pytest.raises(UserError, match="not all of its trials have parameters, which is"):
+        earlier_study(now, EARLIER, [*measured, TRIALS[0]], "sha256:1")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_samplers_take_constrained_trials_of_both_studies(
+    make_spec: MakeSpec, directory: StudyDirectory, sampler: str
+) -> None:
+    spec = make_spec(
+        search={"experts.spread": FloatParameter(low=0.0, high=2.0)},
+        objectives={"val/accuracy": "maximize"},
+        constraints={"parameters": Constraint(at_most=1000)},
+        sampler=SamplerConfig(name=sampler),  # type: ignore[arg-type]  # one of its choices
+    )
+    earlier = EarlierStudy(
+        "earlier",
+        tuple(
+            EarlierTrial(
+                number,
+                {"experts.spread": number / 10},
+                {"val/accuracy": accuracy(number / 10)},
+                {"parameters <= 1000": number / 10 - 1},
+            )
+            for number in range(20)
+        ),
+        outside=0,
+    )
+    ledger = Ledger(spec, directory)
+    ledger.begin_launch((earlier,))
+    for _ in range(3):
+        proposal = ledger.ask()
+        ledger.constrain(proposal.number, {"parameters <= 1000": 0.5})
+        ledger.complete(proposal.number, {"val/accuracy": 0.5})
+    assert [entry.violations for entry in ledger.entries()] == [{"parameters <= 1000": 0.5}] * 3
 
 
 @pytest.mark.parametrize(

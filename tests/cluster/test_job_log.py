@@ -50,13 +50,13 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             def do_GET(self) -> None:
                 answer = dashboard.answer(self.path)
                 if answer is None:
-                    return self.connection.close()
+                    self.connection.close()
+                    return
                 content = json.dumps(answer).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
-                return None
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Keep silent."""

@@ -52,6 +52,8 @@ class _Node:
 def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
     """Inspect all nodes of the connected cluster that are large enough for a trial.
 
+    One that leaves the cluster meanwhile is passed over.
+
     Returns:
         A line for each difference of a node's software that decides nothing.
 
@@ -90,8 +92,11 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
             for node, probe in zip(nodes, probes, strict=True)
         ]
         ray.wait(answers, num_returns=len(answers), timeout=seconds)
+        still_living = {node.key for node in _living()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
-            yield _report(node, answer, seconds, is_seen=_is_seen(probe, token))
+            report = _report(node, answer, seconds, is_seen=_is_seen(probe, token))
+            if report.software is not None or node.key in still_living:
+                yield report
     finally:
         for probe in probes:
             probe.unlink(missing_ok=True)

@@ -32,22 +32,28 @@ WAIT_SECONDS = 240.0
 def test_a_node_that_dies_at_a_point_costs_no_finished_epoch_and_no_retry(
     cluster: RayCluster, tmp_path: Path, point: str
 ) -> None:
-    assert_survived(cluster, tmp_path, "node", point)
+    study = survivor_of(cluster, tmp_path, "node", point)
+    assert study.epochs_done(1) == AT_POINTS[point]
 
 
 def test_a_raylet_that_dies_is_the_death_of_its_node(cluster: RayCluster, tmp_path: Path) -> None:
-    assert_survived(cluster, tmp_path, "raylet", "checkpoint 1")
+    study = survivor_of(cluster, tmp_path, "raylet", "checkpoint 1")
+    # its worker may end another epoch before it sees that it is alone
+    first, *others = study.epochs_done(1)
+    assert first == "0 1"
+    assert [epoch for _attempt, epoch in map(str.split, others)] in (["2", "3"], ["2", "2", "3"])
 
 
-def assert_survived(cluster: RayCluster, directory: Path, mortal: str, point: str) -> None:
+def survivor_of(cluster: RayCluster, directory: Path, mortal: str, point: str) -> StudyOfFaults:
+    """A study that came to its end although a node died."""
     cluster.keep_nodes(2)
     cluster.await_nodes()
     study = StudyOfFaults(cluster, directory, trials=3, question=f"{mortal} dies at {point}")
     assert study.run() == (0, "")
     study.assert_whole()
     assert study.records()[1].identity.attempt == 1
-    assert study.epochs_done(1) == AT_POINTS[point]
     assert study.deaths_counted() == 0
+    return study
 
 
 def test_a_node_that_freezes_for_longer_than_ray_waits_changes_nothing_when_it_is_back(

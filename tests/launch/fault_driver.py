@@ -1,8 +1,9 @@
 """`balpoe run` with trials that do no work, and a fault: `fault_driver.py STUDY [POINT TIMES]`.
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
-TIMES-th time. An epoch takes EPOCH_SECONDS of the environment; the study runs on the cluster at
-CLUSTER_ADDRESS, where there is one, and the driver takes FAULT_HOST for the name of its host.
+TIMES-th time, or waits while the file FAULT_HALT is there. An epoch takes EPOCH_SECONDS of the
+environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, and the driver
+takes FAULT_HOST for the name of its host.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,16 +150,27 @@ def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
         calls += 1
         answer = None if before and calls == times else method(*arguments, **options)
         if calls == times:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _strike()
         return answer
 
     setattr(owner, name, fatal)
 
 
+def _strike() -> None:
+    """Die; where FAULT_HALT names a file, make it instead, and go on once it is taken away."""
+    halt = os.environ.get("FAULT_HALT")
+    if halt is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return
+    Path(halt).touch()
+    while Path(halt).exists():
+        time.sleep(0.02)
+
+
 if __name__ == "__main__":
     _, study, *fault = sys.argv
-    if pretended_host := os.environ.get("FAULT_HOST"):
-        socket.gethostname = functools.partial(str, pretended_host)
+    pretended_host = os.environ.get("FAULT_HOST", socket.gethostname())
+    socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
     if fault:
         point, times = fault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 import time
@@ -62,11 +63,11 @@ def home(
 
 @contextmanager
 def launch(
-    home: Path, *, host: str = "", epoch_seconds: float = 0.1
+    home: Path, *fault: str, epoch_seconds: float = 0.1, **environment: str
 ) -> Iterator[subprocess.Popen[str]]:
-    environment = {"EPOCH_SECONDS": str(epoch_seconds), "FAULT_HOST": host}
+    environment["EPOCH_SECONDS"] = str(epoch_seconds)
     with subprocess.Popen(
-        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml"],
+        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
         cwd=home,
         env={**os.environ, **environment},
         text=True,
@@ -87,10 +88,10 @@ def begun(home: Path, trials: int) -> None:
         time.sleep(0.05)
 
 
-def assert_whole(home: Path) -> None:
+def assert_whole(home: Path, trials: int = TRIALS) -> None:
     records = RecordStore(*study_of("faults", home / "runs")).records()
-    assert [record.state for record in records] == ["COMPLETE"] * TRIALS
-    assert [record.identity.attempt for record in records] == [0] * TRIALS
+    assert [record.state for record in records] == ["COMPLETE"] * trials
+    assert [record.identity.attempt for record in records] == [0] * trials
     checks = doctor("faults", runs=home / "runs")
     assert [fault for check in checks for fault in check.faults] == []
 
@@ -122,8 +123,9 @@ def test_a_study_goes_on_where_the_server_is_restarted_and_leaves_the_password_n
     assert not directory.database.exists()
 
 
+@pytest.mark.slow
 def test_of_two_hosts_that_launch_one_study_at_once_one_runs_it(home: Path) -> None:
-    with launch(home, host="node-1") as one, launch(home, host="node-2") as other:
+    with launch(home, FAULT_HOST="node-1") as one, launch(home, FAULT_HOST="node-2") as other:
         said = [driver.communicate(timeout=240)[0] for driver in (one, other)]
         told = dict(zip((one.returncode, other.returncode), said, strict=True))
     assert set(told) == {0, 2}, told
@@ -159,3 +161,48 @@ def test_a_database_that_does_not_answer_ends_a_launch_with_a_line(
     assert supervisor.returncode == 2
     assert told.startswith("error: postgresql://balpoe@127.0.0.1")
     assert len(told.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("point", "times"),
+    [("planned", 2), ("half asked", 3), ("asked", 2), ("reported", 5), ("told", 2)],
+)
+def test_a_server_restarted_at_a_point_costs_nothing(
+    home: Path, postgres_server: PostgresServer, point: str, times: int
+) -> None:
+    halt = home / "halt"
+    with launch(home, point, str(times), FAULT_HALT=str(halt)) as supervisor:
+        deadline = time.monotonic() + 120
+        while not halt.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        postgres_server.stop()
+        halt.unlink()
+        time.sleep(1)
+        postgres_server.start()
+        told, _ = supervisor.communicate(timeout=240)
+    assert supervisor.returncode == 0, told
+    assert_whole(home)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_study_survives_twenty_restarts_of_the_server_at_random_times(
+    home: Path, postgres_server: PostgresServer
+) -> None:
+    trials, restarts = 40, 20
+    (home / "faults.yaml").write_text(STUDY.replace(f"trials: {TRIALS}", f"trials: {trials}"))
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    with launch(home, epoch_seconds=0.3) as supervisor:
+        begun(home, 1)
+        for _ in range(restarts):
+            time.sleep(moments.uniform(0.0, 2.0))
+            postgres_server.stop()
+            time.sleep(moments.uniform(0.0, 1.0))
+            postgres_server.start()
+        told, _ = supervisor.communicate(timeout=400)
+    assert supervisor.returncode == 0, told
+    assert_whole(home, trials)

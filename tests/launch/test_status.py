@@ -130,3 +130,16 @@ def test_the_command_shows_it_as_text_and_as_json(
     shown = json.loads(CliRunner().invoke(status_command, ["tiny", "--json"]).output)
     assert shown["trials"]["COMPLETE"] == 2
     assert shown["driver"] is None
+
+
+def test_the_directory_of_studies_is_an_option_or_in_the_environment(
+    tiny_study: TinyStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = str(tiny_study.runs)
+    by_option = CliRunner().invoke(status_command, ["tiny", "--runs", runs], catch_exceptions=False)
+    by_variable = CliRunner(env={"BALPOE_RUNS": runs}).invoke(status_command, ["tiny"])
+    assert by_option.exit_code == by_variable.exit_code == 0
+    assert "tiny: 3 of 4 trials have ended" in by_option.output
+    with pytest.raises(UserError, match="no such study in runs"):
+        CliRunner().invoke(status_command, ["tiny"], catch_exceptions=False)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from balpoe.launch.status import status
     from balpoe.launch.stopping import stop
     from balpoe.launch.studies import run
+    from balpoe.launch.submission import submit
     from balpoe.launch.sync import sync
     from balpoe.launch.ui import ui
 
@@ -41,6 +42,7 @@ __all__ = [
     "run",
     "status",
     "stop",
+    "submit",
     "sync",
     "to_onnx",
     "train",
@@ -60,6 +62,7 @@ _HOMES = {
     "run": "balpoe.launch.studies",
     "status": "balpoe.launch.status",
     "stop": "balpoe.launch.stopping",
+    "submit": "balpoe.launch.submission",
     "sync": "balpoe.launch.sync",
     "to_onnx": "balpoe.launch.onnx",
     "train": "balpoe.launch.final_training",

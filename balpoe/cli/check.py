@@ -7,21 +7,26 @@ from pathlib import Path
 
 import click
 
+from balpoe.cli.runs_option import runs_option
+
 PROBLEMS = 2
 
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
-def check(study: Path) -> None:
+@runs_option
+def check(study: Path, runs: str) -> None:
     """Show what the file STUDY amounts to: every setting, time, disk, and what is doubtful."""
     from balpoe.launch.check import check as check_study
     from balpoe.reporting.study_check import cost_lines
 
-    report = check_study(study)
+    report = check_study(study, runs=runs)
     click.echo(report.resolved)
     if report.cost is not None:
         for line in cost_lines(report.spec, report.cost, free_bytes=report.free_bytes):
             click.echo(line)
+    for told in report.warm_start:
+        click.echo(str(told))
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     for problem in report.problems:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from balpoe.cli.runs_option import runs_option
+
 
 @click.command()
 @click.argument("study")
@@ -14,7 +16,8 @@ import click
     help="The trials that keep all they have: those on the Pareto front.",
 )
 @click.option("--delete", is_flag=True, help="Delete; without it nothing is touched.")
-def clean(study: str, keep: str, delete: bool) -> None:
+@runs_option
+def clean(study: str, keep: str, delete: bool, runs: str) -> None:
     """Show the checkpoints and predictions that STUDY can do without, or delete them.
 
     Parameters, objectives and curves of all trials stay, and so does everything of a trial that
@@ -23,7 +26,7 @@ def clean(study: str, keep: str, delete: bool) -> None:
     from balpoe.launch.clean import clean as clean_study
     from balpoe.reporting.study_check import size
 
-    report = clean_study(study, delete=delete)
+    report = clean_study(study, delete=delete, runs=runs)
     for item in report.items:
         repeat = f" repeat {item.identity.repeat}" if item.identity.repeat else ""
         click.echo(f"trial {item.identity.number}{repeat}: {size(item.size_bytes)}")

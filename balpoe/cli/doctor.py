@@ -7,19 +7,22 @@ from collections.abc import Sequence
 
 import click
 
+from balpoe.cli.runs_option import runs_option
+
 _SHOWN = 10
 
 
 @click.command()
 @click.argument("study")
-def doctor(study: str) -> None:
+@runs_option
+def doctor(study: str, runs: str) -> None:
     """Check that STUDY is whole: Optuna, files, MLflow and exports agree.
 
     Ends with status 1 where something is at fault.
     """
     from balpoe.launch.doctor import doctor as examine
 
-    checks = examine(study)
+    checks = examine(study, runs=runs)
     for check in checks:
         click.echo(f"{'fault' if check.faults else 'ok   '}  {check.name}")
         for line in _shortened(check.faults):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from balpoe.cli.runs_option import runs_option
+
 
 @click.command()
 @click.argument("study")
@@ -14,11 +16,12 @@ import click
     help='Order by arithmetic on metrics, the highest first: "val/accuracy - 0.5*val/ece" '
     "[default: val/accuracy, ties by val/ece].",
 )
-def export(study: str, top: int, prefer: str | None) -> None:
+@runs_option
+def export(study: str, top: int, prefer: str | None, runs: str) -> None:
     """Write the best configurations of STUDY as files for `balpoe train`."""
     from balpoe.launch.exports import export as export_study
 
-    report = export_study(study, top=top, prefer=prefer)
+    report = export_study(study, top=top, prefer=prefer, runs=runs)
     for written in report.exports:
         click.echo(f"rank {written.evidence.rank}: trial {written.evidence.trial}  {written.path}")
     if report.front < report.asked:

@@ -24,6 +24,7 @@ from balpoe.cli.predict import predict
 from balpoe.cli.run import run
 from balpoe.cli.status import status
 from balpoe.cli.stop import stop
+from balpoe.cli.submit import submit
 from balpoe.cli.sync import sync
 from balpoe.cli.train import train
 from balpoe.cli.ui import ui
@@ -39,7 +40,7 @@ def cli() -> None:
 
 
 VERBS = (
-    *(run, export, train, evaluate, predict, onnx, data),
+    *(run, submit, export, train, evaluate, predict, onnx, data),
     *(status, stop, sync, check, doctor, clean, ui),
 )
 for command in VERBS:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from balpoe.cli.runs_option import runs_option
 from balpoe.launch.supervision import is_supervised, supervise, supervised
 from balpoe.study.interruption import SIGNALLED
 
@@ -20,12 +22,29 @@ if TYPE_CHECKING:
 NOTHING_COMPLETE = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a study is kept, shown, stored and run, as the options of these names say."""
+
+    runs: str
+    tracking_uri: str | None
+    storage: str | None
+    address: str
+
+
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option(
     "--tracking-uri",
     help="MLflow server or database, kept with the study "
-    "[default: MLFLOW_TRACKING_URI, else runs/mlflow.db].",
+    "[default: MLFLOW_TRACKING_URI, else mlflow.db in the directory of --runs].",
+)
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="PostgreSQL database of the trials, postgresql://USER@HOST/DATABASE, kept with the study; "
+    "its password by BALPOE_STORAGE, PGPASSWORD or ~/.pgpass "
+    "[default: BALPOE_STORAGE, else SQLite, for one host].",
 )
 @click.option(
     "--address",
@@ -34,17 +53,26 @@ NOTHING_COMPLETE = 1
     help="Ray cluster to run on: HOST:PORT of its head, or auto for the one of this host.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
-def run(study: Path, tracking_uri: str | None, address: str, as_json: bool) -> None:
+@runs_option
+def run(
+    study: Path,
+    tracking_uri: str | None,
+    storage: str | None,
+    address: str,
+    as_json: bool,
+    runs: str,
+) -> None:
     """Start the study in the file STUDY, or continue it."""
     if not is_supervised():
         # -P: as for the script `balpoe`, what lies in the working directory shadows no module
         command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
         sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
     with supervised():
-        sys.exit(_status(_run(study, tracking_uri, address, as_json)))
+        places = Places(runs, tracking_uri, storage, address)
+        sys.exit(_status(_run(study, places, as_json)))
 
 
-def _run(study: Path, tracking_uri: str | None, address: str, as_json: bool) -> StudyOutcome:
+def _run(study: Path, places: Places, as_json: bool) -> StudyOutcome:
     from balpoe.launch.studies import run as run_study
     from balpoe.reporting.study_display import StudyDisplay
     from balpoe.reporting.study_events import event_lines, outcome_line
@@ -52,8 +80,10 @@ def _run(study: Path, tracking_uri: str | None, address: str, as_json: bool) -> 
     console = Console()
     outcome = run_study(
         study,
-        tracking_uri=tracking_uri,
-        address=address,
+        runs=places.runs,
+        tracking_uri=places.tracking_uri,
+        storage=places.storage,
+        address=places.address,
         watch=lambda spec, earlier, launches: (
             event_lines(spec, earlier, write=_write_line)
             if as_json
@@ -100,6 +130,8 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
         console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
     if reason is None:
         exports = Path(os.path.relpath(outcome.directory.exports))
+        if exports.parts[0] == os.pardir:  # of no use where the user is not, on a cluster's head
+            exports = outcome.directory.exports
         console.print(front_report(outcome.spec, outcome.front, outcome.records, exports=exports))
     elif outcome.end.signal is not None:
         console.print(reason, soft_wrap=True)

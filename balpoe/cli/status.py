@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 import click
 from rich.console import Console
 
+from balpoe.cli.runs_option import runs_option
+
 
 @click.command()
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(study: str, as_json: bool) -> None:
+@click.option(
+    "--address", help="Of a cluster's dashboard, http://HEAD:8265: where it was submitted to."
+)
+@click.option("--follow", is_flag=True, help="Show what it prints from now on; with --address.")
+@runs_option
+def status(study: str, as_json: bool, address: str | None, follow: bool, runs: str) -> None:
     """Show how STUDY stands, also while it runs."""
+    if address is not None:
+        sys.exit(_submitted_status(study, address, as_json=as_json, follow=follow))
+    if follow:
+        raise click.UsageError("--follow needs --address: where the study was submitted to")
     from balpoe.launch.status import status as status_of
     from balpoe.reporting.study_status import status_plain, status_report
 
-    found = status_of(study)
+    found = status_of(study, runs=runs)
     if as_json:
         driver = asdict(found.driver) if found.driver else None
         plain = status_plain(
@@ -25,6 +37,7 @@ def status(study: str, as_json: bool) -> None:
             found.trials,
             spent=found.spent,
             repeats_left=found.repeats_left,
+            pairs=found.pairs,
             driver=driver,
             now=found.now,
         )
@@ -36,7 +49,21 @@ def status(study: str, as_json: bool) -> None:
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
+        pairs=found.pairs,
         driver=told,
         now=found.now,
     )
     Console().print(report)
+
+
+def _submitted_status(study: str, address: str, *, as_json: bool, follow: bool) -> int:
+    from balpoe.cli.submit import followed
+    from balpoe.launch.submission import ask_on_head, submitted
+
+    submission = submitted(study, address)
+    if follow:
+        return followed(submission)
+    options = ["--json"] if as_json else []
+    return ask_on_head(
+        submission, "status", *options, write=lambda text: click.echo(text, nl=False)
+    )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import click
 
+from balpoe.cli.runs_option import runs_option
+
 
 @click.command()
 @click.argument("study")
 @click.option(
     "--tracking-uri", help="Another MLflow server or database; it is kept with the study."
 )
-def sync(study: str, tracking_uri: str | None) -> None:
+@runs_option
+def sync(study: str, tracking_uri: str | None, runs: str) -> None:
     """Rebuild or complete MLflow's picture of STUDY from its own files."""
     from balpoe.launch.sync import sync as sync_study
 
-    report = sync_study(study, tracking_uri=tracking_uri)
+    report = sync_study(study, runs=runs, tracking_uri=tracking_uri)
     click.echo(f"{study}: {report.runs} trials are in {report.tracking_uri}")

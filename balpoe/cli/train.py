@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from balpoe.cli.runs_option import runs_option
 from balpoe.errors import UserError
 
 
@@ -28,15 +29,39 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Directory of the models [default: runs/models/NAME].",
+    help="Directory of the models [default: models/NAME in the directory of --runs].",
 )
 @click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
+@click.option(
+    "--address",
+    default="local",
+    show_default=True,
+    help="Ray cluster to train on, a seed beside the other: HOST:PORT of its head, or auto for the "
+    "one of this host.",
+)
+@click.option(
+    "--cpus", type=click.IntRange(min=1), default=1, show_default=True, help="Of a seed there."
+)
+@click.option(
+    "--gpus",
+    type=click.FloatRange(min=0),
+    help="Of a seed there [default: 1 where the cluster has any].",
+)
 @click.option(
     "--tracking-uri",
     help="MLflow server or database of the models [default: that of the study].",
 )
+@runs_option
 def train(
-    configuration: Path, seeds: str, out: Path | None, device: str | None, tracking_uri: str | None
+    configuration: Path,
+    seeds: str,
+    out: Path | None,
+    device: str | None,
+    address: str,
+    cpus: int,
+    gpus: float | None,
+    tracking_uri: str | None,
+    runs: str,
 ) -> None:
     """Train CONFIGURATION on the whole training set, once per seed.
 
@@ -50,8 +75,12 @@ def train(
         trained = train_seeds(
             configuration,
             parse_seeds(seeds),
+            runs=runs,
             out=out,
             device=device,
+            address=address,
+            cpus=cpus,
+            gpus=gpus,
             tracking_uri=tracking_uri,
             on_progress=display,
         )

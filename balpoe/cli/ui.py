@@ -9,20 +9,23 @@ from types import FrameType
 
 import click
 
+from balpoe.cli.runs_option import runs_option
+
 SIGNALLED = 128
 
 
 @click.command()
 @click.option("--port", default=5000, show_default=True, help="Where it listens.")
-def ui(port: int) -> None:
+@runs_option
+def ui(port: int, runs: str) -> None:
     """Show every study of this machine in MLflow, until Ctrl-C."""
     from balpoe.launch.ui import trial_pages
     from balpoe.launch.ui import ui as serve
 
     signal.signal(signal.SIGTERM, _leave)
-    with suppress(KeyboardInterrupt), serve(port=port) as server:
+    with suppress(KeyboardInterrupt), serve(port=port, runs=runs) as server:
         click.echo(f"MLflow  {server.url}  (Ctrl-C ends it)")
-        for study, page in trial_pages(server).items():
+        for study, page in trial_pages(server, runs=runs).items():
             click.echo(f"trials of {study}, the best first:\n  {page}")
         server.wait()
         click.echo("error: the MLflow server has ended by itself", err=True)

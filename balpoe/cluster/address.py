@@ -11,8 +11,6 @@ import subprocess
 import sys
 import threading
 
-from ray._private.utils import read_ray_address
-
 from balpoe.errors import UserError
 
 LOCAL, AUTO = "local", "auto"
@@ -55,6 +53,9 @@ def reachable_address(address: str) -> str:
 
 def _found_here() -> str:
     """The cluster that this process's job belongs to, or that this host's node does."""
+    # The rest of this module is for commands that may not need Ray.
+    from ray._private.utils import read_ray_address
+
     found = os.environ.get("RAY_ADDRESS") or read_ray_address()
     if not found:
         raise UserError(

@@ -52,6 +52,8 @@ class _Node:
 def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
     """Inspect all nodes of the connected cluster that are large enough for a trial.
 
+    One that leaves the cluster meanwhile is passed over.
+
     Returns:
         A line for each difference of a node's software that decides nothing.
 
@@ -59,6 +61,11 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
         UserError: a node is unfit.
     """
     nodes = [node for node in _living() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
+    if not nodes:
+        raise UserError(
+            f"no node of the cluster has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs, as one "
+            f"training asks for; ask for less, or start larger nodes"
+        )
     ours = software()
     reports = list(_reports(nodes, needs, ours))
     found = list(faults(reports, ours))
@@ -84,10 +91,12 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
             _asked(node, needs, ours, probe, token)
             for node, probe in zip(nodes, probes, strict=True)
         ]
-        if answers:
-            ray.wait(answers, num_returns=len(answers), timeout=seconds)
+        ray.wait(answers, num_returns=len(answers), timeout=seconds)
+        still_living = {node.key for node in _living()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
-            yield _report(node, answer, seconds, is_seen=_is_seen(probe, token))
+            report = _report(node, answer, seconds, is_seen=_is_seen(probe, token))
+            if report.software is not None or node.key in still_living:
+                yield report
     finally:
         for probe in probes:
             probe.unlink(missing_ok=True)

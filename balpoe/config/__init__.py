@@ -1,7 +1,7 @@
 """Frozen, typed configuration of trainings and studies; no files, no third-party libraries."""
 
 from balpoe.config.augmentation import AugmentationConfig, RandAugmentConfig
-from balpoe.config.budget import BudgetConfig, ResourcesConfig
+from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.conditions import Condition
 from balpoe.config.configuration import (
     Configuration,
@@ -11,6 +11,7 @@ from balpoe.config.configuration import (
     Sharing,
     TrainingConfig,
 )
+from balpoe.config.constraints import Constraint
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
@@ -48,6 +49,7 @@ __all__ = [
     "Cifar100LT",
     "Condition",
     "Configuration",
+    "Constraint",
     "DataConfig",
     "DigitsLT",
     "Direction",
@@ -64,6 +66,7 @@ __all__ = [
     "Parameter",
     "ParquetImages",
     "Precision",
+    "RaceConfig",
     "RandAugmentConfig",
     "ResourcesConfig",
     "SamplerConfig",

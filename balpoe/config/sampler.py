@@ -28,6 +28,11 @@ class SamplerConfig(Bounded):
     seed: Seed | None = None
 
     @property
+    def learns_from_others(self) -> bool:
+        """Whether trials that it did not propose guide it; `nsgaii` breeds its own generations."""
+        return self.name in ("tpe", "gp")
+
+    @property
     def needs_every_parameter(self) -> bool:
         """Whether it learns only about parameters that every trial has."""
         return self.name in ("nsgaii", "gp")

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from balpoe.config.assignment import condition_problems, conditions_of, witness
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
-from balpoe.config.budget import BudgetConfig, ResourcesConfig
+from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
+from balpoe.config.constraints import ConstrainedName, Constraint
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
@@ -61,8 +62,11 @@ class StudySpec(Bounded):
     """One study: `search` replaces fields of `base`, named by their dotted path.
 
     `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
-    end the trials of the front are trained with further seeds, until each has `repeats`. With
-    `early_stopping` trials that fall behind end before their last epoch; known points do not.
+    end the trials on the front, and those close to it, race for further seeds, for `repeats`
+    in all at most. With `early_stopping` trials that fall behind end before their last epoch;
+    known points do not. Trials that break one of the `constraints` are not on the front. Of the
+    studies in `warm_start` the sampler knows all trials from the beginning, though they are no
+    trials of this one.
     """
 
     name: Annotated[str, StudyName()]
@@ -75,11 +79,14 @@ class StudySpec(Bounded):
     budget: BudgetConfig
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     seed: Seed = 0
+    warm_start: tuple[Annotated[str, StudyName()], ...] = ()
     known_points: dict[str, dict[str, Choice]] = field(default_factory=default_points)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     repeats: Annotated[int, Bounds(at_least=1, at_most=1000)] = 1
+    race: RaceConfig = field(default_factory=RaceConfig)
     final: FinalConfig = field(default_factory=FinalConfig)
     early_stopping: HalvingConfig | None = None
+    constraints: dict[Annotated[str, ConstrainedName()], Constraint] = field(default_factory=dict)
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """Parameters that do not fit their field, that change nothing, or that break the base."""
@@ -100,6 +107,7 @@ class StudySpec(Bounded):
                 yield from self.early_stopping.misfits(
                     self.base.training, self.search, self.objectives
                 )
+            yield from self._idle_warm_start()
             yield from self._impossible_points()
             yield from self._impossible_recipe()
 
@@ -113,6 +121,17 @@ class StudySpec(Bounded):
         """The epochs at which trials are compared; none without early stopping."""
         halving = self.early_stopping
         return () if halving is None else halving.rungs(self.base.training.epochs)
+
+    def _idle_warm_start(self) -> Iterator[FieldProblem]:
+        """Earlier studies that are this one, that come twice or that the sampler cannot use."""
+        for index, name in enumerate(self.warm_start):
+            if name == self.name:
+                yield FieldProblem("warm_start", "a study cannot begin from itself", (index,))
+            elif name in self.warm_start[:index]:
+                yield FieldProblem("warm_start", f"{name} comes twice", (index,))
+        if self.warm_start and not self.sampler.learns_from_others:
+            message = f"{self.sampler.name} learns nothing from other studies: use tpe or gp"
+            yield FieldProblem("warm_start", message)
 
     def _impossible_points(self) -> Iterator[FieldProblem]:
         """Points that cannot be tried; those of the defaults are left out instead."""

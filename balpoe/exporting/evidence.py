@@ -11,11 +11,13 @@ from typing import Any
 
 from balpoe.config import Choice, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
+from balpoe.study.comparison import VERDICTS, Comparison, as_plain, comparisons
 from balpoe.study.launch_log import Launch, launch_at
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import OverSeeds, objectives_over_seeds
+from balpoe.study.selection import rivals
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Evidence:
     `rank` counts from 1 in the order of the mean of `ordered_by`. `objectives` are those of the
     validation split over the trial's seeds, `complete` the number of trials among which it was
     chosen, `ended` when it ended, in UTC (ISO 8601). `final` is what the final recipe replaces,
-    by dotted path, `final_seeds` with what it is to be trained. The configurations are the one
+    by dotted path, `final_seeds` with what it is to be trained. `comparisons` are with every other
+    trial of the front, and with those that raced for further seeds. The configurations are the one
     that the search measured and the exported one. `versions` and `commit` are those of the code
     in whose launch the trial ended, where the launch was logged.
     """
@@ -49,6 +52,7 @@ class Evidence:
     final_seeds: tuple[int, ...]
     searched_configuration: Mapping[str, Any]
     final_configuration: Mapping[str, Any]
+    comparisons: tuple[Comparison, ...]
     data_fingerprint: str
     ended: str
     versions: Mapping[str, str] | None
@@ -85,6 +89,7 @@ def evidence_for(
         final_seeds=spec.final.seeds,
         searched_configuration=to_plain(measured),
         final_configuration=to_plain(spec.final.applied_to(measured)),
+        comparisons=comparisons(number, rivals(records, spec.objectives), spec.seed),
         data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),
         versions=launch.environment.versions if launch else None,
@@ -94,7 +99,8 @@ def evidence_for(
 
 def as_json(evidence: Evidence) -> str:
     """The evidence as JSON, with the number of its format."""
-    content = {"format": FORMAT, **asdict(evidence)}
+    compared = [as_plain(comparison) for comparison in evidence.comparisons]
+    content = {"format": FORMAT, **asdict(evidence), "comparisons": compared}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
@@ -108,6 +114,7 @@ def as_comment(evidence: Evidence) -> str:
         *(f"  {name}: {_figure(seeds)}" for name, seeds in evidence.objectives.items()),
         "On the validation split, at the end of the search's own training. Searched:",
         *(f"  {path}: {_plain(value)}" for path, value in evidence.searched.items()),
+        *_separable(evidence.comparisons),
         *_recipe(evidence),
         f"Ended {evidence.ended}, on data {evidence.data_fingerprint}.",
         f"Measured with {code}; commit {evidence.commit or 'unknown'}.",
@@ -125,6 +132,20 @@ def _recipe(evidence: Evidence) -> Iterator[str]:
     yield f"To be trained by the study's final recipe, with the seeds {seeds}. In the search:"
     for path, values in evidence.final.items():
         yield f"  {path}: {_plain(values.searched)}; here: {_plain(values.final)}"
+
+
+def _separable(found: Sequence[Comparison]) -> Iterator[str]:
+    """From which other trials it can be told apart, those with one verdict together."""
+    if found:
+        yield "Against trials on the front or with further seeds (95 % interval of the difference):"
+    for verdict in VERDICTS:
+        trials = [
+            f"{comparison.other} (n = {comparison.n})"
+            for comparison in found
+            if comparison.verdict == verdict
+        ]
+        if trials:
+            yield f"  {verdict}: {', '.join(trials)}"
 
 
 def _figure(seeds: OverSeeds) -> str:

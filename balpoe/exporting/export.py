@@ -72,8 +72,8 @@ def export_best(
         preference: What to order by.
 
     Raises:
-        UserError: `top` is less than 1, no trial of the study is COMPLETE, or `preference`
-            cannot be computed for one.
+        UserError: `top` is less than 1, no trial of the study is COMPLETE and feasible, or
+            `preference` cannot be computed for one.
         StorageError: the files cannot be written.
     """
     if top < 1:
@@ -119,6 +119,12 @@ def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: 
 
 def _nothing_to_export(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     states = [record.state for record in records if record.identity.repeat == 0]
+    if "COMPLETE" in states:
+        broken = sorted({name for record in records for name in record.violations})
+        return (
+            f"study {spec.name}: every COMPLETE trial breaks a constraint ({', '.join(broken)}), "
+            f"so there is nothing to export; continue it with a larger budget and `balpoe run`"
+        )
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     return (
         f"study {spec.name}: no trial is COMPLETE ({counts or 'it has none'}), so there is "

@@ -60,9 +60,13 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
     path: Path = ()
     section: type = owner
     hint: Any = owner
-    of_key = False
+    of_key = is_value = False
     for part in location:
         tagged, origin = tagged_sections(hint), typing.get_origin(hint)
+        of_key = is_value and part == "[key]"
+        is_value = origin is dict
+        if of_key:
+            break
         if tagged is not None:
             hint = tagged.members[part]
         elif is_section(hint):
@@ -71,8 +75,6 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
         elif origin in (tuple, dict):
             hint = _bare(typing.get_args(hint)[0 if origin is tuple else 1])
             path = (*path, part)
-        else:
-            of_key = part == "[key]"
     return _Place(path, hint, section, of_key)
 
 

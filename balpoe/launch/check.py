@@ -17,8 +17,10 @@ from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
+from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.study.cost import StudyCost, most_trials, study_cost
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.events import WarmStarted
 
 ENOUGH_FOR_ECE = 20
 _NAMED_CLASSES = 10
@@ -29,13 +31,15 @@ class CheckReport:
     """What a study file amounts to.
 
     `resolved` is the study with every default, as YAML; `cost` is None where the data cannot
-    be loaded. With `problems` a launch would fail; `warnings` are for the user to weigh.
+    be loaded. `warm_start` are the trials of earlier studies that the sampler would know. With
+    `problems` a launch would fail; `warnings` are for the user to weigh.
     """
 
     spec: StudySpec
     resolved: str
     cost: StudyCost | None
     free_bytes: int
+    warm_start: tuple[WarmStarted, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -55,16 +59,23 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         f"known point {name} is not tried: {reason}"
         for name, reason in spec.points.left_out.items()
     ]
+    warnings += _constraint_warnings(spec)
     warnings += _machine_warnings(spec)
     cost = None
+    warm_start: tuple[WarmStarted, ...] = ()
     try:
         splits = load_search_splits(spec.base.data)
         warnings += _data_warnings(splits)
         cost = study_cost(spec, splits)
         problems += _space_problems(spec, cost, free_bytes, directory.path)
+        fingerprint = splits.description.fingerprint
+        earlier = earlier_studies(spec, directory.path.parent, fingerprint)
+        warm_start = tuple(study.event for study in earlier)
     except UserError as error:
         problems.append(str(error))
-    return CheckReport(spec, dump_study(spec), cost, free_bytes, tuple(warnings), tuple(problems))
+    return CheckReport(
+        spec, dump_study(spec), cost, free_bytes, warm_start, tuple(warnings), tuple(problems)
+    )
 
 
 def _conflicts(spec: StudySpec, directory: StudyDirectory, file: str) -> Iterator[str]:
@@ -75,6 +86,14 @@ def _conflicts(spec: StudySpec, directory: StudyDirectory, file: str) -> Iterato
         refuse_changes(load_study(directory.specification), spec, file)
     except UserError as error:
         yield str(error)
+
+
+def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
+    if spec.constraints and spec.sampler.name in ("random", "grid"):
+        yield (
+            f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
+            f"who is on the front; tpe, nsgaii and gp learn where they are kept"
+        )
 
 
 def _machine_warnings(spec: StudySpec) -> Iterator[str]:

@@ -12,9 +12,9 @@ from balpoe.errors import UserError
 def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
     """Refuse to continue a study whose results could not be compared with those it has.
 
-    Data, model, method, training, objectives, seed, search keys, categories and conditions must
-    stay; budget, resources (data.in_memory_limit among them), sampler, early stopping, numeric
-    ranges, known points, repeats and the final recipe may change.
+    Data, model, method, training, objectives, constraints, seed, search keys, categories and
+    conditions must stay; budget, resources (data.in_memory_limit among them), sampler, early
+    stopping, numeric ranges, known points, repeats and the final recipe may change.
 
     Raises:
         UserError: something else changed; every change is shown.
@@ -40,6 +40,7 @@ def _decisive(spec: StudySpec) -> dict[str, Any]:
         "search": choices,
         "conditions": {path: parameter["when"] for path, parameter in plain["search"].items()},
         "objectives": plain["objectives"],
+        "constraints": plain["constraints"],
         "seed": plain["seed"],
     }
 

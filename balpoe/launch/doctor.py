@@ -24,6 +24,7 @@ from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.result_file import TrialResult, read_result
 from balpoe.study.store import RecordStore
 from balpoe.tracking import FoundStudy, TrackingStore, found_study
+from balpoe.training.epoch import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +87,19 @@ def _files(directory: StudyDirectory, numbers: list[int]) -> Iterator[tuple[Key,
 def _read(directory: TrialDirectory) -> RepeatFiles:
     damage: list[str] = []
     result: TrialResult | None = None
-    epochs: tuple[int, ...] = ()
+    history: tuple[EpochResult, ...] = ()
     try:
         if directory.metrics.exists():
-            epochs = tuple(epoch.epoch for epoch in read_metrics(directory.metrics))
+            history = read_metrics(directory.metrics)
         if directory.result.exists():
             result = read_result(directory)
             if directory.predictions.name in result.files:  # `balpoe clean` takes them away
                 read_predictions(directory.predictions)
     except CorruptFile as error:
         damage.append(str(error))
-    return RepeatFiles(epochs, result, tuple(damage))
+    epochs = tuple(epoch.epoch for epoch in history)
+    last = history[-1].metrics if history else {}
+    return RepeatFiles(epochs, last, result, tuple(damage))
 
 
 def _mirror(store: TrackingStore, study: str) -> FoundStudy | str:

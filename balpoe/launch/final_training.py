@@ -12,6 +12,7 @@ import torch
 
 import balpoe
 from balpoe.atomic_write import ensure_writable
+from balpoe.cluster.address import LOCAL
 from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
@@ -29,6 +30,7 @@ from balpoe.training.final import train_final
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
+    Calibration,
     is_model,
     load_model,
     seed_directories,
@@ -53,13 +55,22 @@ class TrainedSeeds:
         """The model directory of each seed."""
         return tuple(self.path / f"seed_{seed}" for seed in self.seeds)
 
+    @property
+    def by_seed(self) -> tuple[tuple[int, Path], ...]:
+        """Each seed with the directory of its model."""
+        return tuple(zip(self.seeds, self.models, strict=True))
+
 
 def train(
     configuration_file: Path | str,
     seeds: Sequence[int],
     *,
+    runs: Path | str = RUNS,
     out: Path | str | None = None,
     device: str | None = None,
+    address: str = LOCAL,
+    cpus: int = 1,
+    gpus: float | None = None,
     tracking_uri: str | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> TrainedSeeds:
@@ -70,37 +81,63 @@ def train(
     that fails they are there all the same. `tracking_uri` names another store than the
     study's, `on_progress` is called after every epoch.
 
+    At the `address` of a cluster (HOST:PORT of its head, or `auto` for that of this host) the
+    seeds are trained side by side, each with `cpus` and `gpus` (by default one GPU where the
+    cluster has any); `out` must be on storage that all its nodes share.
+
     Raises:
         UserError: the file, the data or the directory is at fault; the message says how.
     """
     _refuse_bad_seeds(seeds)
     file = Path(configuration_file)
     configuration = with_absolute_paths(load_configuration(file))
-    computing = chosen_device(device)
-    trained = TrainedSeeds(Path(out) if out else default_output(file), tuple(seeds))
-    store = model_store(file, RUNS, tracking_uri)
+    if address != LOCAL and device is not None:
+        raise UserError("--device: seeds on a cluster compute on the GPUs that --gpus asks for")
+    trained = TrainedSeeds(Path(out) if out else default_output(file, Path(runs)), tuple(seeds))
+    store = model_store(file, Path(runs), tracking_uri)
     ensure_writable(trained.path)
     with hold_lease(trained.path / "lease"):
-        _train_seeds(file, configuration, trained, computing, on_progress)
+        calibration = _calibration(file, configuration, trained)
+        if address == LOCAL:
+            computing = chosen_device(device)
+            _train_seeds(configuration, trained, computing, calibration, on_progress)
+        else:
+            # ray, which training on one machine does without
+            from balpoe.launch.cluster_training import train_on_cluster
+
+            train_on_cluster(
+                address,
+                configuration,
+                [(seed, trained.path.resolve() / path.name) for seed, path in trained.by_seed],
+                cpus=cpus,
+                gpus=gpus,
+                calibration=calibration,
+                on_progress=on_progress,
+            )
         _write_card_of_all_seeds(trained.path, trained.models[0])
         return replace(trained, unlogged=log_models(store, file, trained.models))
 
 
+def _calibration(
+    configuration_file: Path, configuration: Configuration, trained: TrainedSeeds
+) -> Calibration:
+    """That of models to be; those that are there have their own."""
+    if all(map(is_model, trained.models)):
+        return OUTSIDE_A_STUDY
+    return carried_calibration(configuration_file, configuration)
+
+
 def _train_seeds(
-    configuration_file: Path,
     configuration: Configuration,
     trained: TrainedSeeds,
     device: torch.device,
+    calibration: Calibration,
     on_progress: Callable[[TrainingProgress], None],
 ) -> None:
-    unfinished = not all(map(is_model, trained.models))
-    calibration = (
-        carried_calibration(configuration_file, configuration) if unfinished else OUTSIDE_A_STUDY
-    )
     splits = load_final_splits(configuration.data)
     for remark in splits.remarks:
         logger.warning("%s", remark)
-    for seed, path in zip(trained.seeds, trained.models, strict=True):
+    for seed, path in trained.by_seed:
         describe = partial(
             training_progress,
             seed=seed,
@@ -149,13 +186,13 @@ def _follower(
     return follow
 
 
-def default_output(configuration_file: Path) -> Path:
-    """`runs/models/<file>`; an exported configuration's name is preceded by its study's."""
+def default_output(configuration_file: Path, runs: Path = RUNS) -> Path:
+    """`models/<file>` in `runs`; an exported configuration's name is preceded by its study's."""
     name = configuration_file.stem
     directory = configuration_file.resolve().parent
     if directory.name == "exports":
         name = f"{directory.parent.name}_{name}"
-    return RUNS / "models" / name
+    return runs / "models" / name
 
 
 def _refuse_bad_seeds(seeds: Sequence[int]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from balpoe.config import StudySpec
+from balpoe.config.constraints import excesses, violated
+from balpoe.study.parameters import training_seed
 from balpoe.study.record import TrialRecord
 from balpoe.study.result_file import TrialResult
 from balpoe.tracking import FoundStudy
@@ -17,9 +19,13 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RepeatFiles:
-    """What lies on disk of one repeat: its epochs, its result if complete, and what is damaged."""
+    """What lies on disk of one repeat: its epochs, its result if complete, and what is damaged.
+
+    `last` are the metrics of the last epoch.
+    """
 
     epochs: tuple[int, ...]
+    last: Mapping[str, float]
     result: TrialResult | None
     damage: tuple[str, ...]
 
@@ -92,6 +98,19 @@ def values_agree(found: Findings) -> Iterator[str]:
                 yield f"{_called(key)}: Optuna and result.json have other parameters"
             if key[1] == 0 and trial.objectives not in (None, dict(files.result.objectives)):
                 yield f"{_called(key)}: Optuna and result.json have other objectives"
+            if key[1] == 0 and trial.state == "COMPLETE":
+                yield from _disagreement_on_constraints(found.spec, trial, files)
+
+
+def _disagreement_on_constraints(
+    spec: StudySpec, trial: TrialRecord, files: RepeatFiles
+) -> Iterator[str]:
+    number = trial.identity.number
+    missing = [metric for metric in spec.constraints if metric not in files.last]
+    if missing:
+        yield f"trial {number}: metrics.parquet lacks {', '.join(missing)}, which is constrained"
+    elif violated(excesses(spec.constraints, files.last)) != trial.violations:
+        yield f"trial {number}: Optuna and metrics.parquet break other constraints"
 
 
 def epochs_are_whole(found: Findings) -> Iterator[str]:
@@ -104,6 +123,17 @@ def epochs_are_whole(found: Findings) -> Iterator[str]:
             epochs = parameters.get("training.epochs", found.spec.base.training.epochs)
             if len(files.epochs) != epochs:
                 yield f"{_called(key)}: is complete with {len(files.epochs)} of {epochs} epochs"
+
+
+def repeats_are_paired(found: Findings) -> Iterator[str]:
+    """Further seeds are of COMPLETE trials, and a repeat has the same seed in all of them."""
+    for (number, repeat), files in found.files.items():
+        trial = found.ended.get(number)
+        if repeat and (trial is None or trial.state != "COMPLETE"):
+            yield f"{_called((number, repeat))}: the trial itself is not COMPLETE"
+        seed = training_seed(found.spec.seed, repeat)
+        if files.result is not None and files.result.seed != seed:
+            yield f"{_called((number, repeat))} has the seed {files.result.seed}, not {seed}"
 
 
 def every_trial_has_one_run(found: Findings) -> Iterator[str]:
@@ -140,11 +170,13 @@ def the_mirror_agrees(found: Findings) -> Iterator[str]:
 
 
 def exports_are_complete_trials(found: Findings) -> Iterator[str]:
-    """Whatever was exported comes from a COMPLETE trial."""
+    """Whatever was exported comes from a COMPLETE trial that breaks no constraint."""
     for file, number in found.exported.items():
         trial = found.ended.get(number)
         if trial is None or trial.state != "COMPLETE":
             yield f"{file}: trial {number} is {trial.state if trial else 'not ended'}"
+        elif trial.violations:
+            yield f"{file}: trial {number} breaks {', '.join(trial.violations)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +199,7 @@ INVARIANTS = (
     Invariant("files are whole and sound", files_are_sound, _BACKUP),
     Invariant("Optuna and files agree", values_agree, _BACKUP),
     Invariant("every epoch once, in order", epochs_are_whole, _BACKUP),
+    Invariant("repeats are paired by seed", repeats_are_paired, _BACKUP),
     Invariant("one run per trial in MLflow", every_trial_has_one_run, _SYNC),
     Invariant("MLflow agrees with the trials", the_mirror_agrees, _SYNC),
     Invariant("exports are COMPLETE trials", exports_are_complete_trials, "export again"),

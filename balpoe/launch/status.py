@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from balpoe.launch import RUNS
 from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
 from balpoe.launch.study_lease import driver_of
-from balpoe.study.budget import Spent
-from balpoe.study.outline import outlines, repeats_left, spent_so_far
+from balpoe.study.budget import Spent, hours_spent
+from balpoe.study.candidates import candidates
+from balpoe.study.comparison import Verdict, pair_verdicts
+from balpoe.study.outline import outlines, spent_so_far, with_repeats
+from balpoe.study.race import affordable, race
 from balpoe.study.record import TrialRecord
 
 
@@ -20,16 +24,18 @@ from balpoe.study.record import TrialRecord
 class StudyStatus:
     """A study at the Unix time `now`.
 
-    Only RUNNING trials have a history: the epochs that are on disk. `spent` is what was spent
-    of the budget up to the last moment of which the trials tell, `repeats_left` the further
-    seeds that the front still lacks. `driver` is who runs the study
-    at that moment, None where nobody does.
+    Of the trials and their repeats only RUNNING ones have a history: the epochs that are on
+    disk. `spent` is what was spent of the budget up to the last moment of which they tell,
+    `repeats_left` the further seeds that the present round of the race still lacks, `pairs` how
+    many pairs of configurations on the front are separable. `driver` is who runs the study at
+    that moment, None where nobody does.
     """
 
     spec: StudySpec
     trials: tuple[TrialRecord, ...]
     spent: Spent
     repeats_left: int
+    pairs: Mapping[Verdict, int]
     driver: LeaseHolder | None
     now: float
 
@@ -43,12 +49,17 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
         StorageError: its storage cannot be read.
     """
     spec, directory = study_of(study, Path(runs))
-    trials = outlines(spec, directory)
+    trials = with_repeats(spec, directory, outlines(spec, directory))
+    spent = spent_so_far(spec, directory, trials)
+    known = candidates(trials)
+    stand = race(spec, known)
+    finalists = [candidate for candidate in known if candidate.number in stand.finalists]
     return StudyStatus(
         spec=spec,
         trials=trials,
-        spent=spent_so_far(spec, directory, trials),
-        repeats_left=repeats_left(spec, directory, trials),
+        spent=spent,
+        repeats_left=len(affordable(stand.to_do, hours_spent(spec.budget, spent))),
+        pairs=pair_verdicts(finalists, spec.seed),
         driver=driver_of(directory),
         now=time.time(),
     )

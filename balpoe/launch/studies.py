@@ -13,15 +13,18 @@ from balpoe.cluster.address import LOCAL
 from balpoe.cluster.connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
+from balpoe.data import load_search_splits
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
+from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.storage import chosen_storage
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
@@ -89,10 +92,10 @@ def run(
     `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
     MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `storage` is the PostgreSQL database that
     has the trials, without a password; by default BALPOE_STORAGE for a new study, else SQLite
-    in its directory. `watch` is given the study, the trials
-    it has so far and when earlier launches began, and makes the listener that follows this one.
-    `address` is that of a Ray cluster (HOST:PORT, or `auto` for the one of this host), all of
-    whose nodes are inspected first; by default Ray is started on this machine.
+    in its directory. `watch` is given the study, the trials it has so far and when earlier
+    launches began, and makes the listener that follows this one. `address` is that of a Ray
+    cluster (HOST:PORT, or `auto` for the one of this host), all of whose nodes are inspected
+    first; by default Ray is started on this machine.
 
     Raises:
         UserError: the file, the cluster or the directory is at fault; the message says how.
@@ -104,12 +107,13 @@ def run(
     chosen = chosen_storage(directory, storage)
     with hold_study(directory, chosen) as confirm_lease, connected(address):
         keep_storage(directory, chosen)
+        earlier = _earlier_studies(spec, Path(runs))
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, Path(runs), tracking_uri)
         command = f"balpoe run {study_file}"
-        return _launch(spec, directory, tracking, command, watch, confirm_lease)
+        return _launch(spec, directory, earlier, tracking, command, watch, confirm_lease)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
@@ -130,12 +134,15 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
+    earlier: Sequence[EarlierStudy],
     tracking: TrackingStore,
     command: str,
     watch: Watch,
     confirm_lease: ConfirmLease,
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
+    recorded, launches = store.records(), store.launches()
+    finished_before = is_finished(spec, recorded, launches)
     environment = current_environment()
     mirror = start_mirror(
         tracking,
@@ -143,23 +150,30 @@ def _launch(
         Origin(environment.user, environment.git_commit),
         study_description(spec, command=command),
     )
-    earlier = store.records()
-    for record in earlier:
+    for record in recorded:
         mirror.submit(record)
     end = LaunchEnd()
-    launches = store.launches()
-    finished_before = is_finished(spec, earlier, launches)
     if not finished_before:
-        with watch(spec, earlier, launches) as follow, _closing_at_once(mirror):
+        with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
             listener = _both(_reflector(store, mirror), follow)
-            end = run_trials(spec, directory, listener, confirm_lease=confirm_lease)
+            end = run_trials(
+                spec, directory, listener, earlier=earlier, confirm_lease=confirm_lease
+            )
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(
         _outcome(front, end),
-        description=study_description(spec, command=command, front=front),
+        description=study_description(spec, command=command, front=front, records=records),
     )
     return StudyOutcome(spec, directory, records, front, end, report, finished_before)
+
+
+def _earlier_studies(spec: StudySpec, runs: Path) -> tuple[EarlierStudy, ...]:
+    """Those that the study begins from; its data are only loaded if there are any."""
+    if not spec.warm_start:
+        return ()
+    fingerprint = load_search_splits(spec.base.data).description.fingerprint
+    return earlier_studies(spec, runs, fingerprint)
 
 
 @contextmanager

@@ -51,6 +51,6 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
             records,
             origin=Origin(environment.user, environment.git_commit),
             outcome=outcome,
-            description=study_description(spec, command=command, front=front),
+            description=study_description(spec, command=command, front=front, records=records),
         )
     return SyncReport(store.tracking_uri, len(records))

@@ -11,10 +11,18 @@ from rich.text import Text
 
 from balpoe.config import Direction, StudySpec
 from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter, signed_number
+from balpoe.reporting.study_panel import trial_name
 from balpoe.reporting.tables import add_figures, open_table
+from balpoe.study.candidates import Candidate, candidates
 from balpoe.study.known_points import gain, tried_points
+from balpoe.study.letter_display import letter_display
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import OverSeeds, objectives_over_seeds
+
+_ALIKE = (
+    "alike: trials with a common letter are not separable (95 % bootstrap interval of the paired "
+    "difference), –: fewer than 3 seeds"
+)
 
 
 def front_report(
@@ -33,11 +41,22 @@ def front_report(
         exports: Where `balpoe export` writes the configurations of this study.
     """
     if not front:
-        return Text(f"{_outcome(spec, records)}\nNo trial is COMPLETE: there is nothing to export.")
+        return Text(
+            f"{_outcome(spec, records)}\n{_why_nothing(records)}: there is nothing to export."
+        )
     parts: list[RenderableType] = [_front_table(spec, front, records), Text()]
     known = tried_points(spec, records)
     if any(record.objectives for record in known.values()):
         parts += [_known_table(spec, front[0], known, records), Text()]
+    parts += [
+        Text(
+            f"{trial_name(r.identity.number, r.identity.repeat)} failed, no further seed of it "
+            f"was trained: {r.failure}",
+            style="dim",
+        )
+        for r in records
+        if r.identity.repeat and r.state == "FAIL"
+    ]
     parts += [
         Text(f"known point {name} was not tried: {reason}", style="dim")
         for name, reason in spec.points.left_out.items()
@@ -49,9 +68,11 @@ def _front_table(
     spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
 ) -> Table:
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
+    several = _candidates(front, records) if len(front) > 1 else []
+    letters = letter_display(several, spec.seed)
+    caption = "objectives on the validation split; n: seeds of the trial"
     table = open_table(
-        f"{name} of {_outcome(spec, records)}",
-        "objectives on the validation split; n: seeds of the trial",
+        f"{name} of {_outcome(spec, records)}", f"{caption}; {_ALIKE}" if letters else caption
     )
     table.add_column("trial", justify="right", style="bold")
     for path in spec.search:
@@ -59,6 +80,8 @@ def _front_table(
     for metric in spec.objectives:
         add_figures(table, label_with_unit(metric), style="green")
     add_figures(table, "n")
+    if letters:
+        table.add_column("alike")
     for record in front:
         objectives = objectives_over_seeds(records, record.identity.number)
         table.add_row(
@@ -66,8 +89,15 @@ def _front_table(
             *(parameter(record.parameters.get(path)) for path in spec.search),
             *(mean_and_sd(metric, objectives[metric]) for metric in spec.objectives),
             str(max(seeds.n for seeds in objectives.values())),
+            *([letters.get(record.identity.number, "–")] if letters else []),
         )
     return table
+
+
+def _candidates(front: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> list[Candidate]:
+    """Those of the front, in its order."""
+    known = {candidate.number: candidate for candidate in candidates(records)}
+    return [known[record.identity.number] for record in front]
 
 
 def _known_table(
@@ -99,7 +129,8 @@ def _known_table(
         )
         number_of_seeds = max((seeds.n for seeds in own.values()), default=0)
         figures = (cell for pair in cells for cell in pair)
-        table.add_row(name, str(record.identity.number), *figures, str(number_of_seeds))
+        called = f"{name} (infeasible)" if record.violations else name
+        table.add_row(called, str(record.identity.number), *figures, str(number_of_seeds))
     return table
 
 
@@ -116,9 +147,20 @@ def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     """`digits_lt: 12 trials, 1 failed`."""
     states = [record.state for record in records if record.identity.repeat == 0]
     trials = "1 trial" if len(states) == 1 else f"{len(states)} trials"
-    counts = {"pruned": states.count("PRUNED"), "failed": states.count("FAIL")}
+    infeasible = sum(bool(record.violations) for record in records)
+    counts = {
+        "infeasible": infeasible,
+        "pruned": states.count("PRUNED"),
+        "failed": states.count("FAIL"),
+    }
     exceptions = "".join(f", {n} {state}" for state, n in counts.items() if n)
     return f"{spec.name}: {trials}{exceptions}"
+
+
+def _why_nothing(records: Sequence[TrialRecord]) -> str:
+    if any(record.state == "COMPLETE" for record in records):
+        return "Every COMPLETE trial breaks a constraint"
+    return "No trial is COMPLETE"
 
 
 def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:

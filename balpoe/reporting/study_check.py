@@ -21,7 +21,10 @@ def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int) -> Iterator
     span = f"{clock(min(low, high))} to {clock(high)}"
     yield f"time            {span}, {cost.at_a_time} at a time on this machine"
     if spec.repeats > 1:
-        yield f"                and {spec.repeats - 1} further seeds of every trial on the front"
+        yield (
+            f"                and at most {spec.repeats - 1} further seeds of every trial on the "
+            f"front and close to it"
+        )
     needed = size(trials * cost.largest.disk_bytes)
     yield f"disk            at most {needed} and MLflow's database; {size(free_bytes)} are free"
 

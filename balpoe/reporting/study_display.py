@@ -20,6 +20,7 @@ from balpoe.study.events import (
     TrialEnded,
     TrialEvent,
     TrialStarted,
+    WarmStarted,
 )
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.training.epoch import EpochResult
@@ -61,6 +62,9 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         if isinstance(news, StopRequested):
             self._console.print(_STOPPING, soft_wrap=True)
             return
+        if isinstance(news, WarmStarted):
+            self._console.print(str(news), soft_wrap=True, markup=False, highlight=False)
+            return
         record = self._changed(news)
         self._records[_key(news.identity)] = record
         if self._live is None and isinstance(news, TrialEnded) and record.state != "RUNNING":
@@ -83,6 +87,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                     state=event.state,
                     objectives=event.objectives,
                     failure=event.failure,
+                    violations=event.violations,
                     ended=None if event.state == "RUNNING" else self._now(),
                 )
 

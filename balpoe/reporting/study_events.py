@@ -12,9 +12,11 @@ from dataclasses import asdict
 from typing import Any
 
 from balpoe.config import StudySpec
+from balpoe.study.comparison import as_plain, comparisons
 from balpoe.study.events import Listener, StudyEvent
 from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import objectives_over_seeds
+from balpoe.study.selection import rivals
 
 Now = Callable[[], float]
 
@@ -49,7 +51,7 @@ def outcome_line(
     reason: str | None,
     now: Now = time.time,
 ) -> str:
-    """The last line, `study_ended`: the front with mean, spread and number of seeds.
+    """The last line, `study_ended`: the front with its seeds, and what each is separable from.
 
     Args:
         spec: The study.
@@ -59,6 +61,7 @@ def outcome_line(
         reason: Why the launch ended early, None where it did not.
         now: Tells the Unix time.
     """
+    others = rivals(records, spec.objectives)
     return _line(
         "study_ended",
         now(),
@@ -67,6 +70,7 @@ def outcome_line(
             "status": status,
             "reason": reason,
             "trials": _states(records),
+            "infeasible": sum(bool(record.violations) for record in records),
             "front": [
                 {
                     "trial": record.identity.number,
@@ -77,6 +81,10 @@ def outcome_line(
                             records, record.identity.number
                         ).items()
                     },
+                    "comparisons": [
+                        as_plain(comparison)
+                        for comparison in comparisons(record.identity.number, others, spec.seed)
+                    ],
                 }
                 for record in front
             ],

@@ -54,10 +54,12 @@ def _outcome(record: TrialRecord) -> str:
         return record.failure
     if record.state == "PRUNED":
         return f"fell behind after epoch {epochs_done(record)}"
-    return "  ".join(
+    objectives = "  ".join(
         f"{label(name)} {number_with_unit(name, value)}"
         for name, value in (record.objectives or {}).items()
     )
+    broken = ", ".join(record.violations)
+    return f"{objectives}, infeasible: {broken} is broken" if broken else objectives
 
 
 def trial_name(number: int, repeat: int) -> str:
@@ -79,7 +81,8 @@ def counts(progress: StudyProgress) -> str:
         "PRUNED": progress.pruned,
         "FAIL": progress.failed,
     }
-    return " · ".join(f"{numbers[state]} {word}" for state, word in _STATES.items())
+    infeasible = f" · {progress.infeasible} infeasible" if progress.infeasible else ""
+    return " · ".join(f"{numbers[state]} {word}" for state, word in _STATES.items()) + infeasible
 
 
 def _bests(progress: StudyProgress) -> Iterator[str]:

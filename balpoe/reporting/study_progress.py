@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from balpoe.config import StudySpec
 from balpoe.reporting.time_left import epochs_done, epochs_of, seconds_left
+from balpoe.study.feasibility import is_feasible
 from balpoe.study.known_points import gain_over_points
 from balpoe.study.record import TrialRecord
 
@@ -39,8 +40,8 @@ class RunningTrial:
 class StudyProgress:
     """A study at one moment.
 
-    `trials` is None where its budget is in hours, `left_seconds` until an epoch has been
-    trained.
+    `infeasible` are those of the complete trials that break a constraint. `trials` is None where
+    its budget is in hours, `left_seconds` until an epoch has been trained.
     """
 
     study: str
@@ -48,6 +49,7 @@ class StudyProgress:
     complete: int
     failed: int
     pruned: int
+    infeasible: int
     running: tuple[RunningTrial, ...]
     best: Mapping[str, Best]
     elapsed_seconds: float
@@ -89,6 +91,7 @@ def study_progress(
         complete=states.count("COMPLETE"),
         failed=states.count("FAIL"),
         pruned=states.count("PRUNED"),
+        infeasible=sum(bool(record.violations) for record in trials),
         running=tuple(_running(spec, record) for record in records if record.state == "RUNNING"),
         best={name: best for name, best in bests.items() if best is not None},
         elapsed_seconds=now - launches[-1],
@@ -111,7 +114,7 @@ def _best(spec: StudySpec, records: Sequence[TrialRecord], metric: str) -> Best 
     values = [
         Best(record.objectives[metric], record.identity.number)
         for record in records
-        if record.objectives is not None
+        if record.objectives is not None and is_feasible(record)
     ]
     sign = 1 if spec.objectives[metric] == "minimize" else -1
     best = min(values, key=lambda best: (sign * best.value, best.number), default=None)

@@ -16,6 +16,7 @@ from balpoe.reporting.study_panel import counts, trial_name
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.budget import Spent
+from balpoe.study.comparison import Verdict
 from balpoe.study.record import TrialRecord
 
 
@@ -25,6 +26,7 @@ def status_report(
     *,
     spent: Spent,
     repeats_left: int,
+    pairs: Mapping[Verdict, int],
     driver: str | None,
     now: float,
 ) -> RenderableType:
@@ -34,7 +36,8 @@ def status_report(
         spec: The study.
         records: Its trials; RUNNING ones with the epochs that are on disk.
         spent: What it has spent of its budget.
-        repeats_left: Further seeds that its front still lacks.
+        repeats_left: Further seeds that the present round of its race still lacks.
+        pairs: How many pairs of the front are separable.
         driver: Who runs the study; None: nobody.
         now: Unix seconds.
     """
@@ -47,7 +50,8 @@ def status_report(
             Text(f"best {label(name)} {number_with_unit(name, best.value)}, trial {best.number}")
             for name, best in progress.best.items()
         ),
-        *([Text(f"further seeds of the front to train: {repeats_left}")] if repeats_left else []),
+        *([Text(f"further seeds to train in this round: {repeats_left}")] if repeats_left else []),
+        *([Text(f"pairs of the front: {_pairs(pairs)}")] if _is_tested(pairs) else []),
         Text(f"run by {driver}" if driver else _idle(progress, repeats_left)),
     ]
     if progress.running:
@@ -61,6 +65,7 @@ def status_plain(
     *,
     spent: Spent,
     repeats_left: int,
+    pairs: Mapping[Verdict, int],
     driver: Mapping[str, Any] | None,
     now: float,
 ) -> dict[str, Any]:
@@ -76,12 +81,14 @@ def status_plain(
             "device_hours": _left(spec.budget.device_hours, spent.device_seconds),
             "repeats": repeats_left,
         },
+        "pairs": dict(pairs),
         "trials": {
             "RUNNING": len(progress.running),
             "COMPLETE": progress.complete,
             "PRUNED": progress.pruned,
             "FAIL": progress.failed,
         },
+        "infeasible": progress.infeasible,
         "best": {
             name: {"value": best.value, "trial": best.number}
             for name, best in progress.best.items()
@@ -140,6 +147,15 @@ def _hours(budget: BudgetConfig, spent: Spent) -> Iterator[str]:
         yield f"{clock(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
     if budget.device_hours is not None:
         yield f"{clock(spent.device_seconds)} of {budget.device_hours:g} device hours spent"
+
+
+def _is_tested(pairs: Mapping[Verdict, int]) -> bool:
+    return any(pairs[verdict] for verdict in ("separable", "not separable"))
+
+
+def _pairs(pairs: Mapping[Verdict, int]) -> str:
+    """`3 separable, 2 not separable`."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in pairs.items() if count)
 
 
 def _left(hours: float | None, spent_seconds: float) -> float | None:

@@ -7,6 +7,9 @@ from statistics import fmean
 
 from balpoe.config import StudySpec
 from balpoe.study.budget import spent_by_launches
+from balpoe.study.candidates import candidates
+from balpoe.study.comparison import FEWEST_SEEDS
+from balpoe.study.race import race
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import pareto_front
 
@@ -16,7 +19,7 @@ _HOUR = 3600.0
 def seconds_left(
     spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float], now: float
 ) -> float | None:
-    """Until the first budget is spent and the front, as it is now, has its further seeds.
+    """Until the first budget is spent and the race is over; at most, as far as it can be foreseen.
 
     Args:
         spec: The study.
@@ -35,7 +38,7 @@ def seconds_left(
         *_hours_left(spec, records, launches),
     ]
     search = min(limit for limit in limits if limit is not None)
-    return search + _repeat_epochs(spec, records) / pace
+    return search + _race_epochs(spec, records, searching=search > 0) / pace
 
 
 def epochs_of(spec: StudySpec, record: TrialRecord) -> int:
@@ -86,13 +89,24 @@ def _hours_left(
         yield max(0.0, spec.budget.device_hours * _HOUR - spent.device_seconds) / devices
 
 
-def _repeat_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> int:
+def _race_epochs(spec: StudySpec, records: Sequence[TrialRecord], searching: bool) -> int:
+    """Of the race at most, for whoever takes part now may go on to the last seed.
+
+    While the search goes on, of the seeds that the front gets in any case.
+    """
+    if spec.repeats == 1:
+        return 0
     known = {(record.identity.number, record.identity.repeat): record for record in records}
-    searched = [record for record in records if record.identity.repeat == 0]
+    if searching:
+        searched = [record for record in records if record.identity.repeat == 0]
+        front = pareto_front(searched, spec.objectives)
+        numbers, seeds = [trial.identity.number for trial in front], FEWEST_SEEDS
+    else:
+        numbers, seeds = list(race(spec, candidates(records)).racing), spec.repeats
     return sum(
-        epochs_of(spec, trial) - _done_of_repeat(spec, known.get((trial.identity.number, repeat)))
-        for trial in pareto_front(searched, spec.objectives)
-        for repeat in range(1, spec.repeats)
+        epochs_of(spec, known[number, 0]) - _done_of_repeat(spec, known.get((number, repeat)))
+        for number in numbers
+        for repeat in range(1, min(seeds, spec.repeats))
     )
 
 

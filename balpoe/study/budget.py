@@ -30,9 +30,13 @@ class Spent:
 
 def budget_spent(budget: BudgetConfig, spent: Spent) -> bool:
     """Whether no further trial may begin."""
+    return spent.trials >= (budget.trials or inf) or hours_spent(budget, spent)
+
+
+def hours_spent(budget: BudgetConfig, spent: Spent) -> bool:
+    """Whether the hours on the clock, or those of devices, are spent."""
     return (
-        spent.trials >= (budget.trials or inf)
-        or spent.wall_seconds >= (budget.wall_hours or inf) * _HOUR
+        spent.wall_seconds >= (budget.wall_hours or inf) * _HOUR
         or spent.device_seconds >= (budget.device_hours or inf) * _HOUR
     )
 

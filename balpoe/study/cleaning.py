@@ -13,10 +13,12 @@ from pathlib import Path
 
 from balpoe.atomic_write import storage_error
 from balpoe.config import StudySpec
+from balpoe.study.candidates import candidates
 from balpoe.study.directory import StudyDirectory, TrialDirectory
+from balpoe.study.outline import with_repeats
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.result_file import read_result, write_result
-from balpoe.study.selection import pareto_front
+from balpoe.study.selection import mean_front
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ def surplus(
     spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
 ) -> tuple[Surplus, ...]:
     """The repeats of ended trials off the front of `trials` that have something to spare."""
-    front = {trial.identity.number for trial in pareto_front(trials, spec.objectives)}
+    known = candidates(with_repeats(spec, directory, trials))
+    front = {candidate.number for candidate in mean_front(known, spec.objectives)}
     ended = (trial for trial in trials if trial.state != "RUNNING")
     found = (
         Surplus(identity, files, sum(path.stat().st_size for path in _spared(files)))

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from balpoe.config import StudySpec
-from balpoe.study.budget import budget_spent, spent_by_launches
+from balpoe.study.budget import budget_spent, hours_spent, spent_by_launches
+from balpoe.study.candidates import candidates
 from balpoe.study.known_points import is_exhausted
+from balpoe.study.race import affordable, race
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import lacks_repeats
 
 
 def is_finished(spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]) -> bool:
-    """Whether the budget is spent, nothing is left to be taken up and the front has its seeds."""
+    """Whether the budget is spent, nothing is left to be taken up and the race is over."""
     searched = [record for record in records if record.identity.repeat == 0]
-    if any(record.state == "RUNNING" for record in searched) or lacks_repeats(spec, records):
+    if any(record.state == "RUNNING" for record in searched):
         return False
     tried = (record.parameters for record in records)
     spent = spent_by_launches(records, launches, spec.resources)
-    return budget_spent(spec.budget, spent) or is_exhausted(spec, tried)
+    if not (budget_spent(spec.budget, spent) or is_exhausted(spec, tried)):
+        return False
+    return not affordable(race(spec, candidates(records)).to_do, hours_spent(spec.budget, spent))

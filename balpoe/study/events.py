@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from balpoe.config import Choice
 from balpoe.study.failures import FailureClass
@@ -29,7 +29,7 @@ class EpochReported:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A trial is over, and Optuna knows it.
+    """A trial is over, and Optuna knows it; `violations` are the constraints that it breaks.
 
     RUNNING: stopped, or failed for a reason that may not come again; it is to be taken up.
     """
@@ -39,6 +39,7 @@ class TrialEnded:
     objectives: Mapping[str, float] | None = None
     failure: str | None = None
     failure_class: FailureClass | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,24 @@ class StopRequested:
     """The study was asked to stop; what runs goes on to the end of its epoch."""
 
 
+@dataclass(frozen=True, slots=True)
+class WarmStarted:
+    """The sampler knows the `trials` of an earlier study, by their numbers there.
+
+    So many more were left out as `outside` of the search space.
+    """
+
+    study: str
+    trials: tuple[int, ...]
+    outside: int
+
+    def __str__(self) -> str:
+        """`warm start from digits_small: 11 trials (1 outside the search space)`."""
+        trials = "1 trial" if len(self.trials) == 1 else f"{len(self.trials)} trials"
+        outside = f" ({self.outside} outside the search space)" if self.outside else ""
+        return f"warm start from {self.study}: {trials}{outside}"
+
+
 TrialEvent = TrialStarted | EpochReported | TrialEnded
-StudyEvent = TrialEvent | StopRequested
+StudyEvent = TrialEvent | StopRequested | WarmStarted
 Listener = Callable[[StudyEvent], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,15 @@ from ray.tune.experiment import Trial
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
-from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
+from balpoe.study.budget import (
+    Account,
+    Spent,
+    budget_spent,
+    hours_spent,
+    spent_by_launches,
+)
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
@@ -29,6 +36,7 @@ from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
+from balpoe.study.race import affordable
 from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
@@ -58,6 +66,7 @@ def run_trials(
     directory: StudyDirectory,
     listener: Listener,
     *,
+    earlier: Sequence[EarlierStudy] = (),
     confirm_lease: ConfirmLease = unconfirmed,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
@@ -67,7 +76,8 @@ def run_trials(
     are stopped early where `spec` says so. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
     machine unless the process is connected to a cluster already. `confirm_lease` is asked
-    before anything is entered in the storage.
+    before anything is entered in the storage. The sampler learns from the trials of `earlier`
+    studies as from this study's own.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
@@ -79,10 +89,18 @@ def run_trials(
     ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
     book = TrialBook(spec, ledger, directory)
-    if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():
+    if not ledger.running() and _is_over(spec, ledger, book, before):
         return LaunchEnd()
-    number = ledger.begin_launch()
-    log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
+    number = ledger.begin_launch(earlier)
+    log_launch(
+        directory.launches,
+        spec,
+        number=number,
+        started=ledger.launches()[-1],
+        warm_start={each.study: each.trials for each in (study.event for study in earlier)},
+    )
+    for study in earlier:
+        listener(study.event)
     interruption = Interruption()
     account = Account(before, spec.resources)
     early_stopping = early_stopping_of(spec, directory, ledger.entries())
@@ -104,9 +122,11 @@ def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) ->
     return spent_by_launches(records, ledger.launches(), spec.resources)
 
 
-def _is_over(spec: StudySpec, ledger: Ledger, before: Spent) -> bool:
+def _is_over(spec: StudySpec, ledger: Ledger, book: TrialBook, before: Spent) -> bool:
     tried = (entry.parameters for entry in ledger.entries())
-    return budget_spent(spec.budget, before) or is_exhausted(spec, tried)
+    if not (budget_spent(spec.budget, before) or is_exhausted(spec, tried)):
+        return False
+    return not affordable(book.seeds_to_train(), hours_spent(spec.budget, before))
 
 
 def _tuner(

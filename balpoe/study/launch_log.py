@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Launch:
     """One start of the driver.
 
     `number` counts from 0, `started` is in Unix seconds, `study` holds every setting.
+    `warm_start` are the trials that the sampler knew of earlier studies, by their names.
     """
 
     number: int
@@ -33,15 +34,30 @@ class Launch:
     host: str
     environment: Environment
     study: Mapping[str, Any]
+    warm_start: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
-def log_launch(directory: Path, spec: StudySpec, *, number: int, started: float) -> None:
+def log_launch(
+    directory: Path,
+    spec: StudySpec,
+    *,
+    number: int,
+    started: float,
+    warm_start: Mapping[str, Sequence[int]] | None = None,
+) -> None:
     """Write down in `directory` what the launch that begins now begins with.
 
     Raises:
         StorageError: it cannot be written.
     """
-    launch = Launch(number, started, socket.gethostname(), current_environment(), to_plain(spec))
+    launch = Launch(
+        number,
+        started,
+        socket.gethostname(),
+        current_environment(),
+        to_plain(spec),
+        warm_start or {},
+    )
     create_directory(directory)
     text = json.dumps({"format": FORMAT, **asdict(launch)}, indent=1, ensure_ascii=False)
     write_text_atomically(directory / f"{number:04d}.json", text + "\n")

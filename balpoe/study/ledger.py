@@ -10,15 +10,18 @@ import functools
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
+from optuna.samplers import RandomSampler
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
 from balpoe.config.assignment import assigned
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.failures import Failure
 from balpoe.study.kept_storage import kept_storage
 from balpoe.study.known_points import PlannedTrial, not_yet_tried, planned_trials
@@ -35,6 +38,7 @@ from balpoe.study.ledger_entry import (
 from balpoe.study.optuna_storage import open_study, storage_errors
 from balpoe.study.sampling import sampler_for
 from balpoe.study.storage import ConfirmLease, unconfirmed
+from balpoe.study.warm_start import WarmStart
 
 logger = logging.getLogger(__name__)
 
@@ -79,20 +83,24 @@ class Ledger:
     ) -> None:
         self._spec = spec
         self._planned: deque[PlannedTrial] = deque()
+        self._warm_start: WarmStart | None = None
         self._study = open_study(spec, directory, confirm_lease)
         storage = kept_storage(directory).storage
         self._storage_errors = functools.partial(storage_errors, storage)
 
-    def begin_launch(self) -> int:
+    def begin_launch(self, earlier: Sequence[EarlierStudy] = ()) -> int:
         """Count one more launch, from 0, and reseed the sampler for it.
 
-        A sampler seeded as before would repeat the proposals of the launch before.
+        A sampler seeded as before would repeat the proposals of the launch before. It also
+        learns from the trials of `earlier` studies.
         """
         with self._storage_errors():
             launch = int(self._study.user_attrs.get(_LAUNCHES, 0))
             self._study.set_user_attr(_LAUNCHES, launch + 1)
             self._study.set_user_attr(_LAUNCHED, [*self.launches(), time.time()])
-        self._study.sampler = sampler_for(self._spec, launch)
+        sampler = sampler_for(self._spec, launch)
+        self._warm_start = WarmStart(self._spec, earlier, sampler) if earlier else None
+        self._study.sampler = RandomSampler() if earlier else sampler
         tried = [parameters_of(trial, self._spec) for trial in self._trials(*TrialState)]
         self._planned = deque(not_yet_tried(planned_trials(self._spec), tried))
         return launch
@@ -105,10 +113,21 @@ class Ledger:
     def ask(self) -> Proposal:
         """Propose a new trial, a planned one while there are any; it is RUNNING from now on."""
         with self._storage_errors():
-            if self._planned and not self._trials(TrialState.WAITING):
-                self._enqueue(self._planned.popleft())
+            if not self._trials(TrialState.WAITING):
+                if self._planned:
+                    self._enqueue(self._planned.popleft())
+                elif self._warm_start is not None:
+                    return self._ask_with_evidence(self._warm_start)
             trial = self._study.ask()
             return Proposal(trial.number, 0, self._suggest(trial))
+
+    def _ask_with_evidence(self, warm_start: WarmStart) -> Proposal:
+        proposed = warm_start.ask(self._study.get_trials(deepcopy=False))
+        self._suggest(proposed)
+        self._study.enqueue_trial(proposed.params)
+        trial = self._study.ask()
+        warm_start.is_asked(trial.number, proposed)
+        return Proposal(trial.number, 0, self._suggest(trial))
 
     def is_exhausted(self) -> bool:
         """Whether every point of a grid has been proposed; other samplers never run out."""
@@ -157,6 +176,16 @@ class Ledger:
             self._set_attribute(frozen, _DEATH_EPOCH, max(epoch, before))
             self._set_attribute(frozen, _DEATHS, deaths)
             return deaths
+
+    def constrain(self, number: int, excesses: Mapping[str, float]) -> None:
+        """Enter how far trial `number` is beyond each constraint, before it is COMPLETE."""
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            if not frozen.state.is_finished():
+                for name, excess in excesses.items():
+                    self._study._storage.set_trial_system_attr(
+                        frozen._trial_id, f"{_CONSTRAINTS_KEY}:{name}", excess
+                    )
 
     def complete(self, number: int, objectives: Mapping[str, float]) -> None:
         """End trial `number` with its objective values.

@@ -9,6 +9,7 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import Choice, StudySpec
+from balpoe.config.constraints import violated
 from balpoe.study.failures import FailureClass
 from balpoe.study.known_points import recorded_parameters
 from balpoe.study.record import TrialState as State
@@ -26,7 +27,10 @@ STATES: dict[TrialState, State] = {
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What the storage knows of a trial. Times in Unix seconds."""
+    """What the storage knows of a trial. Times in Unix seconds.
+
+    `violations` are the constraints that it breaks, and how far it is beyond each.
+    """
 
     number: int
     attempt: int
@@ -37,6 +41,7 @@ class LedgerEntry:
     failure_class: FailureClass | None
     started: float
     ended: float | None
+    violations: Mapping[str, float]
 
 
 def ledger_entry(trial: FrozenTrial, spec: StudySpec) -> LedgerEntry:
@@ -53,6 +58,7 @@ def ledger_entry(trial: FrozenTrial, spec: StudySpec) -> LedgerEntry:
         failure_class=trial.user_attrs.get(FAILURE_CLASS) if failed else None,
         started=trial.datetime_start.timestamp(),
         ended=_timestamp(trial.datetime_complete),
+        violations=violated(trial.constraints),
     )
 
 

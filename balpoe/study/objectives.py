@@ -10,7 +10,7 @@ from balpoe.errors import NonFiniteError
 
 
 def finite_objectives(metrics: Mapping[str, object], names: Iterable[str]) -> dict[str, float]:
-    """The values of the objectives `names` among `metrics`.
+    """The values of the objectives, or of constrained metrics, `names` among `metrics`.
 
     Raises:
         NonFiniteError: one is missing, not a number, NaN or infinite; all such are named.
@@ -24,7 +24,7 @@ def finite_objectives(metrics: Mapping[str, object], names: Iterable[str]) -> di
         else:
             refused.append(f"{name} is {'missing' if name not in metrics else value}")
     if refused:
-        raise NonFiniteError(f"{', '.join(refused)}: every objective must be a finite number")
+        raise NonFiniteError(f"{', '.join(refused)}: what a study goes by must be a finite number")
     return values
 
 

@@ -17,14 +17,13 @@ from balpoe.study.ledger_entry import LedgerEntry
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.repeat_ledger import RepeatLedger
-from balpoe.study.selection import pareto_front
 
 
 def outlines(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, ...]:
     """All trials by number, also while they run.
 
     RUNNING ones have the epochs that are on disk as their history, the others none; repeats
-    with further seeds are left out.
+    with further seeds are left out: see `with_repeats`.
 
     Raises:
         CorruptFile: the storage, or the metrics of a RUNNING trial, are damaged.
@@ -48,14 +47,18 @@ def spent_so_far(
     return spent_by_launches(trials, launches, spec.resources)
 
 
-def repeats_left(spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]) -> int:
-    """How many further seeds the front of `trials` still lacks, if it stays as it is.
+def with_repeats(
+    spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
+) -> tuple[TrialRecord, ...]:
+    """The outlines of `trials`, each followed by those of its repeats with further seeds.
 
     Raises:
-        CorruptFile: the state of a repeat is damaged.
+        CorruptFile: the state or the result of a repeat is damaged.
     """
-    front = pareto_front(trials, spec.objectives)
-    return len(list(RepeatLedger(spec, directory).to_do(t.identity.number for t in front)))
+    ledger = RepeatLedger(spec, directory)
+    return tuple(
+        outline for trial in trials for outline in (trial, *ledger.outlines(trial.identity.number))
+    )
 
 
 def _outline(spec: StudySpec, directory: StudyDirectory, entry: LedgerEntry) -> TrialRecord:
@@ -73,4 +76,5 @@ def _outline(spec: StudySpec, directory: StudyDirectory, entry: LedgerEntry) -> 
         data_fingerprint=None,
         started=entry.started,
         ended=entry.ended,
+        violations=entry.violations,
     )

@@ -91,8 +91,10 @@ def _parsed(text: str, place: str) -> URL:
 
 
 def _shown(url: URL) -> str:
-    public = url.set(drivername="postgresql", password=None).difference_update_query(_SECRETS)
-    return public.render_as_string(hide_password=False)
+    public = url.difference_update_query(_SECRETS)
+    return URL.create(
+        "postgresql", public.username, None, public.host, public.port, public.database, public.query
+    ).render_as_string()
 
 
 def _database(url: URL) -> tuple[str | None, int | None, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from balpoe.config import Choice
@@ -29,7 +29,8 @@ class TrialRecord:
 
     `parameters` are the searched fields by dotted path, `objectives` the values told to
     Optuna (None until the trial is COMPLETE), `failure` why it failed. `data_fingerprint` is known
-    once the trial is COMPLETE. Times in Unix seconds.
+    once the trial is COMPLETE. `violations` are the constraints that it breaks, and how far it is
+    beyond each, as a fraction of the bound. Times in Unix seconds.
     """
 
     identity: TrialIdentity
@@ -42,3 +43,4 @@ class TrialRecord:
     started: float
     ended: float | None
     failure_class: FailureClass | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)

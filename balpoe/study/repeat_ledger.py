@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from balpoe.atomic_write import write_text_atomically
@@ -18,7 +18,8 @@ from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure, FailureClass
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
-from balpoe.study.result_file import read_result
+from balpoe.study.result_file import TrialResult, read_result, read_result_alone
+from balpoe.training.epoch import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,8 @@ class RepeatLedger:
     """
 
     def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
-        self._spec = spec
+        self._study = spec.name
         self._directory = directory
-
-    def to_do(self, front: Iterable[int]) -> Iterator[TrialIdentity]:
-        """The repeats that the trials of the front still lack, seed by seed."""
-        numbers = sorted(front)
-        for repeat in range(1, self._spec.repeats):
-            for number in numbers:
-                identity = TrialIdentity(self._spec.name, number, repeat)
-                state = self._state(identity)
-                failed = state is not None and state.failure is not None
-                if not failed and not self._directory.trial(identity).result.exists():
-                    yield identity
 
     def take_up(self, identity: TrialIdentity, parameters: Mapping[str, Choice]) -> RepeatState:
         """Begin a repeat, or begin it once more."""
@@ -99,22 +89,45 @@ class RepeatLedger:
 
     def records(self, number: int) -> tuple[TrialRecord, ...]:
         """The repeats of a trial that were begun, whether the study still asks for them or not."""
-        first = self._directory.trial(TrialIdentity(self._spec.name, number))
-        found = (int(path.name.partition("_")[2]) for path in first.path.parent.glob("repeat_*"))
-        identities = (TrialIdentity(self._spec.name, number, repeat) for repeat in sorted(found))
-        return tuple(self.record(identity) for identity in identities if identity.repeat)
+        return tuple(self.record(identity) for identity in self._found(number))
 
     def record(self, identity: TrialIdentity) -> TrialRecord:
         """The record of a repeat that was begun."""
         directory = self._directory.trial(identity)
-        state = self._begun(identity)
         result = read_result(directory) if directory.result.exists() else None
+        history = read_metrics(directory.metrics) if directory.metrics.exists() else ()
+        return self._record(identity, result, history)
+
+    def outlines(self, number: int) -> tuple[TrialRecord, ...]:
+        """As `records`, from the results alone: only RUNNING repeats have a history."""
+        return tuple(self._outline(identity) for identity in self._found(number))
+
+    def _outline(self, identity: TrialIdentity) -> TrialRecord:
+        directory = self._directory.trial(identity)
+        result = read_result_alone(directory) if directory.result.exists() else None
+        outline = self._record(identity, result, ())
+        if outline.state != "RUNNING" or not directory.metrics.exists():
+            return outline
+        return replace(outline, history=read_metrics(directory.metrics))
+
+    def _found(self, number: int) -> Iterator[TrialIdentity]:
+        first = self._directory.trial(TrialIdentity(self._study, number))
+        found = (int(path.name.partition("_")[2]) for path in first.path.parent.glob("repeat_*"))
+        return (TrialIdentity(self._study, number, repeat) for repeat in sorted(found) if repeat)
+
+    def _record(
+        self,
+        identity: TrialIdentity,
+        result: TrialResult | None,
+        history: tuple[EpochResult, ...],
+    ) -> TrialRecord:
+        state = self._begun(identity)
         failed = result is None and state.failure is not None
         return TrialRecord(
             identity=replace(identity, attempt=state.attempt),
             parameters=state.parameters,
             state="COMPLETE" if result else "FAIL" if failed else "RUNNING",
-            history=read_metrics(directory.metrics) if directory.metrics.exists() else (),
+            history=history,
             objectives=result.objectives if result else None,
             failure=state.failure if failed else None,
             failure_class=state.failure_class if failed else None,

@@ -1,9 +1,9 @@
 """What Tune asks for trials, and tells their ends: the bridge to the ledger.
 
 Orphans (trials that an earlier launch left RUNNING) come first, then new proposals, until the
-budget is spent, and at last further seeds for the front. A trial that failed for a reason that
-may not come again goes behind the orphans; one that falls behind others is stopped early. Every
-trial ends once in the ledger, before anyone hears of it.
+budget is spent, and at last the rounds of the race for further seeds. A trial that failed for a
+reason that may not come again goes behind the orphans; one that falls behind others is stopped
+early. Every trial ends once in the ledger, before anyone hears of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 
 from balpoe.config import Choice, StudySpec
 from balpoe.errors import NonFiniteError, StorageError, UserError
-from balpoe.study.budget import Account, budget_spent
+from balpoe.study.budget import Account, budget_spent, hours_spent
 from balpoe.study.early_stopping import EarlyStopping, Reached
 from balpoe.study.events import (
     EpochReported,
@@ -29,6 +29,7 @@ from balpoe.study.events import (
 from balpoe.study.failures import MOST_DEATHS, Failure, FailureClass, Opening, failure_of
 from balpoe.study.interruption import Interruption
 from balpoe.study.objectives import finite_objectives
+from balpoe.study.race import SeedToTrain
 from balpoe.study.record import TrialIdentity
 from balpoe.study.trial_actor import (
     COMPLETE,
@@ -60,7 +61,7 @@ class LiveTrial:
 
 
 class StudySearcher(Searcher):
-    """Hands the trials of `book` to Tune until the budget of `spec` is spent, then repeats.
+    """Hands the trials of `book` to Tune until the budget of `spec` is spent, then the race.
 
     Tune would take an exception raised in here for the failure of a trial; so the first one
     is kept in `fault`, the study stops, and nothing more is entered in the book. It also stops
@@ -85,7 +86,7 @@ class StudySearcher(Searcher):
         self._interruption = interruption
         self._unfinished = deque(book.orphans())
         self._finished = book.finished()
-        self._repeats_begun = False
+        self._round: deque[SeedToTrain] = deque()
         self._live: dict[str, LiveTrial] = {}
         self._opening = Opening(spec.resources.concurrent_trials)
         self.fault: Exception | None = None
@@ -149,18 +150,21 @@ class StudySearcher(Searcher):
             if fallen_behind is None:
                 return self._book.take_up(identity)
             self._prune(identity, fallen_behind)
-        if self._repeats_begun:
-            return None
         spent = self._account.spent(self._finished + len(self._live))
         if not budget_spent(self._spec.budget, spent) and not self._book.is_exhausted():
             return self._book.ask()
-        return None if self._live else self._begin_repeats()
+        return self._next_of_race(hours_spent(self._spec.budget, spent))
 
-    def _begin_repeats(self) -> TakenTrial | None:
-        """The first of the further seeds: now that all trials have ended, the front is known."""
-        self._repeats_begun = True
-        self._unfinished.extend(self._book.repeats_to_do())
-        return self._next_taken()
+    def _next_of_race(self, hours_spent: bool) -> TakenTrial | None:
+        """The next seed; a round begins when all trials, or those of the round before, ended."""
+        if not self._round and not self._live:
+            self._round.extend(self._book.seeds_to_train())
+        while self._round:
+            seed = self._round.popleft()
+            if seed.granted or not hours_spent:
+                self._unfinished.append(TrialIdentity(self._spec.name, seed.number, seed.repeat))
+                return self._next_taken()
+        return None
 
     def _left(self, trial_id: str) -> LiveTrial:
         """A trial that Tune has no more."""
@@ -200,13 +204,13 @@ class StudySearcher(Searcher):
     def _complete(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         try:
             objectives = finite_objectives(result, self._spec.objectives)
+            violations = self._book.complete(live.identity, objectives)
         except NonFiniteError as error:
             self._fail(live.identity, failure_of(error))
             return
-        self._book.complete(live.identity, objectives)
         self._finished += live.identity.repeat == 0
         self._opening.complete()
-        self._listener(TrialEnded(live.identity, "COMPLETE", objectives))
+        self._listener(TrialEnded(live.identity, "COMPLETE", objectives, violations=violations))
 
     def _prune(self, identity: TrialIdentity, reached: Reached) -> None:
         self._book.prune(identity.number, reached.epoch, reached.objectives)

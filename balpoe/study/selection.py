@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from balpoe.config import Direction, StudySpec
+from balpoe.config import Direction
+from balpoe.study.candidates import Candidate, candidates, standing
+from balpoe.study.feasibility import Judged, is_feasible
 from balpoe.study.objectives import losses
-from balpoe.study.record import TrialRecord, TrialState
+from balpoe.study.record import TrialRecord
 from balpoe.study.repeats import metrics_over_seeds
 
 ACCURACY, CALIBRATION_ERROR = "val/accuracy", "val/ece"
-
-
-class Judged(Protocol):
-    """A trial with a state, and with objectives once it is COMPLETE."""
-
-    @property
-    def state(self) -> TrialState:
-        """How it stands."""
-
-    @property
-    def objectives(self) -> Mapping[str, float] | None:
-        """The values of its objectives."""
 
 
 AnyTrial = TypeVar("AnyTrial", bound=Judged)
@@ -31,14 +21,15 @@ AnyTrial = TypeVar("AnyTrial", bound=Judged)
 def pareto_front(
     records: Sequence[AnyTrial], directions: Mapping[str, Direction]
 ) -> tuple[AnyTrial, ...]:
-    """The COMPLETE records that no other is at least as good as in everything and better in one.
+    """The feasible records that no other is at least as good as in everything and better in one.
 
+    Feasible are COMPLETE ones that break no constraint; others dominate nobody.
     Records with equal objectives do not dominate each other; all of them are on the front.
     """
     complete = [
         (record, losses(record.objectives, directions))
         for record in records
-        if record.state == "COMPLETE" and record.objectives is not None
+        if is_feasible(record) and record.objectives is not None
     ]
     return tuple(
         record
@@ -47,37 +38,41 @@ def pareto_front(
     )
 
 
+def mean_front(
+    candidates: Iterable[Candidate], directions: Mapping[str, Direction]
+) -> tuple[Candidate, ...]:
+    """The candidates on the front of the means over their seeds."""
+    return tuple(
+        found.candidate for found in pareto_front([*map(standing, candidates)], directions)
+    )
+
+
+def rivals(
+    records: Sequence[TrialRecord], directions: Mapping[str, Direction]
+) -> tuple[Candidate, ...]:
+    """The candidates on the front, and all others that have further seeds."""
+    known = candidates(records)
+    front = {found.number for found in mean_front(known, directions)}
+    return tuple(each for each in known if each.number in front or len(each.objectives) > 1)
+
+
 def ordered_front(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[TrialRecord, ...]:
-    """The front of the searched trials, highest validation accuracy first.
+    """The trials on the front, highest validation accuracy first.
 
-    Ties go to the lower ECE, then to the trial number. The front is that of the search's own
-    seed; accuracy and ECE are means over all repeats of a trial among `records`.
+    Ties go to the lower ECE, then to the trial number. All figures are means over the repeats
+    of a trial among `records`.
     """
-    searched = [record for record in records if record.identity.repeat == 0]
+    front = {found.number for found in mean_front(candidates(records), directions)}
 
     def rank(trial: TrialRecord) -> tuple[float, float, int]:
         number = trial.identity.number
         means = metrics_over_seeds(records, number)
         return -means[ACCURACY].mean, means[CALIBRATION_ERROR].mean, number
 
-    return tuple(sorted(pareto_front(searched, directions), key=rank))
-
-
-def lacks_repeats(spec: StudySpec, records: Sequence[TrialRecord]) -> bool:
-    """Whether a trial of the front has fewer repeats, COMPLETE or failed, than the study wants."""
-    ended = {
-        (record.identity.number, record.identity.repeat)
-        for record in records
-        if record.state != "RUNNING"
-    }
-    searched = [record for record in records if record.identity.repeat == 0]
-    return any(
-        (trial.identity.number, repeat) not in ended
-        for trial in pareto_front(searched, spec.objectives)
-        for repeat in range(1, spec.repeats)
-    )
+    searched = (record for record in records if record.identity.repeat == 0)
+    return tuple(sorted((t for t in searched if t.identity.number in front), key=rank))
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -74,4 +74,5 @@ class RecordStore:
             data_fingerprint=result.data_fingerprint if result else None,
             started=entry.started,
             ended=entry.ended,
+            violations=entry.violations,
         )

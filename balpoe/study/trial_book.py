@@ -6,16 +6,21 @@ runs trials need not know which is which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from balpoe.config import Choice, StudySpec
+from balpoe.config.constraints import excesses, violated
+from balpoe.study.candidates import Candidate, candidate
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure
+from balpoe.study.feasibility import is_feasible
 from balpoe.study.ledger import Ledger, Proposal
-from balpoe.study.record import TrialIdentity
+from balpoe.study.metrics_file import read_metrics
+from balpoe.study.objectives import finite_objectives
+from balpoe.study.race import SeedToTrain, race
+from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.repeat_ledger import RepeatLedger
-from balpoe.study.selection import pareto_front
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,9 @@ class TrialBook:
     def __init__(self, spec: StudySpec, ledger: Ledger, directory: StudyDirectory) -> None:
         self._spec = spec
         self._ledger = ledger
+        self._directory = directory
         self._repeats = RepeatLedger(spec, directory)
+        self._told: dict[tuple[int, int], Mapping[str, float]] = {}
 
     def orphans(self) -> list[TrialIdentity]:
         """The trials that an earlier launch left RUNNING."""
@@ -47,12 +54,11 @@ class TrialBook:
         """Whether every point of a grid has been proposed."""
         return self._ledger.is_exhausted()
 
-    def repeats_to_do(self) -> list[TrialIdentity]:
-        """The further seeds that the front of all trials so far lacks."""
+    def seeds_to_train(self) -> tuple[SeedToTrain, ...]:
+        """What the present round of the race between all trials so far lacks."""
         if self._spec.repeats == 1:
-            return []
-        front = pareto_front(self._ledger.entries(), self._spec.objectives)
-        return list(self._repeats.to_do(entry.number for entry in front))
+            return ()
+        return race(self._spec, list(self._candidates())).to_do
 
     def ask(self) -> TakenTrial:
         """A new trial."""
@@ -85,10 +91,24 @@ class TrialBook:
             return self._repeats.count_death(identity, epoch)
         return self._ledger.count_death(identity.number, epoch)
 
-    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
-        """End a trial with its objective values; a repeat has them in its result."""
-        if not identity.repeat:
-            self._ledger.complete(identity.number, objectives)
+    def complete(
+        self, identity: TrialIdentity, objectives: Mapping[str, float]
+    ) -> dict[str, float]:
+        """End a trial with its objective values; a repeat has them in its result.
+
+        Returns:
+            The constraints that it breaks, and how far it is beyond each; a repeat none.
+
+        Raises:
+            NonFiniteError: a constrained metric is missing or not finite.
+        """
+        if identity.repeat:
+            self._told[identity.number, identity.repeat] = objectives
+            return {}
+        found = self._excesses(identity)
+        self._ledger.constrain(identity.number, found)
+        self._ledger.complete(identity.number, objectives)
+        return violated(found)
 
     def prune(self, number: int, epoch: int, objectives: Mapping[str, float]) -> None:
         """End a trial as stopped early."""
@@ -100,6 +120,25 @@ class TrialBook:
             self._repeats.fail(identity, failure)
         else:
             self._ledger.fail(identity.number, failure)
+
+    def _candidates(self) -> Iterator[Candidate]:
+        for entry in self._ledger.entries():
+            if is_feasible(entry) and entry.objectives is not None:
+                repeats = map(self._as_told, self._repeats.outlines(entry.number))
+                yield candidate(entry.number, entry.parameters, entry.objectives, repeats)
+
+    def _as_told(self, repeat: TrialRecord) -> TrialRecord:
+        """A repeat that ended in this launch, whether a shared file system shows it yet or not."""
+        told = self._told.get((repeat.identity.number, repeat.identity.repeat))
+        return repeat if told is None else replace(repeat, state="COMPLETE", objectives=told)
+
+    def _excesses(self, identity: TrialIdentity) -> dict[str, float]:
+        """How far a trial is beyond each constraint at its last epoch."""
+        constraints = self._spec.constraints
+        if not constraints:
+            return {}
+        *_, last = read_metrics(self._directory.trial(identity).metrics)
+        return excesses(constraints, finite_objectives(last.metrics, constraints))
 
     def _taken(self, proposal: Proposal) -> TakenTrial:
         identity = TrialIdentity(self._spec.name, proposal.number, attempt=proposal.attempt)

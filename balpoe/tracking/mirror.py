@@ -153,10 +153,14 @@ class Mirror:
         return _ChildRun(child.run_id, epoch, status, record)
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
-        return {
+        tags = {
             **state_tags(record),
             "known_point": point_name(self._spec, record.parameters) or "",
         }
+        # a study without constraints is spared the rewriting of runs that it has mirrored
+        return tags | (
+            {"violations": ", ".join(record.violations)} if self._spec.constraints else {}
+        )
 
     def _write_state(self, child: _ChildRun, record: TrialRecord, metrics: list[Metric]) -> str:
         """Write the state, with the last `metrics`, and return the status of the run."""

@@ -6,7 +6,8 @@ The test set is read once, when the last epoch is done.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -45,11 +46,38 @@ def train_final(
     calibration: Calibration = OUTSIDE_A_STUDY,
     on_epoch: Callable[[EpochResult], None],
 ) -> TrainedModel:
-    """Train one seed into the model directory `path`, or take up what is there.
+    """Train one seed as `final_epochs` does, and call `on_epoch` with each epoch's result."""
+    epochs = final_epochs(
+        configuration,
+        splits,
+        seed=seed,
+        path=path,
+        device=device,
+        balpoe_version=balpoe_version,
+        calibration=calibration,
+    )
+    with closing(epochs):
+        for result in epochs:
+            on_epoch(result)
+    return load_model(path)
 
-    A finished model is returned as it is; an unfinished training continues from its newest
-    checkpoint. `calibration` is kept with the model. `on_epoch` is called with each epoch's
-    result, those of before included.
+
+def final_epochs(
+    configuration: Configuration,
+    splits: FinalSplits,
+    *,
+    seed: int,
+    path: Path,
+    device: torch.device,
+    balpoe_version: str,
+    calibration: Calibration = OUTSIDE_A_STUDY,
+    attempt: int = 0,
+) -> Generator[EpochResult, None, None]:
+    """The epochs of one seed, those of before included; then its model is in `path`.
+
+    What is there is taken up: a finished model is left as it is, an unfinished training
+    continues from its newest checkpoint. If it is closed before its end, it saves one.
+    `calibration` is kept with the model; `attempt` tells restarts after lost workers apart.
 
     Raises:
         StorageError: `path` holds a model of another configuration, data or seed, or cannot
@@ -58,7 +86,8 @@ def train_final(
         NonFiniteError: the loss is not finite.
     """
     if is_model(path):
-        return _finished(path, configuration, splits.description, seed)
+        _refuse_another(path, configuration, splits.description, seed)
+        return
     ensure_writable(path)
     checkpoints = path / "checkpoints"
     training = Training(
@@ -67,14 +96,12 @@ def train_final(
         description=splits.description,
         seed=seed,
         device=device,
-        checkpoints=CheckpointDirectory(checkpoints),
+        checkpoints=CheckpointDirectory(checkpoints, attempt),
     )
-    for result in training.history:
-        on_epoch(result)
+    yield from training.history
     try:
-        for result in training.fit():
-            on_epoch(result)
-    except KeyboardInterrupt:
+        yield from training.fit()
+    except (KeyboardInterrupt, GeneratorExit):
         training.save_checkpoint()
         raise
     provenance = Provenance(
@@ -93,9 +120,7 @@ def train_final(
     metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
     save_model(path, training.experts, provenance, history=training.history, final_metrics=metrics)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    model = load_model(path)
-    write_model_card(path, [model])
-    return model
+    write_model_card(path, [load_model(path)])
 
 
 def evaluate_final(
@@ -119,9 +144,9 @@ def evaluate_on(
     )
 
 
-def _finished(
+def _refuse_another(
     path: Path, configuration: Configuration, description: DataDescription, seed: int
-) -> TrainedModel:
+) -> None:
     model = load_model(path)
     if model.provenance.identity != training_identity(configuration, description, seed):
         raise StorageError(
@@ -130,4 +155,3 @@ def _finished(
         )
     if not (path / CARD).exists():
         write_model_card(path, [model])
-    return model

@@ -12,7 +12,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+HIDING = Path(__file__).with_name("without_directory.sh")
 RAY = str(Path(sys.executable).parent / "ray")
+HEAD_IP = "127.0.0.254"
+"""Not 127.0.0.1, in whose place Ray would put the address of a real network interface."""
 OBJECT_STORE_BYTES = 80_000_000
 START_SECONDS = 120.0
 
@@ -28,11 +31,14 @@ HEALTH_CHECKS = {
 class RayNode:
     """One `ray start --block` and all that it started."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], log: Path, hidden: Path | None
+    ) -> None:
         self.log = log
+        hiding = ["unshare", "--mount", str(HIDING), str(hidden)] if hidden else []
         with log.open("w") as file:
             self._process = subprocess.Popen(
-                [RAY, "start", *arguments, "--block"],
+                [*hiding, RAY, "start", *arguments, "--block"],
                 env=environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -82,10 +88,11 @@ class RayCluster:
         self.nodes: list[RayNode] = []
         self._count = 1  # the last byte of each node's own loopback address
         ports = free_ports(4)
-        self.address = f"{own_ip()}:{ports[0]}"
+        self.address = f"{HEAD_IP}:{ports[0]}"
         self.dashboard = f"http://127.0.0.1:{ports[1]}"
         self.head = self._start(
             "--head",
+            f"--node-ip-address={HEAD_IP}",
             f"--port={ports[0]}",
             f"--dashboard-port={ports[1]}",
             f"--ray-client-server-port={ports[2]}",
@@ -107,27 +114,33 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
 
-    def start_node(self, *, cpus: int = 1, gpus: int = 0, **variables: str) -> RayNode:
-        """One more worker, with an address of its own; `variables` are added to its environment."""
+    def start_node(
+        self, *, cpus: int = 1, gpus: int = 0, hidden: Path | None = None, **variables: str
+    ) -> RayNode:
+        """One more worker, with an address of its own; `variables` are added to its environment.
+
+        It sees an empty disk of its own in the place of a `hidden` directory.
+        """
         self._count += 1
         node = self._start(
             f"--address={self.address}",
             f"--node-ip-address=127.0.0.{self._count}",
             f"--num-cpus={cpus}",
             f"--num-gpus={gpus}",
+            hidden=hidden,
             **variables,
         )
         self.nodes.append(node)
         return node
 
-    def keep_nodes(self, count: int, **variables: str) -> None:
+    def keep_nodes(self, count: int) -> None:
         """Start workers until so many are alive."""
         for node in self.nodes:
             if not node.is_running():
                 node.kill()
         self.nodes = [node for node in self.nodes if node.is_running()]
         while len(self.nodes) < count:
-            self.start_node(**variables)
+            self.start_node()
 
     def await_nodes(self) -> None:
         """Return once all workers have joined."""
@@ -143,7 +156,7 @@ class RayCluster:
             node.signal(signal.SIGCONT)
             node.kill()
 
-    def _start(self, *arguments: str, **variables: str) -> RayNode:
+    def _start(self, *arguments: str, hidden: Path | None = None, **variables: str) -> RayNode:
         name = f"n{self._count}"
         return RayNode(
             [
@@ -154,31 +167,25 @@ class RayCluster:
             ],
             {**self.environment, **variables},
             self._directory / f"{name}.log",
+            hidden,
         )
 
     def _await_port(self, port: int) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             with suppress(OSError):
-                return socket.create_connection((own_ip(), port), timeout=1).close()
+                return socket.create_connection((HEAD_IP, port), timeout=1).close()
             assert time.monotonic() < deadline, self.head.log.read_text()
             time.sleep(0.1)
 
 
 def free_ports(count: int) -> list[int]:
     """Ports of this host that nobody listens on now."""
-    sockets = [socket.create_server(("", 0)) for _ in range(count)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
         each.close()
     return ports
-
-
-def own_ip() -> str:
-    """The address that Ray takes for this host's, whatever a head is told of loopback."""
-    from ray.util import get_node_ip_address
-
-    return str(get_node_ip_address())
 
 
 def _all_processes() -> list[int]:

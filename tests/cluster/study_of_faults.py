@@ -11,7 +11,7 @@ from pathlib import Path
 from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.record import TrialRecord
 from balpoe.study.store import RecordStore
 from tests.cluster.ray_nodes import RayCluster
 
@@ -23,13 +23,21 @@ EPOCHS = 3
 class StudyOfFaults:
     """The study `faults` below `directory`, to be run on `cluster`."""
 
-    def __init__(self, cluster: RayCluster, directory: Path, *, trials: int, question: str = ""):
+    def __init__(
+        self,
+        cluster: RayCluster,
+        directory: Path,
+        *,
+        trials: int,
+        question: str = "",
+        epoch_seconds: float = 0.3,
+    ) -> None:
         self._cluster = cluster
         self._directory = directory
         self._trials = trials
         (directory / "faults.yaml").write_text(f"""
 name: faults
-question: {question or "none"}
+question: "{question}; an epoch takes {epoch_seconds} s"
 data: {{name: digits_lt}}
 model: {{backbone: resnet8}}
 training: {{epochs: {EPOCHS}}}
@@ -72,10 +80,26 @@ resources: {{concurrent_trials: 2}}
         """Its trials."""
         return RecordStore(*study_of("faults", self.runs)).records()
 
+    def is_begun(self, number: int) -> bool:
+        """Whether a trial has ended an epoch."""
+        return self._log(number).exists()
+
     def epochs_done(self, number: int) -> list[str]:
         """`ATTEMPT EPOCH` of all epochs that were worked on in a trial, lost or not."""
-        directory = study_of("faults", self.runs)[1].trial(TrialIdentity("faults", number))
-        return (directory.path / "epochs.log").read_text().splitlines()
+        lines = self._log(number).read_text().splitlines()
+        return [line.rpartition(" ")[0] for line in lines]
+
+    def nodes_of(self, number: int) -> list[str]:
+        """On which node each of these epochs was worked on."""
+        return [line.rpartition(" ")[2] for line in self._log(number).read_text().splitlines()]
+
+    def contents(self) -> dict[Path, bytes]:
+        """What is in the files that a trial's worker writes, but for the account of epochs."""
+        files = (self.runs / "faults/trials").rglob("*")
+        return {path: path.read_bytes() for path in files if path.suffix in (".parquet", ".json")}
+
+    def _log(self, number: int) -> Path:
+        return self.runs / f"faults/trials/{number}/repeat_0/epochs.log"
 
     def deaths_counted(self) -> int:
         """How many deaths of workers were held against trials."""

@@ -92,6 +92,17 @@ def test_the_front_is_written_by_accuracy_and_a_dominated_or_failed_trial_never(
     assert report.front == 3
 
 
+def test_a_trial_that_breaks_a_constraint_is_never_exported(tmp_path: Path) -> None:
+    broken = {"val/accuracy_few >= 0.2": 0.5}
+    infeasible = [dataclasses.replace(record, violations=broken) for record in RECORDS[:4]]
+    report = _export([infeasible[1], RECORDS[0]], tmp_path, top=2)
+    assert [export.path.name for export in report.exports] == ["rank_1_trial_0000.yaml"]
+    with pytest.raises(
+        UserError, match=r"every COMPLETE trial breaks a constraint \(val/accuracy_few >= 0\.2\)"
+    ):
+        _export(infeasible, tmp_path)
+
+
 def test_equal_accuracies_are_ranked_by_calibration_error(tmp_path: Path) -> None:
     spec = dataclasses.replace(SPEC, objectives={"val/accuracy": "maximize"})
     records = [_record(0, accuracy=0.9, ece=0.05), _record(1, accuracy=0.9, ece=0.04)]
@@ -125,7 +136,7 @@ def test_the_comment_and_the_provenance_state_the_same_evidence(tmp_path: Path) 
     assert "Trial 1 of the study digits_lt: rank 1" in comment
     assert "val/accuracy: 0.9400 ± 0.0141 (n = 2 seeds)" in comment
     assert "2026-09-21T14:14:20+00:00" in comment
-    assert provenance["format"] == 1
+    assert provenance["format"] == 2
     assert provenance["objectives"]["val/accuracy"]["mean"] == pytest.approx(0.94)
     assert provenance["objectives"]["val/accuracy"]["n"] == 2
     assert provenance["searched"] == {"mixup.alpha": 0.125, "experts.sharing": "independent"}
@@ -199,9 +210,12 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_the_order_is_that_of_the_means_over_further_seeds(tmp_path: Path) -> None:
-    further = (_record(1, accuracy=0.85, ece=0.09, repeat=1),)  # a mean of 0.89
+    further = (_record(1, accuracy=0.85, ece=0.00, repeat=1),)  # means of 0.89 and 0.045
     report = _export([*RECORDS, *further], tmp_path, top=3)
     assert [export.evidence.trial for export in report.exports] == [0, 1, 3]
+    further = (_record(1, accuracy=0.85, ece=0.09, repeat=1),)  # dominated by trial 0
+    report = _export([*RECORDS, *further], tmp_path, top=3)
+    assert [export.evidence.trial for export in report.exports] == [0, 3]
 
 
 def test_a_preference_orders_the_front_and_is_stated(tmp_path: Path) -> None:
@@ -219,3 +233,26 @@ def test_a_preference_orders_the_front_and_is_stated(tmp_path: Path) -> None:
     assert f"by {expression}." in " ".join(comment.split())
     provenance = json.loads(report.exports[0].provenance.read_text())
     assert provenance["ordered_by"] == expression
+
+
+def test_from_what_a_trial_is_separable_is_stated_with_the_intervals(tmp_path: Path) -> None:
+    seeds = {0: (0.01, 0.02, 0.03), 1: (0.0, 0.02, -0.02)}
+    records = [
+        _record(number, accuracy=0.9 - number / 100 + gain, ece=0.05 + number / 100, repeat=repeat)
+        for number, gains in seeds.items()
+        for repeat, gain in enumerate(gains)
+    ]
+    records += [_record(2, accuracy=0.5, ece=0.01), _record(3, accuracy=0.4, ece=0.5)]
+    report = _export(records, tmp_path)
+    [export] = report.exports
+    provenance = json.loads(export.provenance.read_text())
+    [near, untested] = provenance["comparisons"]  # trial 3 is dominated and has one seed
+    assert (near["trial"], near["n"], near["verdict"]) == (1, 3, "separable")
+    accuracy = near["objectives"]["val/accuracy"]
+    assert accuracy["difference"] == pytest.approx((0.02 + 0.01 + 0.06) / 3)
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx((0.01, 0.06))
+    assert (untested["trial"], untested["n"], untested["verdict"]) == (2, 1, "not tested")
+    assert untested["objectives"]["val/ece"]["low"] is None
+    comment = export.path.read_text()
+    assert "#   separable: 1 (n = 3)" in comment
+    assert "#   not tested: 2 (n = 1)" in comment

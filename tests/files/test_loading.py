@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from balpoe.config import (
     Configuration,
+    Constraint,
     DigitsLT,
     FloatParameter,
     GaussianLT,
@@ -287,7 +288,7 @@ bugdet: {trials: 12}
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
          "data, model, experts, mixup, training, search, objectives, budget, sampler, seed, "
-         "known_points, resources, repeats, final"),
+         "warm_start, known_points, resources, repeats, race, final, early_stopping, constraints"),
     ],
 )  # fmt: skip
 def test_a_study_keeps_the_paths_of_its_file(
@@ -372,3 +373,33 @@ def test_plain_data_is_validated_like_a_file_but_without_lines() -> None:
     assert decay == "m/configuration.json training.decay: must be a finite number, got nan"
     with pytest.raises(ConfigurationError, match=r"^m: must be keys with values, got \[\]$"):
         configuration_from_plain([], "m")
+
+
+def test_constraints_and_early_stopping_are_sections_whose_problems_have_lines(
+    write: Write,
+) -> None:
+    content = """\
+early_stopping: {grace_epochs: 10}
+constraints:
+  val/accuracy_few: {at_least: 0.2}
+  parameters: {at_most: 1e6}
+"""
+    study = load_study(write(STUDY + content))
+    assert study.rungs == (10, 30, 90)
+    assert study.constraints == {
+        "val/accuracy_few": Constraint(at_least=0.2),
+        "parameters": Constraint(at_most=1e6),
+    }
+    wrong = """\
+early_stopping: {name: hyperband, grace_epochs: 200}
+constraints:
+  val/accuracy_fw: {at_least: 0.2}
+  parameters: {below: 1e6}
+  epoch_seconds: {}
+"""
+    assert problems(load_study, write(STUDY + wrong)) == [
+        'x.yaml:7 early_stopping.name: must be halving, got "hyperband"',
+        "x.yaml:9 constraints.val/accuracy_fw: unknown metric; did you mean val/accuracy_few?",
+        "x.yaml:10 constraints.parameters.below: unknown key; known are at_least, at_most",
+        "x.yaml:11 constraints.epoch_seconds.at_least: must be given, or at_most",
+    ]

@@ -1,22 +1,27 @@
 """`balpoe run` with trials that do no work, and a fault: `fault_driver.py STUDY [POINT TIMES]`.
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
-TIMES-th time. An epoch takes EPOCH_SECONDS of the environment; the study runs on the cluster at
-CLUSTER_ADDRESS, where there is one.
+TIMES-th time, or waits while the file FAULT_HALT is there. An epoch takes EPOCH_SECONDS of the
+environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, and the driver
+takes FAULT_HOST for the name of its host.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+import ray
 import torch
 from mlflow import MlflowClient
 
@@ -64,7 +69,7 @@ def recorded_trial(task: TrialTask) -> Course:
     newest = checkpoints.newest("idle")
     history = list(newest.history) if newest else []
     for epoch in range(len(history) + 1, task.spec.base.training.epochs + 1):
-        time.sleep(float(os.environ.get("EPOCH_SECONDS", "0.05")))
+        time.sleep(epoch_seconds(task))
         log_epoch(task, epoch)
         accuracy = float(task.parameters["mixup.alpha"]) / epoch
         metrics = {"train/loss": 1 / epoch, "val/accuracy": accuracy, "val/ece": 1 - accuracy}
@@ -86,7 +91,7 @@ def reach(point: str, task: TrialTask) -> None:
 
     MORTAL is the `node` or its `raylet`, of which the worker is a child.
     """
-    mortal, _, deadly = task.spec.question.partition(" dies at ")
+    mortal, _, deadly = task.spec.question.partition(";")[0].partition(" dies at ")
     if deadly != point or (task.identity.number, task.identity.attempt) != (1, 0):
         return
     os.kill(os.getppid(), signal.SIGKILL)
@@ -94,10 +99,17 @@ def reach(point: str, task: TrialTask) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def epoch_seconds(task: TrialTask) -> float:
+    """Those of the study's question, which reaches every node; else of the environment."""
+    told = re.search(r"an epoch takes (\S+) s", task.spec.question)
+    return float(told[1] if told else os.environ.get("EPOCH_SECONDS", "0.05"))
+
+
 def log_epoch(task: TrialTask, epoch: int) -> None:
     """Keep account of the work that is done, lost or not."""
     with (task.directory.path / "epochs.log").open("a") as file:
-        file.write(f"{task.identity.attempt} {epoch}\n")
+        node = ray.get_runtime_context().get_node_id()
+        file.write(f"{task.identity.attempt} {epoch} {node}\n")
 
 
 def _checkpoint_to_die_at() -> int:
@@ -138,14 +150,27 @@ def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
         calls += 1
         answer = None if before and calls == times else method(*arguments, **options)
         if calls == times:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _strike()
         return answer
 
     setattr(owner, name, fatal)
 
 
+def _strike() -> None:
+    """Die; where FAULT_HALT names a file, make it instead, and go on once it is taken away."""
+    halt = os.environ.get("FAULT_HALT")
+    if halt is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return
+    Path(halt).touch()
+    while Path(halt).exists():
+        time.sleep(0.02)
+
+
 if __name__ == "__main__":
     _, study, *fault = sys.argv
+    pretended_host = os.environ.get("FAULT_HOST", socket.gethostname())
+    socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
     if fault:
         point, times = fault

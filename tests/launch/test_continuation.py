@@ -8,6 +8,7 @@ from balpoe.config import (
     BudgetConfig,
     Condition,
     Configuration,
+    Constraint,
     DigitsLT,
     FinalConfig,
     FloatParameter,
@@ -63,6 +64,10 @@ def test_the_memory_that_data_may_take_can_be_raised_but_not_another_size_chosen
             "training.epochs: was 200, is 3",
         ),
         (replace(STUDY, seed=1), "seed: was 0, is 1"),
+        (
+            replace(STUDY, constraints={"val/ece": Constraint(at_most=0.1)}),
+            "constraints.val/ece: was None, is {'at_least': None, 'at_most': 0.1}",
+        ),
         (
             replace(STUDY, search={"mixup.alpha": ALPHA}),
             "search.experts.count: was numeric, is None",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import optuna
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
@@ -103,6 +105,16 @@ def change_the_value(patient: Patient) -> None:
     write_result(directory, replace(result, objectives={**result.objectives, "val/ece": 0.0}))
 
 
+def change_the_seed(patient: Patient) -> None:
+    directory = patient.trial(0)
+    result = read_result(directory)
+    write_result(directory, replace(result, seed=7))
+
+
+def repeat_a_failed_trial(patient: Patient) -> None:
+    patient.directory.trial(TrialIdentity("tiny", 2, repeat=1)).create()
+
+
 def lose_an_epoch(patient: Patient) -> None:
     """Of the trial that is still to be continued: nothing vouches for its file yet."""
     path = patient.trial(3).metrics
@@ -140,6 +152,28 @@ def lower_the_budget(patient: Patient) -> None:
     specification.write_text(text.replace("trials: 4", "trials: 2"))
 
 
+def constrain_the_weights(patient: Patient) -> None:
+    specification = patient.directory.specification
+    text = specification.read_text()
+    assert "constraints: {}" in text
+    constraints = "constraints: {parameters: {at_most: 1}}"
+    specification.write_text(text.replace("constraints: {}", constraints))
+
+
+def export_an_infeasible_trial(patient: Patient) -> None:
+    trial = optuna.load_study(
+        study_name="tiny", storage=f"sqlite:///{patient.directory.database}"
+    ).trials[0]
+    with sqlite3.connect(patient.directory.database) as connection:
+        connection.execute(
+            "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (?, ?, ?)",
+            (trial._trial_id, "constraints:parameters <= 1", "2.0"),
+        )
+    patient.directory.exports.mkdir()
+    provenance = patient.directory.exports / "rank_1_trial_0000.provenance.json"
+    provenance.write_text(json.dumps({"trial": 0}))
+
+
 BREAKING: tuple[tuple[Callable[[Patient], None], str, str], ...] = (
     (flip_a_bit, "files are whole and sound", "predictions.parquet: damaged"),
     (lose_a_result, "files are whole and sound", "trial 1 is COMPLETE, but has no result on disk"),
@@ -150,12 +184,20 @@ BREAKING: tuple[tuple[Callable[[Patient], None], str, str], ...] = (
     ),
     (change_the_parameters, "Optuna and files agree", "trial 0: Optuna and result.json have"),
     (change_the_value, "Optuna and files agree", "other objectives"),
+    (change_the_seed, "repeats are paired by seed", "trial 0 has the seed 7, not"),
+    (
+        repeat_a_failed_trial,
+        "repeats are paired by seed",
+        "trial 2 repeat 1: the trial itself is not COMPLETE",
+    ),
     (lose_an_epoch, "every epoch once, in order", "trial 3: metrics.parquet has the epochs 1, 3"),
     (lose_a_run, "one run per trial in MLflow", "MLflow has 0 runs for trial 0"),
     (double_a_run, "one run per trial in MLflow", "MLflow has 2 runs for trial 0"),
     (double_an_epoch, "MLflow agrees with the trials", "has train/loss at the epochs 1, 2, 1"),
     (log_another_parameter, "MLflow agrees with the trials", "other parameters than Optuna"),
     (export_a_failed_trial, "exports are COMPLETE trials", "trial 2 is FAIL"),
+    (constrain_the_weights, "Optuna and files agree", "break other constraints"),
+    (export_an_infeasible_trial, "exports are COMPLETE trials", "trial 0 breaks parameters <= 1"),
     (lower_the_budget, "no more trials than the budget", "3 trials have ended, the budget is 2"),
     (lower_the_budget, "nothing runs in a finished study", "trial 3 is RUNNING in Optuna"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ from click.testing import CliRunner
 from balpoe.cli.status import status as status_command
 from balpoe.config import BudgetConfig, StudySpec
 from balpoe.errors import UserError
+from balpoe.files import dump_study
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.status import status
 from balpoe.reporting.study_status import status_plain
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.outline import repeats_left
 from balpoe.study.selection import pareto_front
 from balpoe.study.store import RecordStore
 
@@ -37,6 +38,7 @@ def _plain(study: TinyStudy) -> Mapping[str, Any]:
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
+        pairs=found.pairs,
         driver=None,
         now=found.now,
     )
@@ -72,6 +74,7 @@ def test_of_a_budget_in_hours_it_shows_what_is_left(tiny_study: TinyStudy) -> No
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
+        pairs=found.pairs,
         driver=None,
         now=found.now,
     )
@@ -79,11 +82,17 @@ def test_of_a_budget_in_hours_it_shows_what_is_left(tiny_study: TinyStudy) -> No
     assert plain["left"]["trials"] is None
 
 
-def test_it_counts_the_seeds_that_the_front_still_lacks(tiny_study: TinyStudy) -> None:
-    found = status("tiny", runs=tiny_study.runs)
-    front = pareto_front(found.trials, found.spec.objectives)
-    spec = replace(found.spec, repeats=3)
-    assert repeats_left(spec, tiny_study.directory, found.trials) == 2 * len(front)
+def test_it_counts_the_seeds_of_the_present_round_and_the_separable_pairs(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_study.runs, tmp_path / "runs")
+    specification = StudyDirectory.of(tmp_path / "runs", "tiny").specification
+    specification.write_text(dump_study(replace(tiny_study.spec, repeats=3)))
+    found = status("tiny", runs=tmp_path / "runs")
+    front = len(pareto_front(found.trials, found.spec.objectives))
+    assert found.repeats_left == 2 * front
+    pairs = {"separable": 0, "not separable": 0, "not tested": front * (front - 1) // 2}
+    assert found.pairs == pairs
 
 
 def test_it_names_the_driver_while_there_is_one(tiny_study: TinyStudy) -> None:
@@ -121,3 +130,16 @@ def test_the_command_shows_it_as_text_and_as_json(
     shown = json.loads(CliRunner().invoke(status_command, ["tiny", "--json"]).output)
     assert shown["trials"]["COMPLETE"] == 2
     assert shown["driver"] is None
+
+
+def test_the_directory_of_studies_is_an_option_or_in_the_environment(
+    tiny_study: TinyStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = str(tiny_study.runs)
+    by_option = CliRunner().invoke(status_command, ["tiny", "--runs", runs], catch_exceptions=False)
+    by_variable = CliRunner(env={"BALPOE_RUNS": runs}).invoke(status_command, ["tiny"])
+    assert by_option.exit_code == by_variable.exit_code == 0
+    assert "tiny: 3 of 4 trials have ended" in by_option.output
+    with pytest.raises(UserError, match="no such study in runs"):
+        CliRunner().invoke(status_command, ["tiny"], catch_exceptions=False)

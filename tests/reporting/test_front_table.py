@@ -38,6 +38,24 @@ def test_further_seeds_of_a_trial_turn_its_values_into_mean_and_spread(
     assert max(map(len, shown)) <= 80
 
 
+def test_trials_that_nothing_separates_share_a_letter(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    seeds = {7: (0.92, 0.93, 0.94), 2: (0.93, 0.92, 0.94), 5: (0.90, 0.91, 0.90), 1: (0.99,)}
+    records = [
+        make_record(number, accuracy=accuracy, repeat=repeat, ece=0.05 if number == 1 else 0.04)
+        for number, accuracies in seeds.items()
+        for repeat, accuracy in enumerate(accuracies)
+    ]
+    front = [record for record in records if record.identity.repeat == 0]
+    failed = make_record(1, "FAIL", repeat=1, failure="diverged")
+    shown = lines(front_report(spec, front, [*records, failed], exports=EXPORTS))
+    rows = [line.split() for line in shown if "independent" in line]
+    assert {row[0]: row[-1] for row in rows} == {"7": "a", "2": "a", "5": "b", "1": "–"}
+    assert "trial 1 repeat 1 failed, no further seed of it was trained: diverged" in shown
+    assert max(map(len, shown)) <= 80
+
+
 def test_the_next_commands_are_exact(
     spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:
@@ -48,6 +66,23 @@ def test_the_next_commands_are_exact(
         "  balpoe export digits_lt --top 1",
         "  balpoe train runs/digits_lt/exports/rank_1_trial_0007.yaml --seeds 1,2,3",
     ]
+
+
+def test_infeasible_trials_are_counted_and_none_is_shown_as_the_best(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    broken = dataclasses.replace(make_record(7), violations={"parameters <= 1e+06": 0.5})
+    shown = lines(front_report(spec, [], [broken], exports=EXPORTS))
+    assert shown == [
+        "digits_lt: 1 trial, 1 infeasible",
+        "Every COMPLETE trial breaks a constraint: there is nothing to export.",
+    ]
+    point = dataclasses.replace(broken, parameters=spec.points.points[1].parameters)
+    records = [make_record(2), point]
+    shown = lines(front_report(spec, records[:1], records, exports=EXPORTS))
+    assert shown[0] == "Pareto front of digits_lt: 2 trials, 1 infeasible"
+    assert any("balanced_softmax" in line for line in shown)
+    assert any("(infeasible)" in line for line in shown)
 
 
 def test_with_one_objective_it_is_the_best_trial(

@@ -82,6 +82,16 @@ def test_where_trials_are_stopped_early_those_to_come_are_taken_to_last_as_long(
     assert progress.left_seconds == pytest.approx(120 * 12 / 24)
 
 
+def test_a_trial_that_breaks_a_constraint_is_not_the_best_and_its_line_says_why(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    broken = replace(make_record(0, accuracy=0.99), violations={"parameters <= 1e+06": 0.5})
+    progress = study_progress(spec, [broken, make_record(1)], launches=[1000], now=1030)
+    assert progress.best["val/accuracy"].number == 1
+    assert lines(study_panel(progress))[1].endswith("0 failed · 1 infeasible")
+    assert "ECE 5.0 %, infeasible: parameters <= 1e+06 is broken (" in trial_line(broken, progress)
+
+
 def test_a_line_tells_when_a_trial_fell_behind(spec: StudySpec, make_record: MakeRecord) -> None:
     record = make_record(1, "PRUNED", epochs=4)
     progress = study_progress(spec, [record], launches=[1000], now=1030)
@@ -102,6 +112,12 @@ def test_time_left_includes_the_seeds_that_the_front_still_lacks(
     progress = study_progress(spec, records, launches=[1000], now=1045)
     # 45 epochs in 45 s; missing: 15 of the running repeat and 20 of the next
     assert progress.left_seconds == pytest.approx(35)
+    longer = replace(spec, repeats=5)  # the race may go on for two more seeds
+    progress = study_progress(longer, records, launches=[1000], now=1045)
+    assert progress.left_seconds == pytest.approx(75)
+    searching = replace(longer, budget=BudgetConfig(trials=3))  # a trial, and the front's three
+    progress = study_progress(searching, records, launches=[1000], now=1045)
+    assert progress.left_seconds == pytest.approx(20 + 35)
 
 
 def test_a_budget_in_hours_is_what_is_left_of_it(spec: StudySpec, make_record: MakeRecord) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import EpochReported, StopRequested, StudyEvent
+from balpoe.study.events import EpochReported, StopRequested, StudyEvent, WarmStarted
 from balpoe.study.executor import run_trials
 from balpoe.study.trial import Course, TrialTask
 from balpoe.training.epoch import EpochResult
@@ -44,8 +44,8 @@ def slow_trial(task: TrialTask) -> Course:
 
 
 def announce(event: StudyEvent) -> None:
-    if isinstance(event, StopRequested):
-        print("StopRequested", flush=True)
+    if isinstance(event, StopRequested | WarmStarted):
+        print(type(event).__name__, flush=True)
         return
     epoch = event.epoch if isinstance(event, EpochReported) else 0
     print(type(event).__name__, event.identity.number, epoch, flush=True)

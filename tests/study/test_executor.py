@@ -19,9 +19,9 @@ from balpoe.errors import StorageError, UserError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import (
     EpochReported,
-    StopRequested,
     StudyEvent,
     TrialEnded,
+    TrialEvent,
     TrialStarted,
 )
 from balpoe.study.executor import LaunchEnd, run_trials
@@ -168,7 +168,7 @@ def test_the_events_of_a_trial_come_in_order_and_each_once(finished: Finished) -
         identity = TrialIdentity("digits", entry.number)
         objectives = {"val/accuracy": 0.3, "val/ece": 1 / 3}
         assert entry.objectives == objectives
-        events = [event for event in finished.events if not isinstance(event, StopRequested)]
+        events = [event for event in finished.events if isinstance(event, TrialEvent)]
         assert [event for event in events if event.identity == identity] == [
             TrialStarted(identity, entry.parameters),
             *(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balpoe.config import Direction
+from balpoe.config.constraints import violated
 from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.study.selection import ordered_front, pareto_front
 from balpoe.training.epoch import EpochResult
@@ -49,6 +50,22 @@ def test_the_front_is_optunas(points: list[tuple[float, float]]) -> None:
     assert sorted(_numbers(pareto_front(records, DIRECTIONS))) == sorted(expected)
 
 
+@given(points=st.lists(st.tuples(values, values, st.sampled_from([-0.5, 0.0, 0.5])), max_size=8))
+@settings(max_examples=50, deadline=None)
+def test_the_front_of_a_constrained_study_is_optunas(
+    points: list[tuple[float, float, float]],
+) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    records = []
+    for number, (accuracy, ece, excess) in enumerate(points):
+        constraints = {"parameters <= 1000": excess}
+        trial = optuna.trial.create_trial(values=[accuracy, ece], constraints=constraints)
+        study.add_trial(trial)
+        records.append(replace(_record(number, accuracy, ece), violations=violated(constraints)))
+    expected = [trial.number for trial in study.best_trials]
+    assert sorted(_numbers(pareto_front(records, DIRECTIONS))) == sorted(expected)
+
+
 def test_trials_that_are_not_complete_are_never_on_the_front() -> None:
     records = [_record(0, 0.9, 0.0, "FAIL"), _record(1, 0.9, 0.0, "RUNNING"), _record(2, 0.1, 0.5)]
     assert _numbers(pareto_front(records, DIRECTIONS)) == [2]
@@ -61,9 +78,11 @@ def test_the_front_is_ordered_by_accuracy_then_by_ece_then_by_number() -> None:
     assert _numbers(ordered_front(alike, directions)) == [1, 2, 0]
 
 
-def test_the_order_is_that_of_the_means_over_repeats_which_are_on_no_front_themselves() -> None:
-    records = [_record(0, 0.6, 0.1), _record(1, 0.7, 0.2), _repeat(_record(1, 0.4, 0.2))]
+def test_front_and_order_are_those_of_the_means_over_repeats() -> None:
+    records = [_record(0, 0.6, 0.2), _record(1, 0.7, 0.1), _repeat(_record(1, 0.4, 0.1))]
     assert _numbers(ordered_front(records, DIRECTIONS)) == [0, 1]
+    unlucky = _repeat(_record(1, 0.4, 0.4))
+    assert _numbers(ordered_front([*records[:2], unlucky], DIRECTIONS)) == [0]
 
 
 def _repeat(record: TrialRecord) -> TrialRecord:

@@ -98,8 +98,8 @@ def measured(images: int) -> int:
     )
     step, taken, found = Stepper.step, [], []
 
-    def measure(stepper: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
-        step(stepper, draws, index)
+    def measure(self: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
+        step(self, draws, index)
         taken.append(index)
         if len(taken) == STEPS:
             found.append(own_bytes())

@@ -132,6 +132,14 @@ def test_the_last_epoch_is_always_evaluated(start: Start, configuration: Configu
     assert evaluated == [3, 4]
 
 
+def test_the_number_of_weights_is_told_with_the_last_evaluation(start: Start) -> None:
+    training = finish(start())
+    assert training.history[-1].metrics["parameters"] == sum(
+        weights.numel() for weights in dict(training.experts.named_parameters()).values()
+    )
+    assert all("parameters" not in result.metrics for result in training.history[:-1])
+
+
 @pytest.mark.parametrize("interrupted_after", [1, 2, 3])
 def test_a_resumed_training_gives_the_bits_of_an_uninterrupted_one(
     start: Start, tmp_path: Path, interrupted_after: int

@@ -1,0 +1,179 @@
+"""Final trainings on a cluster: each seed a task of its own, on whichever node has room.
+
+A seed whose worker or node is lost goes on elsewhere from its newest checkpoint; one that fails
+does not disturb the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import ray
+import torch
+from ray import ObjectRef, ObjectRefGenerator
+from ray.exceptions import NodeDiedError, RayError, RayTaskError
+
+from balpoe.config import Configuration
+from balpoe.data import load_final_splits
+from balpoe.errors import UserError
+from balpoe.study.failures import MOST_DEATHS, failure_of
+from balpoe.study.software import Software, disagreements, in_words, software
+from balpoe.training.epoch import EpochResult
+from balpoe.training.final import final_epochs
+from balpoe.training.model_directory import Calibration
+
+SAVING_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeedTask:
+    """A seed to train into the model directory `path`, on storage that all nodes share."""
+
+    configuration: Configuration
+    seed: int
+    path: Path
+    calibration: Calibration
+    balpoe_version: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a seed is trained on: how many images, and what its source remarks."""
+
+    images: int
+    remarks: tuple[str, ...]
+
+
+SeedNews = TrainingSet | EpochResult
+"""What a seed tells: first its training set, then each epoch."""
+
+
+def train_seeds(
+    tasks: Sequence[SeedTask],
+    *,
+    cpus: int,
+    gpus: float,
+    on_news: Callable[[int, SeedNews], None],
+) -> Mapping[int, str]:
+    """Train all seeds on the connected cluster; `on_news` hears of each, in this thread.
+
+    Returns:
+        Why a seed failed, for each that did.
+    """
+    crew = _Crew(tasks, cpus, gpus, on_news)
+    try:
+        crew.work()
+    except BaseException:
+        crew.save()
+        raise
+    return crew.failures
+
+
+def most_gpus() -> float:
+    """The GPUs of the largest node of the connected cluster."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's
+    return max((node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]), default=0.0)
+
+
+class _Crew:
+    """The seeds that are being trained."""
+
+    def __init__(
+        self,
+        tasks: Sequence[SeedTask],
+        cpus: int,
+        gpus: float,
+        on_news: Callable[[int, SeedNews], None],
+    ) -> None:
+        self._cpus, self._gpus = cpus, gpus
+        self._on_news = on_news
+        self._deaths = dict.fromkeys((task.seed for task in tasks), 0)
+        self._working: dict[ObjectRefGenerator, SeedTask] = {}
+        self.failures: dict[int, str] = {}
+        for task in tasks:
+            self._begin(task)
+
+    def work(self) -> None:
+        """Return once every seed has its model or has failed."""
+        while self._working:
+            [ready], _ = ray.wait(list(self._working), num_returns=1)
+            self._hear(cast("ObjectRefGenerator", ready))
+
+    def save(self) -> None:
+        """Have the seeds that are being trained save a checkpoint, and leave them."""
+        for working in self._working:
+            ray.cancel(working)
+        deadline = time.monotonic() + SAVING_SECONDS
+        while self._working and time.monotonic() < deadline:
+            ready, _ = ray.wait(list(self._working), num_returns=1, timeout=1.0)
+            for each in ready:
+                with suppress(StopIteration, RayError):
+                    ray.get(next(cast("ObjectRefGenerator", each)))
+                    continue
+                self._working.pop(cast("ObjectRefGenerator", each))
+
+    def _begin(self, task: SeedTask) -> None:
+        remote = ray.remote(_seed_news).options(
+            num_returns="streaming", num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0
+        )
+        working = remote.remote(task, software(), self._cpus, self._gpus > 0)
+        self._working[cast("ObjectRefGenerator", working)] = task
+
+    def _hear(self, working: ObjectRefGenerator) -> None:
+        task = self._working[working]
+        try:
+            news: SeedNews = ray.get(cast("ObjectRef[SeedNews]", next(working)))
+        except StopIteration:
+            del self._working[working]
+        except RayTaskError as error:
+            del self._working[working]
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            self.failures[task.seed] = failure_of(cause).reason
+        except RayError as error:
+            del self._working[working]
+            self._after_death(task, error)
+        else:
+            if isinstance(news, EpochResult):
+                self._deaths[task.seed] = 0
+            self._on_news(task.seed, news)
+
+    def _after_death(self, task: SeedTask, error: RayError) -> None:
+        """Go on elsewhere; a node that was lost is not the seed's fault."""
+        self._deaths[task.seed] += not isinstance(error, NodeDiedError)
+        if self._deaths[task.seed] < MOST_DEATHS:
+            self._begin(replace(task, attempt=task.attempt + 1))
+        else:
+            reason = str(error).strip().splitlines()[0]
+            self.failures[task.seed] = (
+                f"its worker died {MOST_DEATHS} times without progress: {reason}"
+            )
+
+
+def _seed_news(
+    task: SeedTask, drivers: Software, cpus: int, on_gpu: bool
+) -> Generator[SeedNews, None, None]:
+    """The worker's part."""
+    differing = [each for each in disagreements(drivers, software()) if each.is_decisive]
+    if differing:
+        raise UserError(in_words(differing))
+    torch.set_num_threads(cpus)
+    splits = load_final_splits(task.configuration.data)
+    yield TrainingSet(len(splits.train), tuple(splits.remarks))
+    epochs = final_epochs(
+        task.configuration,
+        splits,
+        seed=task.seed,
+        path=task.path,
+        device=torch.device("cuda" if on_gpu else "cpu"),
+        balpoe_version=task.balpoe_version,
+        calibration=task.calibration,
+        attempt=task.attempt,
+    )
+    with closing(epochs):
+        yield from epochs

@@ -1,0 +1,83 @@
+"""Final trainings on a real cluster: the seeds side by side, and what becomes of lost nodes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.ray_nodes import RayCluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+BALPOE = str(Path(sys.executable).parent / "balpoe")
+
+
+def write_configuration(directory: Path, epochs: int) -> None:
+    (directory / "digits.yaml").write_text(f"""
+data: {{name: digits_lt}}
+model: {{backbone: resnet8}}
+training: {{epochs: {epochs}, batch_size: 64}}
+experts: {{count: 2}}
+""")
+
+
+def training(
+    cluster: RayCluster, directory: Path, seeds: str, address: str | None = None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [BALPOE, "train", "digits.yaml", "--seeds", seeds, "--address", address or cluster.address],
+        cwd=directory,
+        env=cluster.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_seeds_on_a_cluster_are_those_of_one_machine_bit_for_bit(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    cluster.keep_nodes(2)
+    cluster.await_nodes()
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory in (here, there):
+        directory.mkdir()
+        write_configuration(directory, epochs=2)
+    told, complaints = training(cluster, there, "1,2").communicate(timeout=600)
+    assert complaints == ""
+    assert "seed 1, epoch 2/2" in told
+    assert "seed 2, epoch 2/2" in told
+    training(cluster, here, "1,2", "local").communicate(timeout=600)
+    for seed in (1, 2):
+        weights = f"runs/models/digits/seed_{seed}/weights.safetensors"
+        assert (there / weights).read_bytes() == (here / weights).read_bytes()
+
+
+def test_a_seed_whose_node_is_lost_goes_on_and_one_that_fails_disturbs_no_other(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    cluster.keep_nodes(2)
+    cluster.await_nodes()
+    write_configuration(tmp_path, epochs=300)
+    models = tmp_path / "runs/models/digits"
+    models.mkdir(parents=True)
+    (models / "seed_3").write_text("a file where a directory should be")
+    process = training(cluster, tmp_path, "3,4,5")
+    assert process.stdout is not None
+    lines = iter(process.stdout)
+    for seed in (4, 5):
+        assert any(line.startswith(f"seed {seed}, epoch") for line in lines)
+    cluster.nodes.pop(0).kill()
+    cluster.keep_nodes(2)
+    told, complaints = process.communicate(timeout=600)
+    assert process.returncode == 2, told + complaints
+    [heading, failure] = complaints.splitlines()
+    assert heading == "error: seeds that failed, while the others have their models:"
+    assert failure.startswith(f"  seed 3: {models / 'seed_3'}")
+    assert {path.parent.name for path in models.glob("*/weights.safetensors")} == {
+        "seed_4",
+        "seed_5",
+    }

@@ -1,0 +1,125 @@
+"""Constraints from a trial's files through Optuna's storage to its samplers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import optuna
+import pytest
+
+from balpoe.config import Constraint, FloatParameter, SamplerConfig, StudySpec
+from balpoe.errors import NonFiniteError
+from balpoe.study.budget import Account, Spent
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.events import StudyEvent, TrialEnded
+from balpoe.study.interruption import Interruption
+from balpoe.study.ledger import Ledger
+from balpoe.study.metrics_file import write_metrics
+from balpoe.study.record import TrialIdentity
+from balpoe.study.searcher import StudySearcher
+from balpoe.study.selection import pareto_front
+from balpoe.study.trial_actor import COMPLETE
+from balpoe.study.trial_book import TrialBook
+from balpoe.training.epoch import EpochResult
+
+MakeSpec = Callable[..., StudySpec]
+FEW = "val/accuracy_few"
+GOOD = {"val/accuracy": 0.5, "val/ece": 0.1}
+
+
+@pytest.fixture
+def spec(make_spec: MakeSpec) -> StudySpec:
+    return make_spec(constraints={FEW: Constraint(at_least=0.2)})
+
+
+@pytest.fixture
+def book(spec: StudySpec, directory: StudyDirectory) -> TrialBook:
+    return TrialBook(spec, Ledger(spec, directory), directory)
+
+
+def write_curve(directory: StudyDirectory, identity: TrialIdentity, *few: float) -> None:
+    """A curve with these values of the constrained metric; one with none lacks it."""
+    files = directory.trial(identity)
+    files.create()
+    history = [EpochResult(e, 0.0, {**GOOD, FEW: v}) for e, v in enumerate(few, start=1)]
+    write_metrics(files.metrics, history or [EpochResult(1, 0.0, GOOD)])
+
+
+def test_the_last_epoch_decides_and_optuna_knows_it(
+    spec: StudySpec, book: TrialBook, directory: StudyDirectory
+) -> None:
+    kept, broken = book.ask().identity, book.ask().identity
+    write_curve(directory, kept, 0.1, 0.2)
+    write_curve(directory, broken, 0.9, 0.1)
+    assert book.complete(kept, GOOD) == {}
+    assert book.complete(broken, GOOD) == {f"{FEW} >= 0.2": 0.5}
+    entries = Ledger(spec, directory).entries()
+    assert [entry.state for entry in entries] == ["COMPLETE", "COMPLETE"]
+    assert [entry.violations for entry in entries] == [{}, {f"{FEW} >= 0.2": 0.5}]
+    assert pareto_front(entries, spec.objectives) == (entries[0],)
+    study = optuna.load_study(study_name="digits", storage=f"sqlite:///{directory.database}")
+    assert [trial.number for trial in study.best_trials] == [kept.number]
+
+
+@pytest.mark.parametrize("few", [(), (0.9, math.nan)])
+def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
+    spec: StudySpec, book: TrialBook, directory: StudyDirectory, few: tuple[float, ...]
+) -> None:
+    events: list[StudyEvent] = []
+    account = Account(Spent(0, 0.0, 0.0), spec.resources)
+    searcher = StudySearcher(spec, book, events.append, Interruption(), account)
+    searcher.suggest("a")
+    write_curve(directory, TrialIdentity("digits", 0), *few)
+    searcher.on_trial_complete("a", {COMPLETE: True, **GOOD})
+    assert searcher.fault is None
+    [entry] = Ledger(spec, directory).entries()
+    assert entry.state == "FAIL"
+    assert entry.failure is not None
+    assert FEW in entry.failure
+    assert isinstance(events[-1], TrialEnded)
+    assert events[-1].failure == entry.failure
+
+
+def test_a_trial_whose_driver_died_between_constraints_and_end_is_entered_again(
+    book: TrialBook, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = book.ask().identity
+    write_curve(directory, identity)
+    with pytest.raises(NonFiniteError, match=f"{FEW} is missing"):
+        book.complete(identity, GOOD)
+    write_curve(directory, identity, 0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "complete", lambda *_: None)
+        book.complete(identity, GOOD)
+    assert book.complete(identity, GOOD) == {f"{FEW} >= 0.2": 0.5}
+    assert book.complete(identity, GOOD) == {f"{FEW} >= 0.2": 0.5}
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsgaii", "gp"])
+@pytest.mark.slow
+def test_samplers_learn_where_a_constraint_is_kept(
+    make_spec: MakeSpec, directory: StudyDirectory, name: str
+) -> None:
+    """The objective draws to α = 1, the constraint is kept up to α = 0.4."""
+    spec = make_spec(
+        search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
+        objectives={"val/accuracy": "maximize"},
+        sampler=SamplerConfig(name=name),  # type: ignore[arg-type]  # one of its choices
+        constraints={"val/ece": Constraint(at_most=0.4)},
+    )
+    ledger = Ledger(spec, directory)
+    ledger.begin_launch()
+    book = TrialBook(spec, ledger, directory)
+    proposed = []
+    for _ in range(60):
+        taken = book.ask()
+        alpha = float(taken.parameters["mixup.alpha"])
+        proposed.append(alpha)
+        metrics = {"val/accuracy": alpha, "val/ece": alpha}
+        files = directory.trial(taken.identity)
+        files.create()
+        write_metrics(files.metrics, [EpochResult(1, 0.0, metrics)])
+        book.complete(taken.identity, {"val/accuracy": alpha})
+    kept = sum(alpha <= 0.4 for alpha in proposed[-20:])
+    assert kept >= 12, "by chance it would be eight"

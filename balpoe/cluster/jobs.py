@@ -24,7 +24,11 @@ from balpoe.study.interruption import SIGNALLED
 
 REQUEST_SECONDS, POLL_SECONDS, PATIENCE_SECONDS = 30.0, 1.0, 600.0
 STOPPED, UNKNOWN = SIGNALLED + 15, 70
-_RAYS_OWN = re.compile(r"^\S+ \S+\tINFO job_manager\.py:\d+ -- .*\n", re.MULTILINE)
+_RAYS_OWN = re.compile(
+    r"^(\S+ \S+\tINFO job_manager\.py:\d+ -- |Running entrypoint for job ).*\n", re.MULTILINE
+)
+# they tell of each upload
+_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
@@ -64,7 +68,8 @@ class Jobs:
                 f"--address {address}; unset it"
             )
         self._address = address
-        logging.getLogger("ray").setLevel(logging.WARNING)  # it tells of each upload
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
         with self._requested():
             self._client = _Client(address)
 

@@ -14,7 +14,10 @@ from balpoe.cluster import jobs
 from balpoe.cluster.jobs import Jobs
 from balpoe.errors import UserError
 
-RAYS_OWN = "2026-11-21 14:45:40,505\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+RAYS_OWN = (
+    "2026-11-21 14:45:40,505\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+    "Running entrypoint for job s-0: exec balpoe run s.yaml --address auto\n"
+)
 
 
 class Dashboard:

@@ -84,14 +84,16 @@ def test_a_node_that_joins_is_used(cluster: RayCluster, tmp_path: Path) -> None:
         cluster.nodes.pop().kill()
     cluster.keep_nodes(1)
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=8, epoch_seconds=3.0)
+    study = StudyOfFaults(cluster, tmp_path, trials=24, epoch_seconds=3.0)
     with study.launched() as supervisor:
         wait_until(lambda: study.is_begun(0), supervisor)
         cluster.keep_nodes(2)
+        cluster.await_nodes()
+        assert supervisor.poll() is None
         _, told = supervisor.communicate(timeout=600)
         assert (supervisor.returncode, told) == (0, "")
     study.assert_whole()
-    assert len({name for number in range(8) for name in study.nodes_of(number)}) == 2
+    assert len({name for number in range(24) for name in study.nodes_of(number)}) == 2
 
 
 def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(

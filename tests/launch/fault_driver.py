@@ -31,6 +31,7 @@ from balpoe.study.executor import run_trials
 from balpoe.study.fence import claim, require_newest
 from balpoe.study.ledger import Ledger
 from balpoe.study.metrics_file import write_metrics
+from balpoe.study.parameters import training_seed
 from balpoe.study.parquet import sha256_of
 from balpoe.study.predictions_file import Predictions, write_predictions
 from balpoe.study.result_file import TrialResult, write_result
@@ -127,7 +128,7 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
         identity=task.identity,
         parameters=task.parameters,
         objectives=objectives,
-        seed=0,
+        seed=training_seed(task.spec.seed, task.identity.repeat),
         data_fingerprint="none",
         started=history[0].unix_time,
         ended=time.time(),

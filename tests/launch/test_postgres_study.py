@@ -96,6 +96,7 @@ def assert_whole(home: Path, trials: int = TRIALS) -> None:
     assert [fault for check in checks for fault in check.faults] == []
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_the_server_is_restarted_and_leaves_the_password_nowhere(
     home: Path, postgres_server: PostgresServer
 ) -> None:

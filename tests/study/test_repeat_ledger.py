@@ -75,6 +75,7 @@ def launch(spec: StudySpec, directory: StudyDirectory, run: RunTrial = recorded)
     return sorted((directory.path / "begun").read_text().split())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_the_front_gets_its_seeds_once_over_all_launches(
     make_spec: MakeSpec, directory: StudyDirectory
@@ -177,6 +178,7 @@ def all_alike(task: TrialTask) -> Course:
     return metrics
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_the_race_goes_on_round_by_round_within_one_launch(
     make_spec: MakeSpec, directory: StudyDirectory

@@ -38,6 +38,7 @@ POLICIES = AugmentationConfig(
 )
 RESIZED = AugmentationConfig(resized_crop=7, flip=True)
 NOT_COMPARED = {"epoch_seconds", "peak_memory_mib"}
+DECODER = b"balpoe.data.decoding_worker"
 Train = Callable[..., Training]
 Streamed = Callable[..., StreamedImages]
 
@@ -128,7 +129,7 @@ def test_between_epochs_no_process_is_there(
     start: Train, streamed: Streamed, train: ImageSet
 ) -> None:
     for _ in start(streamed(train)).fit():
-        assert _children() == set()
+        assert _decoding_processes() == set()
 
 
 def test_a_training_whose_process_is_killed_tells_so_and_leaves_none(
@@ -137,19 +138,21 @@ def test_a_training_whose_process_is_killed_tells_so_and_leaves_none(
     step = Stepper.step
 
     def kill_and_step(stepper: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
-        for pid in _children():
+        for pid in _decoding_processes():
             os.kill(pid, signal.SIGKILL)
         step(stepper, draws, index)
 
     monkeypatch.setattr(Stepper, "step", kill_and_step)
     with pytest.raises(WorkerDied):
         finished(start(streamed(train)))
-    assert _children() == set()
+    assert _decoding_processes() == set()
 
 
-def _children() -> set[int]:
+def _decoding_processes() -> set[int]:
+    """Of this process's children, which other tests may have added to."""
     lists = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for children in lists for pid in children.read_text().split()}
+    children = {int(pid) for found in lists for pid in found.read_text().split()}
+    return {pid for pid in children if DECODER in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def test_a_streamed_training_set_takes_at_most_16_bytes_an_image() -> None:

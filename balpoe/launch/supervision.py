@@ -78,6 +78,8 @@ class _Supervisor:
         self._took_leave = False
 
     def run(self) -> int:
+        # a job of Ray's inherits a blocked SIGINT, and `balpoe stop` would wait for ever
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         before = {number: signal.signal(number, self._pass_on) for number in _FORWARDED}
         try:
             return self._run()

@@ -158,3 +158,15 @@ def test_the_parent_loads_nothing_heavy() -> None:
         [sys.executable, "-c", source], capture_output=True, text=True, check=True
     )
     assert not {"torch", "ray", "mlflow", "optuna", "numpy"} & set(loaded.stdout.split())
+
+
+def test_a_driver_hears_of_ctrl_c_where_its_parent_was_started_deaf_to_it() -> None:
+    """As the jobs of Ray are."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with parent_of("with supervised():" + WAITING.replace("\n", "\n    ")) as process:
+            first_line(process)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 128 + signal.SIGINT
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

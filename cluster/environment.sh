@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # What every node of the cluster, and whoever submits to it, must agree on. Sourced by
-# launcher.yaml and slurm/balpoe.sbatch; no passwords here: they stand in ~/.pgpass (libpq) and
-# in ~/.aws or the nodes' roles (S3).
+# launcher.yaml and slurm/balpoe.sbatch; no passwords here: they stand in ~/.pgpass (libpq).
 
-# Where studies are kept: a directory that all nodes mount at this path, or s3://BUCKET/PREFIX.
+# Where studies are kept: a directory that all nodes mount at this path.
 export BALPOE_RUNS=/shared/balpoe/runs
 # Which trials exist, and what they came to.
 export BALPOE_STORAGE=postgresql://balpoe@db.example.org/balpoe

@@ -1,8 +1,8 @@
 """What a node of the cluster says of itself: the part of the preflight that runs there.
 
-It travels by value, with `balpoe.study.software`, for balpoe may be missing there or be of
-another version: until that is known, only the standard library is used, and what comes back is
-plain.
+It travels by value, with `balpoe.study.software` and `balpoe.study.host`, for balpoe may be missing
+there or be of another version: until that is known, only the standard library is used, and what
+comes back is plain.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
+from balpoe.study.host import this_host
 from balpoe.study.software import CODE, Software, software
 
 _COUNT_DEVICES = "import torch; print(torch.cuda.device_count())"
@@ -23,6 +24,7 @@ _IMPORT_SECONDS = 60.0
 class NodeAnswer(TypedDict):
     """What a node answers: nothing that needs balpoe to be read."""
 
+    host: dict[str, str]
     software: dict[str, str]
     faults: list[str]
     sizes: dict[str, int]
@@ -41,7 +43,7 @@ def inspect_node(
         pickled_configuration: Whose data must be here.
 
     Returns:
-        Its software, its faults, and the sizes of the data's files.
+        Its host and software, its faults, and the sizes of the data's files.
     """
     found = software()
     faults = [*_storage_faults(Path(probe), token)]
@@ -55,7 +57,13 @@ def inspect_node(
             sizes = source_sizes(pickle.loads(pickled_configuration).data)
         except UserError as error:
             faults.append(str(error))
-    return {"software": found, "faults": faults, "sizes": sizes}
+    host = this_host()
+    return {
+        "host": {"name": host.name, "boot": host.boot},
+        "software": found,
+        "faults": faults,
+        "sizes": sizes,
+    }
 
 
 def _storage_faults(probe: Path, token: str) -> list[str]:

@@ -23,7 +23,9 @@ from balpoe.cluster.verdict import NodeReport, faults, remarks
 from balpoe.config import Configuration, DataConfig
 from balpoe.config.image_sources import CifarLT
 from balpoe.errors import UserError
+from balpoe.study import host as host_module
 from balpoe.study import software as software_module
+from balpoe.study.host import Host
 from balpoe.study.software import Software, software
 
 INSPECTION_SECONDS, FETCHING_SECONDS = 60.0, 3600.0
@@ -49,13 +51,21 @@ class _Node:
     gpus: float
 
 
-def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class FitNodes:
+    """The hosts of nodes that can run trials.
+
+    `remarks` has a line for each difference of a node's software that decides nothing.
+    """
+
+    hosts: frozenset[Host]
+    remarks: tuple[str, ...]
+
+
+def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     """Inspect all nodes of the connected cluster that are large enough for a trial.
 
     One that leaves the cluster meanwhile is passed over.
-
-    Returns:
-        A line for each difference of a node's software that decides nothing.
 
     Raises:
         UserError: a node is unfit.
@@ -71,7 +81,8 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
     found = list(faults(reports, ours))
     if found:
         raise UserError("\n".join(("the cluster cannot run this yet:", *found)))
-    return tuple(remarks(reports, ours))
+    hosts = frozenset(report.host for report in reports if report.host is not None)
+    return FitNodes(hosts, tuple(remarks(reports, ours)))
 
 
 def _living() -> Iterator[_Node]:
@@ -122,7 +133,7 @@ def _asked(
 
 @contextmanager
 def _by_value() -> Iterator[None]:
-    modules = (node_inspection, software_module)
+    modules = (node_inspection, software_module, host_module)
     for module in modules:
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # Ray's
     try:
@@ -147,6 +158,7 @@ def _report(
         return NodeReport(name=node.name, faults=(fault,))
     return NodeReport(
         name=node.name,
+        host=Host(**told["host"]),
         software=told["software"],
         faults=tuple(told["faults"]),
         is_seen=is_seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from balpoe.study.host import Host
 from balpoe.study.software import Software, disagreements, in_words
 
 
@@ -12,12 +13,13 @@ from balpoe.study.software import Software, disagreements, in_words
 class NodeReport:
     """One node that was inspected; `name` as users know it.
 
-    `faults` it found itself. `is_seen`: whether the driver reads in the study's directory what
-    the node wrote there. `sizes` are those of the data's files by path. A node that gave no
-    answer has no software.
+    `host` is where it runs. `faults` it found itself. `is_seen`: whether the driver reads in the
+    study's directory what the node wrote there. `sizes` are those of the data's files by path. A
+    node that gave no answer has no host and no software.
     """
 
     name: str
+    host: Host | None = None
     software: Software | None = None
     faults: tuple[str, ...] = ()
     is_seen: bool = True

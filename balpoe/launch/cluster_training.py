@@ -39,7 +39,7 @@ def train_on_cluster(
     with connected(address):
         gpus = float(most_gpus() > 0) if gpus is None else gpus
         needs = TrialNeeds(configuration, models[0][1].parent, cpus, gpus)
-        for remark in refuse_unfit_nodes(needs):
+        for remark in refuse_unfit_nodes(needs).remarks:
             logger.warning("%s", remark)
         failures = train_seeds(
             [

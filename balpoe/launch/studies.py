@@ -29,7 +29,7 @@ from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
 from balpoe.study.interruption import leaving_at_sigterm
-from balpoe.study.kept_storage import keep_storage
+from balpoe.study.kept_storage import keep_storage, refuse_local_storage_on
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
 from balpoe.study.storage import ConfirmLease
@@ -121,8 +121,10 @@ def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
     needs = TrialNeeds(
         spec.base, directory.path, resources.cpus_per_trial, resources.gpus_per_trial
     )
-    for remark in refuse_unfit_nodes(needs):
+    fit = refuse_unfit_nodes(needs)
+    for remark in fit.remarks:
         logger.warning("%s", remark)
+    refuse_local_storage_on(fit.hosts, directory)
 
 
 def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:

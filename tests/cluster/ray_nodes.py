@@ -17,6 +17,7 @@ RAY = str(Path(sys.executable).parent / "ray")
 HEAD_IP = "127.0.0.254"
 """Not 127.0.0.1, in whose place Ray would put the address of a real network interface."""
 OBJECT_STORE_BYTES = 80_000_000
+RENAMED = 'hostname "$0" && exec "$@"'
 START_SECONDS = 120.0
 
 # a dead or frozen node is given up after some six seconds instead of 65
@@ -32,13 +33,20 @@ class RayNode:
     """One `ray start --block` and all that it started."""
 
     def __init__(
-        self, arguments: list[str], environment: dict[str, str], log: Path, hidden: Path | None
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        log: Path,
+        *,
+        hidden: Path | None,
+        hostname: str | None,
     ) -> None:
         self.log = log
         hiding = ["unshare", "--mount", str(HIDING), str(hidden)] if hidden else []
+        naming = ["unshare", "--uts", "sh", "-c", RENAMED, hostname] if hostname else []
         with log.open("w") as file:
             self._process = subprocess.Popen(
-                [*hiding, RAY, "start", *arguments, "--block"],
+                [*hiding, *naming, RAY, "start", *arguments, "--block"],
                 env=environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -115,11 +123,18 @@ class RayCluster:
         }
 
     def start_node(
-        self, *, cpus: int = 1, gpus: int = 0, hidden: Path | None = None, **variables: str
+        self,
+        *,
+        cpus: int = 1,
+        gpus: int = 0,
+        hidden: Path | None = None,
+        hostname: str | None = None,
+        **variables: str,
     ) -> RayNode:
         """One more worker, with an address of its own; `variables` are added to its environment.
 
-        It sees an empty disk of its own in the place of a `hidden` directory.
+        It sees an empty disk of its own in the place of a `hidden` directory, and calls its host
+        `hostname`.
         """
         self._count += 1
         node = self._start(
@@ -128,6 +143,7 @@ class RayCluster:
             f"--num-cpus={cpus}",
             f"--num-gpus={gpus}",
             hidden=hidden,
+            hostname=hostname,
             **variables,
         )
         self.nodes.append(node)
@@ -156,7 +172,13 @@ class RayCluster:
             node.signal(signal.SIGCONT)
             node.kill()
 
-    def _start(self, *arguments: str, hidden: Path | None = None, **variables: str) -> RayNode:
+    def _start(
+        self,
+        *arguments: str,
+        hidden: Path | None = None,
+        hostname: str | None = None,
+        **variables: str,
+    ) -> RayNode:
         name = f"n{self._count}"
         return RayNode(
             [
@@ -167,7 +189,8 @@ class RayCluster:
             ],
             {**self.environment, **variables},
             self._directory / f"{name}.log",
-            hidden,
+            hidden=hidden,
+            hostname=hostname,
         )
 
     def _await_port(self, port: int) -> None:

@@ -31,11 +31,11 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def mixed(cluster: RayCluster, directory: Path) -> RayCluster:
-    """A sound node, one of other code, one that shares no storage, one that claims GPUs."""
+    """A sound node, one of other code, one that shares no storage, one elsewhere with odd GPUs."""
     cluster.start_node()
     cluster.start_node(PYTHONPATH=str(other_code(directory)))
     cluster.start_node(hidden=directory / "shared")
-    cluster.start_node(cpus=2, gpus=2)
+    cluster.start_node(cpus=2, gpus=2, hostname="elsewhere")
     cluster.await_nodes()
     return cluster
 
@@ -95,6 +95,16 @@ def test_a_trial_must_fit_one_node(mixed: RayCluster, directory: Path) -> None:
     refused = run(directory, mixed.address, mixed.environment, "cpus_per_trial: 3")
     assert refused.returncode == 2
     assert "no node of the cluster has 3 CPUs and 0 GPUs, as one training asks" in refused.stderr
+
+
+def test_sqlite_is_refused_where_trials_would_run_on_another_host(
+    mixed: RayCluster, directory: Path
+) -> None:
+    refused = run(directory, mixed.address, mixed.environment, "cpus_per_trial: 2")
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert "has its trials in SQLite, which one host can use, and would run on elsewhere" in line
+    assert "--storage postgresql://" in line
 
 
 @pytest.mark.parametrize(

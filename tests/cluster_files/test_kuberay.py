@@ -120,7 +120,7 @@ def test_every_container_runs_one_image_with_the_runs_and_the_secrets(
     for container in containers(cluster_of(document)):
         assert container["image"] == annotations["balpoe/image"]
         assert {entry["name"]: entry["value"] for entry in container["env"]} == {
-            "BALPOE_RUNS": annotations["balpoe/runs"],
+            "BALPOE_RUNS": "/runs",
             "MLFLOW_TRACKING_URI": annotations["balpoe/mlflow"],
         }
         assert container["envFrom"] == [{"secretRef": {"name": annotations["balpoe/secrets"]}}]
@@ -142,6 +142,10 @@ def test_every_mounted_volume_exists(
         (container,) = pod["containers"]
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
+        assert {"name": "runs", "mountPath": "/runs"} in container["volumeMounts"]
+        annotations = manifest[0]["metadata"]["annotations"]
+        claims = {volume["name"]: volume.get("persistentVolumeClaim") for volume in pod["volumes"]}
+        assert claims["runs"] == {"claimName": annotations["balpoe/runs"]}
 
 
 def test_a_job_is_tried_again_on_a_new_cluster_and_leaves_none_behind() -> None:

@@ -29,6 +29,11 @@ _RAYS_OWN = re.compile(
 )
 # they tell of each upload
 _TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+_CHATTY_LOGGERS = (  # they tell of each upload, and have levels of their own
+    "ray",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+)
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 

@@ -27,18 +27,24 @@ NOTHING_COMPLETE = 1
     help="MLflow server or database, kept with the study "
     "[default: MLFLOW_TRACKING_URI, else runs/mlflow.db].",
 )
+@click.option(
+    "--address",
+    default="local",
+    show_default=True,
+    help="Ray cluster to run on: HOST:PORT of its head, or auto for the one of this host.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON.")
-def run(study: Path, tracking_uri: str | None, as_json: bool) -> None:
+def run(study: Path, tracking_uri: str | None, address: str, as_json: bool) -> None:
     """Start the study in the file STUDY, or continue it."""
     if not is_supervised():
         # -P: as for the script `balpoe`, what lies in the working directory shadows no module
         command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
         sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
     with supervised():
-        sys.exit(_status(_run(study, tracking_uri, as_json)))
+        sys.exit(_status(_run(study, tracking_uri, address, as_json)))
 
 
-def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
+def _run(study: Path, tracking_uri: str | None, address: str, as_json: bool) -> StudyOutcome:
     from balpoe.launch.studies import run as run_study
     from balpoe.reporting.study_display import StudyDisplay
     from balpoe.reporting.study_events import event_lines, outcome_line
@@ -47,6 +53,7 @@ def _run(study: Path, tracking_uri: str | None, as_json: bool) -> StudyOutcome:
     outcome = run_study(
         study,
         tracking_uri=tracking_uri,
+        address=address,
         watch=lambda spec, earlier, launches: (
             event_lines(spec, earlier, write=_write_line)
             if as_json

@@ -12,6 +12,7 @@ from balpoe.config.configuration import (
     TrainingConfig,
 )
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
+from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
 from balpoe.config.image_sources import (
@@ -54,6 +55,7 @@ __all__ = [
     "FinalConfig",
     "FloatParameter",
     "GaussianLT",
+    "HalvingConfig",
     "ImageFolder",
     "ImageList",
     "IntParameter",

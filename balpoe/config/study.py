@@ -11,6 +11,7 @@ from balpoe.config.assignment import condition_problems, conditions_of, witness
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
 from balpoe.config.budget import BudgetConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
+from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
 from balpoe.config.known_points import (
@@ -60,7 +61,8 @@ class StudySpec(Bounded):
     """One study: `search` replaces fields of `base`, named by their dotted path.
 
     `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
-    end the trials of the front are trained with further seeds, until each has `repeats`.
+    end the trials of the front are trained with further seeds, until each has `repeats`. With
+    `early_stopping` trials that fall behind end before their last epoch; known points do not.
     """
 
     name: Annotated[str, StudyName()]
@@ -77,6 +79,7 @@ class StudySpec(Bounded):
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     repeats: Annotated[int, Bounds(at_least=1, at_most=1000)] = 1
     final: FinalConfig = field(default_factory=FinalConfig)
+    early_stopping: HalvingConfig | None = None
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """Parameters that do not fit their field, that change nothing, or that break the base."""
@@ -93,6 +96,10 @@ class StudySpec(Bounded):
             yield from self._impossible_values()
             for reason in refusals(self.sampler, self.search, self.base, list(self.objectives)):
                 yield FieldProblem("sampler", reason, ("name",))
+            if self.early_stopping is not None:
+                yield from self.early_stopping.misfits(
+                    self.base.training, self.search, self.objectives
+                )
             yield from self._impossible_points()
             yield from self._impossible_recipe()
 
@@ -100,6 +107,12 @@ class StudySpec(Bounded):
     def points(self) -> KnownPoints:
         """The known points that it tries first; they count towards the budget."""
         return known_points(self.known_points, self.search, self.base, self.sampler)
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which trials are compared; none without early stopping."""
+        halving = self.early_stopping
+        return () if halving is None else halving.rungs(self.base.training.epochs)
 
     def _impossible_points(self) -> Iterator[FieldProblem]:
         """Points that cannot be tried; those of the defaults are left out instead."""

@@ -46,6 +46,15 @@ def final_splits(config: Cifar10LT | Cifar100LT) -> FinalSplits:
     )
 
 
+def ensure_present(config: Cifar10LT | Cifar100LT) -> None:
+    """Fetch the files where they are missing and may be fetched.
+
+    Raises:
+        DataError: The files are missing or damaged, or cannot be fetched.
+    """
+    _archive(config, train=True)
+
+
 def _archive(config: Cifar10LT | Cifar100LT, *, train: bool) -> Any:
     """Torchvision's data set; its original order makes the cut that of the released code."""
     # Costs a second, and only this source needs it.

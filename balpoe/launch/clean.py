@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.launch import RUNS
-from balpoe.launch.lease import hold_lease
 from balpoe.launch.lookup import study_of
+from balpoe.launch.study_lease import hold_study
 from balpoe.study.cleaning import Surplus, remove, surplus
 from balpoe.study.outline import outlines
 
@@ -34,7 +34,7 @@ def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> Clean
         StorageError: something cannot be deleted.
     """
     spec, directory = study_of(study, Path(runs))
-    with hold_lease(directory.lease):
+    with hold_study(directory):
         items = surplus(spec, directory, outlines(spec, directory))
         if delete:
             remove(items)

@@ -13,8 +13,8 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
     """Refuse to continue a study whose results could not be compared with those it has.
 
     Data, model, method, training, objectives, seed, search keys, categories and conditions must
-    stay; budget, resources (data.in_memory_limit among them), sampler, numeric ranges, known
-    points, repeats and the final recipe may change.
+    stay; budget, resources (data.in_memory_limit among them), sampler, early stopping, numeric
+    ranges, known points, repeats and the final recipe may change.
 
     Raises:
         UserError: something else changed; every change is shown.

@@ -12,8 +12,8 @@ from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.launch import RUNS
 from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
-from balpoe.launch.lease import hold_lease
 from balpoe.launch.lookup import study_of
+from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory, TrialDirectory
@@ -44,7 +44,7 @@ def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
         StorageError: its storage cannot be read.
     """
     spec, directory = study_of(study, Path(runs))
-    with hold_lease(directory.lease):
+    with hold_study(directory):
         trials = outlines(spec, directory)
         numbers = [trial.identity.number for trial in trials]
         found = Findings(

@@ -69,13 +69,16 @@ def nothing_runs_in_a_finished_study(found: Findings) -> Iterator[str]:
 
 
 def files_are_sound(found: Findings) -> Iterator[str]:
-    """Every complete trial has its files, and they are what their checksums say."""
+    """Every complete trial has its files, a pruned one its curve; checksums fit."""
     for key, files in found.files.items():
         yield from files.damage
         trial = found.ended.get(key[0])
-        complete = trial is not None and trial.state == "COMPLETE" and key[1] == 0
-        if complete and files.result is None and not files.damage:
+        if trial is None or key[1] != 0 or files.damage:
+            continue
+        if trial.state == "COMPLETE" and files.result is None:
             yield f"{_called(key)} is COMPLETE, but has no result on disk"
+        if trial.state == "PRUNED" and not files.epochs:
+            yield f"{_called(key)} is PRUNED, but has no epochs on disk"
 
 
 def values_agree(found: Findings) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from typing import TextIO
 
 from balpoe.atomic_write import storage_error
 from balpoe.errors import UserError
+from balpoe.study.host import Host, this_host
 
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.1
 
@@ -39,7 +39,7 @@ class LeaseHolder:
     @property
     def is_here(self) -> bool:
         """Whether it runs on this host."""
-        return (self.host, self.boot) == (socket.gethostname(), _boot_id())
+        return Host(self.host, self.boot) == this_host()
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
@@ -53,7 +53,7 @@ def lease_holder(path: Path) -> LeaseHolder | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _parsed(file.read())
+            return parsed_holder(file.read())
     return None
 
 
@@ -72,11 +72,9 @@ def hold_lease(path: Path) -> Iterator[None]:
     with file:
         if not _is_locked(file):
             file.seek(0)
-            raise UserError(_refusal(path.parent.name, file.read()))
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = LeaseHolder(socket.gethostname(), os.getpid(), since, _boot_id())
+            raise UserError(refusal(path.parent.name, file.read()))
         file.truncate(0)
-        json.dump(asdict(holder), file)
+        json.dump(asdict(present_holder()), file)
         file.flush()
         yield
 
@@ -92,21 +90,21 @@ def _is_locked(file: TextIO) -> bool:
     return False
 
 
-def _boot_id() -> str:
-    """What Linux calls this run of the kernel; empty elsewhere."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+def present_holder() -> LeaseHolder:
+    """This process, as the driver that holds a lease from now on."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return LeaseHolder(this_host().name, os.getpid(), since, this_host().boot)
 
 
-def _refusal(study: str, text: str) -> str:
-    told = _parsed(text) or "another process"
-    return f"{study}: is being run by {told}; wait for it or stop it first"
-
-
-def _parsed(text: str) -> LeaseHolder | None:
+def parsed_holder(text: str) -> LeaseHolder | None:
+    """The holder that wrote `text`; None where there is none yet."""
     try:
         return LeaseHolder(**json.loads(text))
     except (ValueError, TypeError):  # it has the lock, but has not written yet
         return None
+
+
+def refusal(study: str, text: str) -> str:
+    """Why a second driver is refused, and what to do; `text` is what the first one wrote."""
+    told = parsed_holder(text) or "another process"
+    return f"{study}: is being run by {told}; wait for it or stop it first"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from balpoe.config import StudySpec
 from balpoe.launch import RUNS
-from balpoe.launch.lease import LeaseHolder, lease_holder
+from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
+from balpoe.launch.study_lease import driver_of
 from balpoe.study.budget import Spent
 from balpoe.study.outline import outlines, repeats_left, spent_so_far
 from balpoe.study.record import TrialRecord
@@ -48,6 +49,6 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
         trials=trials,
         spent=spent_so_far(spec, directory, trials),
         repeats_left=repeats_left(spec, directory, trials),
-        driver=lease_holder(directory.lease),
+        driver=driver_of(directory),
         now=time.time(),
     )

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
-from balpoe.launch.lease import LeaseHolder, lease_holder
+from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
+from balpoe.launch.study_lease import driver_of
 
 _PAUSE_SECONDS = 0.2
 
@@ -38,7 +39,7 @@ def ask_to_stop(study: str, *, runs: Path | str = RUNS) -> LeaseHolder | None:
         UserError: there is no such study, or its driver runs on another host.
     """
     _, directory = study_of(study, Path(runs))
-    holder = lease_holder(directory.lease)
+    holder = driver_of(directory)
     if holder is None:
         return None
     if not holder.is_here:
@@ -51,5 +52,5 @@ def ask_to_stop(study: str, *, runs: Path | str = RUNS) -> LeaseHolder | None:
 def wait_until_stopped(study: str, holder: LeaseHolder, *, runs: Path | str = RUNS) -> None:
     """Return once `holder` holds the study no more."""
     _, directory = study_of(study, Path(runs))
-    while lease_holder(directory.lease) == holder:
+    while driver_of(directory) == holder:
         time.sleep(_PAUSE_SECONDS)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
+from balpoe.cluster.address import LOCAL
+from balpoe.cluster.connection import connected
+from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.lease import hold_lease
+from balpoe.launch.storage import chosen_storage
+from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
@@ -21,8 +26,10 @@ from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
 from balpoe.study.interruption import leaving_at_sigterm
+from balpoe.study.kept_storage import keep_storage
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
+from balpoe.study.storage import ConfirmLease
 from balpoe.study.store import RecordStore
 from balpoe.tracking import (
     MirrorReport,
@@ -35,6 +42,8 @@ from balpoe.tracking import (
 )
 
 HASTE_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 Watch = Callable[
     [StudySpec, tuple[TrialRecord, ...], tuple[float, ...]], AbstractContextManager[Listener]
@@ -71,25 +80,45 @@ def run(
     *,
     runs: Path | str = RUNS,
     tracking_uri: str | None = None,
+    storage: str | None = None,
+    address: str = LOCAL,
     watch: Watch = unwatched,
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
 
     `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
-    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `watch` is given the study, the trials
+    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `storage` is the PostgreSQL database that
+    has the trials, without a password; by default BALPOE_STORAGE for a new study, else SQLite
+    in its directory. `watch` is given the study, the trials
     it has so far and when earlier launches began, and makes the listener that follows this one.
+    `address` is that of a Ray cluster (HOST:PORT, or `auto` for the one of this host), all of
+    whose nodes are inspected first; by default Ray is started on this machine.
 
     Raises:
-        UserError: the file, the machine or the directory is at fault; the message says how.
+        UserError: the file, the cluster or the directory is at fault; the message says how.
     """
     spec = load_study(study_file)
     spec = replace(spec, base=with_absolute_paths(spec.base))
     directory = StudyDirectory.of(Path(runs), spec.name)
     directory.create()
-    with hold_lease(directory.lease):
+    chosen = chosen_storage(directory, storage)
+    with hold_study(directory, chosen) as confirm_lease, connected(address):
+        keep_storage(directory, chosen)
         _keep_specification(spec, directory, str(study_file))
+        if address != LOCAL:
+            _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, Path(runs), tracking_uri)
-        return _launch(spec, directory, tracking, f"balpoe run {study_file}", watch)
+        command = f"balpoe run {study_file}"
+        return _launch(spec, directory, tracking, command, watch, confirm_lease)
+
+
+def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
+    resources = spec.resources
+    needs = TrialNeeds(
+        spec.base, directory.path, resources.cpus_per_trial, resources.gpus_per_trial
+    )
+    for remark in refuse_unfit_nodes(needs):
+        logger.warning("%s", remark)
 
 
 def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:
@@ -104,6 +133,7 @@ def _launch(
     tracking: TrackingStore,
     command: str,
     watch: Watch,
+    confirm_lease: ConfirmLease,
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
     environment = current_environment()
@@ -121,7 +151,8 @@ def _launch(
     finished_before = is_finished(spec, earlier, launches)
     if not finished_before:
         with watch(spec, earlier, launches) as follow, _closing_at_once(mirror):
-            end = run_trials(spec, directory, _both(_reflector(store, mirror), follow))
+            listener = _both(_reflector(store, mirror), follow)
+            end = run_trials(spec, directory, listener, confirm_lease=confirm_lease)
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.launch import RUNS
-from balpoe.launch.lease import hold_lease
 from balpoe.launch.lookup import study_of
+from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.environment import current_environment
@@ -35,7 +35,7 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
         StorageError: the store refuses, or cannot be reached.
     """
     spec, directory = study_of(study, Path(runs))
-    with hold_lease(directory.lease):
+    with hold_study(directory):
         store = tracking_store(directory, Path(runs), tracking_uri)
         truth = RecordStore(spec, directory)
         records = truth.records()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from balpoe.reporting.figures import clock, label, number_with_unit, signed_number
 from balpoe.reporting.study_progress import Best, StudyProgress
+from balpoe.reporting.time_left import epochs_done
 from balpoe.study.record import TrialRecord, TrialState
 
 _BAR_WIDTH = 28
@@ -43,12 +44,20 @@ def trial_line(record: TrialRecord, progress: StudyProgress) -> str:
     """One plain line for a trial that has just ended."""
     width = 0 if progress.trials is None else 2 * len(str(progress.trials)) + 1
     place = f"[{progress.so_far:>{width}}]"
-    outcome = record.failure or "  ".join(
+    name = trial_name(record.identity.number, record.identity.repeat)
+    return f"{place} {name} {_STATES[record.state]}: {_outcome(record)} ({_time(progress)})"
+
+
+def _outcome(record: TrialRecord) -> str:
+    """Why it failed, when it fell behind, or its objectives."""
+    if record.failure:
+        return record.failure
+    if record.state == "PRUNED":
+        return f"fell behind after epoch {epochs_done(record)}"
+    return "  ".join(
         f"{label(name)} {number_with_unit(name, value)}"
         for name, value in (record.objectives or {}).items()
     )
-    name = trial_name(record.identity.number, record.identity.repeat)
-    return f"{place} {name} {_STATES[record.state]}: {outcome} ({_time(progress)})"
 
 
 def trial_name(number: int, repeat: int) -> str:

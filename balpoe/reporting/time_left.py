@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 from balpoe.config import StudySpec
 from balpoe.study.budget import spent_by_launches
@@ -53,14 +54,24 @@ def _epochs_per_second(records: Sequence[TrialRecord], launched: float, now: flo
     return trained / (now - begun) if trained and now > begun else None
 
 
-def _search_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> int:
-    """Those of running trials, and of those that the budget still has."""
+def _search_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> float:
+    """Those of running trials, and of those that the budget still has.
+
+    Where trials are stopped early, those to come are taken to last as long as those before.
+    """
     assert spec.budget.trials is not None
     trials = [record for record in records if record.identity.repeat == 0]
     running = [record for record in trials if record.state == "RUNNING"]
     waiting = max(0, spec.budget.trials - len(trials))
     missing = sum(epochs_of(spec, record) - epochs_done(record) for record in running)
-    return waiting * spec.base.training.epochs + missing
+    return waiting * _expected_epochs(spec, trials) + missing
+
+
+def _expected_epochs(spec: StudySpec, trials: Sequence[TrialRecord]) -> float:
+    ended = [epochs_done(trial) for trial in trials if trial.state in ("COMPLETE", "PRUNED")]
+    if spec.early_stopping is None or not ended:
+        return spec.base.training.epochs
+    return fmean(ended)
 
 
 def _hours_left(

@@ -41,6 +41,11 @@ class TrialDirectory:
         return self.path / "state.json"
 
     @property
+    def attempt(self) -> Path:
+        """Which attempt may write here."""
+        return self.path / "attempt"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory of the checkpoints."""
         return self.path / "checkpoints"
@@ -86,6 +91,11 @@ class StudyDirectory:
         return self.path / "tracking_uri"
 
     @property
+    def storage(self) -> Path:
+        """Which database has the trials; there where it is not the one in this directory."""
+        return self.path / "storage.json"
+
+    @property
     def exports(self) -> Path:
         """The exported configurations."""
         return self.path / "exports"
@@ -99,6 +109,11 @@ class StudyDirectory:
     def database_lock(self) -> Path:
         """Held by the process that creates the storage."""
         return self.path / "optuna.db.lock"
+
+    @property
+    def memory(self) -> Path:
+        """How much GPU memory trials took; there where they share GPUs."""
+        return self.path / "memory.json"
 
     @property
     def tune(self) -> Path:

@@ -12,34 +12,35 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray import cloudpickle, tune
-from ray.exceptions import RayActorError
+from ray import tune
 from ray.tune.experiment import Trial
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
+from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
+from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
+from balpoe.study.software import software
+from balpoe.study.storage import ConfirmLease, unconfirmed
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
-from balpoe.study.trial_actor import IDENTITY, TrialActor
+from balpoe.study.trial_actor import GPUS, IDENTITY, TrialActor
 from balpoe.study.trial_book import TrialBook
+from balpoe.study.worker_death import failure_of_worker
 
 OBJECT_STORE_BYTES = 100 * 2**20
-
-# how Ray's memory monitor explains itself
-_MEMORY_MONITOR = "running low on memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +59,25 @@ def run_trials(
     directory: StudyDirectory,
     listener: Listener,
     *,
+    confirm_lease: ConfirmLease = unconfirmed,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
 
-    Trials that an earlier launch left unfinished are taken up first. The events go to
+    Trials that an earlier launch left unfinished are taken up first, and those that fall behind
+    are stopped early where `spec` says so. The events go to
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
-    machine unless the process is connected to a cluster already.
+    machine unless the process is connected to a cluster already. `confirm_lease` is asked
+    before anything is entered in the storage.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
         StorageError: the study's directory or storage cannot be written.
-        UserError: the machine is too small for one trial, or the study has other objectives.
+        UserError: no node is large enough for one trial, a node that joins runs other software,
+            or the study has other objectives.
     """
     directory.create()
-    ledger = Ledger(spec, directory)
+    ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
     book = TrialBook(spec, ledger, directory)
     if not ledger.running() and _is_over(spec, ledger, before) and not book.repeats_to_do():
@@ -81,10 +86,12 @@ def run_trials(
     log_launch(directory.launches, spec, number=number, started=ledger.launches()[-1])
     interruption = Interruption()
     account = Account(before, spec.resources)
-    searcher = StudySearcher(spec, book, listener, interruption, account)
+    early_stopping = early_stopping_of(spec, directory, ledger.entries())
+    memory = GpuMemory(spec, directory.memory)
+    searcher = StudySearcher(spec, book, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), interruption.by_signals(), _scratch(directory):
-        _refuse_too_small_a_machine(spec.resources)
+        _refuse_too_small_a_cluster(spec.resources)
         _tuner(spec, directory, searcher, interruption, run).fit()
     if searcher.fault is not None:
         raise searcher.fault
@@ -112,13 +119,19 @@ def _tuner(
     run: RunTrial,
 ) -> tune.Tuner:
     resources = spec.resources
-    actor = tune.with_parameters(TrialActor, spec=spec, directory=directory, run=run)
+    actor = tune.with_parameters(
+        TrialActor, spec=spec, directory=directory, run=run, drivers=software()
+    )
     return tune.Tuner(
         tune.with_resources(
-            actor, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+            actor,
+            lambda config: tune.PlacementGroupFactory(
+                [{"CPU": resources.cpus_per_trial, "GPU": config[GPUS]}]
+            ),
         ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=StudyScheduler(searcher),
             num_samples=-1,
             max_concurrent_trials=resources.concurrent_trials,
             reuse_actors=True,
@@ -162,32 +175,12 @@ class _Watch(tune.Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        self._searcher.on_death(trial.trial_id, _failure_of_worker(trial))
+        self._searcher.on_death(trial.trial_id, failure_of_worker(trial))
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
         if self._interruption.signal is not None and not self._announced:
             self._announced = True
             self._searcher.announce_stop()
-
-
-def _failure_of_worker(trial: Trial) -> Failure:
-    """What Tune wrote down about the error, below its own heading."""
-    _heading, first, *rest = Path(trial.error_file).read_text().splitlines()
-    if _MEMORY_MONITOR in first:
-        return Failure("resource", f"Ray's memory monitor ended the worker: {first}")
-    if _is_raised(trial):
-        raised = next((line for line in reversed(rest) if line.strip()), first)
-        return Failure("deterministic", f"the worker cannot run the trial: {raised}")
-    return Failure("infrastructure", f"the worker died: {first}")
-
-
-def _is_raised(trial: Trial) -> bool:
-    """Whether Python code of the worker raised the error; Tune keeps no file of Ray's own."""
-    if trial.pickled_error_file is None:
-        return False
-    with open(trial.pickled_error_file, "rb") as file:
-        error = cloudpickle.load(file)
-    return not isinstance(error, RayActorError) or error.actor_init_failed
 
 
 def _trial_name(trial: Trial) -> str:
@@ -228,12 +221,20 @@ def _scratch(directory: StudyDirectory) -> Iterator[None]:
         shutil.rmtree(directory.tune, ignore_errors=True)
 
 
-def _refuse_too_small_a_machine(resources: ResourcesConfig) -> None:
-    available: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's
-    for field, resource in (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU")):
-        wanted, found = getattr(resources, field), available.get(resource, 0)
-        if wanted > found:
+def _refuse_too_small_a_cluster(resources: ResourcesConfig) -> None:
+    """A trial runs on one node."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's
+    fields = (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU"))
+    for field, resource in fields:
+        wanted, most = getattr(resources, field), max(node.get(resource, 0) for node in nodes)
+        if wanted > most:
             raise UserError(
-                f"resources.{field}: {wanted:g}, but Ray has {found:g} {resource}s here; "
-                f"ask for less"
+                f"resources.{field}: {wanted:g}, but Ray has {most:g} {resource}s here"
+                f"{' on its largest node' if len(nodes) > 1 else ''}; ask for less"
             )
+    wanted_of = {resource: getattr(resources, field) for field, resource in fields}
+    if not any(all(node.get(name, 0) >= n for name, n in wanted_of.items()) for node in nodes):
+        raise UserError(
+            f"resources: no node of the cluster has both {resources.cpus_per_trial} CPUs and "
+            f"{resources.gpus_per_trial:g} GPUs, as one trial asks for; ask for less"
+        )

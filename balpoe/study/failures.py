@@ -1,10 +1,12 @@
 """What ends a trial before its time, and what follows from it.
 
-infrastructure  the worker or its node died without a word: the trial is taken up again from its
-                checkpoint, until it has died `MOST_DEATHS` times without progress
+infrastructure  the worker died without a word: the trial is taken up again from its checkpoint,
+                until it has died `MOST_DEATHS` times without progress
+departure       its node left the cluster, or is out of reach: the same, and it is not counted
 resource        the memory of host or device did not suffice: once more while nothing else runs
 storage         the trial's files cannot be written, on a full disk say: not the trial's fault, and
                 the next would fare no better; it stays unfinished and the study stops
+unfit           the worker's node runs other software than the driver: likewise
 deterministic   everything else, an exception or a value that is no number: it would come again
 """
 
@@ -16,7 +18,9 @@ from typing import Literal
 
 from balpoe.errors import StorageError, UserError
 
-FailureClass = Literal["infrastructure", "deterministic", "resource", "storage"]
+FailureClass = Literal[
+    "infrastructure", "departure", "deterministic", "resource", "storage", "unfit"
+]
 
 MOST_DEATHS = 3
 FEWEST_ALIKE = 3

@@ -1,7 +1,7 @@
 """What every launch of a study began with: its settings, the code and the machine.
 
-Budget, resources, sampler, ranges and known points may change from launch to launch, and so may
-the code; a file per launch keeps with what each trial came about.
+Budget, resources, sampler, early stopping, ranges and known points may change from launch to
+launch, and so may the code; a file per launch keeps with what each trial came about.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter,
 from balpoe.config.assignment import assigned
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure
+from balpoe.study.kept_storage import kept_storage
 from balpoe.study.known_points import PlannedTrial, not_yet_tried, planned_trials
 from balpoe.study.ledger_entry import (
     ATTEMPT,
@@ -33,6 +34,7 @@ from balpoe.study.ledger_entry import (
 )
 from balpoe.study.optuna_storage import open_study, storage_errors
 from balpoe.study.sampling import sampler_for
+from balpoe.study.storage import ConfirmLease, unconfirmed
 
 logger = logging.getLogger(__name__)
 
@@ -61,17 +63,25 @@ class Proposal:
 class Ledger:
     """The trials of the study `spec` in the storage of `directory`, created if need be.
 
+    Whoever writes holds the study's lease, and `confirm_lease` tells where it is lost.
+
     Raises:
         CorruptFile: the storage is damaged.
         StorageError: the storage cannot be opened or written.
-        UserError: the study exists with other objectives.
+        UserError: the study exists with other objectives, or belongs to another directory.
     """
 
-    def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        directory: StudyDirectory,
+        confirm_lease: ConfirmLease = unconfirmed,
+    ) -> None:
         self._spec = spec
         self._planned: deque[PlannedTrial] = deque()
-        self._study = open_study(spec, directory)
-        self._storage_errors = functools.partial(storage_errors, directory.database)
+        self._study = open_study(spec, directory, confirm_lease)
+        storage = kept_storage(directory).storage
+        self._storage_errors = functools.partial(storage_errors, storage)
 
     def begin_launch(self) -> int:
         """Count one more launch, from 0, and reseed the sampler for it.
@@ -170,6 +180,22 @@ class Ledger:
                 self._set_attribute(frozen, FAILURE_CLASS, failure.kind)
         self._end(number, TrialState.FAIL, None)
 
+    def prune(self, number: int, epoch: int, objectives: Mapping[str, float]) -> None:
+        """End trial `number` as stopped early after `epoch`, where it had these `objectives`.
+
+        Of one objective Optuna keeps the value, by which TPE ranks stopped trials; of several
+        it can keep none.
+
+        Raises:
+            AlreadyEndedError: it has ended otherwise; told again, nothing happens.
+        """
+        with self._storage_errors():
+            frozen = self._frozen(number)
+            if len(objectives) == 1 and not frozen.state.is_finished():
+                [value] = objectives.values()
+                self._study._storage.set_trial_intermediate_value(frozen._trial_id, epoch, value)
+        self._end(number, TrialState.PRUNED, None)
+
     def finished(self) -> int:
         """How many trials have ended."""
         return len(self._trials(*_FINISHED))
@@ -214,7 +240,9 @@ class Ledger:
             if not frozen.state.is_finished():
                 self._study.tell(number, values, state)
                 return
-        if frozen.state != state or (frozen.values or None) != values:
+        # Optuna gives a PRUNED trial its last intermediate value
+        other_values = state != TrialState.PRUNED and (frozen.values or None) != values
+        if frozen.state != state or other_values:
             raise AlreadyEndedError(
                 f"trial {number} is {frozen.state.name} with {frozen.values}, "
                 f"and was told to be {state.name} with {values}"

@@ -1,10 +1,11 @@
-"""The objective values of a trial: present and finite, or refused."""
+"""The objective values of a trial: present and finite, or refused; and as losses."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 
+from balpoe.config import Direction
 from balpoe.errors import NonFiniteError
 
 
@@ -25,3 +26,13 @@ def finite_objectives(metrics: Mapping[str, object], names: Iterable[str]) -> di
     if refused:
         raise NonFiniteError(f"{', '.join(refused)}: every objective must be a finite number")
     return values
+
+
+def losses(
+    objectives: Mapping[str, float], directions: Mapping[str, Direction]
+) -> tuple[float, ...]:
+    """The objectives, turned so that lower is better in each."""
+    return tuple(
+        objectives[name] * (-1 if direction == "maximize" else 1)
+        for name, direction in directions.items()
+    )

@@ -1,58 +1,73 @@
-"""Optuna's storage of a study: created once, refused where damaged, its errors told as ours."""
+"""Optuna's study in its storage: created once, refused where it is another, its errors ours."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 import optuna
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from balpoe.config import StudySpec
-from balpoe.errors import CorruptFile, StorageError, UserError
-from balpoe.file_lock import held_lock
+from balpoe.errors import StorageError, UserError
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.host import this_host
+from balpoe.study.kept_storage import kept_storage
+from balpoe.study.reconnecting import LostConnection
+from balpoe.study.storage import ConfirmLease, StudyStorage
 
 # Optuna would print a line for every study and trial
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_OBJECTIVES = "objectives"
+_OBJECTIVES, _MARK, _PLACE = "objectives", "mark", "place"
 
 
-def open_study(spec: StudySpec, directory: StudyDirectory) -> optuna.Study:
+def open_study(spec: StudySpec, directory: StudyDirectory, confirm: ConfirmLease) -> optuna.Study:
     """The study `spec` in the storage of `directory`, created if need be.
 
     Raises:
         CorruptFile: the storage is damaged.
         StorageError: the storage cannot be opened or written.
-        UserError: the study exists with other objectives.
+        UserError: the study exists with other objectives, or belongs to another directory.
     """
-    # one process at a time: Optuna's creation of its tables is a race
-    with held_lock(directory.database_lock), storage_errors(directory.database):
-        _refuse_damage(directory.database)
+    kept = kept_storage(directory)
+    with storage_errors(kept.storage), kept.storage.creating():
         study = optuna.create_study(
             study_name=spec.name,
-            storage=optuna.storages.RDBStorage(f"sqlite:///{directory.database}"),
+            storage=kept.storage.open(confirm),
             directions=list(spec.objectives.values()),
             load_if_exists=True,
         )
+        if kept.mark is not None:
+            _refuse_another_directory(study, directory, kept.mark)
         _refuse_other_objectives(study, spec)
     return study
 
 
 @contextmanager
-def storage_errors(database: Path) -> Iterator[None]:
-    """Tell what goes wrong with `database` in the block as a StorageError."""
+def storage_errors(storage: StudyStorage) -> Iterator[None]:
+    """Tell what goes wrong with `storage` in the block as a StorageError."""
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-        reason = error.__cause__ or error
-        raise StorageError(
-            f"{database}: cannot be read or written: {reason}; check the disk's space "
-            f"and the permissions; what was recorded so far is kept"
-        ) from error
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, LostConnection) as error:
+        cause = error.__cause__
+        reason: BaseException = cause if isinstance(cause, SQLAlchemyError) else error
+        if isinstance(reason, DBAPIError) and reason.orig is not None:
+            reason = reason.orig
+        raise StorageError(storage.failure(reason)) from error
+
+
+def _refuse_another_directory(study: optuna.Study, directory: StudyDirectory, mark: str) -> None:
+    """A database knows studies by their names alone, and two directories may have the same."""
+    found = study.user_attrs
+    if _MARK not in found:
+        study.set_user_attr(_PLACE, f"{this_host().name}:{directory.path}")
+        study.set_user_attr(_MARK, mark)
+    elif found[_MARK] != mark:
+        raise UserError(
+            f"{directory.path}: the storage has a study {study.study_name} whose files are in "
+            f"{found[_PLACE]}; continue it there, or give this one another name or database"
+        )
 
 
 def _refuse_other_objectives(study: optuna.Study, spec: StudySpec) -> None:
@@ -67,19 +82,4 @@ def _refuse_other_objectives(study: optuna.Study, spec: StudySpec) -> None:
         raise UserError(
             f"objectives: the study {spec.name} has {found}, and cannot be continued "
             f"with {wanted}; restore them or give the study another name"
-        )
-
-
-def _refuse_damage(database: Path) -> None:
-    if not database.exists():
-        return
-    try:
-        with closing(sqlite3.connect(database)) as connection:
-            [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        verdict = str(error)
-    if verdict != "ok":
-        raise CorruptFile(
-            f"{database}: damaged ({verdict}); restore it from a backup, or move the study's "
-            f"directory away to begin anew"
         )

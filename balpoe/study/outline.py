@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from balpoe.config import StudySpec
 from balpoe.study.budget import Spent, spent_by_launches
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.kept_storage import kept_storage
 from balpoe.study.ledger import Ledger
 from balpoe.study.ledger_entry import LedgerEntry
 from balpoe.study.metrics_file import read_metrics
@@ -29,7 +30,7 @@ def outlines(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, .
         CorruptFile: the storage, or the metrics of a RUNNING trial, are damaged.
         StorageError: the storage cannot be read.
     """
-    if not directory.database.exists():
+    if not kept_storage(directory).storage.is_there:
         return ()
     return tuple(_outline(spec, directory, entry) for entry in Ledger(spec, directory).entries())
 
@@ -42,7 +43,8 @@ def spent_so_far(
     Raises:
         StorageError: the storage cannot be read.
     """
-    launches = Ledger(spec, directory).launches() if directory.database.exists() else ()
+    is_there = kept_storage(directory).storage.is_there
+    launches = Ledger(spec, directory).launches() if is_there else ()
     return spent_by_launches(trials, launches, spec.resources)
 
 

@@ -2,8 +2,8 @@
 
 Orphans (trials that an earlier launch left RUNNING) come first, then new proposals, until the
 budget is spent, and at last further seeds for the front. A trial that failed for a reason that
-may not come again goes behind the orphans. Every trial ends once in the ledger, before anyone
-hears of it.
+may not come again goes behind the orphans; one that falls behind others is stopped early. Every
+trial ends once in the ledger, before anyone hears of it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
-from balpoe.config import StudySpec
-from balpoe.errors import NonFiniteError, StorageError
+from balpoe.config import Choice, StudySpec
+from balpoe.errors import NonFiniteError, StorageError, UserError
 from balpoe.study.budget import Account, budget_spent
+from balpoe.study.early_stopping import EarlyStopping, Reached
 from balpoe.study.events import (
     EpochReported,
     Listener,
@@ -25,7 +26,8 @@ from balpoe.study.events import (
     TrialEnded,
     TrialStarted,
 )
-from balpoe.study.failures import MOST_DEATHS, Failure, Opening, failure_of
+from balpoe.study.failures import MOST_DEATHS, Failure, FailureClass, Opening, failure_of
+from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
 from balpoe.study.objectives import finite_objectives
 from balpoe.study.record import TrialIdentity
@@ -34,21 +36,30 @@ from balpoe.study.trial_actor import (
     EPOCH,
     FAILURE,
     FAILURE_CLASS,
+    GPUS,
     IDENTITY,
+    MEMORY,
     PARAMETERS,
 )
 from balpoe.study.trial_book import TakenTrial, TrialBook
 
 Answer = TypeVar("Answer")
 
+_STOPPING: Mapping[FailureClass, type[UserError]] = {"storage": StorageError, "unfit": UserError}
+
 
 @dataclass(slots=True)
 class LiveTrial:
-    """A trial that Tune has; `epoch` is the last that it reported, 0 for none."""
+    """A trial that Tune has.
+
+    `epoch` is the last that it reported, 0 for none; `fallen_behind` with what it is stopped.
+    """
 
     identity: TrialIdentity
+    parameters: Mapping[str, Choice]
     alone: bool
     epoch: int = 0
+    fallen_behind: Reached | None = None
 
 
 class StudySearcher(Searcher):
@@ -66,9 +77,13 @@ class StudySearcher(Searcher):
         listener: Listener,
         interruption: Interruption,
         account: Account,
+        memory: GpuMemory,
+        early_stopping: EarlyStopping | None = None,
     ) -> None:
         super().__init__()
+        self._memory = memory
         self._account = account
+        self._early_stopping = early_stopping
         self._spec = spec
         self._book = book
         self._listener = listener
@@ -91,10 +106,11 @@ class StudySearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an epoch on."""
-        live = self._live[trial_id]
-        live.epoch = int(result[EPOCH])
-        metrics = {name: result[name] for name in self._spec.objectives if name in result}
-        self._guarded(self._listener, EpochReported(live.identity, live.epoch, metrics))
+        self._guarded(self._report, self._live[trial_id], result)
+
+    def stops_early(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Whether a trial ends with the epoch that it reports: it has fallen behind."""
+        return bool(self._guarded(self._falls_behind, self._live[trial_id], result))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -123,17 +139,25 @@ class StudySearcher(Searcher):
         if taken is None:
             return None
         self._account.begin(trial_id)
-        self._live[trial_id] = LiveTrial(taken.identity, taken.alone)
+        self._live[trial_id] = LiveTrial(taken.identity, taken.parameters, taken.alone)
         self._listener(TrialStarted(taken.identity, taken.parameters))
-        return {IDENTITY: asdict(taken.identity), PARAMETERS: dict(taken.parameters)}
+        return {
+            IDENTITY: asdict(taken.identity),
+            PARAMETERS: dict(taken.parameters),
+            GPUS: self._memory.gpus(taken.parameters, alone=taken.alone),
+        }
 
     def _next_taken(self) -> TakenTrial | None:
         if any(live.alone for live in self._live.values()):
             return None
-        if self._unfinished:
+        while self._unfinished:
             if self._live and self._book.is_set_apart(self._unfinished[0]):
                 return None
-            return self._book.take_up(self._unfinished.popleft())
+            identity = self._unfinished.popleft()
+            fallen_behind = self._fallen_behind_before(identity)
+            if fallen_behind is None:
+                return self._book.take_up(identity)
+            self._prune(identity, fallen_behind)
         if self._repeats_begun:
             return None
         spent = self._account.spent(self._finished + len(self._live))
@@ -152,11 +176,35 @@ class StudySearcher(Searcher):
         self._account.end(trial_id)
         return self._live.pop(trial_id)
 
+    def _report(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
+        live.epoch = int(result[EPOCH])
+        metrics = {name: result[name] for name in self._spec.objectives if name in result}
+        if MEMORY in result:
+            self._memory.record(live.parameters, result[MEMORY])
+        self._listener(EpochReported(live.identity, live.epoch, metrics))
+
+    def _falls_behind(self, live: LiveTrial, result: Mapping[str, Any]) -> bool:
+        stopping, identity = self._early_stopping, live.identity
+        if stopping is None or identity.repeat or EPOCH not in result:
+            return False
+        epoch = int(result[EPOCH])
+        live.fallen_behind = stopping.judge(identity.number, live.parameters, epoch, result)
+        return live.fallen_behind is not None
+
+    def _fallen_behind_before(self, identity: TrialIdentity) -> Reached | None:
+        """With what a trial was stopped that its launch left unfinished all the same."""
+        if self._early_stopping is None or identity.repeat:
+            return None
+        return self._early_stopping.judge_unfinished(identity.number)
+
     def _enter_end(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         if FAILURE in result:
             self._enter_failure(live, Failure(result[FAILURE_CLASS], result[FAILURE]))
         elif COMPLETE in result:
             self._complete(live, result)
+        elif live.fallen_behind is not None:
+            self._report(live, result)  # Tune tells a searcher only of epochs to go on from
+            self._prune(live.identity, live.fallen_behind)
         else:
             self._listener(TrialEnded(live.identity, "RUNNING"))
 
@@ -171,17 +219,26 @@ class StudySearcher(Searcher):
         self._opening.complete()
         self._listener(TrialEnded(live.identity, "COMPLETE", objectives))
 
+    def _prune(self, identity: TrialIdentity, reached: Reached) -> None:
+        self._book.prune(identity.number, reached.epoch, reached.objectives)
+        self._finished += 1
+        self._opening.complete()
+        self._listener(TrialEnded(identity, "PRUNED"))
+
     def _enter_failure(self, live: LiveTrial, failure: Failure) -> None:
         """Try the trial again where that may help; else it has failed.
 
         Raises:
             StorageError: its files cannot be written; the trial stays unfinished.
+            UserError: its node is unfit; likewise.
         """
-        if failure.kind == "storage":
+        if failure.kind in _STOPPING:
             self._listener(TrialEnded(live.identity, "RUNNING", None, failure.reason, failure.kind))
-            raise StorageError(failure.reason)
+            raise _STOPPING[failure.kind](failure.reason)
         if failure.kind == "resource" and not live.alone:
             self._book.set_apart(live.identity)
+            self._try_again(live.identity, failure)
+        elif failure.kind == "departure":
             self._try_again(live.identity, failure)
         elif failure.kind == "infrastructure":
             deaths = self._book.count_death(live.identity, live.epoch)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from balpoe.config import Direction, StudySpec
+from balpoe.study.objectives import losses
 from balpoe.study.record import TrialRecord, TrialState
 from balpoe.study.repeats import metrics_over_seeds
 
@@ -34,12 +35,15 @@ def pareto_front(
 
     Records with equal objectives do not dominate each other; all of them are on the front.
     """
-    complete = [record for record in records if record.state == "COMPLETE"]
-    losses = [_losses(record, directions) for record in complete]
+    complete = [
+        (record, losses(record.objectives, directions))
+        for record in records
+        if record.state == "COMPLETE" and record.objectives is not None
+    ]
     return tuple(
         record
-        for record, loss in zip(complete, losses, strict=True)
-        if not any(_dominates(other, loss) for other in losses)
+        for record, loss in complete
+        if not any(_dominates(other, loss) for _, other in complete)
     )
 
 
@@ -73,15 +77,6 @@ def lacks_repeats(spec: StudySpec, records: Sequence[TrialRecord]) -> bool:
         (trial.identity.number, repeat) not in ended
         for trial in pareto_front(searched, spec.objectives)
         for repeat in range(1, spec.repeats)
-    )
-
-
-def _losses(record: Judged, directions: Mapping[str, Direction]) -> tuple[float, ...]:
-    """The objectives, turned so that lower is better in each."""
-    assert record.objectives is not None
-    return tuple(
-        record.objectives[name] * (-1 if direction == "maximize" else 1)
-        for name, direction in directions.items()
     )
 
 

@@ -14,6 +14,7 @@ from balpoe.config import Choice, DataConfig, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile
 from balpoe.study.directory import TrialDirectory
+from balpoe.study.fence import claim, is_newest, require_newest
 from balpoe.study.metrics_file import write_metrics
 from balpoe.study.objectives import finite_objectives
 from balpoe.study.parameters import training_seed
@@ -56,6 +57,7 @@ def run_trial(task: TrialTask) -> Course:
         InvalidFields: the parameters are impossible together.
         NonFiniteError: the training diverged, or an objective is missing or not finite.
         StorageError: the trial's directory cannot be written.
+        SupersededError: a later attempt has taken the trial over.
     """
     known = _recorded_objectives(task)
     if known is not None:
@@ -63,6 +65,7 @@ def run_trial(task: TrialTask) -> Course:
     started = time.time()
     torch.set_num_threads(task.spec.resources.cpus_per_trial)
     task.directory.create()
+    claim(task.directory, task.identity.attempt)
     configuration = with_parameters(task.spec.base, task.parameters)
     splits = _search_splits(configuration.data)
     seed = training_seed(task.spec.seed, task.identity.repeat)
@@ -75,9 +78,9 @@ def run_trial(task: TrialTask) -> Course:
         device=torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu"),
         checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
     )
-    yield from _epochs(training, task.directory)
+    yield from _epochs(training, task)
     objectives = finite_objectives(training.history[-1].metrics, task.spec.objectives)
-    files = _write_predictions(training, splits, task.directory)
+    files = _write_predictions(training, splits, task)
     result = TrialResult(
         identity=task.identity,
         parameters=task.parameters,
@@ -88,6 +91,7 @@ def run_trial(task: TrialTask) -> Course:
         ended=time.time(),
         files=files,
     )
+    require_newest(task.directory, task.identity.attempt)
     write_result(task.directory, result)
     return objectives
 
@@ -102,25 +106,31 @@ def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
     return finite_objectives(result.objectives, task.spec.objectives) if same else None
 
 
-def _epochs(training: Training, directory: TrialDirectory) -> Generator[EpochResult, None, None]:
-    """The epochs; their metrics are on disk with every checkpoint and however it ends."""
+def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None, None]:
+    """The epochs; their metrics are on disk with every checkpoint and however it ends.
+
+    At a rung they are before it is reported: what was compared there must not be lost.
+    """
+    directory, attempt, rungs = task.directory, task.identity.attempt, task.spec.rungs
     try:
         for epoch in training.fit():
-            if training.saved_epochs == epoch.epoch:
+            require_newest(directory, attempt)
+            if training.saved_epochs == epoch.epoch or epoch.epoch in rungs:
                 write_metrics(directory.metrics, training.history)
             yield epoch
     except GeneratorExit:
         training.save_checkpoint()
         raise
     finally:
-        write_metrics(directory.metrics, training.history)
+        if is_newest(directory, attempt):
+            write_metrics(directory.metrics, training.history)
 
 
-def _write_predictions(
-    training: Training, splits: SearchSplits, directory: TrialDirectory
-) -> dict[str, str]:
+def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask) -> dict[str, str]:
     """Write the predictions; return the sha256 of all files that the result vouches for."""
+    directory = task.directory
     logits_nec = training.predict(splits.validation)
+    require_newest(directory, task.identity.attempt)
     predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
     write_predictions(directory.predictions, predictions)
     return {path.name: sha256_of(path) for path in (directory.metrics, directory.predictions)}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import traceback
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
@@ -18,14 +21,20 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
 from balpoe.errors import StorageError
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.failures import failure_of
+from balpoe.study.failures import Failure, failure_of
+from balpoe.study.fence import is_newest
+from balpoe.study.gpu_memory import memory_limit
 from balpoe.study.record import TrialIdentity
+from balpoe.study.software import Software, disagreements, in_words, software
 from balpoe.study.trial import Course, RunTrial, TrialTask
+from balpoe.training.memory import device_memory, limit_memory, total_memory
 
-IDENTITY, PARAMETERS = "identity", "parameters"
-EPOCH, COMPLETE = "epoch", "complete"
+IDENTITY, PARAMETERS, GPUS = "identity", "parameters", "gpus"
+EPOCH, COMPLETE, MEMORY = "epoch", "complete", "memory"
 FAILURE, FAILURE_CLASS = "failure", "failure_class"
 _DONE = "done"
+
+_GPU = torch.device("cuda")
 
 
 class TrialActor(tune.Trainable):
@@ -44,23 +53,31 @@ class TrialActor(tune.Trainable):
         spec: StudySpec,
         directory: StudyDirectory,
         run: RunTrial,
+        drivers: Software,
     ) -> None:
-        """Keep what all trials of the study share. Nothing is begun before the first step."""
+        """Keep what all trials of the study share. Nothing is begun before the first step.
+
+        `drivers` is the software of the driver, which the worker must have too.
+        """
         self._spec, self._directory, self._run = spec, directory, run
+        self._unfit = _unfit(drivers)
         self._is_device_lost = False
         self._begin(config)
 
     def step(self) -> dict[str, Any]:
         """One more epoch, or the end of the trial."""
+        if self._unfit is not None:
+            return _failed(self._unfit)
         try:
             if self._course is None:
+                if self._shares_gpu:
+                    limit_memory(_GPU, memory_limit(self._gpus, total_memory(_GPU)))
                 self._course = self._run(self._task)
             report = self._next_report(self._course)
         except Exception as error:
             self._keep_traceback()
             self._is_device_lost = isinstance(error, torch.AcceleratorError)
-            failure = failure_of(error)
-            report = {_DONE: True, FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
+            report = _failed(failure_of(error))
         if _DONE in report:
             _release_device_memory()
         return report
@@ -86,7 +103,12 @@ class TrialActor(tune.Trainable):
         identity = TrialIdentity(**config[IDENTITY])
         directory = self._directory.trial(identity)
         self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory)
+        self._gpus: float = config[GPUS]
         self._course = None
+
+    @property
+    def _shares_gpu(self) -> bool:
+        return self._spec.resources.share_gpus and torch.cuda.is_available()
 
     def _next_report(self, course: Course) -> dict[str, Any]:
         try:
@@ -96,12 +118,29 @@ class TrialActor(tune.Trainable):
         objectives = {
             name: epoch.metrics[name] for name in self._spec.objectives if name in epoch.metrics
         }
-        return {EPOCH: epoch.epoch, **objectives}
+        memory = {MEMORY: asdict(device_memory(_GPU))} if self._shares_gpu else {}
+        return {EPOCH: epoch.epoch, **objectives, **memory}
 
     def _keep_traceback(self) -> None:
         with suppress(StorageError):
+            if not is_newest(self._task.directory, self._task.identity.attempt):
+                return
             self._task.directory.create()
             write_text_atomically(self._task.directory.failure, traceback.format_exc())
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    return {_DONE: True, FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
+
+
+def _unfit(drivers: Software) -> Failure | None:
+    """Why no trial may run in this process: it may be on a node that joined during the launch."""
+    differing = [each for each in disagreements(drivers, software()) if each.is_decisive]
+    if not differing:
+        return None
+    ip = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
+    node = f"{socket.gethostname()} ({ip})"
+    return Failure("unfit", f"{node}: {in_words(differing)}")
 
 
 def _release_device_memory() -> None:

@@ -90,6 +90,10 @@ class TrialBook:
         if not identity.repeat:
             self._ledger.complete(identity.number, objectives)
 
+    def prune(self, number: int, epoch: int, objectives: Mapping[str, float]) -> None:
+        """End a trial as stopped early."""
+        self._ledger.prune(number, epoch, objectives)
+
     def fail(self, identity: TrialIdentity, failure: Failure) -> None:
         """End a trial as failed."""
         if identity.repeat:

@@ -62,10 +62,10 @@ def _tracking_uri(folder: Path, store: str) -> Iterator[str]:
     if store == "sqlite":
         yield f"sqlite:///{folder / 'mlflow.db'}"
         return
-    from tests.benchmarks.tracking_server import tracking_server
+    from tests.tracking.tracking_server import tracking_server
 
-    with tracking_server(folder / "server") as uri:
-        yield uri
+    with tracking_server(folder / "server") as server:
+        yield server.uri
 
 
 def compare(arguments: argparse.Namespace) -> None:

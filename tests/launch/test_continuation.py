@@ -11,6 +11,7 @@ from balpoe.config import (
     DigitsLT,
     FinalConfig,
     FloatParameter,
+    HalvingConfig,
     ImageFolder,
     IntParameter,
     SamplerConfig,
@@ -38,6 +39,7 @@ def test_how_far_and_by_whom_may_change() -> None:
         sampler=SamplerConfig(name="random", seed=7),
         known_points={},
         repeats=3,
+        early_stopping=HalvingConfig(grace_epochs=5),
         final=FinalConfig(training={"epochs": 400}),
     )
     refuse_changes(STUDY, now, "x.yaml")

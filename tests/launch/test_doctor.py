@@ -18,8 +18,10 @@ from balpoe.cli.doctor import doctor as doctor_command
 from balpoe.errors import UserError
 from balpoe.launch.doctor import doctor
 from balpoe.launch.lease import hold_lease
+from balpoe.launch.lookup import study_of
 from balpoe.launch.sync import sync
 from balpoe.study.directory import StudyDirectory, TrialDirectory
+from balpoe.study.ledger import Ledger
 from balpoe.study.metrics_file import read_metrics, write_metrics
 from balpoe.study.record import TrialIdentity
 from balpoe.study.result_file import read_result, write_result
@@ -82,6 +84,12 @@ def lose_a_result(patient: Patient) -> None:
     patient.trial(1).result.unlink()
 
 
+def lose_the_curve_of_a_pruned_trial(patient: Patient) -> None:
+    spec, directory = study_of("tiny", patient.runs)
+    Ledger(spec, directory).prune(3, 1, {"val/accuracy": 0.5, "val/ece": 0.1})
+    patient.trial(3).metrics.unlink()
+
+
 def change_the_parameters(patient: Patient) -> None:
     directory = patient.trial(0)
     result = read_result(directory)
@@ -135,6 +143,11 @@ def lower_the_budget(patient: Patient) -> None:
 BREAKING: tuple[tuple[Callable[[Patient], None], str, str], ...] = (
     (flip_a_bit, "files are whole and sound", "predictions.parquet: damaged"),
     (lose_a_result, "files are whole and sound", "trial 1 is COMPLETE, but has no result on disk"),
+    (
+        lose_the_curve_of_a_pruned_trial,
+        "files are whole and sound",
+        "trial 3 is PRUNED, but has no epochs on disk",
+    ),
     (change_the_parameters, "Optuna and files agree", "trial 0: Optuna and result.json have"),
     (change_the_value, "Optuna and files agree", "other objectives"),
     (lose_an_epoch, "every epoch once, in order", "trial 3: metrics.parquet has the epochs 1, 3"),

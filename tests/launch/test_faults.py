@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from balpoe.launch.doctor import doctor
+from balpoe.launch.doctor import Check, doctor
 from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
@@ -87,8 +87,11 @@ def assert_whole(directory: Path, trials: int) -> None:
         worth = float(record.parameters["mixup.alpha"]) / EPOCHS
         assert record.objectives["val/accuracy"] == worth
         assert [result.epoch for result in record.history] == [1, 2, 3]
-    checks = doctor("faults", runs=directory / "runs")
-    assert [fault for check in checks for fault in check.faults] == []
+    assert [fault for check in doctor_of(directory) for fault in check.faults] == []
+
+
+def doctor_of(directory: Path) -> tuple[Check, ...]:
+    return doctor("faults", runs=directory / "runs")
 
 
 @pytest.mark.timeout(600)
@@ -109,6 +112,37 @@ def test_a_driver_killed_at_a_point_is_continued_and_nothing_is_lost_or_done_twi
         assert old.parameters.items() <= new.parameters.items()
         if old.state == "COMPLETE":
             assert new == old
+
+
+EARLY_STOPPING = """
+known_points: {}
+resources: {concurrent_trials: 1}
+early_stopping: {name: halving, grace_epochs: 1, reduction: 2}
+"""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("point", ["judged", "pruned"])
+def test_a_trial_that_fell_behind_is_stopped_where_it_was_whatever_became_of_the_driver(
+    tmp_path: Path, point: str
+) -> None:
+    """The driver dies between its decision and the ledger, or just after the ledger has it."""
+    write_study(tmp_path, trials=8)
+    with (tmp_path / "faults.yaml").open("a") as file:
+        file.write(EARLY_STOPPING)
+    assert end_of(tmp_path, point, "2")[0] == 70
+    *_, last = records_of(tmp_path)
+    assert last.state == ("RUNNING" if point == "judged" else "PRUNED")
+    assert end_of(tmp_path) == (0, "")
+    after = records_of(tmp_path)
+    assert after[last.identity.number].state == "PRUNED"
+    assert after[last.identity.number].history == last.history
+    assert {record.state for record in after} == {"COMPLETE", "PRUNED"}
+    assert len(after) == 8
+    for record in after:
+        epochs = [result.epoch for result in record.history]
+        assert epochs in ([[1, 2, 3]] if record.state == "COMPLETE" else [[1], [1, 2]])
+    assert [fault for check in doctor_of(tmp_path) for fault in check.faults] == []
 
 
 @pytest.mark.timeout(900)

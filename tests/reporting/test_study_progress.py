@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from balpoe.config import BudgetConfig, StudySpec
+from balpoe.config import BudgetConfig, HalvingConfig, StudySpec
 from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import study_progress
@@ -70,6 +70,24 @@ def test_time_left_is_what_the_missing_epochs_take_at_the_pace_of_this_launch(
     records = [make_record(0, epochs=20), make_record(1, "RUNNING", epochs=10)]
     progress = study_progress(spec, records, launches=[1000], now=1015)
     assert progress.left_seconds == pytest.approx(210 * 15 / 30)
+
+
+def test_where_trials_are_stopped_early_those_to_come_are_taken_to_last_as_long(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    # 24 epochs in 12 s; missing: 12 each, the mean of 20 and 4, of 10 trials
+    stopping = replace(spec, early_stopping=HalvingConfig(grace_epochs=4))
+    records = [make_record(0), make_record(1, "PRUNED", epochs=4)]
+    progress = study_progress(stopping, records, launches=[1000], now=1012)
+    assert progress.left_seconds == pytest.approx(120 * 12 / 24)
+
+
+def test_a_line_tells_when_a_trial_fell_behind(spec: StudySpec, make_record: MakeRecord) -> None:
+    record = make_record(1, "PRUNED", epochs=4)
+    progress = study_progress(spec, [record], launches=[1000], now=1030)
+    assert trial_line(record, progress).startswith(
+        "[ 1/12] trial 1 pruned: fell behind after epoch 4 ("
+    )
 
 
 def test_time_left_includes_the_seeds_that_the_front_still_lacks(

@@ -18,6 +18,8 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.kept_storage import keep_storage
+from balpoe.study.postgres_storage import PostgresStorage
 
 MakeSpec = Callable[..., StudySpec]
 
@@ -58,6 +60,16 @@ def make_spec() -> MakeSpec:
 def directory(tmp_path: Path) -> StudyDirectory:
     directory = StudyDirectory.of(tmp_path, "digits")
     directory.create()
+    return directory
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_directory(tmp_path: Path, request: pytest.FixtureRequest) -> StudyDirectory:
+    """A study's directory whose trials are in the one storage or the other."""
+    directory = StudyDirectory.of(tmp_path, "digits")
+    directory.create()
+    if request.param == "postgresql":
+        keep_storage(directory, PostgresStorage(request.getfixturevalue("postgres_url")))
     return directory
 
 

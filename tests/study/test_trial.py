@@ -10,6 +10,7 @@ import pytest
 from balpoe.config import Choice, DigitsLT, StudySpec
 from balpoe.errors import NonFiniteError
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.fence import SupersededError
 from balpoe.study.metrics_file import read_metrics
 from balpoe.study.parameters import training_seed
 from balpoe.study.predictions_file import read_predictions
@@ -134,3 +135,32 @@ def test_an_objective_that_the_data_do_not_have_is_refused(
 def test_the_seed_depends_on_study_seed_and_repeat_only() -> None:
     seeds = {training_seed(study, repeat) for study in range(20) for repeat in range(20)}
     assert len(seeds) == 400
+
+
+def test_an_attempt_that_was_given_up_and_wakes_changes_nothing_of_its_successors(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec()
+    zombie = run_trial(_task(spec, directory, attempt=0))
+    next(zombie)
+    task = _task(spec, directory, attempt=1)
+    _, objectives = _run(run_trial(task))
+    files = (task.directory.metrics, task.directory.predictions, task.directory.result)
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(SupersededError):
+        next(zombie)
+    assert [path.read_bytes() for path in files] == before
+    assert read_result(task.directory).objectives == objectives
+
+
+def test_a_frozen_attempt_that_is_closed_when_it_wakes_leaves_the_metrics_alone(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec()
+    zombie = run_trial(_task(spec, directory, attempt=0))
+    next(zombie)
+    task = _task(spec, directory, attempt=1)
+    _run(run_trial(task))
+    zombie.close()
+    assert len(read_metrics(task.directory.metrics)) == 3
+    read_result(task.directory)

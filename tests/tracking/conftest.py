@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +18,7 @@ START = 1_790_000_000.0
 def spec(request: pytest.FixtureRequest) -> StudySpec:
     """A study named after the test, so that tests share a store but no experiment."""
     return StudySpec(
-        name=request.node.name,
+        name=re.sub(r"\W", "_", request.node.name)[:100],
         base=Configuration(data=DigitsLT()),
         search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
         objectives={"val/accuracy": "maximize", "val/ece": "minimize"},

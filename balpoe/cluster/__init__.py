@@ -1,0 +1,1 @@
+"""Ray clusters: joining one, checking its nodes, and handing studies over to it."""

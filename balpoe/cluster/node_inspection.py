@@ -1,0 +1,92 @@
+"""What a node of the cluster says of itself: the part of the preflight that runs there.
+
+It travels by value, with `balpoe.study.software`, for balpoe may be missing there or be of
+another version: until that is known, only the standard library is used, and what comes back is
+plain.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import TypedDict
+
+from balpoe.study.software import CODE, Software, software
+
+_COUNT_DEVICES = "import torch; print(torch.cuda.device_count())"
+_IMPORT_SECONDS = 60.0
+
+
+class NodeAnswer(TypedDict):
+    """What a node answers: nothing that needs balpoe to be read."""
+
+    software: dict[str, str]
+    faults: list[str]
+    sizes: dict[str, int]
+
+
+def inspect_node(
+    drivers: Software, probe: str, token: str, gpus: int, pickled_configuration: bytes
+) -> NodeAnswer:
+    """Write `token` to the file `probe`, and look whether this node could run trials.
+
+    Args:
+        drivers: The software of the driver.
+        probe: A file in the study's directory.
+        token: What to write there.
+        gpus: How many GPUs Ray counts here; 0 where trials need none.
+        pickled_configuration: Whose data must be here.
+
+    Returns:
+        Its software, its faults, and the sizes of the data's files.
+    """
+    found = software()
+    faults = [*_storage_faults(Path(probe), token)]
+    sizes: dict[str, int] = {}
+    if found[CODE] == drivers[CODE]:
+        from balpoe.data.presence import source_sizes
+        from balpoe.errors import UserError
+
+        faults += _device_faults(gpus)
+        try:
+            sizes = source_sizes(pickle.loads(pickled_configuration).data)
+        except UserError as error:
+            faults.append(str(error))
+    return {"software": found, "faults": faults, "sizes": sizes}
+
+
+def _storage_faults(probe: Path, token: str) -> list[str]:
+    """The directory is never created: where it is missing, storage is not shared."""
+    try:
+        probe.write_text(token)
+    except OSError as error:
+        return [
+            f"{probe.parent}: cannot be written there: {error.strerror}; the study's directory "
+            f"must be on storage that all nodes share, and may write"
+        ]
+    return []
+
+
+def _device_faults(gpus: int) -> list[str]:
+    """Asked in a process of its own: Ray hides the GPUs from one that asked it for none."""
+    if not gpus:
+        return []
+    shown = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    asked = subprocess.run(
+        [sys.executable, "-P", "-c", _COUNT_DEVICES],
+        env=shown,
+        capture_output=True,
+        text=True,
+        timeout=_IMPORT_SECONDS,
+        check=False,
+    )
+    seen = int(asked.stdout) if asked.returncode == 0 else 0
+    if seen >= gpus:
+        return []
+    return [
+        f"Ray counts {gpus} GPUs there, but torch sees {seen}; install the driver and a build of "
+        f"torch for it, or start the node with --num-gpus {seen}"
+    ]

@@ -1,0 +1,152 @@
+"""Before any trial: whether every node that could run one is fit to.
+
+All faults of all nodes are told at once, each in a line that names the node and the cure.
+"""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from ray import ObjectRef, cloudpickle
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from balpoe.cluster import node_inspection
+from balpoe.cluster.node_inspection import NodeAnswer, inspect_node
+from balpoe.cluster.verdict import NodeReport, faults, remarks
+from balpoe.config import Configuration, DataConfig
+from balpoe.config.image_sources import CifarLT
+from balpoe.errors import UserError
+from balpoe.study import software as software_module
+from balpoe.study.software import Software, software
+
+INSPECTION_SECONDS, FETCHING_SECONDS = 60.0, 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrialNeeds:
+    """What a trial needs of its node: CPUs, GPUs, the data of `configuration`, a directory."""
+
+    configuration: Configuration
+    directory: Path
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A living node; `name` as users know it."""
+
+    key: str
+    name: str
+    cpus: float
+    gpus: float
+
+
+def refuse_unfit_nodes(needs: TrialNeeds) -> tuple[str, ...]:
+    """Inspect all nodes of the connected cluster that are large enough for a trial.
+
+    Returns:
+        A line for each difference of a node's software that decides nothing.
+
+    Raises:
+        UserError: a node is unfit.
+    """
+    nodes = [node for node in _living() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
+    ours = software()
+    reports = list(_reports(nodes, needs, ours))
+    found = list(faults(reports, ours))
+    if found:
+        raise UserError("\n".join(("the cluster cannot run this yet:", *found)))
+    return tuple(remarks(reports, ours))
+
+
+def _living() -> Iterator[_Node]:
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray's
+        if node["Alive"]:
+            resources: Mapping[str, float] = node["Resources"]
+            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            yield _Node(node["NodeID"], name, resources.get("CPU", 0), resources.get("GPU", 0))
+
+
+def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
+    token = secrets.token_hex(8)
+    probes = [needs.directory / f".preflight-{node.key}-{token}" for node in nodes]
+    seconds = _patience(needs.configuration.data)
+    try:
+        answers = [
+            _asked(node, needs, ours, probe, token)
+            for node, probe in zip(nodes, probes, strict=True)
+        ]
+        if answers:
+            ray.wait(answers, num_returns=len(answers), timeout=seconds)
+        for node, probe, answer in zip(nodes, probes, answers, strict=True):
+            yield _report(node, answer, seconds, is_seen=_is_seen(probe, token))
+    finally:
+        for probe in probes:
+            probe.unlink(missing_ok=True)
+
+
+def _patience(data: DataConfig) -> float:
+    fetches = isinstance(data, CifarLT) and data.download
+    return FETCHING_SECONDS if fetches else INSPECTION_SECONDS
+
+
+def _asked(
+    node: _Node, needs: TrialNeeds, ours: Software, probe: Path, token: str
+) -> ObjectRef[NodeAnswer]:
+    """A node's answer to come."""
+    gpus = int(node.gpus) if needs.gpus else 0
+    where = NodeAffinitySchedulingStrategy(node.key, soft=False)
+    with _by_value():
+        inspect = ray.remote(inspect_node).options(
+            num_cpus=0, max_retries=0, scheduling_strategy=where
+        )
+        return inspect.remote(ours, str(probe), token, gpus, pickle.dumps(needs.configuration))
+
+
+@contextmanager
+def _by_value() -> Iterator[None]:
+    modules = (node_inspection, software_module)
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # Ray's
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # Ray's
+
+
+def _report(
+    node: _Node, answer: ObjectRef[NodeAnswer], seconds: float, *, is_seen: bool
+) -> NodeReport:
+    try:
+        told = ray.get(answer, timeout=0)
+    except GetTimeoutError:
+        ray.cancel(answer, force=True)
+        fault = f"does not answer within {seconds:g} seconds; restart it, or take it away"
+        return NodeReport(name=node.name, faults=(fault,))
+    except RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        fault = f"cannot answer for itself: {reason}; mend it, or take it away"
+        return NodeReport(name=node.name, faults=(fault,))
+    return NodeReport(
+        name=node.name,
+        software=told["software"],
+        faults=tuple(told["faults"]),
+        is_seen=is_seen,
+        sizes=told["sizes"],
+    )
+
+
+def _is_seen(probe: Path, token: str) -> bool:
+    try:
+        return probe.read_text() == token
+    except OSError:
+        return False

@@ -1,0 +1,62 @@
+"""What is wrong with the nodes of a cluster, from what they said of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from balpoe.study.software import Software, disagreements, in_words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """One node that was inspected; `name` as users know it.
+
+    `faults` it found itself. `is_seen`: whether the driver reads in the study's directory what
+    the node wrote there. `sizes` are those of the data's files by path. A node that gave no
+    answer has no software.
+    """
+
+    name: str
+    software: Software | None = None
+    faults: tuple[str, ...] = ()
+    is_seen: bool = True
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def faults(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
+    """A line for each reason why a node could not run trials, with its cure."""
+    reference: dict[str, tuple[int, str]] = {}
+    for report in reports:
+        found = [*_differences(report, ours, decisive=True), *report.faults]
+        if not report.is_seen and not report.faults:
+            found.append(
+                "what it writes to the study's directory is not seen by the driver: the directory "
+                "must be on storage that all nodes share"
+            )
+        for path, size in report.sizes.items():
+            expected, where = reference.setdefault(path, (size, report.name))
+            if size != expected:
+                found.append(
+                    f"{path}: has the size {size}, but {expected} on {where}; copy the same data "
+                    f"to both"
+                )
+        yield from (f"{report.name}: {fault}" for fault in found)
+
+
+def remarks(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
+    """A line for each node whose software differs in what decides nothing."""
+    for report in reports:
+        yield from (
+            f"{report.name}: {difference}"
+            for difference in _differences(report, ours, decisive=False)
+        )
+
+
+def _differences(report: NodeReport, ours: Software, *, decisive: bool) -> Iterator[str]:
+    if report.software is not None:
+        found = [
+            each for each in disagreements(ours, report.software) if each.is_decisive is decisive
+        ]
+        if found:
+            yield in_words(found)

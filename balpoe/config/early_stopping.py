@@ -1,0 +1,63 @@
+"""When trials are stopped before their end: asynchronous successive halving."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from balpoe.config.bounds import Bounded, Bounds, Count
+from balpoe.config.configuration import TrainingConfig
+from balpoe.config.metrics import VALIDATION_METRICS
+from balpoe.errors import FieldProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalvingConfig(Bounded):
+    """Successive halving: of every `reduction` trials that come to a rung, the best goes on.
+
+    The rungs are `grace_epochs` and, from each to the next, `reduction` times as many epochs:
+    3, 9, 27 … for ``{grace_epochs: 3, reduction: 3}``. Nobody waits for others to come.
+    """
+
+    name: Literal["halving"] = "halving"
+    grace_epochs: Count
+    reduction: Annotated[int, Bounds(at_least=2, at_most=100)] = 3
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """The epochs at which trials of so many `epochs` are compared; the last is none of them."""
+        rungs = []
+        rung = self.grace_epochs
+        while rung < epochs:
+            rungs.append(rung)
+            rung *= self.reduction
+        return tuple(rungs)
+
+    def misfits(
+        self, training: TrainingConfig, searched: Collection[str], objectives: Collection[str]
+    ) -> Iterator[FieldProblem]:
+        """Why trials of a study could not be compared at the rungs.
+
+        Args:
+            training: What its trials have in common.
+            searched: The paths of the fields that differ among them.
+            objectives: The metrics by which they would be compared.
+        """
+        for path in ("training.epochs", "training.evaluate_every"):
+            if path in searched:
+                yield FieldProblem(
+                    "early_stopping", f"needs one {path} for all trials: it is searched"
+                )
+        if self.grace_epochs >= training.epochs:
+            message = f"must be below training.epochs ({training.epochs}), got {self.grace_epochs}"
+            yield FieldProblem("early_stopping", message, ("grace_epochs",))
+        if self.grace_epochs % training.evaluate_every:
+            every = training.evaluate_every
+            message = f"must be a multiple of training.evaluate_every ({every}): trials are "
+            message += f"evaluated at no other epochs, got {self.grace_epochs}"
+            yield FieldProblem("early_stopping", message, ("grace_epochs",))
+        for name in objectives:
+            if name not in VALIDATION_METRICS:
+                yield FieldProblem(
+                    "early_stopping", f"cannot go by {name}, which only the last epoch has"
+                )

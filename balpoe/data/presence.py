@@ -1,0 +1,56 @@
+"""Whether the files of a source are here: cheap enough to ask every node of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import assert_never
+
+from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
+from balpoe.config.image_sources import (
+    Cifar10LT,
+    Cifar100LT,
+    ImageFolder,
+    ImageList,
+    ParquetImages,
+)
+from balpoe.data import cifar
+from balpoe.errors import DataError
+
+
+def source_sizes(config: DataConfig) -> dict[str, int]:
+    """The bytes of each file of the source, and the entries of each of its folders, by path.
+
+    CIFAR is fetched first where it is missing and may be.
+
+    Raises:
+        DataError: a path is not here.
+    """
+    if isinstance(config, Cifar10LT | Cifar100LT):
+        cifar.ensure_present(config)
+    return {str(path): _size(path) for path in _paths(config)}
+
+
+def _paths(config: DataConfig) -> Iterator[Path]:
+    named: tuple[str | None, ...]
+    match config:
+        case ParquetImages():
+            named = (config.train, config.test, config.validation)
+        case ImageList():
+            named = (config.root, config.train, config.test, config.validation)
+        case ImageFolder() | Cifar10LT() | Cifar100LT():
+            named = (config.root,)
+        case DigitsLT() | GaussianLT():
+            named = ()
+        case _:
+            assert_never(config)
+    yield from (Path(path) for path in named if path is not None)
+
+
+def _size(path: Path) -> int:
+    try:
+        return sum(1 for _ in path.iterdir()) if path.is_dir() else path.stat().st_size
+    except OSError as error:
+        raise DataError(
+            f"{path}: {error.strerror}; put the data there, or mount the storage that has it"
+        ) from error

@@ -1,0 +1,33 @@
+"""Which storage a study that is launched has its trials in."""
+
+from __future__ import annotations
+
+import os
+
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.kept_storage import kept_storage, refuse_another_storage
+from balpoe.study.postgres_address import VARIABLE, address_of, refuse_password
+from balpoe.study.postgres_storage import PostgresStorage
+from balpoe.study.storage import StudyStorage
+
+OPTION = "--storage"
+
+
+def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorage:
+    """The storage that was `wanted`; without a wish the one that the study has.
+
+    A new study has that of BALPOE_STORAGE, else SQLite in its directory.
+
+    Raises:
+        UserError: it is no PostgreSQL database, `wanted` names a password, or the study has its
+            trials in another.
+    """
+    if wanted is not None:
+        refuse_password(wanted, OPTION)
+        storage = PostgresStorage(address_of(wanted, OPTION))
+        refuse_another_storage(directory, storage)
+        return storage
+    by_environment = os.environ.get(VARIABLE)
+    if by_environment and not directory.specification.is_file():
+        return PostgresStorage(address_of(by_environment, VARIABLE))
+    return kept_storage(directory).storage

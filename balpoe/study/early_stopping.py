@@ -1,0 +1,120 @@
+"""Which trials of a study are stopped early: its rungs, rebuilt from the stored curves.
+
+Tune forgets its schedulers with every launch. What came to a rung is therefore taken from the
+curves on disk, of ended and unfinished trials alike; and a trial whose curve ends at a rung is
+judged there before it is taken up again, as its driver may have died before entering its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from balpoe.config import Choice, HalvingConfig, StudySpec
+from balpoe.errors import NonFiniteError
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.halving import goes_on
+from balpoe.study.ledger_entry import LedgerEntry
+from balpoe.study.metrics_file import read_metrics
+from balpoe.study.objectives import finite_objectives, losses
+from balpoe.study.record import TrialIdentity
+from balpoe.training.epoch import EpochResult
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a trial had reached at a rung, that is after `epoch`; `losses` are lower if better."""
+
+    epoch: int
+    objectives: Mapping[str, float]
+    losses: tuple[float, ...]
+
+
+class EarlyStopping:
+    """Judges the trials of the study `spec` as they come to the rungs of `halving`.
+
+    Known points are compared and never stopped: what the search gains is told against them.
+    Trials with epochs of their own, as a known point may have, are not compared. A value that is
+    missing or not finite never ranks and is no reason to stop: the trial's end will tell why.
+    """
+
+    def __init__(self, spec: StudySpec, halving: HalvingConfig) -> None:
+        self._objectives = spec.objectives
+        self._reduction = halving.reduction
+        self._known_points = [point.parameters for point in spec.points.points]
+        self._reached: dict[int, dict[int, Reached]] = {rung: {} for rung in spec.rungs}
+        self._judged: dict[int, int] = {}
+
+    def rebuild(
+        self, number: int, parameters: Mapping[str, Choice], curve: Sequence[EpochResult]
+    ) -> None:
+        """Enter the stored curve of trial `number`, which was judged wherever it went on from."""
+        for result in curve:
+            self._enter(number, parameters, result.epoch, result.metrics)
+        if parameters in self._known_points:
+            self._judged[number] = max(self._reached, default=0)
+        elif curve:
+            self._judged[number] = curve[-1].epoch - 1
+
+    def judge(
+        self,
+        number: int,
+        parameters: Mapping[str, Choice],
+        epoch: int,
+        metrics: Mapping[str, object],
+    ) -> Reached | None:
+        """With what trial `number` is stopped after `epoch`, just finished; None: it goes on."""
+        self._enter(number, parameters, epoch, metrics)
+        reached = self._reached.get(epoch, {}).get(number)
+        if reached is None or parameters in self._known_points:
+            return None
+        return self._fallen_behind(number, reached)
+
+    def judge_unfinished(self, number: int) -> Reached | None:
+        """With what an unfinished trial is stopped where its curve ends; None: it goes on."""
+        rungs = [entered[number] for entered in self._reached.values() if number in entered]
+        return self._fallen_behind(number, rungs[-1]) if rungs else None
+
+    def _enter(
+        self,
+        number: int,
+        parameters: Mapping[str, Choice],
+        epoch: int,
+        metrics: Mapping[str, object],
+    ) -> None:
+        """Enter what a trial has at a rung; it has one place there, however often it comes."""
+        if epoch not in self._reached or "training.epochs" in parameters:
+            return
+        try:
+            objectives = finite_objectives(metrics, self._objectives)
+        except NonFiniteError:
+            return
+        loss = losses(objectives, self._objectives)
+        self._reached[epoch][number] = Reached(epoch, objectives, loss)
+
+    def _fallen_behind(self, number: int, reached: Reached) -> Reached | None:
+        if reached.epoch <= self._judged.get(number, 0):
+            return None
+        self._judged[number] = reached.epoch
+        loss_nm = np.array([other.losses for other in self._reached[reached.epoch].values()])
+        return None if goes_on(np.array(reached.losses), loss_nm, self._reduction) else reached
+
+
+def early_stopping_of(
+    spec: StudySpec, directory: StudyDirectory, entries: Iterable[LedgerEntry]
+) -> EarlyStopping | None:
+    """The early stopping of a study, with what its trials have reached; None where it has none.
+
+    Raises:
+        CorruptFile: the metrics of a trial are damaged.
+    """
+    if spec.early_stopping is None:
+        return None
+    stopping = EarlyStopping(spec, spec.early_stopping)
+    for entry in entries:
+        path = directory.trial(TrialIdentity(spec.name, entry.number)).metrics
+        if path.exists():
+            stopping.rebuild(entry.number, entry.parameters, read_metrics(path))
+    return stopping

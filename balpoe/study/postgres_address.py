@@ -1,0 +1,99 @@
+"""Where a PostgreSQL database is, and with which credentials: the one is kept, the others never.
+
+Kept with a study is its address without a password. That comes from BALPOE_STORAGE, where it
+names the same database, or by libpq's own means: PGPASSWORD, PGPASSFILE, ~/.pgpass, a service.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from balpoe.errors import UserError
+
+VARIABLE = "BALPOE_STORAGE"
+
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_DRIVER = "postgresql+psycopg"
+_SECRETS = ("password", "sslpassword")
+_HABITS: dict[str, str | int] = {
+    # a dead server is noticed within a minute, not within the hours of TCP
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "application_name": "balpoe",
+}
+
+
+def address_of(text: str, place: str) -> str:
+    """The address of the database that `text`, found at `place`, names: without a password.
+
+    Raises:
+        UserError: it names something else than a PostgreSQL database; no word of it is shown
+            but the scheme.
+    """
+    return _shown(_parsed(text, place))
+
+
+def refuse_password(text: str, place: str) -> None:
+    """Refuse a password where others could read it: in the list of processes, in a history.
+
+    Raises:
+        UserError: there is one.
+    """
+    url = _parsed(text, place)
+    if url.password is not None or any(name in url.query for name in _SECRETS):
+        raise UserError(
+            f"{place}: names a password, which others could read; give it by {VARIABLE}, "
+            f"PGPASSWORD or ~/.pgpass, and {place} without it"
+        )
+
+
+def optuna_url(address: str) -> str:
+    """`address` for SQLAlchemy, without a password: `connect_arguments` have it."""
+    return address.replace("postgresql://", f"{_DRIVER}://", 1)
+
+
+def connect_arguments(address: str) -> dict[str, Any]:
+    """How psycopg connects to `address`, with the password that the environment has for it."""
+    url = _parsed(address, "the study's storage")
+    secret = os.environ.get(VARIABLE)
+    if secret:
+        theirs = _parsed(secret, VARIABLE)
+        if _database(theirs) == _database(url):
+            url = theirs
+    given = url.translate_connect_args(username="user", database="dbname")
+    return {**_HABITS, **url.query, **given}
+
+
+def _parsed(text: str, place: str) -> URL:
+    scheme = text.partition("://")[0] if "://" in text else "no scheme"
+    if scheme not in _SCHEMES:
+        raise UserError(
+            f"{place}: must be postgresql://USER@HOST/DATABASE, got {scheme}; without it a study "
+            f"is kept in SQLite, for one host"
+        )
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # whose messages may quote a password
+        url = None
+    if url is None or not url.database:
+        raise UserError(
+            f"{place}: must be postgresql://USER@HOST/DATABASE with special characters of a "
+            f"password percent-encoded, such as %40 for @"
+        )
+    return url
+
+
+def _shown(url: URL) -> str:
+    public = url.set(drivername="postgresql", password=None).difference_update_query(_SECRETS)
+    return public.render_as_string(hide_password=False)
+
+
+def _database(url: URL) -> tuple[str | None, int | None, str | None]:
+    return url.host, url.port, url.database

@@ -1,0 +1,200 @@
+"""Real nodes of Ray on this host: each `ray start` leads a session of its own, and dies by it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+RAY = str(Path(sys.executable).parent / "ray")
+OBJECT_STORE_BYTES = 80_000_000
+START_SECONDS = 120.0
+
+# a dead or frozen node is given up after some six seconds instead of 65
+HEALTH_CHECKS = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "2",
+}
+
+
+class RayNode:
+    """One `ray start --block` and all that it started."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("w") as file:
+            self._process = subprocess.Popen(
+                [RAY, "start", *arguments, "--block"],
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+            )
+
+    @property
+    def processes(self) -> list[int]:
+        """All processes of the node: its session."""
+        return [pid for pid in _all_processes() if _session_of(pid) == self._process.pid]
+
+    def process_named(self, name: str) -> int:
+        """The one process of the node whose executable is `name`."""
+        [pid] = [pid for pid in self.processes if _executable(pid) == name]
+        return pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send all processes of the node a signal at once."""
+        for pid in self.processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def kill(self) -> None:
+        """End the node as a power cut does."""
+        while self.processes:
+            self.signal(signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=0.1)
+
+    def is_running(self) -> bool:
+        """Whether its `ray start` is: it ends when one of its processes does."""
+        return self._process.poll() is None
+
+
+class RayCluster:
+    """A head without CPUs, and workers that come and go; tokens are asked for.
+
+    `directory` must be a short path: sockets lie below it.
+    """
+
+    def __init__(self, directory: Path, *, dashboard: bool = False) -> None:
+        self._directory = directory
+        self._token = directory / "token"
+        self._token.write_text(secrets.token_hex(32))
+        self._token.chmod(0o600)
+        self.nodes: list[RayNode] = []
+        self._count = 1  # the last byte of each node's own loopback address
+        ports = free_ports(4)
+        self.address = f"{own_ip()}:{ports[0]}"
+        self.dashboard = f"http://127.0.0.1:{ports[1]}"
+        self.head = self._start(
+            "--head",
+            f"--port={ports[0]}",
+            f"--dashboard-port={ports[1]}",
+            f"--ray-client-server-port={ports[2]}",
+            f"--dashboard-agent-listen-port={ports[3]}",
+            f"--include-dashboard={str(dashboard).lower()}",
+            "--num-cpus=0",
+            "--num-gpus=0",
+        )
+        self._await_port(ports[0])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of a process which may talk to the cluster."""
+        return {
+            **os.environ,
+            **HEALTH_CHECKS,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self._token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def start_node(self, *, cpus: int = 1, gpus: int = 0, **variables: str) -> RayNode:
+        """One more worker, with an address of its own; `variables` are added to its environment."""
+        self._count += 1
+        node = self._start(
+            f"--address={self.address}",
+            f"--node-ip-address=127.0.0.{self._count}",
+            f"--num-cpus={cpus}",
+            f"--num-gpus={gpus}",
+            **variables,
+        )
+        self.nodes.append(node)
+        return node
+
+    def keep_nodes(self, count: int, **variables: str) -> None:
+        """Start workers until so many are alive."""
+        for node in self.nodes:
+            if not node.is_running():
+                node.kill()
+        self.nodes = [node for node in self.nodes if node.is_running()]
+        while len(self.nodes) < count:
+            self.start_node(**variables)
+
+    def await_nodes(self) -> None:
+        """Return once all workers have joined."""
+        deadline = time.monotonic() + START_SECONDS
+        for node in (self.head, *self.nodes):
+            while "Ray runtime started" not in node.log.read_text():
+                assert time.monotonic() < deadline, node.log.read_text()
+                time.sleep(0.2)
+
+    def end(self) -> None:
+        """End every process that it started."""
+        for node in (*self.nodes, self.head):
+            node.signal(signal.SIGCONT)
+            node.kill()
+
+    def _start(self, *arguments: str, **variables: str) -> RayNode:
+        name = f"n{self._count}"
+        return RayNode(
+            [
+                *arguments,
+                f"--temp-dir={self._directory / name}",
+                f"--object-store-memory={OBJECT_STORE_BYTES}",
+                "--disable-usage-stats",
+            ],
+            {**self.environment, **variables},
+            self._directory / f"{name}.log",
+        )
+
+    def _await_port(self, port: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with suppress(OSError):
+                return socket.create_connection((own_ip(), port), timeout=1).close()
+            assert time.monotonic() < deadline, self.head.log.read_text()
+            time.sleep(0.1)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this host that nobody listens on now."""
+    sockets = [socket.create_server(("", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def own_ip() -> str:
+    """The address that Ray takes for this host's, whatever a head is told of loopback."""
+    from ray.util import get_node_ip_address
+
+    return str(get_node_ip_address())
+
+
+def _all_processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def _session_of(pid: int) -> int | None:
+    with suppress(OSError):
+        *_, fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        state, _parent, _group, session, *_rest = fields.split()
+        return None if state == "Z" else int(session)
+    return None
+
+
+def _executable(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/")[2]
+    except OSError:
+        return ""

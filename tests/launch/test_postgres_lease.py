@@ -1,0 +1,147 @@
+"""The lease of a study whose trials are in PostgreSQL: one driver, whatever its host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+import pytest
+
+from balpoe.errors import StorageError, UserError
+from balpoe.launch.study_lease import driver_of, hold_study
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.kept_storage import keep_storage
+from balpoe.study.postgres_storage import PostgresStorage
+from balpoe.study.reconnecting import LostConnection, persist
+
+HOLDER = """
+import socket, sys, time
+from pathlib import Path
+socket.gethostname = lambda: "node-2"
+from balpoe.launch.study_lease import hold_study
+from balpoe.study.directory import StudyDirectory
+with hold_study(StudyDirectory(Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+class PostgresServer(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@pytest.fixture
+def directory(tmp_path: Path, postgres_url: str) -> StudyDirectory:
+    directory = StudyDirectory.of(tmp_path, "digits")
+    directory.create()
+    keep_storage(directory, PostgresStorage(postgres_url))
+    return directory
+
+
+@pytest.fixture
+def holder(directory: StudyDirectory) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the study, and thinks that it is on another host."""
+    command = [sys.executable, "-c", HOLDER, str(directory.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def confirmed(confirm: object) -> None:
+    assert callable(confirm)
+    persist(lambda again: confirm())
+
+
+def test_the_second_driver_is_told_who_holds_the_study_and_where(
+    directory: StudyDirectory, holder: subprocess.Popen[str]
+) -> None:
+    told = rf"digits: is being run by process {holder.pid} on node-2 since \d{{4}}-.+; wait"
+    with pytest.raises(UserError, match=told), hold_study(directory):
+        pass
+    driver = driver_of(directory)
+    assert driver is not None
+    assert (driver.host, driver.pid, driver.is_here) == ("node-2", holder.pid, False)
+
+
+def test_the_lease_of_a_killed_driver_is_taken_over(
+    directory: StudyDirectory, holder: subprocess.Popen[str]
+) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    deadline = time.monotonic() + 10
+    while driver_of(directory) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with hold_study(directory) as confirm:
+        confirm()
+        driver = driver_of(directory)
+        assert driver is not None
+        assert driver.pid == os.getpid()
+    assert driver_of(directory) is None
+
+
+def test_a_driver_takes_its_lease_again_after_the_server_was_restarted(
+    directory: StudyDirectory, postgres_server: PostgresServer
+) -> None:
+    with hold_study(directory) as confirm:
+        postgres_server.stop()
+        try:
+            with pytest.raises(LostConnection, match=r"study_\d+: .*refused.*; check that the"):
+                confirm()
+            with pytest.raises(StorageError, match="refused"):
+                driver_of(directory)
+        finally:
+            postgres_server.start()
+        confirmed(confirm)
+        with pytest.raises(UserError, match="is being run by"), hold_study(directory):
+            pass
+
+
+def test_a_driver_that_lost_its_lease_to_another_is_told_who_has_had_it(
+    directory: StudyDirectory, postgres_server: PostgresServer
+) -> None:
+    with hold_study(directory) as confirm:
+        postgres_server.stop()
+        postgres_server.start()
+        taken = r"was taken by process .* this launch stops"
+        with hold_study(directory), pytest.raises(UserError, match=taken):
+            confirm()
+        with pytest.raises(UserError, match="was taken by process"):
+            confirm()
+
+
+def test_a_connection_that_only_the_driver_knows_to_be_dead_does_not_keep_it_out(
+    directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[psycopg.Connection[tuple[object, ...]]] = []
+    connect = PostgresStorage.connect
+
+    def remembered(storage: PostgresStorage) -> psycopg.Connection[tuple[object, ...]]:
+        kept.append(connect(storage))
+        return kept[-1]
+
+    monkeypatch.setattr(PostgresStorage, "connect", remembered)
+    with hold_study(directory) as confirm:
+        lease = kept[-1]
+        # the network swallows it: the server still has the session
+        monkeypatch.setattr(psycopg.Connection, "close", lambda connection: None)
+        monkeypatch.setattr(lease, "execute", _broken)
+        confirmed(confirm)
+        assert kept[-1] is not lease
+        assert lease.pgconn.socket > 0
+    monkeypatch.undo()
+    for connection in kept:
+        connection.close()
+
+
+def _broken(statement: str) -> None:
+    raise psycopg.OperationalError("the connection is lost")

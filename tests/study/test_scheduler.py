@@ -1,0 +1,111 @@
+"""Early stopping on real Ray and real Optuna, of trials that do no work."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+from ray import cloudpickle
+
+from balpoe.config import HalvingConfig, StudySpec
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.executor import LaunchEnd, run_trials
+from balpoe.study.ledger import Ledger
+from balpoe.study.metrics_file import write_metrics
+from balpoe.study.record import TrialIdentity
+from balpoe.study.store import RecordStore
+from balpoe.study.trial import Course, TrialTask
+from balpoe.training.epoch import EpochResult
+
+# workers cannot import a test module
+cloudpickle.register_pickle_by_value(  # type: ignore[no-untyped-call]  # Ray's own type
+    sys.modules[__name__]
+)
+
+MakeSpec = Callable[..., StudySpec]
+ACCURACIES = (0.5, 0.4, 0.6, 0.45, 0.7)
+STATES = ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED", "COMPLETE"]
+HALVING = HalvingConfig(grace_epochs=1, reduction=2)  # rungs after epochs 1 and 2 of 3
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+def metrics_of(number: int) -> dict[str, float]:
+    return {"val/accuracy": ACCURACIES[number], "val/ece": 1 - ACCURACIES[number]}
+
+
+def known_from_the_start(task: TrialTask) -> Course:
+    """A trial whose curve is flat."""
+    metrics = metrics_of(task.identity.number)
+    history: list[EpochResult] = []
+    task.directory.create()
+    for epoch in range(1, 4):
+        history.append(EpochResult(epoch, time.time(), metrics))
+        write_metrics(task.directory.metrics, history)
+        yield history[-1]
+    return metrics
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_trials_that_fall_behind_end_pruned_and_the_others_complete(
+    make_spec: MakeSpec, directory: StudyDirectory, objectives: int
+) -> None:
+    spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING)
+    spec = replace(spec, objectives=dict([*spec.objectives.items()][:objectives]))
+    events: list[StudyEvent] = []
+    assert run_trials(spec, directory, events.append, run=known_from_the_start) == LaunchEnd()
+    ledger = Ledger(spec, directory)
+    entries = ledger.entries()
+    assert [entry.state for entry in entries] == STATES
+    assert [entry.objectives is None for entry in entries] == [s == "PRUNED" for s in STATES]
+
+    pruned = TrialIdentity("digits", 1)
+    told = {name: metrics_of(1)[name] for name in spec.objectives}
+    assert [event for event in events if getattr(event, "identity", None) == pruned] == [
+        TrialStarted(pruned, entries[1].parameters),
+        EpochReported(pruned, 1, told),
+        TrialEnded(pruned, "PRUNED"),
+    ]
+    storage = f"sqlite:///{directory.database}"
+    trial = optuna.load_study(study_name="digits", storage=storage).trials[1]
+    assert trial.values == ([0.4] if objectives == 1 else None)
+    assert trial.intermediate_values == ({1: 0.4} if objectives == 1 else {})
+
+
+def test_a_trial_that_was_stopped_but_not_told_so_is_stopped_by_the_next_launch(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    """As if the driver had been killed between decision and ledger."""
+    spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING)
+    ledger = Ledger(spec, directory)
+    for number, epochs in ((0, 3), (1, 1)):
+        assert ledger.ask().number == number
+        files = directory.trial(TrialIdentity("digits", number))
+        files.create()
+        metrics = metrics_of(number)
+        write_metrics(files.metrics, [EpochResult(e, 0.0, metrics) for e in range(1, epochs + 1)])
+    ledger.complete(0, metrics_of(0))
+    events: list[StudyEvent] = []
+    run_trials(spec, directory, events.append, run=known_from_the_start)
+    assert [entry.state for entry in Ledger(spec, directory).entries()] == STATES
+    assert events[0] == TrialEnded(TrialIdentity("digits", 1), "PRUNED")
+    store = RecordStore(spec, directory)
+    assert [result.epoch for result in store.record(1).history] == [1]
+
+
+@pytest.mark.slow
+def test_further_seeds_are_never_stopped(make_spec: MakeSpec, directory: StudyDirectory) -> None:
+    spec = make_spec(trials=2, concurrent=1, repeats=2, early_stopping=HALVING)
+    events: list[StudyEvent] = []
+    run_trials(spec, directory, events.append, run=known_from_the_start)
+    ended = [event for event in events if isinstance(event, TrialEnded)]
+    assert [(event.identity.repeat, event.state) for event in ended] == [
+        (0, "COMPLETE"),
+        (0, "PRUNED"),
+        (1, "COMPLETE"),
+    ]

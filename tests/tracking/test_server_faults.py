@@ -1,0 +1,166 @@
+"""The mirror against a real MLflow server that is absent, killed, frozen, slow or broken, and back.
+
+Whatever happens to the server, handing it records never fails, and once it is back it holds
+every trial once and every epoch once.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from balpoe.config import StudySpec
+from balpoe.study.record import TrialRecord
+from balpoe.tracking.inspection import found_study
+from balpoe.tracking.run import Origin
+from balpoe.tracking.store import TrackingStore
+from balpoe.tracking.writer import MirrorWriter, start_mirror
+from tests.tracking.tracking_server import TrackingServer, tracking_server
+from tests.tracking.unsteady_line import Line
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MakeRecord = Callable[..., TrialRecord]
+
+TRIALS, EPOCHS = 4, 12
+RANDOM_OUTAGES = 20
+REQUEST_SECONDS, OUTAGE_SECONDS = 2, 4.0  # so that some requests are cut off midway
+DEADLINE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A server, and the line on which the mirror reaches it."""
+
+    server: TrackingServer
+    line: Line
+
+    @property
+    def store(self) -> TrackingStore:
+        return TrackingStore(self.line.uri)
+
+
+Outage = Callable[[Service], AbstractContextManager[None]]
+
+
+@contextmanager
+def killed(service: Service) -> Iterator[None]:
+    service.server.stop(signal.SIGKILL)
+    yield
+    service.server.start()
+
+
+def cut(service: Service) -> AbstractContextManager[None]:
+    return service.line.cut()
+
+
+def broken(service: Service) -> AbstractContextManager[None]:
+    return service.line.broken()
+
+
+@contextmanager
+def frozen(service: Service) -> Iterator[None]:
+    service.server.send(signal.SIGSTOP)
+    yield
+    service.server.send(signal.SIGCONT)
+
+
+@contextmanager
+def slow(service: Service) -> Iterator[None]:
+    """It works for a sixth of the time."""
+    over = threading.Event()
+
+    def stutter() -> None:
+        while not over.is_set():
+            service.server.send(signal.SIGSTOP)
+            time.sleep(0.5)
+            service.server.send(signal.SIGCONT)
+            time.sleep(0.1)
+
+    stuttering = threading.Thread(target=stutter)
+    stuttering.start()
+    yield
+    over.set()
+    stuttering.join()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with tracking_server(tmp_path_factory.mktemp("mlflow") / "server", workers=2) as server:
+        line = Line(server.port)
+        yield Service(server, line)
+        line.close()
+
+
+@pytest.fixture(autouse=True)
+def short_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_SECONDS))
+
+
+def mirror_to(service: Service, spec: StudySpec) -> MirrorWriter:
+    return start_mirror(service.store, spec, Origin())
+
+
+def submit_epochs(writer: MirrorWriter, make_record: MakeRecord, epochs: range) -> None:
+    for epoch in epochs:
+        for number in range(TRIALS):
+            writer.submit(make_record(number, epoch))
+
+
+def assert_nothing_is_missing_or_twice(
+    writer: MirrorWriter, make_record: MakeRecord, service: Service, spec: StudySpec
+) -> None:
+    for number in range(TRIALS):
+        writer.submit(make_record(number, EPOCHS, "COMPLETE"))
+    report = writer.close("finished", deadline_seconds=DEADLINE_SECONDS)
+    assert (report.missed, report.error) == (0, None)
+    found = found_study(service.store, spec.name)
+    assert found.parents == ("FINISHED",)
+    assert sorted(run.number for run in found.runs) == list(range(TRIALS))
+    for run in found.runs:
+        assert run.status == "FINISHED"
+        assert set(run.steps.values()) == {tuple(range(1, EPOCHS + 1))}
+
+
+def test_a_server_that_is_absent_at_the_start_gets_everything_later(
+    service: Service, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    with cut(service):
+        writer = mirror_to(service, spec)
+        submit_epochs(writer, make_record, range(1, EPOCHS))
+        time.sleep(OUTAGE_SECONDS)
+    assert_nothing_is_missing_or_twice(writer, make_record, service, spec)
+
+
+@pytest.mark.parametrize("outage", [killed, cut, broken, frozen, slow])
+def test_a_server_that_fails_midway_holds_everything_once_when_it_is_back(
+    outage: Outage, service: Service, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    writer = mirror_to(service, spec)
+    submit_epochs(writer, make_record, range(1, EPOCHS // 2))
+    while not found_study(service.store, spec.name).runs:
+        time.sleep(0.1)
+    with outage(service):
+        submit_epochs(writer, make_record, range(EPOCHS // 2, EPOCHS))
+        time.sleep(OUTAGE_SECONDS)
+    assert_nothing_is_missing_or_twice(writer, make_record, service, spec)
+
+
+def test_random_outages_leave_every_trial_and_every_epoch_once(
+    service: Service, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    draw = random.Random(0)
+    writer = mirror_to(service, spec)
+    for _ in range(RANDOM_OUTAGES):
+        time.sleep(draw.uniform(0.0, OUTAGE_SECONDS / 2))
+        with draw.choice((cut, broken, frozen, slow))(service):
+            submit_epochs(writer, make_record, range(draw.randrange(1, EPOCHS), EPOCHS))
+            time.sleep(draw.uniform(0.0, OUTAGE_SECONDS))
+    assert_nothing_is_missing_or_twice(writer, make_record, service, spec)

@@ -50,11 +50,22 @@ class RaceConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourcesConfig(Bounded):
-    """What one trial gets, and how many trials run at a time."""
+    """What one trial gets, and how many trials run at a time.
+
+    With `share_gpus` a trial gets that part of its GPU which trials of its shape were measured to
+    need, and the whole where none was. `concurrent_trials` still bounds how many run.
+    """
 
     cpus_per_trial: Count = 1
     gpus_per_trial: NonNegative = 0.0
     concurrent_trials: Count = 2
+    share_gpus: bool = False
+
+    def further_problems(self) -> Iterator[FieldProblem]:
+        """Only a single GPU can be shared."""
+        if self.share_gpus and self.gpus_per_trial != 1:
+            message = f"needs gpus_per_trial: 1, got {self.gpus_per_trial:g}"
+            yield FieldProblem("share_gpus", message)
 
     @property
     def devices_per_trial(self) -> float:

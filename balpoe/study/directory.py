@@ -111,6 +111,11 @@ class StudyDirectory:
         return self.path / "optuna.db.lock"
 
     @property
+    def memory(self) -> Path:
+        """How much GPU memory trials took; there where they share GPUs."""
+        return self.path / "memory.json"
+
+    @property
     def tune(self) -> Path:
         """What Tune writes for itself; nothing that is needed after a launch."""
         return self.path / "tune"

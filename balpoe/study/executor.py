@@ -32,6 +32,7 @@ from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
+from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
@@ -43,7 +44,7 @@ from balpoe.study.software import software
 from balpoe.study.storage import ConfirmLease, unconfirmed
 from balpoe.study.store import RecordStore
 from balpoe.study.trial import RunTrial, run_trial
-from balpoe.study.trial_actor import IDENTITY, TrialActor
+from balpoe.study.trial_actor import GPUS, IDENTITY, TrialActor
 from balpoe.study.trial_book import TrialBook
 from balpoe.study.worker_death import failure_of_worker
 
@@ -104,7 +105,8 @@ def run_trials(
     interruption = Interruption()
     account = Account(before, spec.resources)
     early_stopping = early_stopping_of(spec, directory, ledger.entries())
-    searcher = StudySearcher(spec, book, listener, interruption, account, early_stopping)
+    memory = GpuMemory(spec, directory.memory)
+    searcher = StudySearcher(spec, book, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
@@ -142,7 +144,10 @@ def _tuner(
     )
     return tune.Tuner(
         tune.with_resources(
-            actor, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+            actor,
+            lambda config: tune.PlacementGroupFactory(
+                [{"CPU": resources.cpus_per_trial, "GPU": config[GPUS]}]
+            ),
         ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,

@@ -27,6 +27,7 @@ from balpoe.study.events import (
     TrialStarted,
 )
 from balpoe.study.failures import MOST_DEATHS, Failure, FailureClass, Opening, failure_of
+from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
 from balpoe.study.objectives import finite_objectives
 from balpoe.study.race import SeedToTrain
@@ -36,7 +37,9 @@ from balpoe.study.trial_actor import (
     EPOCH,
     FAILURE,
     FAILURE_CLASS,
+    GPUS,
     IDENTITY,
+    MEMORY,
     PARAMETERS,
 )
 from balpoe.study.trial_book import TakenTrial, TrialBook
@@ -75,9 +78,11 @@ class StudySearcher(Searcher):
         listener: Listener,
         interruption: Interruption,
         account: Account,
+        memory: GpuMemory,
         early_stopping: EarlyStopping | None = None,
     ) -> None:
         super().__init__()
+        self._memory = memory
         self._account = account
         self._early_stopping = early_stopping
         self._spec = spec
@@ -137,7 +142,11 @@ class StudySearcher(Searcher):
         self._account.begin(trial_id)
         self._live[trial_id] = LiveTrial(taken.identity, taken.parameters, taken.alone)
         self._listener(TrialStarted(taken.identity, taken.parameters))
-        return {IDENTITY: asdict(taken.identity), PARAMETERS: dict(taken.parameters)}
+        return {
+            IDENTITY: asdict(taken.identity),
+            PARAMETERS: dict(taken.parameters),
+            GPUS: self._memory.gpus(taken.parameters, alone=taken.alone),
+        }
 
     def _next_taken(self) -> TakenTrial | None:
         if any(live.alone for live in self._live.values()):
@@ -174,6 +183,8 @@ class StudySearcher(Searcher):
     def _report(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         live.epoch = int(result[EPOCH])
         metrics = {name: result[name] for name in self._spec.objectives if name in result}
+        if MEMORY in result:
+            self._memory.record(live.parameters, result[MEMORY])
         self._listener(EpochReported(live.identity, live.epoch, metrics))
 
     def _falls_behind(self, live: LiveTrial, result: Mapping[str, Any]) -> bool:

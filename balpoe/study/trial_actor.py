@@ -10,6 +10,7 @@ import os
 import socket
 import traceback
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import ray
@@ -22,14 +23,18 @@ from balpoe.errors import StorageError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure, failure_of
 from balpoe.study.fence import is_newest
+from balpoe.study.gpu_memory import memory_limit
 from balpoe.study.record import TrialIdentity
 from balpoe.study.software import Software, disagreements, in_words, software
 from balpoe.study.trial import Course, RunTrial, TrialTask
+from balpoe.training.memory import device_memory, limit_memory, total_memory
 
-IDENTITY, PARAMETERS = "identity", "parameters"
-EPOCH, COMPLETE = "epoch", "complete"
+IDENTITY, PARAMETERS, GPUS = "identity", "parameters", "gpus"
+EPOCH, COMPLETE, MEMORY = "epoch", "complete", "memory"
 FAILURE, FAILURE_CLASS = "failure", "failure_class"
 _DONE = "done"
+
+_GPU = torch.device("cuda")
 
 
 class TrialActor(tune.Trainable):
@@ -65,6 +70,8 @@ class TrialActor(tune.Trainable):
             return _failed(self._unfit)
         try:
             if self._course is None:
+                if self._shares_gpu:
+                    limit_memory(_GPU, memory_limit(self._gpus, total_memory(_GPU)))
                 self._course = self._run(self._task)
             report = self._next_report(self._course)
         except Exception as error:
@@ -96,7 +103,12 @@ class TrialActor(tune.Trainable):
         identity = TrialIdentity(**config[IDENTITY])
         directory = self._directory.trial(identity)
         self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory)
+        self._gpus: float = config[GPUS]
         self._course = None
+
+    @property
+    def _shares_gpu(self) -> bool:
+        return self._spec.resources.share_gpus and torch.cuda.is_available()
 
     def _next_report(self, course: Course) -> dict[str, Any]:
         try:
@@ -106,7 +118,8 @@ class TrialActor(tune.Trainable):
         objectives = {
             name: epoch.metrics[name] for name in self._spec.objectives if name in epoch.metrics
         }
-        return {EPOCH: epoch.epoch, **objectives}
+        memory = {MEMORY: asdict(device_memory(_GPU))} if self._shares_gpu else {}
+        return {EPOCH: epoch.epoch, **objectives, **memory}
 
     def _keep_traceback(self) -> None:
         with suppress(StorageError):

@@ -110,6 +110,7 @@ class StudySpec(Bounded):
             yield from self._idle_warm_start()
             yield from self._impossible_points()
             yield from self._impossible_recipe()
+            yield from self._uncounted_hours()
 
     @property
     def points(self) -> KnownPoints:
@@ -162,6 +163,12 @@ class StudySpec(Bounded):
             if f"training.{name}" in self.search:
                 message = "is searched: the final training would undo what the search found"
                 yield FieldProblem("final", message, ("training", name))
+
+    def _uncounted_hours(self) -> Iterator[FieldProblem]:
+        """Hours of devices of which nobody knows yet how many share one."""
+        if self.resources.share_gpus and self.budget.device_hours is not None:
+            message = "would count whole GPUs where trials share them; give wall_hours or trials"
+            yield FieldProblem("budget", message, ("device_hours",))
 
     def _idle_parameters(self) -> Iterator[FieldProblem]:
         experts = self.base.experts

@@ -14,6 +14,7 @@ from balpoe.config import (
     FloatParameter,
     IntParameter,
     Parameter,
+    ResourcesConfig,
     StudySpec,
     TrainingConfig,
 )
@@ -182,3 +183,12 @@ def test_a_search_that_changes_nothing_is_refused() -> None:
         "StudySpec.search.experts.spread: changes nothing: there is one expert"
     ]
     study({**SOUND, **spread}, single)
+
+
+def test_device_hours_are_refused_where_trials_share_gpus() -> None:
+    with pytest.raises(InvalidFields, match=r"budget\.device_hours: would count whole GPUs"):
+        replace(
+            study(SOUND),
+            budget=BudgetConfig(trials=1, device_hours=2.0),
+            resources=ResourcesConfig(gpus_per_trial=1, share_gpus=True),
+        )

@@ -16,6 +16,7 @@ from balpoe.errors import NonFiniteError
 from balpoe.study.budget import Account, Spent
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import StudyEvent, TrialEnded
+from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
 from balpoe.study.ledger import Ledger
 from balpoe.study.metrics_file import write_metrics
@@ -71,7 +72,8 @@ def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
 ) -> None:
     events: list[StudyEvent] = []
     account = Account(Spent(0, 0.0, 0.0), spec.resources)
-    searcher = StudySearcher(spec, book, events.append, Interruption(), account)
+    memory = GpuMemory(spec, directory.memory)
+    searcher = StudySearcher(spec, book, events.append, Interruption(), account, memory)
     searcher.suggest("a")
     write_curve(directory, TrialIdentity("digits", 0), *few)
     searcher.on_trial_complete("a", {COMPLETE: True, **GOOD})

@@ -27,10 +27,9 @@ STOPPED, UNKNOWN = SIGNALLED + 15, 70
 _RAYS_OWN = re.compile(
     r"^(\S+ \S+\tINFO job_manager\.py:\d+ -- |Running entrypoint for job ).*\n", re.MULTILINE
 )
-# they tell of each upload
-_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
-_CHATTY_LOGGERS = (  # they tell of each upload, and have levels of their own
+_TALKATIVE = (  # they tell of each upload, and may have levels of their own
     "ray",
+    "ray._private.runtime_env.packaging",
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
 )

@@ -11,6 +11,7 @@ import ray
 from balpoe.cluster.address import LOCAL, reachable_address
 from balpoe.errors import UserError
 from balpoe.study.interruption import leaving_at_sigterm
+from balpoe.study.ray_session import leaving_ray
 
 
 @contextmanager
@@ -37,12 +38,5 @@ def connected(address: str) -> Iterator[None]:
             f"`balpoe submit`"
         ) from error
     # Ray has put its own handler of SIGTERM in the place of ours
-    with leaving_at_sigterm():
-        try:
-            yield
-        except SystemExit:
-            raise  # SIGTERM: to wait for Ray would cost the time for what must still be written
-        except BaseException:
-            ray.shutdown()
-            raise
-    ray.shutdown()
+    with leaving_ray(), leaving_at_sigterm():
+        yield

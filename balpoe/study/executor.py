@@ -38,6 +38,7 @@ from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
 from balpoe.study.race import affordable
+from balpoe.study.ray_session import leaving_ray
 from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
@@ -221,14 +222,8 @@ def connected_ray() -> Iterator[None]:
         logging_level=logging.CRITICAL,
         object_store_memory=OBJECT_STORE_BYTES,
     )
-    try:
+    with leaving_ray():
         yield
-    except SystemExit:
-        raise  # SIGTERM: to wait for Ray would cost the time for what must still be written
-    except BaseException:
-        ray.shutdown()
-        raise
-    ray.shutdown()
 
 
 @contextmanager

@@ -14,10 +14,7 @@ from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
 from balpoe.study.store import RecordStore
 from tests.cluster.ray_nodes import RayCluster
-
-LAUNCH = Path(__file__).parents[1] / "launch"
-PARENT, DRIVER = LAUNCH / "supervised.py", LAUNCH / "fault_driver.py"
-EPOCHS = 3
+from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
 
 
 class StudyOfFaults:
@@ -35,19 +32,11 @@ class StudyOfFaults:
         self._cluster = cluster
         self._directory = directory
         self._trials = trials
-        (directory / "faults.yaml").write_text(f"""
-name: faults
-question: "{question}; an epoch takes {epoch_seconds} s"
-data: {{name: digits_lt}}
-model: {{backbone: resnet8}}
-training: {{epochs: {EPOCHS}}}
-search:
-  mixup.alpha: {{type: float, low: 0.0, high: 1.0}}
-  experts.spread: {{type: float, low: 0.0, high: 2.0}}
-objectives: {{val/accuracy: maximize, val/ece: minimize}}
-budget: {{trials: {trials}}}
-resources: {{concurrent_trials: 2}}
-""")
+        further = (
+            f'question: "{question}; an epoch takes {epoch_seconds} s"\n'
+            "resources: {concurrent_trials: 2}"
+        )
+        (directory / "faults.yaml").write_text(faults_study(trials, further))
 
     @property
     def runs(self) -> Path:

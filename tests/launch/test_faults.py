@@ -19,11 +19,11 @@ from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
 from balpoe.study.store import RecordStore
+from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
 
 pytestmark = pytest.mark.slow
 
-PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))
-EPOCHS, EPOCH_SECONDS, KILLS = 3, 0.3, 20
+EPOCH_SECONDS, KILLS = 0.3, 20
 POINTS = (
     ("planned", 2),
     ("half asked", 3),
@@ -38,17 +38,7 @@ POINTS = (
 
 
 def write_study(directory: Path, trials: int) -> None:
-    (directory / "faults.yaml").write_text(f"""
-name: faults
-data: {{name: digits_lt}}
-model: {{backbone: resnet8}}
-training: {{epochs: {EPOCHS}}}
-search:
-  mixup.alpha: {{type: float, low: 0.0, high: 1.0}}
-  experts.spread: {{type: float, low: 0.0, high: 2.0}}
-objectives: {{val/accuracy: maximize, val/ece: minimize}}
-budget: {{trials: {trials}}}
-""")
+    (directory / "faults.yaml").write_text(faults_study(trials))
 
 
 @contextmanager

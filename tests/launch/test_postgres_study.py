@@ -22,20 +22,9 @@ from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
 from balpoe.launch.tracking import named_store
 from balpoe.study.store import RecordStore
+from tests.launch.faults_study import DRIVER, PARENT, faults_study
 
-PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))
-TRIALS, EPOCHS = 4, 3
-STUDY = f"""
-name: faults
-data: {{name: digits_lt}}
-model: {{backbone: resnet8}}
-training: {{epochs: {EPOCHS}}}
-search:
-  mixup.alpha: {{type: float, low: 0.0, high: 1.0}}
-  experts.spread: {{type: float, low: 0.0, high: 2.0}}
-objectives: {{val/accuracy: maximize, val/ece: minimize}}
-budget: {{trials: {TRIALS}}}
-"""
+TRIALS = 4
 
 
 class PostgresServer(Protocol):
@@ -53,7 +42,7 @@ def home(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A user's directory with a study file; the database, password and all, in the environment."""
-    (tmp_path / "faults.yaml").write_text(STUDY)
+    (tmp_path / "faults.yaml").write_text(faults_study(TRIALS))
     secret = postgres_url.replace("balpoe@", f"balpoe:{postgres_server.password}@")
     monkeypatch.setenv("BALPOE_STORAGE", secret)
     monkeypatch.delenv("PGPASSWORD")
@@ -193,7 +182,7 @@ def test_a_study_survives_twenty_restarts_of_the_server_at_random_times(
     home: Path, postgres_server: PostgresServer
 ) -> None:
     trials, restarts = 40, 20
-    (home / "faults.yaml").write_text(STUDY.replace(f"trials: {TRIALS}", f"trials: {trials}"))
+    (home / "faults.yaml").write_text(faults_study(trials))
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     moments = random.Random(seed)

@@ -1,0 +1,24 @@
+"""The study whose trials do no work; `fault_driver.py` runs it under `supervised.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "fault_driver.py"))
+EPOCHS = 3
+
+
+def faults_study(trials: int, further: str = "") -> str:
+    """Its file; `further` lines come behind."""
+    return f"""
+name: faults
+data: {{name: digits_lt}}
+model: {{backbone: resnet8}}
+training: {{epochs: {EPOCHS}}}
+search:
+  mixup.alpha: {{type: float, low: 0.0, high: 1.0}}
+  experts.spread: {{type: float, low: 0.0, high: 2.0}}
+objectives: {{val/accuracy: maximize, val/ece: minimize}}
+budget: {{trials: {trials}}}
+{further}
+"""

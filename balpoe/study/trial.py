@@ -90,6 +90,7 @@ def run_trial(task: TrialTask) -> Course:
         started=started,
         ended=time.time(),
         files=files,
+        class_counts=splits.description.class_counts,
     )
     require_newest(task.directory, task.identity.attempt)
     write_result(task.directory, result)

@@ -2,8 +2,8 @@
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
 TIMES-th time, or waits while the file FAULT_HALT is there. An epoch takes EPOCH_SECONDS of the
-environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, and the driver
-takes FAULT_HOST for the name of its host.
+environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, the driver
+takes FAULT_HOST for the name of its host, and waits FAULT_PATIENCE seconds for a database.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 
 from balpoe.cli.main import main
 from balpoe.launch import studies
+from balpoe.study import reconnecting
 from balpoe.study.executor import run_trials
 from balpoe.study.fence import claim, require_newest
 from balpoe.study.ledger import Ledger
@@ -74,7 +75,7 @@ def recorded_trial(task: TrialTask) -> Course:
         log_epoch(task, epoch)
         accuracy = float(task.parameters["mixup.alpha"]) / epoch
         metrics = {"train/loss": 1 / epoch, "val/accuracy": accuracy, "val/ece": 1 - accuracy}
-        history.append(EpochResult(epoch, time.time(), metrics))
+        history.append(EpochResult(epoch, task.now(), metrics))
         checkpoints.save(Checkpoint("idle", tuple(history), {"state": torch.zeros(1)}))
         if task.identity.attempt == 0 and task.identity.number == epoch == _checkpoint_to_die_at():
             os.kill(int(os.environ[_DRIVER]), signal.SIGKILL)
@@ -131,7 +132,7 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
         seed=training_seed(task.spec.seed, task.identity.repeat),
         data_fingerprint="none",
         started=history[0].unix_time,
-        ended=time.time(),
+        ended=task.now(),
         files={path.name: sha256_of(path) for path in files},
     )
     reach("recorded", task)
@@ -173,6 +174,9 @@ if __name__ == "__main__":
     pretended_host = os.environ.get("FAULT_HOST", socket.gethostname())
     socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
+    reconnecting.PATIENCE_SECONDS = float(
+        os.environ.get("FAULT_PATIENCE", reconnecting.PATIENCE_SECONDS)
+    )
     if fault:
         point, times = fault
         if point == CHECKPOINT:

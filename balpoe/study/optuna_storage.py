@@ -13,7 +13,7 @@ from balpoe.errors import StorageError, UserError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.host import this_host
 from balpoe.study.kept_storage import kept_storage
-from balpoe.study.reconnecting import LostConnection
+from balpoe.study.reconnecting import StorageUnavailable
 from balpoe.study.storage import ConfirmLease, StudyStorage
 
 # Optuna would print a line for every study and trial
@@ -49,7 +49,7 @@ def storage_errors(storage: StudyStorage) -> Iterator[None]:
     """Tell what goes wrong with `storage` in the block as a StorageError."""
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, LostConnection) as error:
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, StorageUnavailable) as error:
         cause = error.__cause__
         reason: BaseException = cause if isinstance(cause, SQLAlchemyError) else error
         if isinstance(reason, DBAPIError) and reason.orig is not None:

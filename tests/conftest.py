@@ -27,11 +27,10 @@ _MOST_PROCESSES = 4
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs on all cores; chosen files, and faults by the clock, one by one."""
+    """The whole suite runs on all cores, file by file; chosen files one after the other."""
     whole = config.args == config.getini("testpaths")
-    by_the_clock = "not slow" not in config.option.markexpr
     cores = len(os.sched_getaffinity(0))
-    return min(cores, _MOST_PROCESSES) if whole and not by_the_clock else 0
+    return min(cores, _MOST_PROCESSES) if whole else 0
 
 
 @pytest.fixture(autouse=True)

@@ -37,18 +37,23 @@ def test_a_node_that_dies_at_a_point_costs_no_finished_epoch_and_no_retry(
 
 
 def test_a_raylet_that_dies_is_the_death_of_its_node(cluster: RayCluster, tmp_path: Path) -> None:
-    study = survivor_of(cluster, tmp_path, "raylet", "checkpoint 1")
-    # its worker may end another epoch before it sees that it is alone
+    # its worker sees within seconds that it is alone, and may end another epoch before
+    study = survivor_of(cluster, tmp_path, "raylet", "checkpoint 1", epoch_seconds=5.0)
     first, *others = study.epochs_done(1)
     assert first == "0 1"
     assert [epoch for _attempt, epoch in map(str.split, others)] in (["2", "3"], ["2", "2", "3"])
 
 
-def survivor_of(cluster: RayCluster, directory: Path, mortal: str, point: str) -> StudyOfFaults:
+def survivor_of(
+    cluster: RayCluster, directory: Path, mortal: str, point: str, *, epoch_seconds: float = 0.3
+) -> StudyOfFaults:
     """A study that came to its end although a node died."""
     cluster.keep_nodes(2)
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, directory, trials=3, question=f"{mortal} dies at {point}")
+    question = f"{mortal} dies at {point}"
+    study = StudyOfFaults(
+        cluster, directory, trials=2, question=question, epoch_seconds=epoch_seconds
+    )
     assert study.run() == (0, "")
     study.assert_whole()
     assert study.records()[1].identity.attempt == 1
@@ -84,7 +89,7 @@ def test_a_node_that_joins_is_used(cluster: RayCluster, tmp_path: Path) -> None:
         cluster.nodes.pop().kill()
     cluster.keep_nodes(1)
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=24, epoch_seconds=3.0)
+    study = StudyOfFaults(cluster, tmp_path, trials=16, epoch_seconds=3.0)
     with study.launched() as supervisor:
         wait_until(lambda: study.is_begun(0), supervisor)
         cluster.keep_nodes(2)
@@ -93,7 +98,7 @@ def test_a_node_that_joins_is_used(cluster: RayCluster, tmp_path: Path) -> None:
         _, told = supervisor.communicate(timeout=600)
         assert (supervisor.returncode, told) == (0, "")
     study.assert_whole()
-    assert len({name for number in range(24) for name in study.nodes_of(number)}) == 2
+    assert len({name for number in range(16) for name in study.nodes_of(number)}) == 2
 
 
 def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
@@ -103,7 +108,7 @@ def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
         cluster.nodes.pop().kill()
     cluster.keep_nodes(1)
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=8, epoch_seconds=3.0)
+    study = StudyOfFaults(cluster, tmp_path, trials=6, epoch_seconds=3.0)
     with study.launched() as supervisor:
         wait_until(lambda: study.is_begun(0), supervisor)
         cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))

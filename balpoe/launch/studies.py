@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -32,7 +33,6 @@ from balpoe.study.interruption import leaving_at_sigterm
 from balpoe.study.kept_storage import keep_storage, refuse_local_storage_on
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
-from balpoe.study.storage import ConfirmLease
 from balpoe.study.store import RecordStore
 from balpoe.tracking import (
     MirrorReport,
@@ -113,7 +113,10 @@ def run(
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, Path(runs), tracking_uri)
         command = f"balpoe run {study_file}"
-        return _launch(spec, directory, earlier, tracking, command, watch, confirm_lease)
+        execute = functools.partial(
+            run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
+        )
+        return _launch(spec, directory, tracking, command, watch, execute)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
@@ -136,11 +139,10 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
-    earlier: Sequence[EarlierStudy],
     tracking: TrackingStore,
     command: str,
     watch: Watch,
-    confirm_lease: ConfirmLease,
+    execute: Callable[[StudySpec, StudyDirectory, Listener], LaunchEnd],
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
     recorded, launches = store.records(), store.launches()
@@ -158,9 +160,7 @@ def _launch(
     if not finished_before:
         with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
             listener = _both(_reflector(store, mirror), follow)
-            end = run_trials(
-                spec, directory, listener, earlier=earlier, confirm_lease=confirm_lease
-            )
+            end = execute(spec, directory, listener)
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(

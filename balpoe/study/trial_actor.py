@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import time
 import traceback
 from contextlib import suppress
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from balpoe.study.fence import is_newest
 from balpoe.study.gpu_memory import memory_limit
 from balpoe.study.record import TrialIdentity
 from balpoe.study.software import Software, disagreements, in_words, software
+from balpoe.study.study_clock import Clock, Timekeeper, clock_of
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.memory import device_memory, limit_memory, total_memory
 
@@ -54,11 +56,14 @@ class TrialActor(tune.Trainable):
         directory: StudyDirectory,
         run: RunTrial,
         drivers: Software,
+        timekeeper: Timekeeper | None,
     ) -> None:
         """Keep what all trials of the study share. Nothing is begun before the first step.
 
-        `drivers` is the software of the driver, which the worker must have too.
+        `drivers` is the software of the driver, which the worker must have too. `timekeeper` is
+        beside the driver, which may be on another host.
         """
+        self._timekeeper = timekeeper
         self._spec, self._directory, self._run = spec, directory, run
         self._unfit = _unfit(drivers)
         self._is_device_lost = False
@@ -102,7 +107,8 @@ class TrialActor(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         identity = TrialIdentity(**config[IDENTITY])
         directory = self._directory.trial(identity)
-        self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory)
+        now: Clock = time.time if self._timekeeper is None else clock_of(self._timekeeper)
+        self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory, now)
         self._gpus: float = config[GPUS]
         self._course = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,15 @@ CONTESTANTS = {
 }
 
 
+PAIRS = (
+    ("race to 3", "3 seeds for all"),
+    ("race to 5", "3 seeds for all"),
+    ("race to 10", "5 seeds for all"),
+    ("race to 10", "10 seeds for all"),
+)
+"""Those whose differences are told, world by world."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Runs in all; of the true front the part exported, and of the exported the part on it."""
@@ -140,18 +149,27 @@ def outcome(world: World, known: Sequence[Candidate]) -> Outcome:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Let every contestant train in every world, and print the table."""
+    """Let every contestant train in every world, and print the tables."""
     worlds = [
         world(arguments.configurations, arguments.noise, seed)
         for seed in range(arguments.repetitions)
     ]
     print("| | runs | of the true front exported | of the exported on the true front |")
     print("|---|---:|---:|---:|")
+    figures_w3: dict[str, NDArray[np.float64]] = {}
     for name, train in CONTESTANTS.items():
-        outcomes = [outcome(each, train(each)) for each in worlds]
-        runs = np.mean([found.runs for found in outcomes])
-        shares = (np.array([getattr(o, name) for o in outcomes]) for name in ("found", "right"))
-        print(f"| {name} | {runs:.0f} |", *(f"{in_percent(share)} |" for share in shares))
+        figures_w3[name] = np.array([astuple(outcome(each, train(each))) for each in worlds])
+        print_row(name, figures_w3[name])
+    print()
+    for one, other in PAIRS:
+        print_row(f"{one} minus {other}", figures_w3[one] - figures_w3[other])
+
+
+def print_row(name: str, figures_w3: NDArray[np.float64]) -> None:
+    """Runs and the two parts, W worlds."""
+    runs_w, *parts = figures_w3.T
+    cells = (in_percent(part_w) for part_w in parts)
+    print(f"| {name} | {runs_w.mean():.0f} |", *(f"{cell} |" for cell in cells), flush=True)
 
 
 def in_percent(shares: NDArray[np.float64]) -> str:

@@ -92,6 +92,7 @@ def run_trial(task: TrialTask) -> Course:
         started=started,
         ended=task.now(),
         files=files,
+        class_counts=splits.description.class_counts,
     )
     require_newest(task.directory, task.identity.attempt)
     write_result(task.directory, result)

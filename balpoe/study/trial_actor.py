@@ -121,11 +121,10 @@ class TrialActor(tune.Trainable):
             epoch = next(course)
         except StopIteration as end:
             return {_DONE: True, COMPLETE: True, **end.value}
-        objectives = {
-            name: epoch.metrics[name] for name in self._spec.objectives if name in epoch.metrics
-        }
+        judged = (*self._spec.objectives, *self._spec.constraints_at_rungs)
+        metrics = {name: epoch.metrics[name] for name in judged if name in epoch.metrics}
         memory = {MEMORY: asdict(device_memory(_GPU))} if self._shares_gpu else {}
-        return {EPOCH: epoch.epoch, **objectives, **memory}
+        return {EPOCH: epoch.epoch, **metrics, **memory}
 
     def _keep_traceback(self) -> None:
         with suppress(StorageError):

@@ -156,15 +156,10 @@ class Training:
             return {}
         logits_nec = self.predict(self._validation)
         evaluated = (logits_nec, self._validation, self._description, self.lambdas)
-        if not last:
-            return validation_scalars(*evaluated)
-        # a trial is judged by its last epoch: the curves of forty shifted metrics serve no one
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
-        return (
-            validation_scalars(*evaluated)
-            | shift_scalars(*evaluated)
-            | {"parameters": float(weights)}
-        )
+        scalars = validation_scalars(*evaluated) | {"parameters": float(weights)}
+        # a trial is judged by its last epoch: the curves of forty shifted metrics serve no one
+        return scalars | shift_scalars(*evaluated) if last else scalars
 
 
 def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:

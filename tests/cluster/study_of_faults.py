@@ -63,6 +63,17 @@ class StudyOfFaults:
             finally:
                 supervisor.terminate()
 
+    @contextmanager
+    def holding_trial_0(self) -> Iterator[None]:
+        """A block in which trial 0 does not get past an epoch."""
+        held = self.runs / "held"
+        held.parent.mkdir(exist_ok=True)
+        held.touch()
+        try:
+            yield
+        finally:
+            held.unlink()
+
     def run(self) -> tuple[int, str]:
         """The status of a whole launch, and what it told of errors."""
         with self.launched() as supervisor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 
 import click
 from rich.console import Console
@@ -30,30 +29,20 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
     from balpoe.reporting.study_status import status_plain, status_report
 
     found = status_of(study, runs=runs)
-    if as_json:
-        driver = asdict(found.driver) if found.driver else None
-        plain = status_plain(
-            found.spec,
-            found.trials,
-            spent=found.spent,
-            repeats_left=found.repeats_left,
-            pairs=found.pairs,
-            driver=driver,
-            now=found.now,
-        )
-        click.echo(json.dumps(plain, indent=1, allow_nan=False))
-        return
-    told = str(found.driver) if found.driver else None
-    report = status_report(
+    tell = status_plain if as_json else status_report
+    told = tell(
         found.spec,
         found.trials,
         spent=found.spent,
         repeats_left=found.repeats_left,
         pairs=found.pairs,
-        driver=told,
+        driver=found.driver,
         now=found.now,
     )
-    Console().print(report)
+    if as_json:
+        click.echo(json.dumps(told, indent=1, allow_nan=False))
+    else:
+        Console().print(told)
 
 
 def _submitted_status(study: str, address: str, *, as_json: bool, follow: bool) -> int:

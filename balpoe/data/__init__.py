@@ -10,7 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from balpoe.data.loading import load_final_splits, load_search_splits, with_absolute_paths
+    from balpoe.data.loading import (
+        load_final_splits,
+        load_search_splits,
+        load_test_images,
+        with_absolute_paths,
+    )
     from balpoe.data.splits import (
         DataDescription,
         FinalSplits,
@@ -29,10 +34,16 @@ __all__ = [
     "SearchSplits",
     "load_final_splits",
     "load_search_splits",
+    "load_test_images",
     "with_absolute_paths",
 ]
 
-_LOADING = {"load_final_splits", "load_search_splits", "with_absolute_paths"}
+_LOADING = {
+    "load_final_splits",
+    "load_search_splits",
+    "load_test_images",
+    "with_absolute_paths",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -113,6 +113,11 @@ def _block(images: Images) -> int:
     return max(1, _PIXELS_AT_ONCE // (height * width))
 
 
+def test_fingerprint(test: Images, description: DataDescription) -> str:
+    """The fingerprint of the test images alone, classes and normalisation as described."""
+    return fingerprint({"test": test}, description.class_names, description.normalisation)
+
+
 def fingerprint(
     splits: Mapping[str, Images], class_names: Sequence[str], normalisation: Normalisation
 ) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from balpoe.data.image_names import PackedNames
 from balpoe.longtail import Indices
 
 _FILES_AT_ONCE = 1024
@@ -44,7 +45,7 @@ class ImageFiles:
     """
 
     root: Path
-    names: Sequence[str]
+    names: PackedNames
     list_file: Path | None = None
     lines: Sequence[int] = ()
 

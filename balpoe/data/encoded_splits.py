@@ -68,6 +68,16 @@ def final_splits(config: FittedImages, found: FinalImages) -> FinalSplits:
     return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
 
 
+def test_images(config: FittedImages, found: FinalImages) -> Images:
+    """Decode the test images alone.
+
+    Raises:
+        DataError: They cannot be used; the message names place and cure.
+    """
+    (test,) = _splits(config, [_all("test", found.test)])
+    return test.images
+
+
 def normalisation(config: LongTailed) -> Normalisation | None:
     """The normalisation that was given, if any."""
     if config.mean is None or config.std is None:
@@ -125,11 +135,11 @@ def _all(split: str, images: LabelledImages) -> _Chosen:
     return _Chosen(split, images, np.arange(len(images)))
 
 
-def _splits(config: FittedImages, both: Sequence[_Chosen]) -> Iterator[_Split]:
-    decoding = _decoding(config, both[0].images.source)
-    needed_gib = memory_gib(sum(len(one.rows) for one in both), decoding.shape)
+def _splits(config: FittedImages, chosen: Sequence[_Chosen]) -> Iterator[_Split]:
+    decoding = _decoding(config, chosen[0].images.source)
+    needed_gib = memory_gib(sum(len(one.rows) for one in chosen), decoding.shape)
     bring = _in_memory if needed_gib <= config.in_memory_limit else _streamed
-    for one in both:
+    for one in chosen:
         split = bring(one, decoding)
         if not len(split.images):
             unreadable = next(iter(split.unreadable.values()), "")

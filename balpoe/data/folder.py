@@ -12,6 +12,7 @@ import numpy as np
 from balpoe.config.image_sources import ImageFolder
 from balpoe.data.encoded_images import ImageFiles, LabelledImages, printable
 from balpoe.data.encoded_splits import FinalImages, SearchImages
+from balpoe.data.image_names import PackedNames
 from balpoe.data.image_tree import ImageTree, entries, extension_of, read_tree
 from balpoe.errors import DataError
 from balpoe.longtail import Indices, split_off
@@ -93,41 +94,41 @@ def _from_one_tree(config: ImageFolder, tree: ImageTree) -> FolderImages:
     images = _labelled(tree, names)
     test = split_off(images.labels_n, len(names), config.test_share, config.subset_seed)
     train = np.setdiff1d(np.arange(len(images)), test)
-    files = [file for of_class in tree.files.values() for file in of_class]
 
     def subset(rows: Indices) -> LabelledImages:
-        source = ImageFiles(tree.folder, [files[row] for row in rows])
+        chosen = PackedNames(tree.names[row] for row in rows)
+        source = ImageFiles(tree.folder, chosen)
         return LabelledImages(source, images.labels_n[rows])
 
     return FolderImages(names, subset(train), None, subset(test), tree.ignored)
 
 
 def _class_names(tree: ImageTree) -> tuple[str, ...]:
-    for name, files in tree.files.items():
-        if not files:
+    for name, count in tree.counts.items():
+        if not count:
             raise DataError(
                 f"{tree.folder / name}: holds no image that Pillow reads: add some, or remove the "
                 f"folder"
             )
-    if len(tree.files) == 1:
+    if len(tree.counts) == 1:
         raise DataError(
-            f"{tree.folder}: holds one folder alone ({next(iter(tree.files))}), but classes are "
+            f"{tree.folder}: holds one folder alone ({next(iter(tree.counts))}), but classes are "
             f"told apart: name the folder that holds the folders of the classes"
         )
-    return tuple(tree.files)
+    return tuple(tree.counts)
 
 
 def _labelled(tree: ImageTree, names: Sequence[str]) -> LabelledImages:
     index = {name: y for y, name in enumerate(names)}
-    for name, files in tree.files.items():
-        if files and name not in index:
+    for name, count in tree.counts.items():
+        if count and name not in index:
             raise DataError(
                 f"{tree.folder / name}: the training images have no class of this name: add "
                 f"some, or remove the folder"
             )
-    labelled = [(file, index[name]) for name, files in tree.files.items() for file in files]
-    source = ImageFiles(tree.folder, [file for file, _ in labelled])
-    return LabelledImages(source, np.array([label for _, label in labelled], dtype=np.int64))
+    present = {index[name]: count for name, count in tree.counts.items() if count}
+    labels_n = np.repeat(np.array(list(present)), list(present.values()))
+    return LabelledImages(ImageFiles(tree.folder, tree.names), labels_n)
 
 
 def _has_folders(folder: Path) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from balpoe.config.wording import shown
 from balpoe.data.classes import require_images, require_labels
 from balpoe.data.encoded_images import ImageFiles, LabelledImages
 from balpoe.data.encoded_splits import FinalImages, SearchImages
+from balpoe.data.image_names import PackedNames, caseless
 from balpoe.data.published import require_published
 from balpoe.errors import DataError, StorageError
 from balpoe.longtail import Indices
@@ -71,8 +72,8 @@ def read_list(path: Path, root: Path) -> ListedImages:
     Raises:
         DataError: The list cannot be read, is empty, or a line is not `path label`.
     """
-    names, labels, lines = [], [], []
-    for line, text in enumerate(_text(path).split("\n"), 1):
+    names, labels, lines = PackedNames(), array("i"), array("I")
+    for line, text in enumerate(_texts(path), 1):
         if not text.strip():
             continue
         name, *label = text.rsplit(maxsplit=1)
@@ -92,18 +93,28 @@ def read_list(path: Path, root: Path) -> ListedImages:
 def refuse_repeated_files(lists: Sequence[ImageFiles]) -> None:
     """Check that no file is listed twice, in one list or in two.
 
+    Names are compared by their hash first: a dictionary of all would take more memory than they.
+
     Raises:
         DataError: Two lines name one file, or names that differ in capitals only.
     """
+    hash_n = np.fromiter((hash(caseless(name)) for name in _names(lists)), dtype=np.int64)
+    hashes_u, counts_u = np.unique(hash_n, return_counts=True)
+    is_suspect_n = np.isin(hash_n, hashes_u[counts_u > 1])
     seen: dict[str, int] = {}
-    names = (name for files in lists for name in files.names)
-    for number, name in enumerate(names):
-        first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), number)
+    for number, name in enumerate(_names(lists)):
+        if not is_suspect_n[number]:
+            continue
+        first = seen.setdefault(caseless(name), number)
         if first != number:
             raise DataError(
                 f"{_place(lists, number)}: is listed already as {_place(lists, first)} (capitals "
                 f"do not count): list every image once"
             )
+
+
+def _names(lists: Sequence[ImageFiles]) -> Iterator[str]:
+    return (name for files in lists for name in files.names)
 
 
 def _place(lists: Sequence[ImageFiles], number: int) -> str:
@@ -119,9 +130,11 @@ def _is_class(label: str) -> bool:
     return label.isdecimal() and len(label) < 19 and int(label) <= _LARGEST_LABEL
 
 
-def _text(path: Path) -> str:
+def _texts(path: Path) -> Iterator[str]:
+    """The lines of a list, one by one."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            yield from (line.removesuffix("\n") for line in file)
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: no such file: data.train, data.validation and data.test name lists"

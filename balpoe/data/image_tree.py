@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from balpoe.data.encoded_images import printable
+from balpoe.data.image_names import PackedNames, caseless, composed
 from balpoe.errors import DataError, StorageError
 
 # Pillow knows these by name, but can decode them only with software from elsewhere.
@@ -21,14 +21,15 @@ _NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ImageTree:
-    """The images of each class, by their names below `folder`.
+    """Images by their names below `folder`, class by class; `counts` are those of each class.
 
     Classes and images are in the order of the code points of their names (in Unicode's form
     NFC, whatever the form on the disk). `ignored` counts what are no images, by extension.
     """
 
     folder: Path
-    files: Mapping[str, tuple[str, ...]]
+    names: PackedNames
+    counts: Mapping[str, int]
     ignored: Counter[str]
 
 
@@ -52,10 +53,13 @@ def read_tree(folder: Path) -> ImageTree:
     if not folders:
         raise DataError(f"{folder}: holds no folders: give every class a folder of its images")
     _refuse_alike(folder, [name for alike in folders.values() for name in alike])
-    files = {
-        name: _images_below(folder, stored, ignored) for name, (stored,) in sorted(folders.items())
-    }
-    return ImageTree(folder, files, ignored)
+    names, counts = PackedNames(), {}
+    for class_name, (stored,) in sorted(folders.items()):
+        before = len(names)
+        for name in _images_below(folder, stored, ignored):
+            names.append(name)
+        counts[class_name] = len(names) - before
+    return ImageTree(folder, names, counts, ignored)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -72,7 +76,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         raise StorageError(f"{printable(folder)}: cannot be read: {reason}") from error
 
 
-def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> tuple[str, ...]:
+def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> list[str]:
     found = []
     for name in names_below(folder / class_folder):
         base = PurePosixPath(name).name
@@ -81,7 +85,7 @@ def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> tup
         else:
             found.append(f"{class_folder}/{name}")
     _refuse_alike(folder, found)
-    return tuple(sorted(found, key=_composed))
+    return sorted(found, key=composed)
 
 
 def names_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -111,23 +115,19 @@ def _class_name(folder: Path, name: str) -> str:
         raise DataError(
             f"{printable(folder / name)}: the name is not UTF-8: rename the folder"
         ) from error
-    return _composed(name)
+    return composed(name)
 
 
 def _refuse_alike(folder: Path, names: list[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(_composed(name).casefold(), name)
+        other = seen.setdefault(caseless(name), name)
         if other is not name:
             first, second = sorted(printable(folder / alike) for alike in (other, name))
             raise DataError(
                 f"{first} and {second}: the names differ only in capitals or in how accents are "
                 f"stored, and are one name on other systems: rename or remove one"
             )
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def is_hidden(name: str) -> bool:

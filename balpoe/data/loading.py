@@ -15,7 +15,7 @@ from balpoe.config.image_sources import (
     ParquetImages,
 )
 from balpoe.data import cifar, digits, encoded_splits, folder, gaussian, image_list, parquet
-from balpoe.data.splits import FinalSplits, SearchSplits
+from balpoe.data.splits import FinalSplits, Images, SearchSplits
 
 
 def with_absolute_paths(config: DataConfig) -> DataConfig:
@@ -82,6 +82,26 @@ def load_final_splits(config: DataConfig) -> FinalSplits:
             return encoded_splits.final_splits(config, image_list.final_images(config))
         case Cifar10LT() | Cifar100LT():
             return cifar.final_splits(config)
+        case _:
+            assert_never(config)
+
+
+def load_test_images(config: DataConfig) -> Images:
+    """The test set alone; where images are decoded, the training images are left as they are.
+
+    Raises:
+        DataError: The images or labels cannot be used; the message names place and cure.
+        StorageError: A file cannot be read.
+    """
+    match config:
+        case ParquetImages():
+            return encoded_splits.test_images(config, parquet.final_images(config))
+        case ImageFolder():
+            return encoded_splits.test_images(config, folder.final_images(config))
+        case ImageList():
+            return encoded_splits.test_images(config, image_list.final_images(config))
+        case DigitsLT() | GaussianLT() | Cifar10LT() | Cifar100LT():
+            return load_final_splits(config).test
         case _:
             assert_never(config)
 

@@ -1,6 +1,8 @@
 """Images that are too many for memory: each batch is decoded when it is needed.
 
-A label takes one to four bytes of memory; of the images nothing stays there.
+A label takes one to four bytes of memory; of the images nothing stays there. Only while they are
+looked for are the names of a list or a folder in memory: with 200,000 names of 40 characters at
+most 110 and 135 bytes an image.
 
 N images, B batch, H height, W width, D channels, C classes.
 """

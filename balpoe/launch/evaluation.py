@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from balpoe.data import Images, load_final_splits
+from balpoe.config.data import DataConfig
+from balpoe.data import Images, load_final_splits, load_test_images
+from balpoe.data.description import test_fingerprint
 from balpoe.errors import DataError, StorageError
 from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
@@ -51,18 +55,16 @@ def evaluate(
     Raises:
         StorageError: there is no model.
         CorruptFile: a model is damaged or was touched.
-        DataError: the test data are not those the model was trained for.
+        DataError: the test images are not those that the model was trained for.
     """
     computing = chosen_device(device)
     paths = _models(Path(model))
     models = {path: load_model(path) for path in paths}
     first = models[paths[0]].provenance
     configuration = configuration_from_plain(first.configuration, str(paths[0] / MODEL))
-    splits = load_final_splits(configuration.data)
-    for path, trained in models.items():
-        _refuse_other_data(path, trained, splits.description.fingerprint)
+    test = _test_images(models, configuration.data)
     return tuple(
-        _evaluated(path, trained, splits.test, computing, post_hoc=post_hoc)
+        _evaluated(path, trained, test, computing, post_hoc=post_hoc)
         for path, trained in models.items()
     )
 
@@ -105,9 +107,29 @@ def _models(path: Path) -> tuple[Path, ...]:
     return found
 
 
-def _refuse_other_data(path: Path, trained: TrainedModel, fingerprint: str) -> None:
-    if trained.provenance.description.fingerprint != fingerprint:
-        raise DataError(
-            f"{path}: was trained with other data than its configuration gives now (the data's "
-            f"fingerprint differs); restore the files it was trained with"
-        )
+def _test_images(models: Mapping[Path, TrainedModel], data: DataConfig) -> Images:
+    """The test images, after a check that they are those of the training of every model."""
+    if any(model.provenance.test_fingerprint is None for model in models.values()):
+        return _test_images_with_all(models, data)
+    test = load_test_images(data)
+    found = functools.cache(functools.partial(test_fingerprint, test))  # reads all images
+    for path, model in models.items():
+        if model.provenance.test_fingerprint != found(model.provenance.description):
+            raise _other_data(path, "test images")
+    return test
+
+
+def _test_images_with_all(models: Mapping[Path, TrainedModel], data: DataConfig) -> Images:
+    """Likewise for models that tell of all their data alone."""
+    splits = load_final_splits(data)
+    for path, model in models.items():
+        if model.provenance.description.fingerprint != splits.description.fingerprint:
+            raise _other_data(path, "data")
+    return splits.test
+
+
+def _other_data(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path}: was trained with other {what} than its configuration gives now (their "
+        f"fingerprint differs); restore the files it was trained with"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -19,6 +19,9 @@ from balpoe.study.budget import Spent
 from balpoe.study.comparison import Verdict
 from balpoe.study.record import TrialRecord
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 def status_report(
     spec: StudySpec,
@@ -27,7 +30,7 @@ def status_report(
     spent: Spent,
     repeats_left: int,
     pairs: Mapping[Verdict, int],
-    driver: str | None,
+    driver: DataclassInstance | None,
     now: float,
 ) -> RenderableType:
     """Trials by state, the best of each objective and what is running.
@@ -66,7 +69,7 @@ def status_plain(
     spent: Spent,
     repeats_left: int,
     pairs: Mapping[Verdict, int],
-    driver: Mapping[str, Any] | None,
+    driver: DataclassInstance | None,
     now: float,
 ) -> dict[str, Any]:
     """The same as plain data; times in Unix seconds."""
@@ -106,7 +109,7 @@ def status_plain(
             }
             for record, trial in zip(_running(records), progress.running, strict=True)
         ],
-        "driver": driver,
+        "driver": asdict(driver) if driver else None,
     }
 
 

@@ -14,6 +14,7 @@ import torch
 
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
+from balpoe.data.description import test_fingerprint
 from balpoe.data.splits import DataDescription, FinalSplits, Images
 from balpoe.errors import StorageError
 from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, evaluate_distributions
@@ -112,6 +113,7 @@ def final_epochs(
         description=splits.description,
         balpoe_version=balpoe_version,
         calibration=calibration,
+        test_fingerprint=test_fingerprint(splits.test, splits.description),
     )
     logits_nec = training.predict(splits.test)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)

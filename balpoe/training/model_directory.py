@@ -63,7 +63,8 @@ class Provenance:
 
     `configuration` is the whole configuration as plain data, `identity` the sha256 of it
     with the data's fingerprint and the seed, `description` that of the images it was trained
-    on: their class counts give the prior.
+    on: their class counts give the prior. `test_fingerprint` is that of the test images alone,
+    None in models that were saved before it was kept.
     """
 
     configuration: Mapping[str, Any]
@@ -73,6 +74,7 @@ class Provenance:
     description: DataDescription
     balpoe_version: str
     calibration: Calibration = OUTSIDE_A_STUDY
+    test_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -177,6 +179,7 @@ def _provenance(plain: Mapping[str, Any]) -> Provenance:
         description=description,
         balpoe_version=plain["balpoe_version"],
         calibration=_calibration(plain.get("calibration")),
+        test_fingerprint=plain.get("test_fingerprint"),
     )
 
 

@@ -23,6 +23,7 @@ from balpoe.data import (
     SearchSplits,
     load_final_splits,
     load_search_splits,
+    load_test_images,
 )
 from balpoe.data.decoding import ImageShape, fit_image
 from balpoe.data.streamed_images import StreamedImages
@@ -345,3 +346,13 @@ def test_a_folder_that_may_not_be_read(tree: Tree) -> None:
     (root / "cat").chmod(0)
     with pytest.raises(StorageError, match="cat: cannot be read: Permission denied"):
         search(root)
+
+
+@pytest.mark.parametrize("is_split", [True, False])
+def test_the_test_images_can_be_had_alone(tree: Tree, is_split: bool) -> None:
+    splits = ("train/", "test/") if is_split else ("",)
+    root = tree({k: v for n, of in enumerate(splits) for k, v in images_of(of, COUNTS, n).items()})
+    alone = load_test_images(ImageFolder(root=str(root), image_size=8))
+    whole = final(root).test
+    assert torch.equal(alone.images_nhwd, whole.images_nhwd)
+    assert torch.equal(alone.labels_n, whole.labels_n)

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from balpoe.config import ImageList
-from balpoe.data import FinalSplits, SearchSplits, load_final_splits, load_search_splits
+from balpoe.data import (
+    FinalSplits,
+    SearchSplits,
+    load_final_splits,
+    load_search_splits,
+    load_test_images,
+)
 from balpoe.data.published import require_published
 from balpoe.errors import DataError, StorageError
 
@@ -51,6 +57,14 @@ def test_images_and_labels_are_those_of_the_lines(root: Path) -> None:
     assert splits.test.images_nhwd[:, 0, 0, 0].tolist() == [50, 60]
     assert splits.description.class_names == ("0", "1")
     assert splits.train.images_nhwd.shape == (4, 8, 8, 3)
+
+
+def test_the_test_images_can_be_had_alone(root: Path) -> None:
+    settings, whole = config(root), final(root)
+    (root / "train/n01/a.png").write_bytes(b"no image")
+    alone = load_test_images(settings)
+    assert torch.equal(alone.images_nhwd, whole.test.images_nhwd)
+    assert torch.equal(alone.labels_n, whole.test.labels_n)
 
 
 @pytest.mark.parametrize(

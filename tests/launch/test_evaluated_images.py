@@ -1,0 +1,82 @@
+"""On which images a model is evaluated: those of its training's test set, or on none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+import balpoe
+from balpoe.config import Configuration, ModelConfig, TrainingConfig
+from balpoe.config.image_sources import ParquetImages
+from balpoe.data import load_final_splits
+from balpoe.errors import DataError
+from balpoe.training.final import train_final
+from balpoe.training.model_directory import MANIFEST, MODEL
+
+WriteImages = Callable[[str, Sequence[int]], Path]
+COUNTS = {"train": (40, 20, 10), "test": (20,) * 3}
+
+
+@pytest.fixture
+def model(write_grey_images: WriteImages, tmp_path: Path) -> Path:
+    """A trained model."""
+    train, test = (str(write_grey_images(name, counts)) for name, counts in COUNTS.items())
+    configuration = Configuration(
+        data=ParquetImages(train=train, test=test),
+        model=ModelConfig(backbone="resnet8"),
+        training=TrainingConfig(epochs=1, batch_size=32),
+    )
+    path = tmp_path / "model"
+    train_final(
+        configuration,
+        load_final_splits(configuration.data),
+        seed=1,
+        path=path,
+        device=torch.device("cpu"),
+        balpoe_version="",
+        on_epoch=lambda result: None,
+    )
+    return path
+
+
+def rows_of(model: Path) -> list[dict[str, float]]:
+    (seed,) = balpoe.evaluate(model)
+    return [row.scalars() for row in seed.rows]
+
+
+def as_saved_before(model: Path) -> None:
+    """Take from a model what earlier versions did not tell."""
+    document = json.loads((model / MODEL).read_text())
+    del document["test_fingerprint"]
+    (model / MODEL).write_text(json.dumps(document))
+    manifest = json.loads((model / MANIFEST).read_text())
+    manifest["sha256"][MODEL] = hashlib.sha256((model / MODEL).read_bytes()).hexdigest()
+    (model / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_no_training_image_is_looked_at(model: Path, write_grey_images: WriteImages) -> None:
+    known = rows_of(model)
+    write_grey_images("train", (41, 20, 10))
+    assert rows_of(model) == known
+
+
+def test_other_test_images_are_refused(model: Path, write_grey_images: WriteImages) -> None:
+    write_grey_images("test", (21, 20, 20))
+    with pytest.raises(DataError, match=r"trained with other test images.*restore the files"):
+        balpoe.evaluate(model)
+
+
+def test_a_model_that_tells_of_all_its_data_alone_is_evaluated_where_all_are_the_same(
+    model: Path, write_grey_images: WriteImages
+) -> None:
+    known = rows_of(model)
+    as_saved_before(model)
+    assert rows_of(model) == known
+    write_grey_images("train", (41, 20, 10))
+    with pytest.raises(DataError, match=r"trained with other data.*restore the files"):
+        balpoe.evaluate(model)

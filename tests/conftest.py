@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psycopg
@@ -19,6 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
 
 # One thread: on two cores that other tests share, the threads of an OpenMP team wait for each
 # other's time slices, and small tensors train ten times slower. Children inherit it.
@@ -137,6 +141,14 @@ class PostgresServer:
         with self._connect() as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
+    def dump(self, url: str) -> str:
+        """All that is in the database at `url`."""
+        command = [self._binaries / "pg_dump", "--inserts", url]
+        environment = {**os.environ, "PGPASSWORD": self.password}
+        return subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
             self.url("postgres", password=self.password), autocommit=True, connect_timeout=5
@@ -179,3 +191,32 @@ def postgres_url(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatc
     database = postgres_server.create_database()
     yield postgres_server.url(database)
     postgres_server.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real server for the tests of this process."""
+    from tests.s3_server import S3Server  # which leads to a web server's libraries
+
+    server = S3Server()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def bucket(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[S3Server]:
+    """The server with an empty bucket; the environment leads to it, and to working copies."""
+    from balpoe.study.remote_directory import _store
+
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BALPOE_CACHE", str(tmp_path / "cache"))
+    _store.cache_clear()
+    s3_server.create_bucket()
+    yield s3_server
+    s3_server.delete_bucket()
+    _store.cache_clear()

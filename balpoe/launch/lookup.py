@@ -8,10 +8,14 @@ from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.files import load_study
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, studies_there
 
 
 def known_studies(runs: Path) -> tuple[str, ...]:
     """The names of all studies in `runs`."""
+    there = studies_there(runs)
+    if there is not None:
+        return there
     specification = StudyDirectory.of(runs, "*").specification
     found = runs.resolve().glob(str(specification.relative_to(runs.resolve())))
     return tuple(sorted(path.parent.name for path in found))
@@ -22,8 +26,10 @@ def study_of(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
 
     Raises:
         UserError: there is none.
+        StorageError: it is on an object store that cannot be read.
     """
     directory = StudyDirectory.of(runs, name)
+    bring_study(directory, without=(CHECKPOINTS, PREDICTIONS))
     if not directory.specification.is_file():
         known = known_studies(runs)
         there = f"; there are: {', '.join(known)}" if known else ""

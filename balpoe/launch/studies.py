@@ -19,11 +19,13 @@ from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.earlier_studies import earlier_studies
+from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.launch.storage import chosen_storage
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.driver_files import DriverFiles
 from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
@@ -34,6 +36,7 @@ from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
 from balpoe.study.storage import ConfirmLease
 from balpoe.study.store import RecordStore
+from balpoe.study.working_copy import bring_study, remote_of
 from balpoe.tracking import (
     MirrorReport,
     MirrorWriter,
@@ -102,25 +105,31 @@ def run(
     """
     spec = load_study(study_file)
     spec = replace(spec, base=with_absolute_paths(spec.base))
-    directory = StudyDirectory.of(Path(runs), spec.name)
-    directory.create()
-    chosen = chosen_storage(directory, storage)
-    with hold_study(directory, chosen) as confirm_lease, connected(address):
+    copies = local_runs(runs)
+    shown = StudyDirectory.of(copies, spec.name)
+    shown.create()
+    bring_study(shown)
+    chosen = chosen_storage(shown, storage)
+    with hold_study(shown, chosen) as confirm_lease, connected(address):
+        directory = StudyDirectory.of(drivers_runs(runs), spec.name)
+        directory.create()
+        files = DriverFiles(directory)
         keep_storage(directory, chosen)
-        earlier = _earlier_studies(spec, Path(runs))
+        earlier = _earlier_studies(spec, copies)
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
-        tracking = tracking_store(directory, Path(runs), tracking_uri)
+        tracking = tracking_store(directory, copies, tracking_uri)
+        files.put()
         command = f"balpoe run {study_file}"
-        return _launch(spec, directory, earlier, tracking, command, watch, confirm_lease)
+        outcome = _launch(spec, directory, files, earlier, tracking, command, watch, confirm_lease)
+        return replace(outcome, directory=shown)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
     resources = spec.resources
-    needs = TrialNeeds(
-        spec.base, directory.path, resources.cpus_per_trial, resources.gpus_per_trial
-    )
+    place = remote_of(directory) or directory.path
+    needs = TrialNeeds(spec.base, place, resources.cpus_per_trial, resources.gpus_per_trial)
     fit = refuse_unfit_nodes(needs)
     for remark in fit.remarks:
         logger.warning("%s", remark)
@@ -136,6 +145,7 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
+    files: DriverFiles,
     earlier: Sequence[EarlierStudy],
     tracking: TrackingStore,
     command: str,
@@ -157,10 +167,11 @@ def _launch(
     end = LaunchEnd()
     if not finished_before:
         with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
-            listener = _both(_reflector(store, mirror), follow)
+            listener = _both(files.follow, _both(_reflector(store, mirror), follow))
             end = run_trials(
                 spec, directory, listener, earlier=earlier, confirm_lease=confirm_lease
             )
+        files.put()
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(

@@ -34,11 +34,13 @@ from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
 from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
+from balpoe.study.kept_traceback import KeepingTraceback
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
 from balpoe.study.race import affordable
 from balpoe.study.ray_session import leaving_ray
+from balpoe.study.remote_trial import where_it_is_kept
 from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
@@ -111,6 +113,7 @@ def run_trials(
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
+        run = where_it_is_kept(KeepingTraceback(run), directory)
         _tuner(spec, directory, searcher, interruption, run).fit()
     if searcher.fault is not None:
         raise searcher.fault

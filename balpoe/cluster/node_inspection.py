@@ -11,6 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TypedDict
 
@@ -28,6 +29,7 @@ class NodeAnswer(TypedDict):
     software: dict[str, str]
     faults: list[str]
     sizes: dict[str, int]
+    time: float
 
 
 def inspect_node(
@@ -43,8 +45,10 @@ def inspect_node(
         pickled_configuration: Whose data must be here.
 
     Returns:
-        Its host and software, its faults, and the sizes of the data's files.
+        Its host and software, its faults, the sizes of the data's files, and when it was asked,
+        in Unix seconds by its own clock.
     """
+    now = time.time()
     found = software()
     is_remote = "://" in probe
     faults = [] if is_remote else _storage_faults(Path(probe), token)
@@ -66,6 +70,7 @@ def inspect_node(
         "software": found,
         "faults": faults,
         "sizes": sizes,
+        "time": now,
     }
 
 

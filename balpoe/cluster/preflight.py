@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class _Node:
 class FitNodes:
     """The hosts of nodes that can run trials.
 
-    `remarks` has a line for each difference of a node's software that decides nothing.
+    `remarks` has a line for each difference of a node that decides nothing.
     """
 
     hosts: frozenset[Host]
@@ -95,7 +96,7 @@ def _living() -> Iterator[_Node]:
 
 
 def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
-    token = secrets.token_hex(8)
+    token, asked = secrets.token_hex(8), time.time()
     probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]
     seconds = _patience(needs.configuration.data)
     try:
@@ -106,7 +107,8 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
         ray.wait(answers, num_returns=len(answers), timeout=seconds)
         still_living = {node.key for node in _living()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
-            report = _report(node, answer, seconds, is_seen=probe.holds(token))
+            between = (asked, time.time())
+            report = _report(node, answer, seconds, between, is_seen=probe.holds(token))
             if report.software is not None or node.key in still_living:
                 yield report
     finally:
@@ -145,8 +147,14 @@ def _by_value() -> Iterator[None]:
 
 
 def _report(
-    node: _Node, answer: ObjectRef[NodeAnswer], seconds: float, *, is_seen: bool
+    node: _Node,
+    answer: ObjectRef[NodeAnswer],
+    seconds: float,
+    between: tuple[float, float],
+    *,
+    is_seen: bool,
 ) -> NodeReport:
+    """What a node told that was asked and answered `between` two moments."""
     try:
         told = ray.get(answer, timeout=0)
     except GetTimeoutError:
@@ -164,7 +172,13 @@ def _report(
         faults=tuple(told["faults"]),
         is_seen=is_seen,
         sizes=told["sizes"],
+        ahead_seconds=_ahead(told["time"], *between),
     )
+
+
+def _ahead(told: float, first: float, last: float) -> float:
+    """By how much a clock is wrong at least that showed `told` between two moments."""
+    return told - min(max(told, first), last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from balpoe.study.host import Host
 from balpoe.study.software import Software, disagreements, in_words
 
+WRONG_CLOCK_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
     """One node that was inspected; `name` as users know it.
 
     `host` is where it runs. `faults` it found itself. `is_seen`: whether the driver reads in the
-    study's directory what the node wrote there. `sizes` are those of the data's files by path. A
+    study's directory what the node wrote there. `sizes` are those of the data's files by path.
+    `ahead_seconds` is how far its clock is ahead of the driver's at least; negative: behind. A
     node that gave no answer has no host and no software.
     """
 
@@ -24,6 +27,7 @@ class NodeReport:
     faults: tuple[str, ...] = ()
     is_seen: bool = True
     sizes: Mapping[str, int] = field(default_factory=dict)
+    ahead_seconds: float = 0.0
 
 
 def faults(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
@@ -47,11 +51,18 @@ def faults(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
 
 
 def remarks(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
-    """A line for each node whose software differs in what decides nothing."""
+    """A line for what differs on a node and decides nothing: its software, its clock."""
     for report in reports:
-        yield from (
-            f"{report.name}: {difference}"
-            for difference in _differences(report, ours, decisive=False)
+        found = [*_differences(report, ours, decisive=False), *_wrong_clock(report)]
+        yield from (f"{report.name}: {difference}" for difference in found)
+
+
+def _wrong_clock(report: NodeReport) -> Iterator[str]:
+    if abs(report.ahead_seconds) >= WRONG_CLOCK_SECONDS:
+        side = "ahead of" if report.ahead_seconds > 0 else "behind"
+        yield (
+            f"its clock is at least {abs(report.ahead_seconds):.0f} seconds {side} the driver's, "
+            f"by which the study goes; set it, or have NTP do so"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -78,3 +79,8 @@ def excesses(
 def violated(found: Mapping[str, float]) -> dict[str, float]:
     """Those of the excesses that break a constraint."""
     return {name: excess for name, excess in found.items() if excess > 0}
+
+
+def total_violation(found: Mapping[str, float]) -> float:
+    """By how much constraints are broken in all, 0 where none is: what Optuna ranks trials by."""
+    return math.fsum(violated(found).values())

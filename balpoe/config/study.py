@@ -123,6 +123,15 @@ class StudySpec(Bounded):
         halving = self.early_stopping
         return () if halving is None else halving.rungs(self.base.training.epochs)
 
+    @property
+    def constraints_at_rungs(self) -> dict[str, Constraint]:
+        """Those by which trials are compared at the rungs; shifted metrics come with the end."""
+        return {
+            metric: constraint
+            for metric, constraint in self.constraints.items()
+            if metric not in SHIFTED_METRICS
+        }
+
     def _idle_warm_start(self) -> Iterator[FieldProblem]:
         """Earlier studies that are this one, that come twice or that the sampler cannot use."""
         for index, name in enumerate(self.warm_start):

@@ -21,7 +21,7 @@ from balpoe.priors import class_prior
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.predictions_file import read_predictions
 from balpoe.study.record import TrialIdentity
-from balpoe.study.result_file import read_result
+from balpoe.study.result_file import TrialResult, read_result
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
 from balpoe.training.training import configured_lambdas
 
@@ -57,16 +57,24 @@ def _fitted(
     name = study.path.name
     trial = study.trial(TrialIdentity(name, number))
     result, predictions = read_result(trial), read_predictions(trial.predictions)
-    description = load_search_splits(searched.data).description
-    if description.fingerprint != result.data_fingerprint:
+    class_counts = result.class_counts or _counted_again(result, searched)
+    if class_counts is None:
         return Calibration(None, f"the data are not those of trial {number} of {name} any more")
     temperatures = fit_temperatures(
         torch.from_numpy(predictions.logits_nec),
         torch.from_numpy(predictions.labels_n.copy()),
-        prior_c=class_prior(description.class_counts),
+        prior_c=class_prior(class_counts),
         lambdas=configured_lambdas(searched),
     )
     images = len(predictions.labels_n)
     return Calibration(
         temperatures, f"carried over from {images} validation images of trial {number} of {name}"
     )
+
+
+def _counted_again(result: TrialResult, searched: Configuration) -> tuple[int, ...] | None:
+    """The class counts of a result that does not tell them; None where its data have changed."""
+    description = load_search_splits(searched.data).description
+    if description.fingerprint != result.data_fingerprint:
+        return None
+    return description.class_counts

@@ -108,6 +108,12 @@ def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
             f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
             f"who is on the front; tpe, nsgaii and gp learn where they are kept"
         )
+    if spec.early_stopping is not None:
+        for metric in spec.constraints.keys() - spec.constraints_at_rungs.keys():
+            yield (
+                f"constraints.{metric}: only the last epoch has it, so it has no say in "
+                f"which trials are stopped early"
+            )
 
 
 def _machine_warnings(spec: StudySpec) -> Iterator[str]:

@@ -17,7 +17,7 @@ import psycopg
 from balpoe.errors import StorageError, UserError
 from balpoe.launch.lease import LeaseHolder, parsed_holder, present_holder, refusal
 from balpoe.study.postgres_storage import PostgresStorage, lock_key
-from balpoe.study.reconnecting import LostConnection
+from balpoe.study.reconnecting import StorageUnavailable
 from balpoe.study.storage import ConfirmLease
 
 _TABLE = """CREATE TABLE IF NOT EXISTS balpoe_lease
@@ -96,7 +96,7 @@ class _PostgresLease:
         """Return where the lease is held; after a lost connection it is taken again.
 
         Raises:
-            LostConnection: the database cannot be reached at the moment.
+            StorageUnavailable: the database cannot be reached at the moment.
             UserError: another driver has taken the lease meanwhile.
         """
         try:
@@ -106,7 +106,7 @@ class _PostgresLease:
             try:
                 self._take_again()
             except psycopg.OperationalError as error:
-                raise LostConnection(self._storage.failure(error)) from error
+                raise StorageUnavailable(self._storage.failure(error)) from error
 
     def _take_again(self) -> None:
         self._connection = self._storage.connect()
@@ -128,7 +128,9 @@ class _PostgresLease:
             (self._key, self._backend),
         )
         self.release()
-        raise LostConnection(f"{self._storage}: the lease is held by a connection that was lost")
+        raise StorageUnavailable(
+            f"{self._storage}: the lease is held by a connection that was lost"
+        )
 
     def _lock(self) -> bool:
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()

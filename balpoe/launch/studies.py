@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -34,7 +35,6 @@ from balpoe.study.interruption import leaving_at_sigterm
 from balpoe.study.kept_storage import keep_storage, refuse_local_storage_on
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
-from balpoe.study.storage import ConfirmLease
 from balpoe.study.store import RecordStore
 from balpoe.study.working_copy import bring_study, remote_of
 from balpoe.tracking import (
@@ -122,7 +122,10 @@ def run(
         tracking = tracking_store(directory, copies, tracking_uri)
         files.put()
         command = f"balpoe run {study_file}"
-        outcome = _launch(spec, directory, files, earlier, tracking, command, watch, confirm_lease)
+        execute = functools.partial(
+            run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
+        )
+        outcome = _launch(spec, directory, files, tracking, command, watch, execute)
         return replace(outcome, directory=shown)
 
 
@@ -146,11 +149,10 @@ def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
     files: DriverFiles,
-    earlier: Sequence[EarlierStudy],
     tracking: TrackingStore,
     command: str,
     watch: Watch,
-    confirm_lease: ConfirmLease,
+    execute: Callable[[StudySpec, StudyDirectory, Listener], LaunchEnd],
 ) -> StudyOutcome:
     store = RecordStore(spec, directory)
     recorded, launches = store.records(), store.launches()
@@ -168,9 +170,7 @@ def _launch(
     if not finished_before:
         with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
             listener = _both(files.follow, _both(_reflector(store, mirror), follow))
-            end = run_trials(
-                spec, directory, listener, earlier=earlier, confirm_lease=confirm_lease
-            )
+            end = execute(spec, directory, listener)
         files.put()
     records = store.records()
     front = ordered_front(records, spec.objectives)

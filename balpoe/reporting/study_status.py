@@ -124,11 +124,16 @@ def _running_table(
         table.add_row(
             trial_name(trial.number, trial.repeat).removeprefix("trial "),
             f"{trial.epoch}/{trial.epochs}",
-            clock(now - record.started),
-            "–" if ended is None else f"{clock(now - ended)} ago",
+            _age(record.started, now),
+            "–" if ended is None else f"{_age(ended, now)} ago",
             *(parameter(record.parameters.get(path)) for path in spec.search),
         )
     return table
+
+
+def _age(moment: float, now: float) -> str:
+    """Nothing is from the future: the clock of whoever looks may be behind the driver's."""
+    return clock(max(0.0, now - moment))
 
 
 def _running(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from balpoe.config import StudySpec
+from balpoe.reporting.race_outlook import RaceOutlook
 from balpoe.study.budget import spent_by_launches
-from balpoe.study.candidates import candidates
-from balpoe.study.comparison import FEWEST_SEEDS
-from balpoe.study.race import race
 from balpoe.study.record import TrialRecord
-from balpoe.study.selection import pareto_front
 
 _HOUR = 3600.0
 
 
 def seconds_left(
-    spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float], now: float
+    spec: StudySpec,
+    records: Sequence[TrialRecord],
+    launches: Sequence[float],
+    now: float,
+    outlook: RaceOutlook,
 ) -> float | None:
     """Until the first budget is spent and the race is over; at most, as far as it can be foreseen.
 
@@ -26,6 +27,7 @@ def seconds_left(
         records: All its trials, repeats included.
         launches: When its launches began, this one last; Unix seconds, as `now`.
         now: The present.
+        outlook: Who will get further seeds.
 
     Returns:
         None until this launch has trained an epoch.
@@ -38,7 +40,7 @@ def seconds_left(
         *_hours_left(spec, records, launches),
     ]
     search = min(limit for limit in limits if limit is not None)
-    return search + _race_epochs(spec, records, searching=search > 0) / pace
+    return search + _race_epochs(spec, records, outlook, searching=search > 0) / pace
 
 
 def epochs_of(spec: StudySpec, record: TrialRecord) -> int:
@@ -81,6 +83,8 @@ def _hours_left(
     spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]
 ) -> Iterator[float]:
     """Seconds on the clock until the hours are spent, devices taken as all in use."""
+    if spec.budget.wall_hours is None and spec.budget.device_hours is None:
+        return
     spent = spent_by_launches(records, launches, spec.resources)
     if spec.budget.wall_hours is not None:
         yield max(0.0, spec.budget.wall_hours * _HOUR - spent.wall_seconds)
@@ -89,7 +93,9 @@ def _hours_left(
         yield max(0.0, spec.budget.device_hours * _HOUR - spent.device_seconds) / devices
 
 
-def _race_epochs(spec: StudySpec, records: Sequence[TrialRecord], searching: bool) -> int:
+def _race_epochs(
+    spec: StudySpec, records: Sequence[TrialRecord], outlook: RaceOutlook, *, searching: bool
+) -> int:
     """Of the race at most, for whoever takes part now may go on to the last seed.
 
     While the search goes on, of the seeds that the front gets in any case.
@@ -97,16 +103,10 @@ def _race_epochs(spec: StudySpec, records: Sequence[TrialRecord], searching: boo
     if spec.repeats == 1:
         return 0
     known = {(record.identity.number, record.identity.repeat): record for record in records}
-    if searching:
-        searched = [record for record in records if record.identity.repeat == 0]
-        front = pareto_front(searched, spec.objectives)
-        numbers, seeds = [trial.identity.number for trial in front], FEWEST_SEEDS
-    else:
-        numbers, seeds = list(race(spec, candidates(records)).racing), spec.repeats
     return sum(
         epochs_of(spec, known[number, 0]) - _done_of_repeat(spec, known.get((number, repeat)))
-        for number in numbers
-        for repeat in range(1, min(seeds, spec.repeats))
+        for number in outlook.racing(records, searching=searching)
+        for repeat in range(1, outlook.seeds(searching=searching))
     )
 
 

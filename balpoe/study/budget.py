@@ -48,12 +48,13 @@ def spent_by_launches(
 
     Args:
         records: All trials, repeats included.
-        launches: When each launch began, ascending; Unix seconds.
+        launches: When each launch began; Unix seconds. They may be out of order, where the
+            clock of a driver's host was wrong.
         resources: What a trial has.
     """
     finished = sum(record.state != "RUNNING" and record.identity.repeat == 0 for record in records)
     wall = device = 0.0
-    for begin, end in pairwise([*launches, inf]):
+    for begin, end in pairwise([*sorted(launches), inf]):
         spans = [
             (min(moments), max(moments))
             for moments in (_moments(record, begin, end) for record in records)
@@ -68,7 +69,7 @@ class Account:
     """What a study spends during a launch that begins now, on top of what it had spent."""
 
     def __init__(
-        self, before: Spent, resources: ResourcesConfig, now: Callable[[], float] = time.time
+        self, before: Spent, resources: ResourcesConfig, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._before = before
         self._devices = resources.devices_per_trial

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from balpoe.config import Choice, HalvingConfig, StudySpec
+from balpoe.config.constraints import excesses, total_violation
 from balpoe.errors import NonFiniteError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.halving import goes_on
@@ -25,11 +26,16 @@ from balpoe.training.epoch import EpochResult
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What a trial had reached at a rung, that is after `epoch`; `losses` are lower if better."""
+    """What a trial had reached at a rung, that is after `epoch`.
+
+    `losses` are lower if better; `violation` is by how much it broke its constraints in all, as
+    far as they could be judged there.
+    """
 
     epoch: int
     objectives: Mapping[str, float]
     losses: tuple[float, ...]
+    violation: float
 
 
 class EarlyStopping:
@@ -38,10 +44,12 @@ class EarlyStopping:
     Known points are compared and never stopped: what the search gains is told against them.
     Trials with epochs of their own, as a known point may have, are not compared. A value that is
     missing or not finite never ranks and is no reason to stop: the trial's end will tell why.
+    Constraints on metrics that only the last epoch has have no say here.
     """
 
     def __init__(self, spec: StudySpec, halving: HalvingConfig) -> None:
         self._objectives = spec.objectives
+        self._constraints = spec.constraints_at_rungs
         self._reduction = halving.reduction
         self._known_points = [point.parameters for point in spec.points.points]
         self._reached: dict[int, dict[int, Reached]] = {rung: {} for rung in spec.rungs}
@@ -89,17 +97,24 @@ class EarlyStopping:
             return
         try:
             objectives = finite_objectives(metrics, self._objectives)
+            constrained = finite_objectives(metrics, self._constraints)
         except NonFiniteError:
             return
         loss = losses(objectives, self._objectives)
-        self._reached[epoch][number] = Reached(epoch, objectives, loss)
+        violation = total_violation(excesses(self._constraints, constrained))
+        self._reached[epoch][number] = Reached(epoch, objectives, loss, violation)
 
     def _fallen_behind(self, number: int, reached: Reached) -> Reached | None:
         if reached.epoch <= self._judged.get(number, 0):
             return None
         self._judged[number] = reached.epoch
-        loss_nm = np.array([other.losses for other in self._reached[reached.epoch].values()])
-        return None if goes_on(np.array(reached.losses), loss_nm, self._reduction) else reached
+        others = self._reached[reached.epoch].values()
+        loss_nm = np.array([other.losses for other in others])
+        violation_n = np.array([other.violation for other in others])
+        loss_m = np.array(reached.losses)
+        if goes_on(loss_m, reached.violation, loss_nm, violation_n, self._reduction):
+            return None
+        return reached
 
 
 def early_stopping_of(

@@ -47,6 +47,7 @@ from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
 from balpoe.study.storage import ConfirmLease, unconfirmed
 from balpoe.study.store import RecordStore
+from balpoe.study.study_clock import Timekeeper, timekeeper_beside_driver
 from balpoe.study.trial import RunTrial, run_trial
 from balpoe.study.trial_actor import GPUS, IDENTITY, TrialActor
 from balpoe.study.trial_book import TrialBook
@@ -73,6 +74,7 @@ def run_trials(
     *,
     earlier: Sequence[EarlierStudy] = (),
     confirm_lease: ConfirmLease = unconfirmed,
+    other_hosts: bool = False,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT asks to stop, or all fail alike.
@@ -82,7 +84,8 @@ def run_trials(
     `listener`, in this thread. A failed trial counts as finished. Ray is started on this
     machine unless the process is connected to a cluster already. `confirm_lease` is asked
     before anything is entered in the storage. The sampler learns from the trials of `earlier`
-    studies as from this study's own.
+    studies as from this study's own. Where trials may run on `other_hosts`, they go by the clock
+    of this one.
 
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
@@ -115,7 +118,8 @@ def run_trials(
     with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
         run = where_it_is_kept(KeepingTraceback(run), directory)
-        _tuner(spec, directory, searcher, interruption, run).fit()
+        timekeeper = timekeeper_beside_driver() if other_hosts else None
+        _tuner(spec, directory, searcher, interruption, run, timekeeper).fit()
     if searcher.fault is not None:
         raise searcher.fault
     return LaunchEnd(interruption.signal, searcher.failing_alike)
@@ -142,10 +146,16 @@ def _tuner(
     searcher: StudySearcher,
     interruption: Interruption,
     run: RunTrial,
+    timekeeper: Timekeeper | None,
 ) -> tune.Tuner:
     resources = spec.resources
     actor = tune.with_parameters(
-        TrialActor, spec=spec, directory=directory, run=run, drivers=software()
+        TrialActor,
+        spec=spec,
+        directory=directory,
+        run=run,
+        drivers=software(),
+        timekeeper=timekeeper,
     )
     return tune.Tuner(
         tune.with_resources(

@@ -13,6 +13,7 @@ deterministic   everything else, an exception or a value that is no number: it w
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -46,6 +47,8 @@ def failure_of(error: Exception) -> Failure:
     Ours say all themselves, others need their type.
     """
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    if _is_disk_full(error):
+        reason += "; free some space on that disk"
     return Failure(_class_of(error), reason)
 
 
@@ -74,11 +77,16 @@ class Opening:
 
 
 def _class_of(error: Exception) -> FailureClass:
-    if isinstance(error, StorageError):
+    if isinstance(error, StorageError) or _is_disk_full(error):
         return "storage"
     if isinstance(error, WorkerDied):
         return "infrastructure"
     return "resource" if _is_out_of_memory(error) else "deterministic"
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Also where a library writes what is its own: the next trial would fare no better."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

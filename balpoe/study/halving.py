@@ -6,7 +6,12 @@ stops instead of pausing). For several objectives the order is that of Schmucker
 (Multi-objective Asynchronous Successive Halving): by non-dominated fronts, and within a front by
 a greedy epsilon-net (Salinas et al. 2021), so that those that go on lie far apart.
 
-Shapes: N trials, M objectives. Losses: lower is better in each.
+Under constraints the violation decides before the objectives, as in Optuna's samplers (Deb et al.
+2002, A Fast and Elitist Multiobjective Genetic Algorithm, definition 1): trials that keep all come
+first, then those that break some, the one that breaks them least leading.
+
+Shapes: N trials, M objectives. Losses: lower is better in each. Violations: 0 where all
+constraints are kept, else by how much they are broken in all.
 """
 
 from __future__ import annotations
@@ -17,19 +22,24 @@ from numpy.typing import NDArray
 Losses = NDArray[np.float64]
 
 
-def goes_on(loss_m: Losses, loss_nm: Losses, reduction: int) -> bool:
+def goes_on(
+    loss_m: Losses, violation: float, loss_nm: Losses, violation_n: Losses, reduction: int
+) -> bool:
     """Whether a trial is among the best N / `reduction` of all that came to a rung, or the best.
 
-    Trials with equal losses share the best place among them.
+    Trials with equal losses and violations share the best place among them.
 
     Args:
         loss_m: The losses of the trial.
-        loss_nm: Those of all that came so far, this one included; finite.
+        violation: Its violation.
+        loss_nm: The losses of all that came so far, this one included; finite.
+        violation_n: Their violations.
         reduction: Of how many trials one goes on.
     """
     kept = max(1, len(loss_nm) // reduction)
-    points_um, counts_u = np.unique(loss_nm, axis=0, return_counts=True)
-    places_left = kept
+    level_nm = loss_nm[violation_n == violation]
+    points_um, counts_u = np.unique(level_nm, axis=0, return_counts=True)
+    places_left = kept - int((violation_n < violation).sum())
     while places_left > 0:
         front_u = non_dominated(points_um)
         front_fm, counts_f = points_um[front_u], counts_u[front_u]

@@ -37,7 +37,7 @@ from balpoe.study.ledger_entry import (
 )
 from balpoe.study.optuna_storage import open_study, storage_errors
 from balpoe.study.sampling import sampler_for
-from balpoe.study.storage import ConfirmLease, unconfirmed
+from balpoe.study.storage import ConfirmLease
 from balpoe.study.warm_start import WarmStart
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,8 @@ class Proposal:
 class Ledger:
     """The trials of the study `spec` in the storage of `directory`, created if need be.
 
-    Whoever writes holds the study's lease, and `confirm_lease` tells where it is lost.
+    Whoever writes holds the study's lease: the launch, whose `confirm_lease` tells where it is
+    lost, keeps the trials in memory; to others they are read anew.
 
     Raises:
         CorruptFile: the storage is damaged.
@@ -79,7 +80,7 @@ class Ledger:
         self,
         spec: StudySpec,
         directory: StudyDirectory,
-        confirm_lease: ConfirmLease = unconfirmed,
+        confirm_lease: ConfirmLease | None = None,
     ) -> None:
         self._spec = spec
         self._planned: deque[PlannedTrial] = deque()
@@ -287,7 +288,9 @@ class Ledger:
         self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
     def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+        storage = self._study._storage
+        trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return storage.get_trial(trial_id)
 
 
 def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:

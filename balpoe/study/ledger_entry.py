@@ -48,6 +48,7 @@ def ledger_entry(trial: FrozenTrial, spec: StudySpec) -> LedgerEntry:
     """The entry of a trial that has begun."""
     complete, failed = (trial.state == state for state in (TrialState.COMPLETE, TrialState.FAIL))
     assert trial.datetime_start is not None
+    started, ended = trial.datetime_start.timestamp(), _timestamp(trial.datetime_complete)
     return LedgerEntry(
         number=trial.number,
         attempt=int(trial.user_attrs.get(ATTEMPT, 0)),
@@ -56,8 +57,9 @@ def ledger_entry(trial: FrozenTrial, spec: StudySpec) -> LedgerEntry:
         objectives=dict(zip(spec.objectives, trial.values, strict=True)) if complete else None,
         failure=trial.user_attrs.get(FAILURE) if failed else None,
         failure_class=trial.user_attrs.get(FAILURE_CLASS) if failed else None,
-        started=trial.datetime_start.timestamp(),
-        ended=_timestamp(trial.datetime_complete),
+        started=started,
+        # the driver's clock may have been set back meanwhile
+        ended=None if ended is None else max(started, ended),
         violations=violated(trial.constraints),
     )
 

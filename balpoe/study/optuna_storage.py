@@ -13,8 +13,9 @@ from balpoe.errors import StorageError, UserError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.host import this_host
 from balpoe.study.kept_storage import kept_storage
-from balpoe.study.reconnecting import LostConnection
-from balpoe.study.storage import ConfirmLease, StudyStorage
+from balpoe.study.reconnecting import StorageUnavailable
+from balpoe.study.sole_writer import SoleWriterStorage
+from balpoe.study.storage import ConfirmLease, StudyStorage, unconfirmed
 
 # Optuna would print a line for every study and trial
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -22,8 +23,12 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 _OBJECTIVES, _MARK, _PLACE = "objectives", "mark", "place"
 
 
-def open_study(spec: StudySpec, directory: StudyDirectory, confirm: ConfirmLease) -> optuna.Study:
+def open_study(
+    spec: StudySpec, directory: StudyDirectory, confirm: ConfirmLease | None
+) -> optuna.Study:
     """The study `spec` in the storage of `directory`, created if need be.
+
+    Who gives `confirm` holds the lease of the study, and alone changes its trials.
 
     Raises:
         CorruptFile: the storage is damaged.
@@ -32,9 +37,10 @@ def open_study(spec: StudySpec, directory: StudyDirectory, confirm: ConfirmLease
     """
     kept = kept_storage(directory)
     with storage_errors(kept.storage), kept.storage.creating():
+        storage = kept.storage.open(confirm or unconfirmed)
         study = optuna.create_study(
             study_name=spec.name,
-            storage=kept.storage.open(confirm),
+            storage=SoleWriterStorage(storage) if confirm else storage,
             directions=list(spec.objectives.values()),
             load_if_exists=True,
         )
@@ -49,7 +55,7 @@ def storage_errors(storage: StudyStorage) -> Iterator[None]:
     """Tell what goes wrong with `storage` in the block as a StorageError."""
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, LostConnection) as error:
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, StorageUnavailable) as error:
         cause = error.__cause__
         reason: BaseException = cause if isinstance(cause, SQLAlchemyError) else error
         if isinstance(reason, DBAPIError) and reason.orig is not None:

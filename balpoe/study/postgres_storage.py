@@ -13,7 +13,7 @@ import optuna
 
 from balpoe.errors import StorageError, UserError
 from balpoe.study.postgres_address import VARIABLE, connect_arguments, optuna_url
-from balpoe.study.reconnecting import LostConnection, ReconnectingStorage
+from balpoe.study.reconnecting import ReconnectingStorage, StorageUnavailable, is_disk_full
 from balpoe.study.storage import ConfirmLease, StudyStorage
 
 if TYPE_CHECKING:
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 _CURES = {
     "password": f"give the password by {VARIABLE}, PGPASSWORD or ~/.pgpass",
     "role": "name a user that the server knows, or create it (createuser)",
-    "database": "create it (createdb), or name another",
+    'database "': "create it (createdb), or name another",
     "permission denied": "grant the user CREATE on the database's schema public",
 }
-_CURE = "check that the server runs, the address and the network"
+_CURE = "check that the server runs and its disk has room, the address and the network"
+_ROOM = "free some space on the disk of the server, or give it a larger one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,13 @@ class PostgresStorage(StudyStorage):
 
     def failure(self, reason: BaseException) -> str:
         """The first line of what the server or libpq says, and the cure as far as it is known."""
-        if isinstance(reason, LostConnection):
+        if isinstance(reason, StorageUnavailable):
             return f"{reason}; what was recorded so far is kept"
         first, *_ = str(reason).strip().splitlines() or [type(reason).__name__]
         told = first.removeprefix("connection failed: ")
         cure = next((cure for words, cure in _CURES.items() if words in told), _CURE)
+        if is_disk_full(reason):
+            cure = _ROOM
         return f"{self}: {told}; {cure}"
 
 

@@ -1,8 +1,9 @@
-"""Optuna's storage over a connection that may be lost: what was begun is finished once it is back.
+"""Optuna's storage on a server that may be away, or out of room: what was begun is finished.
 
-A lost connection leaves open whether the server still did what it was asked for. Every change
-here is such that asking once more is harmless, or is looked for before it is asked for again:
-only one process writes, as it holds the study's lease, which is confirmed before each change.
+A lost connection leaves open whether the server still did what it was asked for; what met a full
+disk was not done. Every change here is such that asking once more is harmless, or is looked for
+before it is asked for again: only one process writes, as it holds the study's lease, which is
+confirmed before each change.
 """
 
 from __future__ import annotations
@@ -25,30 +26,36 @@ PATIENCE_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
+_DISK_FULL = "53100"  # PostgreSQL's code
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
 
-class LostConnection(Exception):
-    """The connection to the database broke, or there is none to be had at the moment."""
+class StorageUnavailable(Exception):
+    """The database cannot be reached at the moment, or its disk is full."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the server says that its disk is full, in whatever language."""
+    return getattr(error, "sqlstate", None) == _DISK_FULL
 
 
 def persist(attempt: Callable[[bool], Answer]) -> Answer:
-    """What `attempt` returns; after a lost connection it is made again, for a minute.
+    """What `attempt` returns; while the database is unavailable it is made again, for a minute.
 
     It is told whether it was made before.
 
     Raises:
-        LostConnection: the connection is not back in time.
+        StorageUnavailable: it still is after that time.
     """
     deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
     again = False
     while True:
         try:
             return attempt(again)
-        except LostConnection as error:
+        except StorageUnavailable as error:
             if time.monotonic() > deadline:
                 raise
             if not again:
@@ -103,7 +110,7 @@ class ReconnectingStorage(RDBStorage):
         self.confirm = confirm
         self._describe = describe
         # Optuna would wrap the error, and ask for a new trial up to five times by itself
-        event.listen(self.engine, "handle_error", self._tell_lost_connections_apart)
+        event.listen(self.engine, "handle_error", self._tell_what_may_pass_apart)
 
     set_study_user_attr = _writing(RDBStorage.set_study_user_attr)
     set_study_system_attr = _writing(RDBStorage.set_study_system_attr)
@@ -153,11 +160,12 @@ class ReconnectingStorage(RDBStorage):
 
         return persist(attempt)
 
-    def _tell_lost_connections_apart(self, context: ExceptionContext) -> None:
+    def _tell_what_may_pass_apart(self, context: ExceptionContext) -> None:
         if context.is_pre_ping:  # SQLAlchemy connects anew, and that may fail in turn
             return
         failed_to_connect = context.connection is None and isinstance(
             context.sqlalchemy_exception, OperationalError
         )
-        if context.is_disconnect or failed_to_connect:
-            raise LostConnection(self._describe(context.original_exception))
+        no_room = is_disk_full(context.original_exception)
+        if context.is_disconnect or failed_to_connect or no_room:
+            raise StorageUnavailable(self._describe(context.original_exception))

@@ -123,6 +123,7 @@ class RepeatLedger:
     ) -> TrialRecord:
         state = self._begun(identity)
         failed = result is None and state.failure is not None
+        ended = result.ended if result else state.ended
         return TrialRecord(
             identity=replace(identity, attempt=state.attempt),
             parameters=state.parameters,
@@ -133,7 +134,7 @@ class RepeatLedger:
             failure_class=state.failure_class if failed else None,
             data_fingerprint=result.data_fingerprint if result else None,
             started=state.started,
-            ended=result.ended if result else state.ended,
+            ended=None if ended is None else max(state.started, ended),
         )
 
     def _begun(self, identity: TrialIdentity) -> RepeatState:

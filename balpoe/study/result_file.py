@@ -19,7 +19,8 @@ from balpoe.study.directory import TrialDirectory
 from balpoe.study.parquet import sha256_of
 from balpoe.study.record import TrialIdentity
 
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_CLASS_COUNTS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ class TrialResult:
     """The end of one complete repeat.
 
     `objectives` are those of the last epoch, `seed` that of the training, `started` (of the
-    last attempt) and `ended` Unix seconds, `files` the sha256 of the other files by name.
+    last attempt) and `ended` Unix seconds, `files` the sha256 of the other files by name,
+    `class_counts` the training images of each class, by which its logits are read: None in a
+    result of format 1.
     """
 
     identity: TrialIdentity
@@ -38,6 +41,7 @@ class TrialResult:
     started: float
     ended: float
     files: Mapping[str, str]
+    class_counts: tuple[int, ...] | None = None
 
 
 def write_result(directory: TrialDirectory, result: TrialResult) -> None:
@@ -73,7 +77,10 @@ def read_result_alone(directory: TrialDirectory) -> TrialResult:
         CorruptFile: it is missing, damaged, touched or of another format.
     """
     content = _read_content(directory.result)
-    return TrialResult(**{**content, "identity": TrialIdentity(**content["identity"])})
+    content["identity"] = TrialIdentity(**content["identity"])
+    if content.get("class_counts") is not None:
+        content["class_counts"] = tuple(content["class_counts"])
+    return TrialResult(**content)
 
 
 def _read_content(path: Path) -> dict[str, Any]:
@@ -85,7 +92,7 @@ def _read_content(path: Path) -> dict[str, Any]:
     if digest != _digest(content):
         raise CorruptFile(f"{path}: damaged or touched, its content does not match its sha256")
     found = content.pop("format")
-    if found != FORMAT:
+    if found not in (FORMAT, _WITHOUT_CLASS_COUNTS):
         raise CorruptFile(
             f"{path}: has format {found}, but this version of balpoe reads {FORMAT}; "
             f"open it with the version that wrote it"

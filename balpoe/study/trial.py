@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,12 +32,13 @@ Course = Generator[EpochResult, None, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class TrialTask:
-    """What a worker is given to do."""
+    """What a worker is given to do; `now` tells the time, in Unix seconds."""
 
     spec: StudySpec
     identity: TrialIdentity
     parameters: Mapping[str, Choice]
     directory: TrialDirectory
+    now: Callable[[], float] = time.time
 
 
 class RunTrial(Protocol):
@@ -62,7 +63,7 @@ def run_trial(task: TrialTask) -> Course:
     known = _recorded_objectives(task)
     if known is not None:
         return known
-    started = time.time()
+    started = task.now()
     torch.set_num_threads(task.spec.resources.cpus_per_trial)
     task.directory.create()
     claim(task.directory, task.identity.attempt)
@@ -77,6 +78,7 @@ def run_trial(task: TrialTask) -> Course:
         seed=seed,
         device=torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu"),
         checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
+        now=task.now,
     )
     yield from _epochs(training, task)
     objectives = finite_objectives(training.history[-1].metrics, task.spec.objectives)
@@ -88,8 +90,9 @@ def run_trial(task: TrialTask) -> Course:
         seed=seed,
         data_fingerprint=splits.description.fingerprint,
         started=started,
-        ended=time.time(),
+        ended=task.now(),
         files=files,
+        class_counts=splits.description.class_counts,
     )
     require_newest(task.directory, task.identity.attempt)
     write_result(task.directory, result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +22,7 @@ from balpoe.study.failures import Failure, failure_of
 from balpoe.study.gpu_memory import memory_limit
 from balpoe.study.record import TrialIdentity
 from balpoe.study.software import Software, disagreements, in_words, software
+from balpoe.study.study_clock import Clock, Timekeeper, clock_of
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.memory import device_memory, limit_memory, total_memory
 
@@ -49,11 +51,14 @@ class TrialActor(tune.Trainable):
         directory: StudyDirectory,
         run: RunTrial,
         drivers: Software,
+        timekeeper: Timekeeper | None,
     ) -> None:
         """Keep what all trials of the study share. Nothing is begun before the first step.
 
-        `drivers` is the software of the driver, which the worker must have too.
+        `drivers` is the software of the driver, which the worker must have too. `timekeeper` is
+        beside the driver, which may be on another host.
         """
+        self._timekeeper = timekeeper
         self._spec, self._directory, self._run = spec, directory, run
         self._unfit = _unfit(drivers)
         self._is_device_lost = False
@@ -96,7 +101,8 @@ class TrialActor(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         identity = TrialIdentity(**config[IDENTITY])
         directory = self._directory.trial(identity)
-        self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory)
+        now: Clock = time.time if self._timekeeper is None else clock_of(self._timekeeper)
+        self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory, now)
         self._gpus: float = config[GPUS]
         self._course = None
 
@@ -109,11 +115,10 @@ class TrialActor(tune.Trainable):
             epoch = next(course)
         except StopIteration as end:
             return {_DONE: True, COMPLETE: True, **end.value}
-        objectives = {
-            name: epoch.metrics[name] for name in self._spec.objectives if name in epoch.metrics
-        }
+        judged = (*self._spec.objectives, *self._spec.constraints_at_rungs)
+        metrics = {name: epoch.metrics[name] for name in judged if name in epoch.metrics}
         memory = {MEMORY: asdict(device_memory(_GPU))} if self._shares_gpu else {}
-        return {EPOCH: epoch.epoch, **objectives, **memory}
+        return {EPOCH: epoch.epoch, **metrics, **memory}
 
 
 def _failed(failure: Failure) -> dict[str, Any]:

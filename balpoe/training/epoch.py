@@ -12,8 +12,7 @@ class EpochResult:
 
     `epoch` counts finished epochs from 1, `unix_time` (seconds) is when it ended. `metrics`
     holds `train/loss`, `train/learning_rate`, `epoch_seconds`, `peak_memory_mib` and, where
-    the epoch was evaluated, `val/*`; with those of the last comes `parameters`, the number of
-    weights.
+    the epoch was evaluated, `val/*` and `parameters`, the number of weights.
     """
 
     epoch: int

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -56,12 +56,14 @@ class Training:
         device: torch.device,
         validation: Images | None = None,
         checkpoints: CheckpointDirectory | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._configuration = configuration
         self._description = description
         self._validation = validation
         self._device = device
         self._checkpoints = checkpoints
+        self._now = now
         self._identity = training_identity(configuration, description, seed)
         self.lambdas = configured_lambdas(configuration)
         self._optimisation = Optimisation(
@@ -145,7 +147,7 @@ class Training:
             **self._evaluate(epoch),
         }
         self._within_epoch = False
-        return EpochResult(epoch + 1, time.time(), metrics)
+        return EpochResult(epoch + 1, self._now(), metrics)
 
     def _evaluate(self, epoch: int) -> dict[str, float]:
         training = self._configuration.training
@@ -154,15 +156,10 @@ class Training:
             return {}
         logits_nec = self.predict(self._validation)
         evaluated = (logits_nec, self._validation, self._description, self.lambdas)
-        if not last:
-            return validation_scalars(*evaluated)
-        # a trial is judged by its last epoch: the curves of forty shifted metrics serve no one
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
-        return (
-            validation_scalars(*evaluated)
-            | shift_scalars(*evaluated)
-            | {"parameters": float(weights)}
-        )
+        scalars = validation_scalars(*evaluated) | {"parameters": float(weights)}
+        # a trial is judged by its last epoch: the curves of forty shifted metrics serve no one
+        return scalars | shift_scalars(*evaluated) if last else scalars
 
 
 def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:

@@ -64,6 +64,10 @@ class RayNode:
         [pid] = [pid for pid in self.processes if _executable(pid) == name]
         return pid
 
+    def has_actor(self, name: str) -> bool:
+        """Whether there is an actor of the class `name` on it."""
+        return any(_executable(pid).startswith(f"ray::{name}") for pid in self.processes)
+
     def signal(self, number: signal.Signals) -> None:
         """Send all processes of the node a signal at once."""
         for pid in self.processes:
@@ -157,6 +161,13 @@ class RayCluster:
         self.nodes = [node for node in self.nodes if node.is_running()]
         while len(self.nodes) < count:
             self.start_node()
+
+    def keep_one_node(self) -> None:
+        """End all workers but one, and return once that has joined."""
+        while len(self.nodes) > 1:
+            self.nodes.pop().kill()
+        self.keep_nodes(1)
+        self.await_nodes()
 
     def await_nodes(self) -> None:
         """Return once all workers have joined."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from balpoe.study.record import TrialRecord
 from balpoe.study.store import RecordStore
 from tests.cluster.ray_nodes import RayCluster
 from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
+
+WAIT_SECONDS = 240.0
 
 
 class StudyOfFaults:
@@ -28,6 +31,7 @@ class StudyOfFaults:
         trials: int,
         question: str = "",
         epoch_seconds: float = 0.3,
+        wall_hours: float | None = None,
     ) -> None:
         self._cluster = cluster
         self._directory = directory
@@ -36,7 +40,7 @@ class StudyOfFaults:
             f'question: "{question}; an epoch takes {epoch_seconds} s"\n'
             "resources: {concurrent_trials: 2}"
         )
-        (directory / "faults.yaml").write_text(faults_study(trials, further))
+        (directory / "faults.yaml").write_text(faults_study(trials, further, wall_hours=wall_hours))
 
     @property
     def runs(self) -> Path:
@@ -58,6 +62,17 @@ class StudyOfFaults:
                 yield supervisor
             finally:
                 supervisor.terminate()
+
+    @contextmanager
+    def holding_trial_0(self) -> Iterator[None]:
+        """A block in which trial 0 does not get past an epoch."""
+        held = self.runs / "held"
+        held.parent.mkdir(exist_ok=True)
+        held.touch()
+        try:
+            yield
+        finally:
+            held.unlink()
 
     def run(self) -> tuple[int, str]:
         """The status of a whole launch, and what it told of errors."""
@@ -106,3 +121,12 @@ class StudyOfFaults:
             assert [result.epoch for result in record.history] == [1, 2, 3]
         checks = doctor("faults", runs=self.runs)
         assert [fault for check in checks for fault in check.faults] == []
+
+
+def wait_until(is_so: Callable[[], bool], launch: subprocess.Popen[str]) -> None:
+    """Return once it `is_so`, while the launch is under way."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        assert launch.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

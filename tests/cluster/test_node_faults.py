@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.other_code import other_code
 from tests.cluster.ray_nodes import RayCluster
-from tests.cluster.study_of_faults import StudyOfFaults
+from tests.cluster.study_of_faults import StudyOfFaults, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -25,7 +23,6 @@ AT_POINTS = {
     "recorded": ["0 1", "0 2", "0 3"],
     "result": ["0 1", "0 2", "0 3"],
 }
-WAIT_SECONDS = 240.0
 
 
 @pytest.mark.parametrize("point", AT_POINTS)
@@ -37,18 +34,23 @@ def test_a_node_that_dies_at_a_point_costs_no_finished_epoch_and_no_retry(
 
 
 def test_a_raylet_that_dies_is_the_death_of_its_node(cluster: RayCluster, tmp_path: Path) -> None:
-    study = survivor_of(cluster, tmp_path, "raylet", "checkpoint 1")
-    # its worker may end another epoch before it sees that it is alone
+    # its worker sees within seconds that it is alone, and may end another epoch before
+    study = survivor_of(cluster, tmp_path, "raylet", "checkpoint 1", epoch_seconds=5.0)
     first, *others = study.epochs_done(1)
     assert first == "0 1"
     assert [epoch for _attempt, epoch in map(str.split, others)] in (["2", "3"], ["2", "2", "3"])
 
 
-def survivor_of(cluster: RayCluster, directory: Path, mortal: str, point: str) -> StudyOfFaults:
+def survivor_of(
+    cluster: RayCluster, directory: Path, mortal: str, point: str, *, epoch_seconds: float = 0.3
+) -> StudyOfFaults:
     """A study that came to its end although a node died."""
     cluster.keep_nodes(2)
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, directory, trials=3, question=f"{mortal} dies at {point}")
+    question = f"{mortal} dies at {point}"
+    study = StudyOfFaults(
+        cluster, directory, trials=2, question=question, epoch_seconds=epoch_seconds
+    )
     assert study.run() == (0, "")
     study.assert_whole()
     assert study.records()[1].identity.attempt == 1
@@ -80,33 +82,29 @@ def test_a_node_that_freezes_for_longer_than_ray_waits_changes_nothing_when_it_i
 
 
 def test_a_node_that_joins_is_used(cluster: RayCluster, tmp_path: Path) -> None:
-    while len(cluster.nodes) > 1:
-        cluster.nodes.pop().kill()
-    cluster.keep_nodes(1)
-    cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=24, epoch_seconds=3.0)
+    cluster.keep_one_node()
+    study = StudyOfFaults(cluster, tmp_path, trials=2)
     with study.launched() as supervisor:
-        wait_until(lambda: study.is_begun(0), supervisor)
-        cluster.keep_nodes(2)
-        cluster.await_nodes()
-        assert supervisor.poll() is None
+        with study.holding_trial_0():
+            wait_until(lambda: study.is_begun(0), supervisor)
+            cluster.keep_nodes(2)
+            wait_until(lambda: study.is_begun(1), supervisor)
         _, told = supervisor.communicate(timeout=600)
         assert (supervisor.returncode, told) == (0, "")
     study.assert_whole()
-    assert len({name for number in range(24) for name in study.nodes_of(number)}) == 2
+    assert len({*study.nodes_of(0), *study.nodes_of(1)}) == 2
 
 
 def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
     cluster: RayCluster, tmp_path: Path
 ) -> None:
-    while len(cluster.nodes) > 1:
-        cluster.nodes.pop().kill()
-    cluster.keep_nodes(1)
-    cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=8, epoch_seconds=3.0)
+    cluster.keep_one_node()
+    study = StudyOfFaults(cluster, tmp_path, trials=2)
     with study.launched() as supervisor:
-        wait_until(lambda: study.is_begun(0), supervisor)
-        cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))
+        with study.holding_trial_0():
+            wait_until(lambda: study.is_begun(0), supervisor)
+            other = cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))
+            wait_until(lambda: other.has_actor("TrialActor"), supervisor)
         _, told = supervisor.communicate(timeout=600)
         cluster.nodes.pop().kill()
         assert supervisor.returncode == 2
@@ -140,11 +138,3 @@ def test_twenty_nodes_killed_at_random_cost_a_study_nothing(
         assert (supervisor.returncode, told) == (0, "")
     study.assert_whole()
     assert study.deaths_counted() == 0
-
-
-def wait_until(is_so: Callable[[], bool], launch: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        assert launch.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -37,3 +37,16 @@ def test_a_small_difference_is_a_remark() -> None:
     assert list(faults([report], ours)) == []
     [remark] = remarks([report], ours)
     assert remark.startswith("gpu: torch is 2.11.0+cu128, the driver's 2.11.0+cpu")
+
+
+def test_a_clock_that_is_wrong_is_a_remark_with_its_side() -> None:
+    ours = software()
+    hours = {"ahead": 7200.0, "behind": -7200.0, "right": 1.0}
+    reports = [
+        NodeReport(name=name, software=ours, ahead_seconds=seconds)
+        for name, seconds in hours.items()
+    ]
+    assert list(faults(reports, ours)) == []
+    ahead, behind = remarks(reports, ours)
+    assert ahead.startswith("ahead: its clock is at least 7200 seconds ahead of the driver's")
+    assert behind.startswith("behind: its clock is at least 7200 seconds behind the driver's")

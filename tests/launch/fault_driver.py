@@ -2,8 +2,8 @@
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
 TIMES-th time, or waits while the file FAULT_HALT is there. An epoch takes EPOCH_SECONDS of the
-environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, and the driver
-takes FAULT_HOST for the name of its host.
+environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, the driver
+takes FAULT_HOST for the name of its host, and waits FAULT_PATIENCE seconds for a database.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 
 from balpoe.cli.main import main
 from balpoe.launch import studies
+from balpoe.study import reconnecting
 from balpoe.study.executor import run_trials
 from balpoe.study.fence import claim, require_newest
 from balpoe.study.ledger import Ledger
@@ -72,9 +73,10 @@ def recorded_trial(task: TrialTask) -> Course:
     for epoch in range(len(history) + 1, task.spec.base.training.epochs + 1):
         time.sleep(epoch_seconds(task))
         log_epoch(task, epoch)
+        await_release(task)
         accuracy = float(task.parameters["mixup.alpha"]) / epoch
         metrics = {"train/loss": 1 / epoch, "val/accuracy": accuracy, "val/ece": 1 - accuracy}
-        history.append(EpochResult(epoch, time.time(), metrics))
+        history.append(EpochResult(epoch, task.now(), metrics))
         checkpoints.save(Checkpoint("idle", tuple(history), {"state": torch.zeros(1)}))
         if task.identity.attempt == 0 and task.identity.number == epoch == _checkpoint_to_die_at():
             os.kill(int(os.environ[_DRIVER]), signal.SIGKILL)
@@ -98,6 +100,13 @@ def reach(point: str, task: TrialTask) -> None:
     os.kill(os.getppid(), signal.SIGKILL)
     if mortal == "node":
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def await_release(task: TrialTask) -> None:
+    """Trial 0 waits in its epochs while there is a file `held` beside its study."""
+    *_, runs = task.directory.path.parents[:4]
+    while task.identity.number == 0 and (runs / "held").exists():
+        time.sleep(0.1)
 
 
 def epoch_seconds(task: TrialTask) -> float:
@@ -131,7 +140,7 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
         seed=training_seed(task.spec.seed, task.identity.repeat),
         data_fingerprint="none",
         started=history[0].unix_time,
-        ended=time.time(),
+        ended=task.now(),
         files={path.name: sha256_of(path) for path in files},
     )
     reach("recorded", task)
@@ -173,6 +182,9 @@ if __name__ == "__main__":
     pretended_host = os.environ.get("FAULT_HOST", socket.gethostname())
     socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
+    reconnecting.PATIENCE_SECONDS = float(
+        os.environ.get("FAULT_PATIENCE", reconnecting.PATIENCE_SECONDS)
+    )
     if fault:
         point, times = fault
         if point == CHECKPOINT:

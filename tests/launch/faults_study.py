@@ -8,8 +8,9 @@ PARENT, DRIVER = (Path(__file__).with_name(name) for name in ("supervised.py", "
 EPOCHS = 3
 
 
-def faults_study(trials: int, further: str = "") -> str:
+def faults_study(trials: int, further: str = "", *, wall_hours: float | None = None) -> str:
     """Its file; `further` lines come behind."""
+    hours = "" if wall_hours is None else f", wall_hours: {wall_hours}"
     return f"""
 name: faults
 data: {{name: digits_lt}}
@@ -19,6 +20,6 @@ search:
   mixup.alpha: {{type: float, low: 0.0, high: 1.0}}
   experts.spread: {{type: float, low: 0.0, high: 2.0}}
 objectives: {{val/accuracy: maximize, val/ece: minimize}}
-budget: {{trials: {trials}}}
+budget: {{trials: {trials}{hours}}}
 {further}
 """

@@ -24,6 +24,7 @@ from balpoe.study.predictions_file import read_predictions
 from balpoe.study.record import TrialIdentity
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration, load_model
 from balpoe.training.training import configured_lambdas
+from tests.study.older_results import rewrite_in_format_1
 
 
 class TinyStudy(Protocol):
@@ -79,6 +80,27 @@ def test_they_are_fitted_on_the_trials_stored_validation_logits(
         )  # the validation split of the digits is balanced
         (slope,) = torch.autograd.grad(loss, beta)
         assert abs(float(slope)) < 1e-5
+
+
+def test_they_are_fitted_without_a_look_at_the_images(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = calibration_of(exported)
+    monkeypatch.delattr("balpoe.launch.carried_temperatures.load_search_splits")
+    assert calibration_of(exported) == known
+
+
+def test_for_a_trial_whose_result_tells_no_class_counts_they_are_counted_again(
+    tiny_study: TinyStudy, exported: Path, tmp_path: Path
+) -> None:
+    file, study = moved(tiny_study, exported, tmp_path)
+    trial = study.trial(TrialIdentity("tiny", trial_of(exported)))
+    rewrite_in_format_1(trial)
+    assert calibration_of(file) == calibration_of(exported)
+    rewrite_in_format_1(trial, data_fingerprint="of other data")
+    changed = calibration_of(file)
+    assert changed.temperatures is None
+    assert changed.origin.startswith("the data are not those of trial")
 
 
 @pytest.fixture(scope="module")

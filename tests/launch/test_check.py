@@ -48,6 +48,15 @@ def test_the_resolved_study_is_a_study_file_with_every_default(tiny_study: TinyS
     assert "weight_decay: 0.0005" in report.resolved
 
 
+def test_a_constraint_that_has_no_say_in_early_stopping_is_warned_of(tmp_path: Path) -> None:
+    file = _study(tmp_path / "early.yaml", "{name: digits_lt}")
+    with file.open("a") as text:
+        text.write("early_stopping: {grace_epochs: 1}\n")
+        text.write("constraints: {val/forward_10/ece: {at_most: 1}, val/ece: {at_most: 1}}\n")
+    (warning,) = check(file, runs=tmp_path).warnings
+    assert warning.startswith("constraints.val/forward_10/ece: only the last epoch has it")
+
+
 def test_the_dearest_trial_has_the_most_experts_each_with_its_own_backbone(
     tiny_study: TinyStudy,
 ) -> None:

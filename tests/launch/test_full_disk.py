@@ -1,4 +1,4 @@
-"""A file system that is really full: a small one in memory, mounted for the test."""
+"""What is written to a disk that is really full."""
 
 from __future__ import annotations
 
@@ -11,41 +11,59 @@ import pytest
 
 from balpoe.atomic_write import write_bytes_atomically
 from balpoe.errors import StorageError
+from tests.launch.faults_study import faults_study
+from tests.launch.launched_study import TRIALS, assert_complete, begun, launch, recorded
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A directory with room for 256 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("may not mount a file system here")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        yield disk.path
 
 
-def test_a_write_that_does_not_fit_leaves_the_old_file(small_disk: Path) -> None:
-    write_bytes_atomically(small_disk / "file", b"old")
+def test_a_write_that_does_not_fit_leaves_the_old_file(disk: Path) -> None:
+    write_bytes_atomically(disk / "file", b"old")
     with pytest.raises(StorageError, match="No space left on device; free some space"):
-        write_bytes_atomically(small_disk / "file", bytes(2**20))
-    assert (small_disk / "file").read_bytes() == b"old"
-    assert [path.name for path in small_disk.iterdir()] == ["file"]
+        write_bytes_atomically(disk / "file", bytes(2**20))
+    assert (disk / "file").read_bytes() == b"old"
+    assert [path.name for path in disk.iterdir()] == ["file"]
 
 
-def test_a_training_that_does_not_fit_ends_with_one_message(
-    small_disk: Path, tmp_path: Path
-) -> None:
+def test_a_training_that_does_not_fit_ends_with_one_message(disk: Path, tmp_path: Path) -> None:
     file = tmp_path / "tiny.yaml"
     file.write_text(
         "data: {name: digits_lt}\nmodel: {backbone: resnet8}\ntraining: {epochs: 1, batch_size: 64}"
     )
     command = [str(Path(sys.executable).parent / "balpoe"), "train", str(file)]
     ended = subprocess.run(
-        [*command, "--out", str(small_disk)], capture_output=True, text=True, check=False
+        [*command, "--out", str(disk)], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
     assert "No space left on device; free some space on the disk" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_study_whose_database_in_sqlite_has_no_room_stops_with_a_line_and_continues_later(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "faults.yaml").write_text(faults_study(TRIALS))
+    study = tmp_path / "runs/faults"
+    with small_disk(study, "4m") as disk, small_disk(study / "trials", "4m"):
+        with launch(tmp_path, epoch_seconds=0.3) as supervisor:
+            begun(tmp_path, 1)
+            disk.fill()
+            told, _ = supervisor.communicate(timeout=120)
+        assert supervisor.returncode == 2, told
+        *_, error = told.splitlines()
+        assert error.startswith(f"error: {study}/optuna.db: cannot be read or written")
+        assert "full; check the disk's space" in error
+        assert "Traceback" not in told
+        disk.free()
+        assert "FAIL" not in {record.state for record in recorded(tmp_path)}
+        with launch(tmp_path) as supervisor:
+            told, _ = supervisor.communicate(timeout=120)
+        assert supervisor.returncode == 0, told
+        assert_complete(tmp_path)

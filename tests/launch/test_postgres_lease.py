@@ -19,7 +19,7 @@ from balpoe.launch.study_lease import driver_of, hold_study
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.kept_storage import keep_storage
 from balpoe.study.postgres_storage import PostgresStorage
-from balpoe.study.reconnecting import LostConnection, persist
+from balpoe.study.reconnecting import StorageUnavailable, persist
 
 HOLDER = """
 import socket, sys, time
@@ -95,7 +95,7 @@ def test_a_driver_takes_its_lease_again_after_the_server_was_restarted(
     with hold_study(directory) as confirm:
         postgres_server.stop()
         try:
-            with pytest.raises(LostConnection, match=r"study_\d+: .*refused.*; check that the"):
+            with pytest.raises(StorageUnavailable, match=r"study_\d+: .*refused.*; check that the"):
                 confirm()
             with pytest.raises(StorageError, match="refused"):
                 driver_of(directory)

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from click.testing import CliRunner
 
 from balpoe.cli.main import cli
 from balpoe.errors import UserError
-from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
 from balpoe.launch.tracking import named_store
-from balpoe.study.store import RecordStore
-from tests.launch.faults_study import DRIVER, PARENT, faults_study
-
-TRIALS = 4
-
-
-class PostgresServer(Protocol):
-    password: str
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
+from tests.launch.faults_study import faults_study
+from tests.launch.launched_study import TRIALS, assert_whole, begun, launch
+from tests.postgres_server import PostgresServer
 
 
 @pytest.fixture
@@ -48,41 +35,6 @@ def home(
     monkeypatch.delenv("PGPASSWORD")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@contextmanager
-def launch(
-    home: Path, *fault: str, epoch_seconds: float = 0.1, **environment: str
-) -> Iterator[subprocess.Popen[str]]:
-    environment["EPOCH_SECONDS"] = str(epoch_seconds)
-    with subprocess.Popen(
-        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
-        cwd=home,
-        env={**os.environ, **environment},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as supervisor:
-        try:
-            yield supervisor
-        finally:
-            supervisor.terminate()
-
-
-def begun(home: Path, trials: int) -> None:
-    """Return once so many trials have written metrics."""
-    deadline = time.monotonic() + 120
-    while len(list(home.glob("runs/faults/trials/*/repeat_0/metrics.parquet"))) < trials:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def assert_whole(home: Path, trials: int = TRIALS) -> None:
-    records = RecordStore(*study_of("faults", home / "runs")).records()
-    assert [record.state for record in records] == ["COMPLETE"] * trials
-    assert [record.identity.attempt for record in records] == [0] * trials
-    checks = doctor("faults", runs=home / "runs")
-    assert [fault for check in checks for fault in check.faults] == []
 
 
 @pytest.mark.slow

@@ -68,6 +68,14 @@ def test_the_time_between_launches_is_nobodys() -> None:
     assert spent == Spent(2, (40 - 5) + (1021 - 1000), (30 - 10) + (1021 - 1010) + (40 - 12))
 
 
+def test_a_launch_on_a_host_whose_clock_was_wrong_spends_its_own_time_alone() -> None:
+    hour = 3600.0
+    ahead = record("COMPLETE", 5 * hour + 10, 5 * hour + 40, ended=5 * hour + 50)
+    right = record("COMPLETE", 210, 240, ended=260)
+    spent = spent_by_launches([ahead, right], [5 * hour, 200.0], CPU)
+    assert spent == Spent(2, 50 + 60, 40 + 50)
+
+
 def test_running_trials_and_repeats_spend_hours_but_are_no_finished_trials() -> None:
     records = [record("RUNNING", 10, 20), record("COMPLETE", 20, 30, ended=31, repeat=1)]
     assert spent_by_launches(records, [10.0], HALF_GPU) == Spent(0, 21, (10 + 11) / 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from balpoe.config import HalvingConfig, StudySpec
+from balpoe.config import Constraint, HalvingConfig, StudySpec
 from balpoe.study.early_stopping import EarlyStopping
 from balpoe.training.epoch import EpochResult
 
@@ -69,6 +69,53 @@ def test_what_is_not_finite_neither_ranks_nor_stops(
     assert not judged(stopping, 0, 1, {"val/accuracy": wrong, "val/ece": 0.0})
     assert not judged(stopping, 1, 1, {"val/accuracy": 1.0})
     assert not judged(stopping, 2, 1, metrics(0.1))
+
+
+@pytest.fixture
+def constrained(make_spec: MakeSpec) -> EarlyStopping:
+    constraints = {
+        "val/accuracy_few": Constraint(at_least=0.2),
+        "parameters": Constraint(at_most=1000),
+        "val/forward_10/accuracy": Constraint(at_least=0.9),
+    }
+    return EarlyStopping(make_spec(early_stopping=HALVING, constraints=constraints), HALVING)
+
+
+def with_costs(accuracy: float, few: float, parameters: float = 10) -> dict[str, float]:
+    return {**metrics(accuracy), "val/accuracy_few": few, "parameters": parameters}
+
+
+def test_whoever_breaks_a_constraint_at_a_rung_comes_after_those_that_keep_them(
+    constrained: EarlyStopping,
+) -> None:
+    assert not judged(constrained, 0, 1, with_costs(0.5, few=0.0)), "nobody else is there"
+    assert not judged(constrained, 1, 1, with_costs(0.1, few=0.1)), "it breaks it by less"
+    assert not judged(constrained, 2, 1, with_costs(0.1, few=0.2))
+    assert judged(constrained, 3, 1, with_costs(0.9, few=0.2, parameters=9000))
+    assert judged(constrained, 4, 1, with_costs(0.9, few=0.0))
+    assert not judged(constrained, 5, 1, with_costs(0.5, few=0.2))
+
+
+def test_a_constraint_that_only_the_last_epoch_can_judge_has_no_say_at_a_rung(
+    constrained: EarlyStopping,
+) -> None:
+    broken_at_the_end = {**with_costs(0.6, few=0.2), "val/forward_10/accuracy": 0.1}
+    assert not judged(constrained, 0, 1, with_costs(0.5, few=0.2))
+    assert not judged(constrained, 1, 1, broken_at_the_end)
+
+
+def test_a_constrained_metric_that_is_missing_neither_ranks_nor_stops(
+    constrained: EarlyStopping,
+) -> None:
+    assert not judged(constrained, 0, 1, metrics(0.9))
+    assert not judged(constrained, 1, 1, with_costs(0.1, few=math.nan))
+    assert not judged(constrained, 2, 1, with_costs(0.1, few=0.2))
+
+
+def test_constraints_are_judged_on_stored_curves_too(constrained: EarlyStopping) -> None:
+    constrained.rebuild(0, {}, [EpochResult(1, 0.0, with_costs(0.5, few=0.2))])
+    constrained.rebuild(1, {}, [EpochResult(1, 0.0, with_costs(0.9, few=0.1))])
+    assert constrained.judge_unfinished(1) is not None
 
 
 def test_a_known_point_is_compared_but_never_stopped(

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +29,14 @@ def test_a_lack_of_memory_is_a_failure_of_resources_wherever_it_arises() -> None
 def test_any_other_exception_is_deterministic_and_told_in_a_sentence() -> None:
     assert failure_of(KeyError("x")) == Failure("deterministic", "KeyError: 'x'")
     assert failure_of(NonFiniteError("ece is nan")) == Failure("deterministic", "ece is nan")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_a_failure_of_storage_whoever_writes_to_it(code: int) -> None:
+    failure = failure_of(OSError(code, os.strerror(code), "/tmp/cache"))
+    assert failure.kind == "storage"
+    assert "'/tmp/cache'; free some space" in failure.reason
+    assert failure_of(OSError(errno.EIO, "broken")).kind == "deterministic"
 
 
 def test_the_first_trials_are_more_than_run_at_a_time_and_three_at_least() -> None:

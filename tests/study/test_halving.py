@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from optuna.samplers.nsgaii._constraints_evaluation import _constrained_dominates
 
-from balpoe.study.halving import goes_on, non_dominated, spread_order
+from balpoe.study import halving
+from balpoe.study.halving import non_dominated, spread_order
 
 Losses = NDArray[np.float64]
 REDUCTION = 3
@@ -18,6 +20,21 @@ def few_values(objectives: int) -> st.SearchStrategy[Losses]:
     """Up to twelve trials whose losses are often equal."""
     shape = st.tuples(st.integers(1, 12), st.just(objectives))
     return shape.flatmap(lambda s: arrays(np.float64, s, elements=st.integers(0, 4)))
+
+
+def goes_on(loss_m: Losses, loss_nm: Losses, reduction: int) -> bool:
+    """Without constraints."""
+    return halving.goes_on(loss_m, 0.0, loss_nm, np.zeros(len(loss_nm)), reduction)
+
+
+def with_violations(objectives: int) -> st.SearchStrategy[tuple[Losses, Losses]]:
+    """Trials, half of which or so break constraints."""
+    levels = st.sampled_from([0.0, 0.0, 0.5, 1.0])
+    return few_values(objectives).flatmap(
+        lambda loss_nm: st.tuples(
+            st.just(loss_nm), arrays(np.float64, len(loss_nm), elements=levels)
+        )
+    )
 
 
 def rank_by_definition(loss_nm: Losses) -> list[int]:
@@ -120,3 +137,57 @@ def test_two_of_six_incomparable_trials_go_on_and_they_are_the_ends() -> None:
     assert [goes_on(loss_m, front, REDUCTION) for loss_m in front] == [
         True, False, False, False, False, True,
     ]  # fmt: skip
+
+
+@given(with_violations(objectives=2), st.integers(2, 4))
+def test_who_breaks_constraints_goes_on_only_where_nobody_who_breaks_them_less_is_stopped(
+    trials: tuple[Losses, Losses], reduction: int
+) -> None:
+    loss_nm, violation_n = trials
+    go_on = np.array(
+        [
+            halving.goes_on(loss_m, violation, loss_nm, violation_n, reduction)
+            for loss_m, violation in zip(loss_nm, violation_n, strict=True)
+        ]
+    )
+    assert violation_n[go_on].max() <= violation_n[~go_on].min(initial=np.inf)
+    assert go_on[violation_n == violation_n.min()].any()
+
+
+@given(with_violations(objectives=2), st.integers(2, 4))
+def test_trials_that_break_constraints_are_ranked_as_by_optuna(
+    trials: tuple[Losses, Losses], reduction: int
+) -> None:
+    """Whoever dominates a trial under constraints goes on if that trial does."""
+    loss_nm, violation_n = trials
+    frozen = [
+        optuna.trial.create_trial(
+            values=loss_m.tolist(), system_attrs={"constraints:all": float(violation)}
+        )
+        for loss_m, violation in zip(loss_nm, violation_n, strict=True)
+    ]
+    go_on = [
+        halving.goes_on(loss_m, violation, loss_nm, violation_n, reduction)
+        for loss_m, violation in zip(loss_nm, violation_n, strict=True)
+    ]
+    directions = [optuna.study.StudyDirection.MINIMIZE] * 2
+    for one, one_goes in zip(frozen, go_on, strict=True):
+        for other, other_goes in zip(frozen, go_on, strict=True):
+            if _constrained_dominates(one, other, directions):
+                assert one_goes or not other_goes
+
+
+@given(few_values(objectives=2), st.integers(2, 4))
+def test_trials_that_break_constraints_alike_are_ranked_by_their_objectives(
+    loss_nm: Losses, reduction: int
+) -> None:
+    violation_n = np.full(len(loss_nm), 0.7)
+    for loss_m in loss_nm:
+        alike = halving.goes_on(loss_m, 0.7, loss_nm, violation_n, reduction)
+        assert alike == goes_on(loss_m, loss_nm, reduction)
+
+
+def test_a_feasible_trial_goes_on_before_a_better_one_that_breaks_a_constraint() -> None:
+    loss_nm, violation_n = np.array([[0.0], [1.0]]), np.array([0.1, 0.0])
+    assert not halving.goes_on(loss_nm[0], 0.1, loss_nm, violation_n, 2)
+    assert halving.goes_on(loss_nm[1], 0.0, loss_nm, violation_n, 2)

@@ -23,7 +23,7 @@ from balpoe.study.kept_storage import keep_storage
 from balpoe.study.ledger import Ledger
 from balpoe.study.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.postgres_storage import PostgresStorage
-from balpoe.study.reconnecting import LostConnection
+from balpoe.study.reconnecting import StorageUnavailable
 
 MakeSpec = Callable[..., StudySpec]
 GOOD = {"val/accuracy": 0.5, "val/ece": 0.1}
@@ -85,7 +85,7 @@ def test_what_the_server_did_before_its_answer_was_lost_is_not_done_twice(
     def unanswered(self: Session) -> None:
         commit(self)
         if next(commits) % 2 == 0:
-            raise LostConnection("the answer is lost")
+            raise StorageUnavailable("the answer is lost")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "commit", unanswered)

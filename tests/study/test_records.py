@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from balpoe.study.predictions_file import Predictions, read_predictions, write_p
 from balpoe.study.record import TrialIdentity
 from balpoe.study.result_file import TrialResult, read_result, write_result
 from balpoe.training.epoch import EpochResult
+from tests.study.older_results import rewrite_in_format_1
 
 HISTORY = tuple(
     EpochResult(epoch, 1e9 + epoch / 3, {"train/loss": 1 / epoch, "val/accuracy": 0.1 * epoch})
@@ -160,8 +162,19 @@ def test_files_of_another_format_are_refused_with_the_cure(
     trial: TrialDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("balpoe.study.metrics_file.FORMAT", 2)
-    monkeypatch.setattr("balpoe.study.result_file.FORMAT", 2)
+    monkeypatch.setattr("balpoe.study.result_file.FORMAT", 3)
     with pytest.raises(CorruptFile, match=r"format 1.*the version that wrote it"):
         read_metrics(trial.metrics)
-    with pytest.raises(CorruptFile, match=r"format 1.*the version that wrote it"):
+    with pytest.raises(CorruptFile, match=r"format 2.*the version that wrote it"):
         read_result(trial)
+
+
+def test_a_result_from_before_it_told_class_counts_is_read_without_them(
+    trial: TrialDirectory,
+) -> None:
+    as_now = read_result(trial)
+    counted = replace(as_now, class_counts=(30, 20, 10))
+    write_result(trial, counted)
+    assert read_result(trial) == counted
+    rewrite_in_format_1(trial)
+    assert read_result(trial) == as_now

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from ray import cloudpickle
 
-from balpoe.config import HalvingConfig, StudySpec
+from balpoe.config import Constraint, HalvingConfig, StudySpec
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
@@ -36,7 +36,8 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 def metrics_of(number: int) -> dict[str, float]:
-    return {"val/accuracy": ACCURACIES[number], "val/ece": 1 - ACCURACIES[number]}
+    accuracy = ACCURACIES[number]
+    return {"val/accuracy": accuracy, "val/ece": 1 - accuracy, "val/accuracy_few": 1 - accuracy}
 
 
 def known_from_the_start(task: TrialTask) -> Course:
@@ -75,6 +76,17 @@ def test_trials_that_fall_behind_end_pruned_and_the_others_complete(
     trial = optuna.load_study(study_name="digits", storage=storage).trials[1]
     assert trial.values == ([0.4] if objectives == 1 else None)
     assert trial.intermediate_values == ({1: 0.4} if objectives == 1 else {})
+
+
+def test_trials_that_break_a_constraint_at_a_rung_fall_behind_worse_ones_that_keep_it(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    constraints = {"val/accuracy_few": Constraint(at_least=0.45)}
+    spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING, constraints=constraints)
+    spec = replace(spec, objectives={"val/accuracy": "maximize"})
+    run_trials(spec, directory, lambda _: None, run=known_from_the_start)
+    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    assert states == ["COMPLETE", *["PRUNED"] * 4], "trials 2 and 4 are the best and break it"
 
 
 def test_a_trial_that_was_stopped_but_not_told_so_is_stopped_by_the_next_launch(

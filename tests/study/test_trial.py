@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from balpoe.config import Choice, DigitsLT, StudySpec
+from balpoe.data import load_search_splits
 from balpoe.errors import NonFiniteError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.fence import SupersededError
@@ -58,6 +59,9 @@ def test_a_trial_is_worth_its_last_epoch_and_leaves_a_record_that_agrees(
     assert result.objectives == objectives
     assert result.parameters == PARAMETERS
     assert result.seed == training_seed(task.spec.seed, 0)
+    description = load_search_splits(task.spec.base.data).description
+    assert result.data_fingerprint == description.fingerprint
+    assert result.class_counts == description.class_counts
 
 
 def test_a_trial_that_is_left_continues_and_ends_as_if_it_had_not_been(

@@ -132,12 +132,10 @@ def test_the_last_epoch_is_always_evaluated(start: Start, configuration: Configu
     assert evaluated == [3, 4]
 
 
-def test_the_number_of_weights_is_told_with_the_last_evaluation(start: Start) -> None:
+def test_the_number_of_weights_is_told_with_every_evaluation(start: Start) -> None:
     training = finish(start())
-    assert training.history[-1].metrics["parameters"] == sum(
-        weights.numel() for weights in dict(training.experts.named_parameters()).values()
-    )
-    assert all("parameters" not in result.metrics for result in training.history[:-1])
+    weights = sum(each.numel() for each in dict(training.experts.named_parameters()).values())
+    assert [result.metrics["parameters"] for result in training.history] == [weights] * 4
 
 
 @pytest.mark.parametrize("interrupted_after", [1, 2, 3])

@@ -1,0 +1,138 @@
+"""PostgreSQL on a disk that fills up in the middle of a study, and gets room again."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.launch.faults_study import faults_study
+from tests.launch.launched_study import (
+    TRIALS,
+    assert_complete,
+    assert_whole,
+    begun,
+    launch,
+    recorded,
+)
+from tests.postgres_server import PostgresServer, postgres_binaries
+from tests.small_disk import SmallDisk, small_disk
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SEGMENT_MIB, DISK_MIB = 1, 128
+# a server without any room does not even take connections, and cannot say why
+CURES = ("No space left on device; free some space on the disk", "and its disk has room")
+
+
+@pytest.fixture(scope="module")
+def disk() -> Iterator[SmallDisk]:
+    # pytest's own directories are closed to other users
+    with (
+        tempfile.TemporaryDirectory(prefix="balpoe-pg-") as directory,
+        small_disk(Path(directory), f"{DISK_MIB}m") as disk,
+    ):
+        yield disk
+
+
+@pytest.fixture(scope="module")
+def server(disk: SmallDisk) -> Iterator[PostgresServer]:
+    """A server whose data, write-ahead log and all, are on the small disk."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    server = PostgresServer(disk.path, binaries, segment_mib=SEGMENT_MIB)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's directory with a study file, and its database in the environment."""
+    (tmp_path / "faults.yaml").write_text(faults_study(TRIALS))
+    database = server.create_database()
+    monkeypatch.setenv("BALPOE_STORAGE", server.url(database, password=server.password))
+    yield tmp_path
+    server.drop_database(database)
+
+
+def test_a_study_waits_where_its_database_has_no_room_until_there_is_some(
+    home: Path, disk: SmallDisk
+) -> None:
+    with launch(home, epoch_seconds=0.3) as supervisor:
+        begun(home, 1)
+        disk.fill()
+        told = told_until("trying again", supervisor)
+        disk.free()
+        told += supervisor.communicate(timeout=120)[0]
+    assert supervisor.returncode == 0, told
+    assert any(cure in told for cure in CURES)
+    assert_whole(home)
+
+
+def test_a_study_whose_database_stays_without_room_stops_with_a_line_and_continues_later(
+    home: Path, disk: SmallDisk, server: PostgresServer
+) -> None:
+    with launch(home, epoch_seconds=0.3, FAULT_PATIENCE="1") as supervisor:
+        begun(home, 1)
+        disk.fill()
+        told, _ = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 2, told
+    with launch(home, FAULT_PATIENCE="1") as supervisor:
+        refused, _ = supervisor.communicate(timeout=120)
+    disk.free()
+    assert supervisor.returncode == 2, refused
+    for said in (told, refused):
+        *_, error = said.splitlines()
+        assert error.startswith("error: postgresql://balpoe@127.0.0.1")
+        assert any(cure in error for cure in CURES)
+        assert server.password not in said
+        assert "Traceback" not in said
+    assert "FAIL" not in {record.state for record in recorded(home)}
+    with launch(home) as supervisor:
+        told, _ = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 0, told
+    assert_complete(home)
+
+
+def test_a_server_that_ends_for_want_of_room_for_its_log_costs_a_study_nothing(
+    home: Path, disk: SmallDisk, server: PostgresServer
+) -> None:
+    with launch(home, epoch_seconds=0.3) as supervisor:
+        begun(home, 1)
+        disk.fill()
+        panic(server)
+        disk.free()
+        server.stop()
+        server.start()
+        told, _ = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 0, told
+    assert_whole(home)
+
+
+def told_until(words: str, launch: subprocess.Popen[str]) -> str:
+    """What a launch says up to the line with `words`."""
+    assert launch.stdout is not None
+    told = ""
+    for line in launch.stdout:
+        told += line
+        if words in line:
+            return told
+    raise AssertionError(told)
+
+
+def panic(server: PostgresServer) -> None:
+    """Write to the log until the server cannot: then it ends all that it does."""
+    message = "SELECT pg_logical_emit_message(false, 'balpoe', repeat('x', 100000))"
+    with server.connected() as connection, suppress(psycopg.OperationalError):
+        for _ in range(DISK_MIB * 10):
+            connection.execute(message)
+        pytest.fail("the server has room for more than its disk")
+    assert connection.broken

@@ -1,0 +1,40 @@
+"""The clock of a study, asked from another process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import pytest
+import ray
+from ray.actor import ActorHandle
+
+from balpoe.study import study_clock
+from balpoe.study.study_clock import SteadyClock, clock_of, timekeeper_beside_driver
+
+
+def test_a_clock_goes_on_with_the_monotonic_one() -> None:
+    clock = SteadyClock(unix_time=1000.0, monotonic=time.monotonic() - 5)
+    first, second = clock(), clock()
+    assert 1005 <= first <= second < 1006
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_worker_has_the_time_of_the_driver_whatever_its_own_clock_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timekeeper = timekeeper_beside_driver()
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 3600)
+    now = clock_of(timekeeper)
+    assert now() == pytest.approx(right(), abs=0.5)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_where_nobody_answers_it_is_the_clock_of_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(study_clock, "PATIENCE_SECONDS", 5.0)
+    timekeeper = timekeeper_beside_driver()
+    ray.kill(cast("ActorHandle[Any]", timekeeper))
+    assert clock_of(timekeeper)() == pytest.approx(time.time(), abs=0.5)

@@ -96,11 +96,12 @@ class PostgresServer:
 
     def dump(self, url: str) -> str:
         """All that is in the database at `url`."""
-        command = [self._binaries / "pg_dump", "--inserts", url]
+        command: list[Path | str] = [self._binaries / "pg_dump", "--inserts", url]
         environment = {**os.environ, "PGPASSWORD": self.password}
-        return subprocess.run(
+        dumped = subprocess.run(
             command, env=environment, check=True, capture_output=True, text=True
-        ).stdout
+        )
+        return dumped.stdout
 
     def connected(self) -> psycopg.Connection[tuple[object, ...]]:
         """A connection that is the caller's to close; every statement is a transaction."""

@@ -87,7 +87,7 @@ def _storage_faults(probe: Path, token: str) -> list[str]:
 
 
 def _store_faults(probe: str, token: str) -> list[str]:
-    from balpoe.errors import StorageError
+    from balpoe.errors import UserError
     from balpoe.study.remote_directory import RemoteDirectory
 
     url, _, name = probe.rpartition("/")
@@ -95,7 +95,7 @@ def _store_faults(probe: str, token: str) -> list[str]:
     try:
         directory.ensure_reachable()
         directory.write(name, token.encode())
-    except StorageError as error:
+    except UserError as error:
         return [str(error)]
     return []
 

@@ -36,10 +36,11 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
         CorruptFile: a file of the study is damaged.
         StorageError: the store refuses, or cannot be reached.
     """
-    spec, directory = study_of(study, local_runs(runs))
+    copies = local_runs(runs)
+    spec, directory = study_of(study, copies)
     with hold_study(directory):
         with undisturbed(directory):
-            store = tracking_store(directory, directory.path.parent, tracking_uri)
+            store = tracking_store(directory, copies, tracking_uri)
             if directory.tracking_uri.is_file():
                 put(directory, directory.tracking_uri)
         truth = RecordStore(spec, directory)
@@ -49,7 +50,7 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
         if is_finished(spec, records, truth.launches()):
             outcome = "finished" if front else "failed"
         environment = current_environment()
-        command = f"balpoe run {local_runs(runs) / spec.name / directory.specification.name}"
+        command = f"balpoe run {copies / spec.name / directory.specification.name}"
         rebuild(
             store,
             spec,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pyarrow import ArrowException, fs
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
-from balpoe.errors import StorageError
+from balpoe.errors import StorageError, UserError
 
 SCHEME = "s3://"
 CONNECT_SECONDS = 5.0
@@ -47,7 +47,7 @@ class RemoteDirectory:
     """The objects below `url` (`s3://bucket/…`), by their names from there.
 
     Its methods raise `StorageError` where the store cannot be reached or refuses; but for
-    `ensure_reachable` they try for about a minute.
+    `ensure_reachable` they try for about a minute. A wrong AWS_ENDPOINT_URL is a `UserError`.
     """
 
     url: str
@@ -137,6 +137,10 @@ def endpoint() -> str:
 @functools.cache
 def _store(attempts: int) -> fs.FileSystem:
     url = urlsplit(endpoint())
+    if endpoint() and url.scheme not in ("http", "https"):
+        raise UserError(
+            f"AWS_ENDPOINT_URL: must begin with http:// or https://, got {endpoint()!r}"
+        )
     return fs.S3FileSystem(
         endpoint_override=url.netloc or None,
         scheme=url.scheme or "https",

@@ -20,37 +20,37 @@ from balpoe.study.directory import StudyDirectory, TrialDirectory
 from balpoe.study.record import TrialIdentity
 from balpoe.study.remote_directory import RemoteDirectory, RemoteObject
 
-REMOTE_FILE = "remote"
+REMOTE_FILE = ".remote"
 """Beside the studies of a working copy: the object store that it is a copy of."""
 
 SETTLED_SECONDS = 60
 """An object that old is known again by its size and time; more than the clocks may differ."""
 
-_LOCK_FILE = "lock"
+_LOCK_FILE = ".lock"
 _AT_A_TIME = 8
 _STUDY, _FILES = StudyDirectory(Path()), TrialDirectory(Path())
 CHECKPOINTS, PREDICTIONS = _FILES.checkpoints.name, _FILES.predictions.name
 
 
+def remote_runs(runs: Path) -> RemoteDirectory | None:
+    """Where the studies are kept of which `runs` has copies; None where it has the studies."""
+    file = runs / REMOTE_FILE
+    return RemoteDirectory(file.read_text().strip()) if file.is_file() else None
+
+
 def remote_of(directory: StudyDirectory) -> RemoteDirectory | None:
     """Where the study in `directory` is kept; None where that is the directory itself."""
-    file = directory.path.parent / REMOTE_FILE
-    if not file.is_file():
-        return None
-    return RemoteDirectory(file.read_text().strip()).below(directory.path.name)
+    remote = remote_runs(directory.path.parent)
+    return None if remote is None else remote.below(directory.path.name)
 
 
-def studies_there(runs: Path) -> tuple[str, ...] | None:
-    """The names of all studies of which `runs` may have copies; None where it has no copies.
+def studies_in(runs: RemoteDirectory) -> tuple[str, ...]:
+    """The names of all studies on an object store.
 
     Raises:
         StorageError: the store cannot be read.
     """
-    file = runs / REMOTE_FILE
-    if not file.is_file():
-        return None
-    remote = RemoteDirectory(file.read_text().strip())
-    found = ((name, remote.below(name)) for name in remote.directories())
+    found = ((name, runs.below(name)) for name in runs.directories())
     return tuple(name for name, study in found if study.read(_STUDY.specification.name) is not None)
 
 
@@ -136,10 +136,10 @@ def mirror(remote: RemoteDirectory, local: Path, *, without: Collection[str] = (
         there = {
             local / name: found
             for name, found in remote.objects().items()
-            if set(without).isdisjoint(Path(name).parts)
+            if _is_wanted(Path(name), without)
         }
         for path in present(local):
-            if path not in there and set(without).isdisjoint(path.relative_to(local).parts):
+            if path not in there and _is_wanted(path.relative_to(local), without):
                 path.unlink(missing_ok=True)
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             # what is replaced by another object meanwhile is listed again
@@ -151,6 +151,10 @@ def present(directory: Path) -> Iterator[Path]:
     for path in directory.rglob("*"):
         if path.is_file() and not path.name.startswith("."):
             yield path
+
+
+def _is_wanted(name: Path, without: Collection[str]) -> bool:
+    return set(without).isdisjoint(name.parts) and not name.name.startswith(".")
 
 
 def _bring(directory: StudyDirectory, name: str, without: Collection[str]) -> None:

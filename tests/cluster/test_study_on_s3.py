@@ -100,8 +100,10 @@ def test_a_study_goes_on_from_the_store_when_a_node_and_then_its_driver_are_lost
     hosts = [home / f"host_{number}" for number in range(3)]
     for host in hosts:
         host.mkdir()
+    scratch = home / "scratch"
+    scratch.mkdir()
     for _ in range(2):
-        cluster.start_node(hidden=hosts[0], BALPOE_CACHE="/nowhere")
+        cluster.start_node(hidden=hosts[0], BALPOE_CACHE="/nowhere", TMPDIR=str(scratch))
     cluster.await_nodes()
 
     status, told = launch(cluster, home, hosts[0], "told", "2")

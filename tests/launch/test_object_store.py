@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import time
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 from click.testing import CliRunner
 
 from balpoe.cli.main import cli
+from balpoe.cluster.node_inspection import inspect_node
 from balpoe.errors import StorageError, UserError
+from balpoe.files import load_study
 from balpoe.launch.check import check
 from balpoe.launch.final_training import train
 from balpoe.launch.status import status
 from balpoe.launch.studies import run
 from balpoe.launch.submission import submit
 from balpoe.study.remote_directory import _store
+from balpoe.study.software import software
 from tests.launch.faults_study import faults_study
 
 RUNS = "s3://studies/team"
@@ -26,6 +30,7 @@ SECONDS = 10.0
 
 class S3Server(Protocol):
     def names(self, below: str = "") -> set[str]: ...
+    def objects(self, below: str = "") -> dict[str, bytes]: ...
     def refuse_everyone(self, is_so: bool) -> None: ...
 
 
@@ -79,9 +84,29 @@ def test_an_endpoint_that_nobody_listens_at_is_told_within_seconds(
 @pytest.mark.parametrize("verb", ["status", "stop", "sync", "doctor", "export", "clean"])
 def test_a_study_that_is_not_there_is_no_study(verb: str, bucket: S3Server) -> None:
     options = ["--keep", "front"] if verb == "clean" else []
-    with pytest.raises(UserError, match="digits: no such study in "):
+    with pytest.raises(UserError, match=r"digits: no such study in s3://studies/team$"):
         CliRunner().invoke(cli, [verb, "digits", "--runs", RUNS, *options], catch_exceptions=False)
     assert bucket.names() == set()
+
+
+def test_an_endpoint_without_a_protocol_is_refused(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    _store.cache_clear()
+    with pytest.raises(UserError, match=r"AWS_ENDPOINT_URL: must begin with .*got 'minio:9000'"):
+        run(study, runs=RUNS)
+
+
+def test_a_node_that_cannot_write_there_says_so(study: Path, bucket: S3Server) -> None:
+    needs = pickle.dumps(load_study(study).base)
+    there = inspect_node(software(), f"{RUNS}/faults/.probe", "token", 0, needs)
+    assert there["faults"] == []
+    assert bucket.objects("team/faults/") == {".probe": b"token"}
+    nowhere = inspect_node(software(), "s3://nowhere/faults/.probe", "token", 0, needs)
+    assert nowhere["faults"] == [
+        "s3://nowhere: there is no such bucket; create it, or name another"
+    ]
 
 
 def test_models_are_files(tmp_path: Path, bucket: S3Server) -> None:

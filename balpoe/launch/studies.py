@@ -92,13 +92,14 @@ def run(
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
 
-    `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
-    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `storage` is the PostgreSQL database that
-    has the trials, without a password; by default BALPOE_STORAGE for a new study, else SQLite
-    in its directory. `watch` is given the study, the trials it has so far and when earlier
-    launches began, and makes the listener that follows this one. `address` is that of a Ray
-    cluster (HOST:PORT, or `auto` for the one of this host), all of whose nodes are inspected
-    first; by default Ray is started on this machine.
+    `runs` is a directory or `s3://BUCKET/PREFIX`. `tracking_uri` is where MLflow mirrors the
+    study, also in later launches; by default MLFLOW_TRACKING_URI, else `mlflow.db` in `runs` (on
+    S3 in this host's copy). `storage` is the PostgreSQL database that has the trials, without a
+    password; by default BALPOE_STORAGE for a new study, else SQLite in its directory. `watch` is
+    given the study, the trials it has so far and when earlier launches began, and makes the
+    listener that follows this one. `address` is that of a Ray cluster (HOST:PORT, or `auto` for
+    the one of this host), all of whose nodes are inspected first; by default Ray is started on
+    this machine.
 
     Raises:
         UserError: the file, the cluster or the directory is at fault; the message says how.

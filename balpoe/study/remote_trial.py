@@ -81,13 +81,18 @@ class _Changes:
         self._known = self._present()
 
     def put(self) -> None:
-        """Put what changed, the result last, and then delete what is gone."""
-        self._require_newest()
+        """Put what changed, the result last, and then delete what is gone.
+
+        A worker may freeze between any two objects: before each it is made sure that no later
+        attempt has begun.
+        """
         present = self._present()
         changed = [name for name, state in present.items() if self._known.get(name) != state]
         for name in sorted(changed, key=lambda name: (name == self._files.result.name, name)):
+            self._require_newest()
             self._remote.write(name, (self._files.path / name).read_bytes())
         for name in self._known.keys() - present.keys():
+            self._require_newest()
             self._remote.delete(name)
         self._known = present
 
@@ -99,9 +104,11 @@ class _Changes:
             )
 
     def _present(self) -> dict[str, FileState]:
+        """All files but the number of the attempt: only its beginning puts that."""
         found = {}
         for path in present(self._files.path):
-            state = path.stat()
-            name = path.relative_to(self._files.path).as_posix()
-            found[name] = (state.st_ino, state.st_size, state.st_mtime_ns)
+            if path != self._files.attempt:
+                state = path.stat()
+                name = path.relative_to(self._files.path).as_posix()
+                found[name] = (state.st_ino, state.st_size, state.st_mtime_ns)
         return found

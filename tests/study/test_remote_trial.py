@@ -133,6 +133,27 @@ def test_an_attempt_goes_on_from_what_is_there_and_the_frozen_one_before_changes
     assert bucket.objects(TRIAL)["result.json"] == b"{}"
 
 
+def test_a_worker_that_freezes_between_two_objects_puts_no_more_of_them(
+    bucket: S3Server, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, later = begun(directory, 0), begun(directory, 1)
+    next(frozen)
+    write = RemoteDirectory.write
+
+    def freezing(self: RemoteDirectory, name: str, content: bytes) -> None:
+        write(self, name, content)
+        if name == "checkpoints/epoch_2.attempt_0":
+            assert next(later).epoch == 3
+
+    monkeypatch.setattr(RemoteDirectory, "write", freezing)
+    with pytest.raises(SupersededError):
+        next(frozen)
+    found = bucket.objects(TRIAL)
+    assert (found["attempt"], found["metrics.parquet"]) == (b"1\n", b"mmm")
+    assert list(later) == []
+    assert "result.json" in bucket.names(TRIAL)
+
+
 def test_a_stopped_attempt_leaves_all_it_did_and_nothing_on_its_host(
     bucket: S3Server,
     directory: StudyDirectory,

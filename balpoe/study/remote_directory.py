@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from balpoe.errors import StorageError, UserError
 SCHEME = "s3://"
 CONNECT_SECONDS = 5.0
 _QUICK, _PATIENT = 2, 8  # attempts; the patient ones take about a minute
+_SURROUNDINGS = re.compile(r"^.*AWS Error |; Details: .*| \(Request ID: .*")
 _NO_BUCKET = "NO_SUCH_BUCKET"
 _CURES = {
     "ACCESS_DENIED": "give credentials that may list, read, write and delete there "
@@ -125,8 +127,9 @@ class RemoteDirectory:
             yield
         except (OSError, ArrowException) as error:
             first, *_ = str(error).splitlines() or [type(error).__name__]
-            cure = next((cure for word, cure in _CURES.items() if word in first), _CURE)
-            raise StorageError(f"{self.url}: cannot be {done}: {first}; {cure}") from error
+            reason = _SURROUNDINGS.sub("", first)
+            cure = next((cure for word, cure in _CURES.items() if word in reason), _CURE)
+            raise StorageError(f"{self.url}: cannot be {done}: {reason}; {cure}") from error
 
 
 def endpoint() -> str:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,9 @@ import pytest
 from PIL import Image
 
 from tests.postgres_server import PostgresServer, postgres_binaries
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
 
 # One thread: on two cores that other tests share, the threads of an OpenMP team wait for each
 # other's time slices, and small tensors train ten times slower. Children inherit it.
@@ -82,3 +86,32 @@ def postgres_url(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatc
     database = postgres_server.create_database()
     yield postgres_server.url(database)
     postgres_server.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real server for the tests of this process."""
+    from tests.s3_server import S3Server  # which leads to a web server's libraries
+
+    server = S3Server()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def bucket(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[S3Server]:
+    """The server with an empty bucket; the environment leads to it, and to working copies."""
+    from balpoe.study.remote_directory import _store
+
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BALPOE_CACHE", str(tmp_path / "cache"))
+    _store.cache_clear()
+    s3_server.create_bucket()
+    yield s3_server
+    s3_server.delete_bucket()
+    _store.cache_clear()

@@ -94,6 +94,15 @@ class PostgresServer:
         with self.connected() as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
+    def dump(self, url: str) -> str:
+        """All that is in the database at `url`."""
+        command: list[Path | str] = [self._binaries / "pg_dump", "--inserts", url]
+        environment = {**os.environ, "PGPASSWORD": self.password}
+        dumped = subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        )
+        return dumped.stdout
+
     def connected(self) -> psycopg.Connection[tuple[object, ...]]:
         """A connection that is the caller's to close; every statement is a transaction."""
         return psycopg.connect(

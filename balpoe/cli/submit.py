@@ -20,7 +20,7 @@ INTERRUPTED = 130
 @click.option(
     "--runs",
     metavar="DIR",
-    help="Directory of the studies, on storage that all nodes share "
+    help="Directory of the studies, on storage that all nodes share, or s3://BUCKET/PREFIX "
     "[default: BALPOE_RUNS of the head].",
 )
 @click.option(

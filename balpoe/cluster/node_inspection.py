@@ -39,7 +39,7 @@ def inspect_node(
 
     Args:
         drivers: The software of the driver.
-        probe: A file in the study's directory.
+        probe: A file in the study's directory, or an object there: `s3://…`.
         token: What to write there.
         gpus: How many GPUs Ray counts here; 0 where trials need none.
         pickled_configuration: Whose data must be here.
@@ -50,12 +50,15 @@ def inspect_node(
     """
     now = time.time()
     found = software()
-    faults = [*_storage_faults(Path(probe), token)]
+    is_remote = "://" in probe
+    faults = [] if is_remote else _storage_faults(Path(probe), token)
     sizes: dict[str, int] = {}
     if found[CODE] == drivers[CODE]:
         from balpoe.data.presence import source_sizes
         from balpoe.errors import UserError
 
+        if is_remote:
+            faults += _store_faults(probe, token)
         faults += _device_faults(gpus)
         try:
             sizes = source_sizes(pickle.loads(pickled_configuration).data)
@@ -80,6 +83,20 @@ def _storage_faults(probe: Path, token: str) -> list[str]:
             f"{probe.parent}: cannot be written there: {error.strerror}; the study's directory "
             f"must be on storage that all nodes share, and may write"
         ]
+    return []
+
+
+def _store_faults(probe: str, token: str) -> list[str]:
+    from balpoe.errors import UserError
+    from balpoe.study.remote_directory import RemoteDirectory
+
+    url, _, name = probe.rpartition("/")
+    directory = RemoteDirectory(url)
+    try:
+        directory.ensure_reachable()
+        directory.write(name, token.encode())
+    except UserError as error:
+        return [str(error)]
     return []
 
 

@@ -27,6 +27,7 @@ from balpoe.errors import UserError
 from balpoe.study import host as host_module
 from balpoe.study import software as software_module
 from balpoe.study.host import Host
+from balpoe.study.remote_directory import RemoteDirectory
 from balpoe.study.software import Software, software
 
 INSPECTION_SECONDS, FETCHING_SECONDS = 60.0, 3600.0
@@ -37,7 +38,7 @@ class TrialNeeds:
     """What a trial needs of its node: CPUs, GPUs, the data of `configuration`, a directory."""
 
     configuration: Configuration
-    directory: Path
+    directory: Path | RemoteDirectory
     cpus: float
     gpus: float
 
@@ -96,7 +97,7 @@ def _living() -> Iterator[_Node]:
 
 def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
     token, asked = secrets.token_hex(8), time.time()
-    probes = [needs.directory / f".preflight-{node.key}-{token}" for node in nodes]
+    probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]
     seconds = _patience(needs.configuration.data)
     try:
         answers = [
@@ -107,12 +108,12 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
         still_living = {node.key for node in _living()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
             between = (asked, time.time())
-            report = _report(node, answer, seconds, between, is_seen=_is_seen(probe, token))
+            report = _report(node, answer, seconds, between, is_seen=probe.holds(token))
             if report.software is not None or node.key in still_living:
                 yield report
     finally:
         for probe in probes:
-            probe.unlink(missing_ok=True)
+            probe.remove()
 
 
 def _patience(data: DataConfig) -> float:
@@ -121,7 +122,7 @@ def _patience(data: DataConfig) -> float:
 
 
 def _asked(
-    node: _Node, needs: TrialNeeds, ours: Software, probe: Path, token: str
+    node: _Node, needs: TrialNeeds, ours: Software, probe: _Probe, token: str
 ) -> ObjectRef[NodeAnswer]:
     """A node's answer to come."""
     gpus = int(node.gpus) if needs.gpus else 0
@@ -180,8 +181,28 @@ def _ahead(told: float, first: float, last: float) -> float:
     return told - min(max(told, first), last)
 
 
-def _is_seen(probe: Path, token: str) -> bool:
-    try:
-        return probe.read_text() == token
-    except OSError:
-        return False
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A file, or an object, that a node is to write and the driver to read."""
+
+    directory: Path | RemoteDirectory
+    name: str
+
+    def __str__(self) -> str:
+        if isinstance(self.directory, RemoteDirectory):
+            return f"{self.directory.url}/{self.name}"
+        return str(self.directory / self.name)
+
+    def holds(self, token: str) -> bool:
+        if isinstance(self.directory, RemoteDirectory):
+            return self.directory.read(self.name) == token.encode()
+        try:
+            return (self.directory / self.name).read_text() == token
+        except OSError:
+            return False
+
+    def remove(self) -> None:
+        if isinstance(self.directory, RemoteDirectory):
+            self.directory.delete(self.name)
+        else:
+            (self.directory / self.name).unlink(missing_ok=True)

@@ -18,9 +18,12 @@ from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.earlier_studies import earlier_studies
+from balpoe.launch.runs import local_runs
+from balpoe.launch.storage import chosen_storage
 from balpoe.study.cost import StudyCost, most_trials, study_cost
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import WarmStarted
+from balpoe.study.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, remote_of
 
 ENOUGH_FOR_ECE = 20
 _NAMED_CLASSES = 10
@@ -31,14 +34,15 @@ class CheckReport:
     """What a study file amounts to.
 
     `resolved` is the study with every default, as YAML; `cost` is None where the data cannot
-    be loaded. `warm_start` are the trials of earlier studies that the sampler would know. With
-    `problems` a launch would fail; `warnings` are for the user to weigh.
+    be loaded, `free_bytes` where the study is on an object store. `warm_start` are the trials of
+    earlier studies that the sampler would know. With `problems` a launch would fail; `warnings`
+    are for the user to weigh.
     """
 
     spec: StudySpec
     resolved: str
     cost: StudyCost | None
-    free_bytes: int
+    free_bytes: int | None
     warm_start: tuple[WarmStarted, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
@@ -52,13 +56,15 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     """
     spec = load_study(study_file)
     spec = replace(spec, base=with_absolute_paths(spec.base))
-    directory = StudyDirectory.of(Path(runs), spec.name)
-    free_bytes = _free_bytes(directory.path)
+    directory = StudyDirectory.of(local_runs(runs), spec.name)
+    bring_study(directory, without=(CHECKPOINTS, PREDICTIONS))
+    free_bytes = _free_bytes(directory)
     problems = list(_conflicts(spec, directory, str(study_file)))
     warnings = [
         f"known point {name} is not tried: {reason}"
         for name, reason in spec.points.left_out.items()
     ]
+    warnings += _storage_warnings(directory)
     warnings += _constraint_warnings(spec)
     warnings += _machine_warnings(spec)
     cost = None
@@ -67,7 +73,8 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         splits = load_search_splits(spec.base.data)
         warnings += _data_warnings(splits)
         cost = study_cost(spec, splits)
-        problems += _space_problems(spec, cost, free_bytes, directory.path)
+        if free_bytes is not None:
+            problems += _space_problems(spec, cost, free_bytes, directory.path)
         fingerprint = splits.description.fingerprint
         earlier = earlier_studies(spec, directory.path.parent, fingerprint)
         warm_start = tuple(study.event for study in earlier)
@@ -84,6 +91,13 @@ def _conflicts(spec: StudySpec, directory: StudyDirectory, file: str) -> Iterato
         return
     try:
         refuse_changes(load_study(directory.specification), spec, file)
+    except UserError as error:
+        yield str(error)
+
+
+def _storage_warnings(directory: StudyDirectory) -> Iterator[str]:
+    try:
+        chosen_storage(directory, None)
     except UserError as error:
         yield str(error)
 
@@ -142,6 +156,9 @@ def _space_problems(spec: StudySpec, cost: StudyCost, free_bytes: int, path: Pat
         )
 
 
-def _free_bytes(path: Path) -> int:
+def _free_bytes(directory: StudyDirectory) -> int | None:
+    if remote_of(directory) is not None:
+        return None
+    path = directory.path
     existing = next(parent for parent in (path, *path.parents) if parent.is_dir())
     return shutil.disk_usage(existing).free

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
 from balpoe.launch.study_lease import hold_study
 from balpoe.study.cleaning import Surplus, remove, surplus
 from balpoe.study.outline import outlines
@@ -33,9 +34,9 @@ def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> Clean
         CorruptFile: the result of a trial is damaged.
         StorageError: something cannot be deleted.
     """
-    spec, directory = study_of(study, Path(runs))
+    spec, directory = study_of(study, local_runs(runs))
     with hold_study(directory):
         items = surplus(spec, directory, outlines(spec, directory))
         if delete:
-            remove(items)
+            remove(directory, items)
     return CleanReport(items, delete)

@@ -13,6 +13,7 @@ from balpoe.errors import CorruptFile, StorageError
 from balpoe.launch import RUNS
 from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
@@ -23,6 +24,7 @@ from balpoe.study.predictions_file import read_predictions
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.result_file import TrialResult, read_result
 from balpoe.study.store import RecordStore
+from balpoe.study.working_copy import bring_study
 from balpoe.tracking import FoundStudy, TrackingStore, found_study
 from balpoe.training.epoch import EpochResult
 
@@ -44,8 +46,10 @@ def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
         CorruptFile: its storage is damaged.
         StorageError: its storage cannot be read.
     """
-    spec, directory = study_of(study, Path(runs))
+    copies = local_runs(runs)
+    spec, directory = study_of(study, copies)
     with hold_study(directory):
+        bring_study(directory)
         trials = outlines(spec, directory)
         numbers = [trial.identity.number for trial in trials]
         found = Findings(
@@ -53,7 +57,7 @@ def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
             trials=trials,
             is_over=_is_over(spec, directory, trials),
             files=dict(_files(directory, numbers)),
-            mirror=_mirror(tracking_store(directory, Path(runs), None), study),
+            mirror=_mirror(tracking_store(directory, copies, None), study),
             exported=dict(_exported(directory)),
         )
     return tuple(

@@ -7,8 +7,10 @@ from pathlib import Path
 from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
 from balpoe.study.launch_log import logged_launches
 from balpoe.study.store import RecordStore
+from balpoe.study.working_copy import put, undisturbed
 
 
 def export(
@@ -25,12 +27,17 @@ def export(
         StorageError: the files cannot be written.
     """
     preference = None if prefer is None else Preference(prefer)
-    spec, directory = study_of(study, Path(runs))
-    return export_best(
-        spec,
-        RecordStore(spec, directory).records(),
-        top=top,
-        directory=directory.exports,
-        launches=logged_launches(directory.launches),
-        preference=preference,
-    )
+    spec, directory = study_of(study, local_runs(runs))
+    records = RecordStore(spec, directory).records()
+    with undisturbed(directory):
+        report = export_best(
+            spec,
+            records,
+            top=top,
+            directory=directory.exports,
+            launches=logged_launches(directory.launches),
+            preference=preference,
+        )
+        for written in report.exports:
+            put(directory, written.provenance, written.path)
+    return report

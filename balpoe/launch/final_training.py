@@ -23,6 +23,7 @@ from balpoe.launch.carried_temperatures import carried_calibration
 from balpoe.launch.devices import chosen_device
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.model_logging import log_models
+from balpoe.launch.runs import is_remote
 from balpoe.launch.tracking import model_store
 from balpoe.reporting.training_progress import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
@@ -93,6 +94,12 @@ def train(
     configuration = with_absolute_paths(load_configuration(file))
     if address != LOCAL and device is not None:
         raise UserError("--device: seeds on a cluster compute on the GPUs that --gpus asks for")
+    if is_remote(runs):
+        if out is None:
+            raise UserError(
+                f"--out: name a directory for the models; --runs is {runs}, which has studies alone"
+            )
+        runs = RUNS
     trained = TrainedSeeds(Path(out) if out else default_output(file, Path(runs)), tuple(seeds))
     store = model_store(file, Path(runs), tracking_uri)
     ensure_writable(trained.path)

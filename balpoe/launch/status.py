@@ -11,6 +11,7 @@ from balpoe.config import StudySpec
 from balpoe.launch import RUNS
 from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
 from balpoe.launch.study_lease import driver_of
 from balpoe.study.budget import Spent, hours_spent
 from balpoe.study.candidates import candidates
@@ -48,7 +49,7 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
         CorruptFile: its storage is damaged.
         StorageError: its storage cannot be read.
     """
-    spec, directory = study_of(study, Path(runs))
+    spec, directory = study_of(study, local_runs(runs))
     trials = with_repeats(spec, directory, outlines(spec, directory))
     spent = spent_so_far(spec, directory, trials)
     known = candidates(trials)

@@ -12,6 +12,7 @@ from balpoe.errors import UserError
 from balpoe.launch import RUNS
 from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
 from balpoe.launch.study_lease import driver_of
 
 _PAUSE_SECONDS = 0.2
@@ -38,7 +39,7 @@ def ask_to_stop(study: str, *, runs: Path | str = RUNS) -> LeaseHolder | None:
     Raises:
         UserError: there is no such study, or its driver runs on another host.
     """
-    _, directory = study_of(study, Path(runs))
+    _, directory = study_of(study, local_runs(runs))
     holder = driver_of(directory)
     if holder is None:
         return None
@@ -51,6 +52,6 @@ def ask_to_stop(study: str, *, runs: Path | str = RUNS) -> LeaseHolder | None:
 
 def wait_until_stopped(study: str, holder: LeaseHolder, *, runs: Path | str = RUNS) -> None:
     """Return once `holder` holds the study no more."""
-    _, directory = study_of(study, Path(runs))
+    _, directory = study_of(study, local_runs(runs))
     while driver_of(directory) == holder:
         time.sleep(_PAUSE_SECONDS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+from balpoe.errors import UserError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.kept_storage import kept_storage, refuse_another_storage
 from balpoe.study.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.postgres_storage import PostgresStorage
 from balpoe.study.storage import StudyStorage
+from balpoe.study.working_copy import remote_of
 
 OPTION = "--storage"
 
@@ -20,13 +22,24 @@ def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorag
 
     Raises:
         UserError: it is no PostgreSQL database, `wanted` names a password, or the study has its
-            trials in another.
+            trials in another, or it is on an object store and names none.
     """
     if wanted is not None:
         refuse_password(wanted, OPTION)
-        storage = PostgresStorage(address_of(wanted, OPTION))
+        storage: StudyStorage = PostgresStorage(address_of(wanted, OPTION))
         refuse_another_storage(directory, storage)
         return storage
+    storage = _without_a_wish(directory)
+    remote = remote_of(directory)
+    if remote is not None and not isinstance(storage, PostgresStorage):
+        raise UserError(
+            f"{remote.url}: a study on an object store needs its trials in PostgreSQL; name a "
+            f"database: {OPTION} postgresql://USER@HOST/DATABASE (or {VARIABLE})"
+        )
+    return storage
+
+
+def _without_a_wish(directory: StudyDirectory) -> StudyStorage:
     by_environment = os.environ.get(VARIABLE)
     if by_environment and not directory.specification.is_file():
         return PostgresStorage(address_of(by_environment, VARIABLE))

@@ -20,11 +20,13 @@ from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.earlier_studies import earlier_studies
+from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.launch.storage import chosen_storage
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.driver_files import DriverFiles
 from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.environment import current_environment
 from balpoe.study.events import Listener, StudyEvent, TrialEnded, TrialStarted
@@ -34,6 +36,7 @@ from balpoe.study.kept_storage import keep_storage, refuse_local_storage_on
 from balpoe.study.record import TrialRecord
 from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore
+from balpoe.study.working_copy import bring_study, remote_of
 from balpoe.tracking import (
     MirrorReport,
     MirrorWriter,
@@ -89,41 +92,48 @@ def run(
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
 
-    `tracking_uri` is where MLflow mirrors the study, also in later launches; by default
-    MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`. `storage` is the PostgreSQL database that
-    has the trials, without a password; by default BALPOE_STORAGE for a new study, else SQLite
-    in its directory. `watch` is given the study, the trials it has so far and when earlier
-    launches began, and makes the listener that follows this one. `address` is that of a Ray
-    cluster (HOST:PORT, or `auto` for the one of this host), all of whose nodes are inspected
-    first; by default Ray is started on this machine.
+    `runs` is a directory or `s3://BUCKET/PREFIX`. `tracking_uri` is where MLflow mirrors the
+    study, also in later launches; by default MLFLOW_TRACKING_URI, else `mlflow.db` in `runs` (on
+    S3 in this host's copy). `storage` is the PostgreSQL database that has the trials, without a
+    password; by default BALPOE_STORAGE for a new study, else SQLite in its directory. `watch` is
+    given the study, the trials it has so far and when earlier launches began, and makes the
+    listener that follows this one. `address` is that of a Ray cluster (HOST:PORT, or `auto` for
+    the one of this host), all of whose nodes are inspected first; by default Ray is started on
+    this machine.
 
     Raises:
         UserError: the file, the cluster or the directory is at fault; the message says how.
     """
     spec = load_study(study_file)
     spec = replace(spec, base=with_absolute_paths(spec.base))
-    directory = StudyDirectory.of(Path(runs), spec.name)
-    directory.create()
-    chosen = chosen_storage(directory, storage)
-    with hold_study(directory, chosen) as confirm_lease, connected(address):
+    copies = local_runs(runs)
+    shown = StudyDirectory.of(copies, spec.name)
+    shown.create()
+    bring_study(shown)
+    chosen = chosen_storage(shown, storage)
+    with hold_study(shown, chosen) as confirm_lease, connected(address):
+        directory = StudyDirectory.of(drivers_runs(runs), spec.name)
+        directory.create()
+        files = DriverFiles(directory)
         keep_storage(directory, chosen)
-        earlier = _earlier_studies(spec, Path(runs))
+        earlier = _earlier_studies(spec, copies)
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
-        tracking = tracking_store(directory, Path(runs), tracking_uri)
+        tracking = tracking_store(directory, copies, tracking_uri)
+        files.put()
         command = f"balpoe run {study_file}"
         execute = functools.partial(
             run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
         )
-        return _launch(spec, directory, tracking, command, watch, execute)
+        outcome = _launch(spec, directory, files, tracking, command, watch, execute)
+        return replace(outcome, directory=shown)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
     resources = spec.resources
-    needs = TrialNeeds(
-        spec.base, directory.path, resources.cpus_per_trial, resources.gpus_per_trial
-    )
+    place = remote_of(directory) or directory.path
+    needs = TrialNeeds(spec.base, place, resources.cpus_per_trial, resources.gpus_per_trial)
     fit = refuse_unfit_nodes(needs)
     for remark in fit.remarks:
         logger.warning("%s", remark)
@@ -139,6 +149,7 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
+    files: DriverFiles,
     tracking: TrackingStore,
     command: str,
     watch: Watch,
@@ -159,8 +170,9 @@ def _launch(
     end = LaunchEnd()
     if not finished_before:
         with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
-            listener = _both(_reflector(store, mirror), follow)
+            listener = _both(files.follow, _both(_reflector(store, mirror), follow))
             end = execute(spec, directory, listener)
+        files.put()
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(

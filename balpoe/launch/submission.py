@@ -20,6 +20,7 @@ from balpoe.config import StudySpec, to_plain
 from balpoe.errors import UserError
 from balpoe.files import load_study
 from balpoe.launch.absolute_paths import with_absolute_paths
+from balpoe.launch.runs import ensure_known_kind, is_remote
 from balpoe.study.postgres_address import address_of
 
 _STUDY, _RUNS = "balpoe_study", "balpoe_runs"
@@ -33,7 +34,7 @@ _NEEDS_RUNS = (
 class Submission:
     """A launch that was submitted: job `name` of the study `study` at `address`.
 
-    `runs` is the directory of the studies on the cluster; None where its head decides.
+    `runs` is where the studies are on the cluster; None where its head decides.
     """
 
     address: str
@@ -70,8 +71,8 @@ def submit(
     file = Path(study_file)
     spec = load_study(file)
     _refuse_relative_paths(spec, file)
-    if runs is not None and not Path(runs).is_absolute() and "://" not in runs:
-        raise UserError(f"--runs {runs}: must be a whole path: it is a directory of the cluster")
+    if runs is not None:
+        _refuse_unclear_runs(runs)
     if storage is not None:
         storage = address_of(storage, "--storage")
     jobs = Jobs(address)
@@ -137,6 +138,12 @@ def _refuse_second(study: str, address: str, earlier: list[Job]) -> None:
                 f"`balpoe status {study} --address {address} --follow` follows it, "
                 f"`balpoe stop {study} --address {address}` stops it"
             )
+
+
+def _refuse_unclear_runs(runs: str) -> None:
+    ensure_known_kind(runs)
+    if not is_remote(runs) and not Path(runs).is_absolute():
+        raise UserError(f"--runs {runs}: must be a whole path: it is a directory of the cluster")
 
 
 def _refuse_relative_paths(spec: StudySpec, file: Path) -> None:

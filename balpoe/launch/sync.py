@@ -7,12 +7,14 @@ from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
 from balpoe.study.environment import current_environment
 from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore
+from balpoe.study.working_copy import put, undisturbed
 from balpoe.tracking import Origin, Outcome, rebuild, study_description
 
 
@@ -34,9 +36,13 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
         CorruptFile: a file of the study is damaged.
         StorageError: the store refuses, or cannot be reached.
     """
-    spec, directory = study_of(study, Path(runs))
+    copies = local_runs(runs)
+    spec, directory = study_of(study, copies)
     with hold_study(directory):
-        store = tracking_store(directory, Path(runs), tracking_uri)
+        with undisturbed(directory):
+            store = tracking_store(directory, copies, tracking_uri)
+            if directory.tracking_uri.is_file():
+                put(directory, directory.tracking_uri)
         truth = RecordStore(spec, directory)
         records = truth.records()
         front = ordered_front(records, spec.objectives)
@@ -44,7 +50,7 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
         if is_finished(spec, records, truth.launches()):
             outcome = "finished" if front else "failed"
         environment = current_environment()
-        command = f"balpoe run {Path(runs) / spec.name / directory.specification.name}"
+        command = f"balpoe run {copies / spec.name / directory.specification.name}"
         rebuild(
             store,
             spec,

@@ -9,6 +9,7 @@ from pathlib import Path
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import known_studies, study_of
+from balpoe.launch.runs import local_runs
 from balpoe.tracking import local_store
 from balpoe.tracking.pages import trials_page
 from balpoe.tracking.server import Server, serving
@@ -24,7 +25,7 @@ def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[S
     Raises:
         UserError: there is no store yet, the port is taken, or the server does not start.
     """
-    store = local_store(Path(runs))
+    store = local_store(local_runs(runs))
     if not store.exists:
         raise UserError(
             f"{runs}: has no MLflow store; `balpoe run` makes it with a study, and `balpoe sync` "
@@ -35,9 +36,9 @@ def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[S
 
 def trial_pages(server: Server, *, runs: Path | str = RUNS) -> Mapping[str, str]:
     """For every study that `server` shows, where its trials are listed, the best first."""
-    pages = {}
-    for name in known_studies(Path(runs)):
-        spec, _ = study_of(name, Path(runs))
+    pages, directory = {}, local_runs(runs)
+    for name in known_studies(directory):
+        spec, _ = study_of(name, directory)
         metric, direction = next(iter(spec.objectives.items()))
         pages[name] = trials_page(server.url, name, metric, direction)
     return {name: page for name, page in pages.items() if page is not None}

@@ -9,7 +9,7 @@ from balpoe.reporting.figures import clock, parameter
 from balpoe.study.cost import StudyCost, TrialCost, most_trials
 
 
-def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int) -> Iterator[str]:
+def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> Iterator[str]:
     """Trials × epochs, the extremes of the search space, time and disk."""
     trials = most_trials(spec, cost)
     yield f"{spec.name}: {trials} trials × {_epochs(cost)} epochs"
@@ -26,7 +26,8 @@ def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int) -> Iterator
             f"front and close to it"
         )
     needed = size(trials * cost.largest.disk_bytes)
-    yield f"disk            at most {needed} and MLflow's database; {size(free_bytes)} are free"
+    free = "" if free_bytes is None else f"; {size(free_bytes)} are free"
+    yield f"disk            at most {needed} and MLflow's database{free}"
 
 
 def size(count: int) -> str:

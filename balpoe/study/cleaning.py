@@ -6,8 +6,8 @@ taken up, and a repeat without a result, keep all that they have.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,15 +19,29 @@ from balpoe.study.outline import with_repeats
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.result_file import read_result, write_result
 from balpoe.study.selection import mean_front
+from balpoe.study.working_copy import (
+    CHECKPOINTS,
+    PREDICTIONS,
+    bring_trial,
+    delete,
+    file_sizes,
+    put,
+    undisturbed,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """What one repeat of a trial could do without, and how much space it takes."""
+    """What one repeat of a trial could do without: files with their sizes in bytes."""
 
     identity: TrialIdentity
     directory: TrialDirectory
-    size_bytes: int
+    files: Mapping[Path, int]
+
+    @property
+    def size_bytes(self) -> int:
+        """The space of all files together."""
+        return sum(self.files.values())
 
 
 def surplus(
@@ -37,8 +51,9 @@ def surplus(
     known = candidates(with_repeats(spec, directory, trials))
     front = {candidate.number for candidate in mean_front(known, spec.objectives)}
     ended = (trial for trial in trials if trial.state != "RUNNING")
+    spare = _spare_files(directory)
     found = (
-        Surplus(identity, files, sum(path.stat().st_size for path in _spared(files)))
+        Surplus(identity, files, spare.get(files, {}))
         for trial in ended
         if trial.identity.number not in front
         for identity, files in _ended_repeats(directory, trial)
@@ -46,7 +61,7 @@ def surplus(
     return tuple(item for item in found if item.size_bytes)
 
 
-def remove(items: Sequence[Surplus]) -> None:
+def remove(directory: StudyDirectory, items: Sequence[Surplus]) -> None:
     """Delete them; the results stop vouching for predictions before those go.
 
     Raises:
@@ -54,19 +69,22 @@ def remove(items: Sequence[Surplus]) -> None:
         StorageError: something cannot be deleted.
     """
     for item in items:
-        files = item.directory
-        if files.result.exists():
-            result = read_result(files)
-            kept = {
-                name: sha for name, sha in result.files.items() if name != files.predictions.name
-            }
-            write_result(files, replace(result, files=kept))
-        try:
-            files.predictions.unlink(missing_ok=True)
-            if files.checkpoints.exists():
-                shutil.rmtree(files.checkpoints)
-        except OSError as error:
-            raise storage_error(files.path, error) from error
+        bring_trial(directory, item.identity)
+        with undisturbed(directory):
+            _remove(directory, item)
+
+
+def _remove(directory: StudyDirectory, item: Surplus) -> None:
+    files = item.directory
+    if files.result.exists():
+        result = read_result(files)
+        kept = {name: sha for name, sha in result.files.items() if name != files.predictions.name}
+        write_result(files, replace(result, files=kept))
+        put(directory, files.result)
+    try:
+        delete(directory, item.files)
+    except OSError as error:
+        raise storage_error(files.path, error) from error
 
 
 def _ended_repeats(
@@ -82,7 +100,12 @@ def _ended_repeats(
             yield identity, further
 
 
-def _spared(files: TrialDirectory) -> Iterator[Path]:
-    if files.predictions.exists():
-        yield files.predictions
-    yield from files.checkpoints.glob("*")
+def _spare_files(directory: StudyDirectory) -> dict[TrialDirectory, dict[Path, int]]:
+    """The sizes of all checkpoints and predictions, by the repeat that they are of."""
+    spare: dict[TrialDirectory, dict[Path, int]] = defaultdict(dict)
+    for path, size in file_sizes(directory).items():
+        if path.parent.name == CHECKPOINTS:
+            spare[TrialDirectory(path.parent.parent)][path] = size
+        elif path.name == PREDICTIONS:
+            spare[TrialDirectory(path.parent)][path] = size
+    return spare

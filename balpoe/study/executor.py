@@ -34,11 +34,14 @@ from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
 from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
+from balpoe.study.kept_traceback import KeepingTraceback
 from balpoe.study.known_points import is_exhausted
 from balpoe.study.launch_log import log_launch
 from balpoe.study.ledger import Ledger
+from balpoe.study.own_credentials import own_credentials
 from balpoe.study.race import affordable
 from balpoe.study.ray_session import leaving_ray
+from balpoe.study.remote_trial import where_it_is_kept
 from balpoe.study.scheduler import StudyScheduler
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.software import software
@@ -112,8 +115,9 @@ def run_trials(
     memory = GpuMemory(spec, directory.memory)
     searcher = StudySearcher(spec, book, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
-    with connected_ray(), interruption.by_signals(), _scratch(directory):
+    with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
+        run = where_it_is_kept(KeepingTraceback(run), directory)
         timekeeper = timekeeper_beside_driver() if other_hosts else None
         _tuner(spec, directory, searcher, interruption, run, timekeeper).fit()
     if searcher.fault is not None:

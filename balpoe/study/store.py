@@ -14,6 +14,7 @@ from balpoe.study.metrics_file import read_metrics
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.repeat_ledger import RepeatLedger
 from balpoe.study.result_file import read_result
+from balpoe.study.working_copy import bring_study, bring_trial
 
 
 class RecordStore:
@@ -37,9 +38,11 @@ class RecordStore:
         Raises:
             CorruptFile: a file of a trial is missing, damaged or touched.
         """
+        entries = self._ledger.entries()
+        bring_study(self._directory)  # files are there before the ledger says so
         return tuple(
             record
-            for entry in self._ledger.entries()
+            for entry in entries
             for record in (self._record(entry), *self._repeats.records(entry.number))
         )
 
@@ -53,9 +56,10 @@ class RecordStore:
         Raises:
             CorruptFile: a file of the trial is missing, damaged or touched.
         """
-        if repeat:
-            return self._repeats.record(TrialIdentity(self._study, number, repeat))
-        return self._record(self._ledger.entry(number))
+        identity = TrialIdentity(self._study, number, repeat)
+        entry = None if repeat else self._ledger.entry(number)
+        bring_trial(self._directory, identity)
+        return self._record(entry) if entry else self._repeats.record(identity)
 
     def _record(self, entry: LedgerEntry) -> TrialRecord:
         identity = TrialIdentity(self._study, entry.number, attempt=entry.attempt)

@@ -9,8 +9,6 @@ import gc
 import os
 import socket
 import time
-import traceback
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -18,12 +16,9 @@ import ray
 import torch
 from ray import tune
 
-from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
-from balpoe.errors import StorageError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure, failure_of
-from balpoe.study.fence import is_newest
 from balpoe.study.gpu_memory import memory_limit
 from balpoe.study.record import TrialIdentity
 from balpoe.study.software import Software, disagreements, in_words, software
@@ -80,7 +75,6 @@ class TrialActor(tune.Trainable):
                 self._course = self._run(self._task)
             report = self._next_report(self._course)
         except Exception as error:
-            self._keep_traceback()
             self._is_device_lost = isinstance(error, torch.AcceleratorError)
             report = _failed(failure_of(error))
         if _DONE in report:
@@ -125,13 +119,6 @@ class TrialActor(tune.Trainable):
         metrics = {name: epoch.metrics[name] for name in judged if name in epoch.metrics}
         memory = {MEMORY: asdict(device_memory(_GPU))} if self._shares_gpu else {}
         return {EPOCH: epoch.epoch, **metrics, **memory}
-
-    def _keep_traceback(self) -> None:
-        with suppress(StorageError):
-            if not is_newest(self._task.directory, self._task.identity.attempt):
-                return
-            self._task.directory.create()
-            write_text_atomically(self._task.directory.failure, traceback.format_exc())
 
 
 def _failed(failure: Failure) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from balpoe.study.objectives import finite_objectives
 from balpoe.study.race import SeedToTrain, race
 from balpoe.study.record import TrialIdentity, TrialRecord
 from balpoe.study.repeat_ledger import RepeatLedger
+from balpoe.study.working_copy import bring_trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ class TrialBook:
         constraints = self._spec.constraints
         if not constraints:
             return {}
+        bring_trial(self._directory, identity)
         *_, last = read_metrics(self._directory.trial(identity).metrics)
         return excesses(constraints, finite_objectives(last.metrics, constraints))
 

@@ -7,9 +7,10 @@ from balpoe.cli.main import cli
 from balpoe.errors import UserError
 
 
-@pytest.mark.parametrize("verb", ["status", "export", "clean"])
-def test_an_object_store_is_not_taken_for_a_directory(verb: str) -> None:
-    with pytest.raises(UserError, match=r"--runs: must be a directory, got 's3://bucket/runs'"):
-        CliRunner().invoke(
-            cli, [verb, "digits", "--runs", "s3://bucket/runs"], catch_exceptions=False
-        )
+@pytest.mark.parametrize("verb", ["status", "export", "doctor"])
+@pytest.mark.parametrize("runs", ["gs://bucket/runs", "s3://", "s3://key:secret@bucket/runs"])
+def test_another_store_than_s3_is_not_taken_for_a_directory(verb: str, runs: str) -> None:
+    refusal = "--runs: must be a directory or s3://BUCKET/PREFIX"
+    with pytest.raises(UserError, match=refusal) as told:
+        CliRunner().invoke(cli, [verb, "digits", "--runs", runs], catch_exceptions=False)
+    assert "secret" not in str(told.value)

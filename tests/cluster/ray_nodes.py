@@ -93,7 +93,7 @@ class RayCluster:
     """
 
     def __init__(self, directory: Path, *, dashboard: bool = False) -> None:
-        self._directory = directory
+        self.directory = directory
         self._token = directory / "token"
         self._token.write_text(secrets.token_hex(32))
         self._token.chmod(0o600)
@@ -194,12 +194,12 @@ class RayCluster:
         return RayNode(
             [
                 *arguments,
-                f"--temp-dir={self._directory / name}",
+                f"--temp-dir={self.directory / name}",
                 f"--object-store-memory={OBJECT_STORE_BYTES}",
                 "--disable-usage-stats",
             ],
             {**self.environment, **variables},
-            self._directory / f"{name}.log",
+            self.directory / f"{name}.log",
             hidden=hidden,
             hostname=hostname,
         )

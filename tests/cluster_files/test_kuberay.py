@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import lzma
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +122,7 @@ def test_every_container_runs_one_image_with_the_runs_and_the_secrets(
     for container in containers(cluster_of(document)):
         assert container["image"] == annotations["balpoe/image"]
         assert {entry["name"]: entry["value"] for entry in container["env"]} == {
-            "BALPOE_RUNS": "/runs",
+            "BALPOE_RUNS": annotations["balpoe/runs"],
             "MLFLOW_TRACKING_URI": annotations["balpoe/mlflow"],
         }
         assert container["envFrom"] == [{"secretRef": {"name": annotations["balpoe/secrets"]}}]
@@ -145,7 +147,28 @@ def test_every_mounted_volume_exists(
         assert {"name": "runs", "mountPath": "/runs"} in container["volumeMounts"]
         annotations = manifest[0]["metadata"]["annotations"]
         claims = {volume["name"]: volume.get("persistentVolumeClaim") for volume in pod["volumes"]}
-        assert claims["runs"] == {"claimName": annotations["balpoe/runs"]}
+        assert claims["runs"] == {"claimName": annotations["balpoe/claim"]}
+        assert annotations["balpoe/runs"] == "/runs"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_readmes_command_puts_the_runs_on_s3(name: str, tmp_path: Path) -> None:
+    readme = (MANIFESTS.parent / "README.md").read_text()
+    (command,) = re.findall(r"^sed -i .*$", readme, re.MULTILINE)
+    edited = tmp_path / "cluster/kuberay" / name
+    edited.parent.mkdir(parents=True)
+    edited.write_text((MANIFESTS / name).read_text())
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    document = yaml.safe_load(edited.read_text())
+    cluster = cluster_of(document)
+    for container in containers(cluster):
+        assert {"name": "BALPOE_RUNS", "value": "s3://studies/team"} in container["env"]
+        assert "/runs" not in {mount["mountPath"] for mount in container["volumeMounts"]}
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        mounted = {mount["name"] for each in pod["containers"] for mount in each["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+    assert "balpoe/claim" not in document["metadata"]["annotations"]
 
 
 def test_a_job_is_tried_again_on_a_new_cluster_and_leaves_none_behind() -> None:

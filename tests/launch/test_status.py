@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from balpoe.cli.status import status as status_command
 from balpoe.config import BudgetConfig, StudySpec
@@ -19,7 +21,7 @@ from balpoe.errors import UserError
 from balpoe.files import dump_study
 from balpoe.launch.lease import hold_lease
 from balpoe.launch.status import status
-from balpoe.reporting.study_status import status_plain
+from balpoe.reporting.study_status import status_plain, status_report
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.selection import pareto_front
 from balpoe.study.store import RecordStore
@@ -61,6 +63,25 @@ def test_a_running_trial_shows_the_epochs_that_are_on_disk(tiny_study: TinyStudy
     (running,) = _plain(tiny_study)["running"]
     assert (running["trial"], running["epoch"], running["epochs"]) == (3, 1, 2)
     assert running["started"] < running["last_epoch_ended"]
+
+
+def test_a_trial_is_never_from_the_future_whatever_the_clock_of_the_reader(
+    tiny_study: TinyStudy,
+) -> None:
+    found = status("tiny", runs=tiny_study.runs)
+    console = Console(record=True, width=160, file=io.StringIO())
+    console.print(
+        status_report(
+            found.spec,
+            found.trials,
+            spent=found.spent,
+            repeats_left=found.repeats_left,
+            pairs=found.pairs,
+            driver=None,
+            now=found.now - 18000,
+        )
+    )
+    assert "0:00 ago" in console.export_text()
 
 
 def test_of_a_budget_in_hours_it_shows_what_is_left(tiny_study: TinyStudy) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -14,6 +15,7 @@ from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure
 from balpoe.study.kept_storage import kept_storage
 from balpoe.study.ledger import AlreadyEndedError, Ledger
+from balpoe.study.ledger_entry import ledger_entry
 from balpoe.study.storage import unconfirmed
 
 MakeSpec = Callable[..., StudySpec]
@@ -226,3 +228,11 @@ def test_processes_that_create_the_storage_at_once_share_it(
         process.join(timeout=60)
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert Ledger(make_spec(), directory).ask().number == 0
+
+
+def test_a_trial_during_which_the_clock_was_set_back_lasted_no_time(make_spec: MakeSpec) -> None:
+    started = datetime(2026, 1, 1, 12)
+    trial = optuna.trial.create_trial(values=[0.5, 0.1])
+    trial.datetime_start, trial.datetime_complete = started, started - timedelta(hours=5)
+    entry = ledger_entry(trial, make_spec())
+    assert entry.started == entry.ended == started.timestamp()

@@ -123,6 +123,45 @@ def test_a_server_that_stays_away_ends_the_patience_and_the_trial_stays_running(
     assert entry.state == "RUNNING"
 
 
+def test_a_full_disk_is_waited_for_and_named_where_it_stays_full(
+    make_spec: MakeSpec,
+    directory: StudyDirectory,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = PostgresStorage(postgres_url)
+    ledger = Ledger(make_spec(), directory)
+    later = threading.Timer(0.5, no_room(storage))
+    later.start()
+    trial = ledger.ask()
+    later.join()
+    monkeypatch.setattr(reconnecting, "PATIENCE_SECONDS", 0.2)
+    words = "No space left on device; free some space on the disk of the server.* is kept"
+    free = no_room(storage)
+    with pytest.raises(StorageError, match=words):
+        ledger.complete(trial.number, GOOD)
+    free()
+    ledger.complete(trial.number, GOOD)
+    [entry] = Ledger(make_spec(), directory).entries()
+    assert (entry.state, entry.objectives) == ("COMPLETE", GOOD)
+
+
+def no_room(storage: PostgresStorage) -> Callable[[], None]:
+    """The server refuses trials as on a full disk, until the function that it gives is called."""
+
+    def free() -> None:
+        with storage.connection() as connection:
+            connection.execute("DROP TRIGGER no_room ON trials")
+
+    with storage.connection() as connection:
+        connection.execute(
+            """CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE disk_full USING MESSAGE = 'No space left on device'; END $$;
+            CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON trials EXECUTE FUNCTION no_room()"""
+        )
+    return free
+
+
 def test_a_write_is_refused_once_the_lease_is_lost(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:

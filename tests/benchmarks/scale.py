@@ -6,8 +6,8 @@
 The launch is a real one: Tune's controller, our searcher, scheduler and ledger, Optuna and its
 storage in SQLite, and a second reader of the ledger for every trial that begins or ends, as the
 mirror has one. Only the workers are simulated, with their devices and the time that epochs take:
-a trial has ten epochs, and the curve of its parameters. Every so many trials it prints the
-CPU seconds of the driver for each, and which part of them was spent where, and its memory.
+a trial repeats the curve of the nearest one that was recorded, plus some noise. Every so many
+trials it prints the CPU milliseconds of the driver for each, by what took them, and its memory.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from balpoe.study.executor import run_trials
 from balpoe.study.ledger import Ledger
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.storage import unconfirmed
+from balpoe.study.trial_actor import PARAMETERS
 from tests.benchmarks.idle_study import idle_spec
 from tests.benchmarks.overhead import setting
-from tests.benchmarks.simulated_actors import EPOCHS, SimulatedActors
+from tests.benchmarks.simulated_actors import SimulatedActors
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -101,10 +102,10 @@ def store_trials(spec: StudySpec, directory: StudyDirectory, trials: int) -> Non
     actors = SimulatedActors(None)
     for _ in range(trials):
         proposal = ledger.ask()
-        device = actors._begun({"parameters": proposal.parameters})
-        device.epoch = EPOCHS
-        report = device.report()
-        ledger.complete(proposal.number, {name: report[name] for name in spec.objectives})
+        device = actors.begun({PARAMETERS: proposal.parameters})
+        device.epoch = len(device.curve)
+        metrics = device.metrics()
+        ledger.complete(proposal.number, {name: metrics[name] for name in spec.objectives})
 
 
 def study(arguments: argparse.Namespace) -> StudySpec:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +18,10 @@ import numpy as np
 from ray.air.execution._internal import TrackedActor
 
 from balpoe.study.trial_actor import COMPLETE, EPOCH, PARAMETERS
+from tests.benchmarks.idle_trial import OBJECTIVES
+from tests.benchmarks.recorded_curves import nearest
 
-EPOCHS, RESETTING_SECONDS = 10, 0.1
-
-Curve = tuple[float, float]
+RESETTING_SECONDS, NOISE = 0.1, 0.005
 
 
 @dataclass(order=True)
@@ -36,22 +35,25 @@ class Moment:
 
 @dataclass
 class Device:
-    """An actor on its device: the trial that it has, and the epochs done."""
+    """A device with an actor and its trial, whose `curve` is a recorded one plus `noise`."""
 
-    configuration: Mapping[str, Any]
-    curve: Curve
+    curve: Sequence[Sequence[float]]
+    noise: Sequence[float]
     epoch_seconds: float
     epoch: int = 0
 
     def report(self) -> dict[str, Any]:
         """The next report of the trial: an epoch, or the end after the last."""
         self.epoch += 1
-        accuracy, ece = self.curve
-        part = 1 - math.exp(-self.epoch / 3)
-        metrics = {"val/accuracy": accuracy * part, "val/ece": ece / part}
-        ends = self.epoch > EPOCHS
+        ends = self.epoch > len(self.curve)
         told = {"done": True, COMPLETE: True} if ends else {EPOCH: self.epoch}
-        return {**metrics, **told, "training_iteration": self.epoch, "time_total_s": 0.0}
+        return {**self.metrics(), **told, "training_iteration": self.epoch, "time_total_s": 0.0}
+
+    def metrics(self) -> dict[str, float]:
+        """What the trial has reached."""
+        reached = self.curve[min(self.epoch, len(self.curve)) - 1]
+        moved = (value + moved for value, moved in zip(reached, self.noise, strict=True))
+        return dict(zip(OBJECTIVES, moved, strict=True))
 
 
 class SimulatedActors:
@@ -99,7 +101,7 @@ class SimulatedActors:
     ) -> TrackedActor:
         """Start one as soon as there is a device."""
         actor = TrackedActor(next(self._ids), on_start, on_stop, on_error)
-        self._at_work[actor] = self._begun(kwargs["config"])
+        self._at_work[actor] = self.begun(kwargs["config"])
         self._pending.append(actor)
         return actor
 
@@ -115,7 +117,7 @@ class SimulatedActors:
     ) -> None:
         """Have an actor train an epoch, or take another trial."""
         if method_name == "reset":
-            self._at_work[tracked_actor] = self._begun(args[0])
+            self._at_work[tracked_actor] = self.begun(args[0])
             answer, seconds = True, RESETTING_SECONDS
         elif method_name == "train":
             answer = self._at_work[tracked_actor].report()  # type: ignore[assignment]
@@ -172,15 +174,11 @@ class SimulatedActors:
     def _later(self, seconds: float, tell: Callable[[], None]) -> None:
         heapq.heappush(self._moments, Moment(self._now + seconds, next(self._order), tell))
 
-    def _begun(self, configuration: Mapping[str, Any]) -> Device:
-        """A trial whose curve goes with its parameters: experts and some spread help."""
-        parameters = configuration[PARAMETERS]
-        spread, alpha = parameters.get("experts.spread", 0.0), parameters["mixup.alpha"]
-        gain = 0.03 * math.log(parameters["experts.count"]) - 0.02 * (spread - 1.0) ** 2
-        noise = self._generator.normal(0.0, 0.005, size=2)
-        ece = 0.05 + 0.05 * (alpha - 0.4) ** 2 + abs(noise[1])
-        seconds = float(self._generator.lognormal(0.0, 0.3))
-        return Device(configuration, (0.85 + gain + noise[0], ece), seconds)
+    def begun(self, configuration: Mapping[str, Any]) -> Device:
+        """A device with a trial."""
+        curve = nearest(configuration[PARAMETERS]).curve
+        noise = self._generator.normal(0.0, NOISE, size=len(OBJECTIVES))
+        return Device(curve, noise.tolist(), float(self._generator.lognormal(0.0, 0.3)))
 
 
 class _RayActor:

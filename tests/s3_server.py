@@ -52,11 +52,8 @@ class S3Server:
     def objects(self, below: str = "") -> dict[str, bytes]:
         """The content of every object, by its name below a prefix."""
         start = f"{BUCKET}/{below}"
-        found = self._files.get_file_info(fs.FileSelector(BUCKET, recursive=True))
         return {
-            info.path.removeprefix(start): self._files.open_input_file(info.path).read()
-            for info in found
-            if info.is_file and info.path.startswith(start)
+            name: self._files.open_input_file(start + name).read() for name in self.names(below)
         }
 
     def names(self, below: str = "") -> set[str]:

@@ -15,6 +15,7 @@ from balpoe.config.image_sources import (
     ParquetImages,
 )
 from balpoe.data import cifar, digits, encoded_splits, folder, gaussian, image_list, parquet
+from balpoe.data.encoded_splits import FinalImages
 from balpoe.data.splits import FinalSplits, Images, SearchSplits
 
 
@@ -74,12 +75,8 @@ def load_final_splits(config: DataConfig) -> FinalSplits:
             return digits.final_splits(config)
         case GaussianLT():
             return gaussian.final_splits(config)
-        case ParquetImages():
-            return encoded_splits.final_splits(config, parquet.final_images(config))
-        case ImageFolder():
-            return encoded_splits.final_splits(config, folder.final_images(config))
-        case ImageList():
-            return encoded_splits.final_splits(config, image_list.final_images(config))
+        case ParquetImages() | ImageFolder() | ImageList():
+            return encoded_splits.final_splits(config, _final_images(config))
         case Cifar10LT() | Cifar100LT():
             return cifar.final_splits(config)
         case _:
@@ -94,14 +91,22 @@ def load_test_images(config: DataConfig) -> Images:
         StorageError: A file cannot be read.
     """
     match config:
-        case ParquetImages():
-            return encoded_splits.test_images(config, parquet.final_images(config))
-        case ImageFolder():
-            return encoded_splits.test_images(config, folder.final_images(config))
-        case ImageList():
-            return encoded_splits.test_images(config, image_list.final_images(config))
+        case ParquetImages() | ImageFolder() | ImageList():
+            return encoded_splits.test_images(config, _final_images(config))
         case DigitsLT() | GaussianLT() | Cifar10LT() | Cifar100LT():
             return load_final_splits(config).test
+        case _:
+            assert_never(config)
+
+
+def _final_images(config: ParquetImages | ImageFolder | ImageList) -> FinalImages:
+    match config:
+        case ParquetImages():
+            return parquet.final_images(config)
+        case ImageFolder():
+            return folder.final_images(config)
+        case ImageList():
+            return image_list.final_images(config)
         case _:
             assert_never(config)
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
-from balpoe.study.store import RecordStore
 from tests.cluster.ray_nodes import RayCluster
-from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
+from tests.launch.faults_study import faults_study
+from tests.launch.launched_study import assert_complete, launch, recorded
 
 WAIT_SECONDS = 240.0
 
@@ -47,21 +45,10 @@ class StudyOfFaults:
         """Where the study is kept."""
         return self._directory / "runs"
 
-    @contextmanager
-    def launched(self) -> Iterator[subprocess.Popen[str]]:
-        """A launch under its supervisor."""
-        with subprocess.Popen(
-            [sys.executable, str(PARENT), str(DRIVER), "faults.yaml"],
-            cwd=self._directory,
-            env={**self._cluster.environment, "CLUSTER_ADDRESS": self._cluster.address},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as supervisor:
-            try:
-                yield supervisor
-            finally:
-                supervisor.terminate()
+    def launched(self) -> AbstractContextManager[subprocess.Popen[str]]:
+        """A launch under its supervisor, with its errors told apart."""
+        environment = {**self._cluster.environment, "CLUSTER_ADDRESS": self._cluster.address}
+        return launch(self._directory, errors=subprocess.PIPE, environment=environment)
 
     @contextmanager
     def holding_trial_0(self) -> Iterator[None]:
@@ -82,7 +69,7 @@ class StudyOfFaults:
 
     def records(self) -> tuple[TrialRecord, ...]:
         """Its trials."""
-        return RecordStore(*study_of("faults", self.runs)).records()
+        return recorded(self._directory)
 
     def is_begun(self, number: int) -> bool:
         """Whether a trial has ended an epoch."""
@@ -112,15 +99,7 @@ class StudyOfFaults:
 
     def assert_whole(self) -> None:
         """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
-        records = self.records()
-        assert [record.state for record in records] == ["COMPLETE"] * self._trials
-        for record in records:
-            assert record.objectives is not None
-            worth = float(record.parameters["mixup.alpha"]) / EPOCHS
-            assert record.objectives["val/accuracy"] == worth
-            assert [result.epoch for result in record.history] == [1, 2, 3]
-        checks = doctor("faults", runs=self.runs)
-        assert [fault for check in checks for fault in check.faults] == []
+        assert_complete(self._directory, self._trials)
 
 
 def wait_until(is_so: Callable[[], bool], launch: subprocess.Popen[str]) -> None:

@@ -1,4 +1,4 @@
-"""A study whose trials do no work, launched with its trials in PostgreSQL, and what came of it."""
+"""A study whose trials do no work, launched under its supervisor, and what came of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,24 +14,31 @@ from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
 from balpoe.study.record import TrialRecord
 from balpoe.study.store import RecordStore
-from tests.launch.faults_study import DRIVER, PARENT
+from tests.launch.faults_study import DRIVER, EPOCHS, PARENT
 
 TRIALS = 4
 
 
 @contextmanager
 def launch(
-    home: Path, *fault: str, epoch_seconds: float = 0.1, **environment: str
+    home: Path,
+    *fault: str,
+    epoch_seconds: float = 0.1,
+    errors: int = subprocess.STDOUT,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A launch under its supervisor, with further variables in its `environment`."""
-    environment["EPOCH_SECONDS"] = str(epoch_seconds)
+    """A launch under its supervisor, with further variables in its `environment`.
+
+    What it tells of `errors` is among all that it tells, or by itself in a pipe.
+    """
+    variables = {"EPOCH_SECONDS": str(epoch_seconds), **(environment or {})}
     with subprocess.Popen(
         [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
         cwd=home,
-        env={**os.environ, **environment},
+        env={**os.environ, **variables},
         text=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
     ) as supervisor:
         try:
             yield supervisor
@@ -59,7 +66,18 @@ def assert_whole(home: Path, trials: int = TRIALS) -> None:
 
 
 def assert_complete(home: Path, trials: int = TRIALS) -> None:
-    """Every trial is COMPLETE, and the doctor content."""
-    assert [record.state for record in recorded(home)] == ["COMPLETE"] * trials
+    """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
+    records = recorded(home)
+    assert [record.state for record in records] == ["COMPLETE"] * trials
+    for record in records:
+        assert record.objectives is not None
+        worth = float(record.parameters["mixup.alpha"]) / EPOCHS
+        assert record.objectives["val/accuracy"] == worth
+        assert [result.epoch for result in record.history] == [1, 2, 3]
+    assert_sound(home)
+
+
+def assert_sound(home: Path) -> None:
+    """The doctor is content."""
     checks = doctor("faults", runs=home / "runs")
     assert [fault for check in checks for fault in check.faults] == []

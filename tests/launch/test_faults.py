@@ -6,20 +6,16 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from balpoe.launch.doctor import Check, doctor
 from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialRecord
-from balpoe.study.store import RecordStore
-from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
+from tests.launch.faults_study import faults_study
+from tests.launch.launched_study import assert_complete, assert_sound, launch, recorded
 
 pytestmark = pytest.mark.slow
 
@@ -41,47 +37,15 @@ def write_study(directory: Path, trials: int) -> None:
     (directory / "faults.yaml").write_text(faults_study(trials))
 
 
-@contextmanager
-def launch(directory: Path, *fault: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
-        cwd=directory,
-        env={**os.environ, "EPOCH_SECONDS": str(EPOCH_SECONDS)},
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as supervisor:
-        try:
-            yield supervisor
-        finally:
-            supervisor.terminate()
+def launched(directory: Path, *fault: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return launch(directory, *fault, epoch_seconds=EPOCH_SECONDS, errors=subprocess.PIPE)
 
 
 def end_of(directory: Path, *fault: str) -> tuple[int, str]:
     """The status of a whole launch, and what it told."""
-    with launch(directory, *fault) as supervisor:
+    with launched(directory, *fault) as supervisor:
         _, told = supervisor.communicate(timeout=280)
         return supervisor.returncode, told
-
-
-def records_of(directory: Path) -> tuple[TrialRecord, ...]:
-    return RecordStore(*study_of("faults", directory / "runs")).records()
-
-
-def assert_whole(directory: Path, trials: int) -> None:
-    """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
-    records = records_of(directory)
-    assert [record.state for record in records] == ["COMPLETE"] * trials
-    for record in records:
-        assert record.objectives is not None
-        worth = float(record.parameters["mixup.alpha"]) / EPOCHS
-        assert record.objectives["val/accuracy"] == worth
-        assert [result.epoch for result in record.history] == [1, 2, 3]
-    assert [fault for check in doctor_of(directory) for fault in check.faults] == []
-
-
-def doctor_of(directory: Path) -> tuple[Check, ...]:
-    return doctor("faults", runs=directory / "runs")
 
 
 @pytest.mark.timeout(600)
@@ -96,7 +60,7 @@ def test_a_driver_killed_at_a_point_is_continued_and_nothing_is_lost_or_done_twi
     spec, directory = study_of("faults", tmp_path / "runs")
     before = Ledger(spec, directory).entries()
     assert end_of(tmp_path) == (0, "")
-    assert_whole(tmp_path, trials=6)
+    assert_complete(tmp_path, trials=6)
     after = Ledger(spec, directory).entries()
     for old, new in zip(before, after, strict=False):
         assert old.parameters.items() <= new.parameters.items()
@@ -121,10 +85,10 @@ def test_a_trial_that_fell_behind_is_stopped_where_it_was_whatever_became_of_the
     with (tmp_path / "faults.yaml").open("a") as file:
         file.write(EARLY_STOPPING)
     assert end_of(tmp_path, point, "2")[0] == 70
-    *_, last = records_of(tmp_path)
+    *_, last = recorded(tmp_path)
     assert last.state == ("RUNNING" if point == "judged" else "PRUNED")
     assert end_of(tmp_path) == (0, "")
-    after = records_of(tmp_path)
+    after = recorded(tmp_path)
     assert after[last.identity.number].state == "PRUNED"
     assert after[last.identity.number].history == last.history
     assert {record.state for record in after} == {"COMPLETE", "PRUNED"}
@@ -132,7 +96,7 @@ def test_a_trial_that_fell_behind_is_stopped_where_it_was_whatever_became_of_the
     for record in after:
         epochs = [result.epoch for result in record.history]
         assert epochs in ([[1, 2, 3]] if record.state == "COMPLETE" else [[1], [1, 2]])
-    assert [fault for check in doctor_of(tmp_path) for fault in check.faults] == []
+    assert_sound(tmp_path)
 
 
 @pytest.mark.timeout(900)
@@ -143,12 +107,12 @@ def test_a_study_survives_twenty_kills_at_random_times(tmp_path: Path) -> None:
     trials = 40
     write_study(tmp_path, trials)
     for _ in range(KILLS):
-        with launch(tmp_path) as supervisor:
+        with launched(tmp_path) as supervisor:
             kill_driver(supervisor, tmp_path, moments)
             supervisor.communicate(timeout=120)
             assert supervisor.returncode in (0, 70)
     assert end_of(tmp_path) == (0, "")
-    assert_whole(tmp_path, trials)
+    assert_complete(tmp_path, trials)
 
 
 def kill_driver(supervisor: subprocess.Popen[str], directory: Path, moments: random.Random) -> None:

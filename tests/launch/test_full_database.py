@@ -86,7 +86,7 @@ def test_a_database_without_room_costs_a_study_nothing_be_it_for_its_trials_or_f
 def test_a_study_whose_database_stays_without_room_stops_with_a_line_and_continues_later(
     home: Path, disk: SmallDisk, server: PostgresServer
 ) -> None:
-    with launch(home, epoch_seconds=0.3, FAULT_PATIENCE="1") as supervisor:
+    with launch(home, epoch_seconds=0.3, environment={"FAULT_PATIENCE": "1"}) as supervisor:
         begun(home, 1)
         disk.fill()
         told, _ = supervisor.communicate(timeout=120)

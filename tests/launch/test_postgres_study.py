@@ -67,7 +67,10 @@ def test_a_study_goes_on_where_the_server_is_restarted_and_leaves_the_password_n
 
 @pytest.mark.slow
 def test_of_two_hosts_that_launch_one_study_at_once_one_runs_it(home: Path) -> None:
-    with launch(home, FAULT_HOST="node-1") as one, launch(home, FAULT_HOST="node-2") as other:
+    with (
+        launch(home, environment={"FAULT_HOST": "node-1"}) as one,
+        launch(home, environment={"FAULT_HOST": "node-2"}) as other,
+    ):
         said = [driver.communicate(timeout=240)[0] for driver in (one, other)]
         told = dict(zip((one.returncode, other.returncode), said, strict=True))
     assert set(told) == {0, 2}, told
@@ -114,7 +117,7 @@ def test_a_server_restarted_at_a_point_costs_nothing(
     home: Path, postgres_server: PostgresServer, point: str, times: int
 ) -> None:
     halt = home / "halt"
-    with launch(home, point, str(times), FAULT_HALT=str(halt)) as supervisor:
+    with launch(home, point, str(times), environment={"FAULT_HALT": str(halt)}) as supervisor:
         deadline = time.monotonic() + 120
         while not halt.exists():
             assert time.monotonic() < deadline

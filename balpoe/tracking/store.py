@@ -44,8 +44,7 @@ class TrackingStore:
     @property
     def exists(self) -> bool:
         """Whether there is something to open: for a SQLite database its file."""
-        file = Path(self.tracking_uri.removeprefix(_SQLITE))
-        return not self.tracking_uri.startswith(_SQLITE) or file.is_file()
+        return not self.tracking_uri.startswith(_SQLITE) or _file_of(self.tracking_uri).is_file()
 
 
 def local_store(runs: Path) -> TrackingStore:
@@ -66,7 +65,7 @@ def store_at(tracking_uri: str, runs: Path) -> TrackingStore:
         raise ValueError(f"must begin with http://, https:// or sqlite:///, got {tracking_uri}")
     if scheme != "sqlite":
         return replace(local_store(runs), tracking_uri=tracking_uri)
-    file = Path(tracking_uri.removeprefix(_SQLITE)).resolve()
+    file = _file_of(tracking_uri).resolve()
     return TrackingStore(
         tracking_uri=f"{_SQLITE}{file}",
         artifact_root=file.parent / "mlruns",
@@ -89,4 +88,21 @@ def open_client(store: TrackingStore) -> MlflowClient:
         return MlflowClient(tracking_uri=store.tracking_uri)
     create_directory(store.schema_lock.parent)
     with held_lock(store.schema_lock):
+        if not store.exists:
+            _create_database(_file_of(store.tracking_uri))
         return MlflowClient(tracking_uri=store.tracking_uri)
+
+
+def _create_database(file: Path) -> None:
+    """Make its tables under another name: MLflow cannot open a file with a part of them."""
+    from mlflow import MlflowClient
+
+    unfinished = file.with_name(f".{file.name}.new")
+    for leftover in file.parent.glob(f"{unfinished.name}*"):  # a journal may be there as well
+        leftover.unlink()
+    MlflowClient(tracking_uri=f"{_SQLITE}{unfinished}")
+    os.replace(unfinished, file)
+
+
+def _file_of(tracking_uri: str) -> Path:
+    return Path(tracking_uri.removeprefix(_SQLITE))

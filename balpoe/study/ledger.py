@@ -27,9 +27,11 @@ from balpoe.study.kept_storage import kept_storage
 from balpoe.study.known_points import PlannedTrial, not_yet_tried, planned_trials
 from balpoe.study.ledger_entry import (
     ATTEMPT,
+    ENDED,
     FAILURE,
     FAILURE_CLASS,
     FIXED,
+    STARTED,
     STATES,
     LedgerEntry,
     ledger_entry,
@@ -119,8 +121,7 @@ class Ledger:
                     self._enqueue(self._planned.popleft())
                 elif self._warm_start is not None:
                     return self._ask_with_evidence(self._warm_start)
-            trial = self._study.ask()
-            return Proposal(trial.number, 0, self._suggest(trial))
+            return self._begun(self._study.ask())
 
     def _ask_with_evidence(self, warm_start: WarmStart) -> Proposal:
         proposed = warm_start.ask(self._study.get_trials(deepcopy=False))
@@ -128,6 +129,10 @@ class Ledger:
         self._study.enqueue_trial(proposed.params)
         trial = self._study.ask()
         warm_start.is_asked(trial.number, proposed)
+        return self._begun(trial)
+
+    def _begun(self, trial: optuna.Trial) -> Proposal:
+        trial.set_user_attr(STARTED, time.time())
         return Proposal(trial.number, 0, self._suggest(trial))
 
     def is_exhausted(self) -> bool:
@@ -268,6 +273,7 @@ class Ledger:
         with self._storage_errors():
             frozen = self._frozen(number)
             if not frozen.state.is_finished():
+                self._set_attribute(frozen, ENDED, time.time())
                 self._study.tell(number, values, state)
                 return
         # Optuna gives a PRUNED trial its last intermediate value
@@ -283,7 +289,7 @@ class Ledger:
         with self._storage_errors():
             return self._study.get_trials(deepcopy=False, states=states or tuple(STATES))
 
-    def _set_attribute(self, trial: FrozenTrial, name: str, value: bool | int | str) -> None:
+    def _set_attribute(self, trial: FrozenTrial, name: str, value: bool | float | str) -> None:
         """Without an `optuna.Trial`, whose construction samples for it."""
         self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -16,6 +15,11 @@ from balpoe.study.record import TrialState as State
 
 ATTEMPT, FAILURE, FAILURE_CLASS = "attempt", "failure", "failure_class"
 FIXED = "fixed_parameters"
+STARTED, ENDED = "started", "ended"
+"""In Unix seconds: Optuna's own times are those of the zone where its driver was.
+
+Trials of earlier versions have those alone.
+"""
 
 STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "RUNNING",
@@ -48,7 +52,10 @@ def ledger_entry(trial: FrozenTrial, spec: StudySpec) -> LedgerEntry:
     """The entry of a trial that has begun."""
     complete, failed = (trial.state == state for state in (TrialState.COMPLETE, TrialState.FAIL))
     assert trial.datetime_start is not None
-    started, ended = trial.datetime_start.timestamp(), _timestamp(trial.datetime_complete)
+    started = trial.user_attrs.get(STARTED, trial.datetime_start.timestamp())
+    ended = None
+    if trial.datetime_complete is not None:
+        ended = trial.user_attrs.get(ENDED, trial.datetime_complete.timestamp())
     return LedgerEntry(
         number=trial.number,
         attempt=int(trial.user_attrs.get(ATTEMPT, 0)),
@@ -71,7 +78,3 @@ def parameters_of(trial: FrozenTrial, spec: StudySpec) -> Mapping[str, Choice]:
         return fixed
     queued = trial.system_attrs.get("fixed_params", {})
     return recorded_parameters(spec, {**queued, **trial.params})
-
-
-def _timestamp(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -228,6 +229,27 @@ def test_processes_that_create_the_storage_at_once_share_it(
         process.join(timeout=60)
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert Ledger(make_spec(), directory).ask().number == 0
+
+
+def test_times_are_right_wherever_the_driver_was_and_the_reader_is(
+    make_spec: MakeSpec, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_in(zone: str, context: pytest.MonkeyPatch) -> None:
+        context.setenv("TZ", zone)
+        time.tzset()
+
+    begin = time.time()
+    with monkeypatch.context() as context:
+        be_in("Asia/Tokyo", context)
+        ledger = Ledger(make_spec(), directory)
+        ended, running = ledger.ask(), ledger.ask()
+        ledger.complete(ended.number, GOOD)
+        be_in("America/Los_Angeles", context)
+        entries = Ledger(make_spec(), directory).entries()
+    time.tzset()
+    assert begin <= entries[ended.number].started <= (entries[ended.number].ended or 0)
+    assert begin <= entries[running.number].started <= time.time()
+    assert entries[running.number].ended is None
 
 
 def test_a_trial_during_which_the_clock_was_set_back_lasted_no_time(make_spec: MakeSpec) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,10 +32,18 @@ _MOST_PROCESSES = 4
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs on all cores, file by file; chosen files one after the other."""
+    """The whole suite runs on all cores; chosen files one after the other."""
     whole = config.args == config.getini("testpaths")
     cores = len(os.sched_getaffinity(0))
     return min(cores, _MOST_PROCESSES) if whole else 0
+
+
+@pytest.fixture
+def moments() -> random.Random:
+    """Others in every run; a test that fails shows their seed."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(autouse=True)

@@ -61,15 +61,25 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 command, user=self._user, stdout=log, stderr=log, cwd=self._directory
             )
+        if not self._answers():
+            raise AssertionError((self._directory / "log").read_text())
+
+    def revive(self) -> None:
+        """Return once it answers; where it has ended, or ends, it is started again."""
+        if not self._answers():
+            self.start()
+
+    def _answers(self) -> bool:
+        """Whether it does at last; where it ends it does not."""
         deadline = time.monotonic() + 60
-        while True:
+        while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 self.connected().close()
             except psycopg.OperationalError:
-                assert time.monotonic() < deadline, (self._directory / "log").read_text()
                 time.sleep(0.05)
             else:
-                return
+                return True
+        return False
 
     def stop(self) -> None:
         """Stop it at once, as a crash would: connections break, and it recovers at its start."""

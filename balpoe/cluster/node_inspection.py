@@ -7,6 +7,7 @@ comes back is plain.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import subprocess
@@ -79,10 +80,10 @@ def _storage_faults(probe: Path, token: str) -> list[str]:
     try:
         probe.write_text(token)
     except OSError as error:
-        return [
-            f"{probe.parent}: cannot be written there: {error.strerror}; the study's directory "
-            f"must be on storage that all nodes share, and may write"
-        ]
+        cure = "the study's directory must be on storage that all nodes share, and may write"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            cure = "free some space on the disk"
+        return [f"{probe.parent}: cannot be written there: {error.strerror}; {cure}"]
     return []
 
 

@@ -26,6 +26,8 @@ HEALTH_CHECKS = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "2",
+    # and a dead control store after three instead of 60
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "3",
 }
 
 
@@ -59,14 +61,16 @@ class RayNode:
         """All processes of the node: its session."""
         return [pid for pid in _all_processes() if _session_of(pid) == self._process.pid]
 
-    def process_named(self, name: str) -> int:
-        """The one process of the node whose executable is `name`."""
-        [pid] = [pid for pid in self.processes if _executable(pid) == name]
-        return pid
+    def kill_named(self, name: str) -> int:
+        """Kill those processes of the node whose executable is `name`; how many there were."""
+        named = [pid for pid in self.processes if _executable(pid) == name]
+        for pid in named:
+            os.kill(pid, signal.SIGKILL)
+        return len(named)
 
     def has_actor(self, name: str) -> bool:
-        """Whether there is an actor of the class `name` on it."""
-        return any(_executable(pid).startswith(f"ray::{name}") for pid in self.processes)
+        """Whether there is an actor of the class `name` on it that waits for its next call."""
+        return any(_executable(pid) == f"ray::{name}" for pid in self.processes)
 
     def signal(self, number: signal.Signals) -> None:
         """Send all processes of the node a signal at once."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from balpoe.launch.lookup import study_of
@@ -13,7 +13,7 @@ from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
 from tests.cluster.ray_nodes import RayCluster
 from tests.launch.faults_study import faults_study
-from tests.launch.launched_study import assert_complete, launch, recorded
+from tests.launch.launched_study import assert_complete, holding, launch, recorded
 
 WAIT_SECONDS = 240.0
 
@@ -48,18 +48,11 @@ class StudyOfFaults:
     def launched(self) -> AbstractContextManager[subprocess.Popen[str]]:
         """A launch under its supervisor, with its errors told apart."""
         environment = {**self._cluster.environment, "CLUSTER_ADDRESS": self._cluster.address}
-        return launch(self._directory, errors=subprocess.PIPE, environment=environment)
+        return launch(self._directory, errors_alone=True, environment=environment)
 
-    @contextmanager
-    def holding_trial_0(self) -> Iterator[None]:
-        """A block in which trial 0 does not get past an epoch."""
-        held = self.runs / "held"
-        held.parent.mkdir(exist_ok=True)
-        held.touch()
-        try:
-            yield
-        finally:
-            held.unlink()
+    def holding(self, *trials: int) -> AbstractContextManager[None]:
+        """A block in which these trials do not get past an epoch."""
+        return holding(self._directory, *trials)
 
     def run(self) -> tuple[int, str]:
         """The status of a whole launch, and what it told of errors."""
@@ -100,6 +93,16 @@ class StudyOfFaults:
     def assert_whole(self) -> None:
         """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
         assert_complete(self._directory, self._trials)
+
+
+def end_of(launch: subprocess.Popen[str], meanwhile: Callable[[], None]) -> tuple[int, str]:
+    """The status of a launch, and what it told of errors; until then something is kept up."""
+    while True:
+        # what it tells must be read, or it would wait
+        with suppress(subprocess.TimeoutExpired):
+            _, told = launch.communicate(timeout=0.5)
+            return launch.returncode, told
+        meanwhile()
 
 
 def wait_until(is_so: Callable[[], bool], launch: subprocess.Popen[str]) -> None:

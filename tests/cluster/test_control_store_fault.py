@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
-import os
+import random
 import shutil
-import signal
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.ray_nodes import RayCluster
-from tests.cluster.study_of_faults import StudyOfFaults
+from tests.cluster.study_of_faults import StudyOfFaults, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+TIMES = 20
+
+
+@contextmanager
+def short_lived_cluster() -> Iterator[RayCluster]:
+    """One with a node."""
+    directory = Path(tempfile.mkdtemp(prefix="bc", dir="/tmp"))
+    cluster = RayCluster(directory)
+    try:
+        cluster.keep_nodes(1)
+        cluster.await_nodes()
+        yield cluster
+    finally:
+        cluster.end()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def test_a_study_whose_control_store_is_killed_continues_on_the_next_cluster(
     tmp_path: Path,
 ) -> None:
-    short = Path(tempfile.mkdtemp(prefix="bc", dir="/tmp"))
-    first, second = short / "1", short / "2"
-    first.mkdir()
-    second.mkdir()
-    cluster = RayCluster(first)
-    try:
-        cluster.keep_nodes(1)
-        cluster.await_nodes()
+    with short_lived_cluster() as cluster:
         study = StudyOfFaults(cluster, tmp_path, trials=3, epoch_seconds=1.0)
         with study.launched() as supervisor:
-            while not study.is_begun(0):
-                assert supervisor.poll() is None
-                time.sleep(0.1)
-            os.kill(cluster.head.process_named("gcs_server"), signal.SIGKILL)
+            wait_until(lambda: study.is_begun(0), supervisor)
+            assert cluster.head.kill_named("gcs_server") == 1
             _, told = supervisor.communicate(timeout=280)
             assert supervisor.returncode == 70
         assert "the driver of the study died without a word" in told
-        cluster.end()
-        cluster = RayCluster(second)
-        cluster.keep_nodes(1)
-        cluster.await_nodes()
+    with short_lived_cluster() as cluster:
         continued = StudyOfFaults(cluster, tmp_path, trials=3)
         assert continued.run() == (0, "")
         continued.assert_whole()
         assert continued.deaths_counted() == 0
-    finally:
-        cluster.end()
-        shutil.rmtree(short, ignore_errors=True)
+
+
+def test_a_study_survives_twenty_control_stores_that_die_at_random(
+    tmp_path: Path, moments: random.Random
+) -> None:
+    trials = 12
+    for _ in range(TIMES):
+        with short_lived_cluster() as cluster:
+            study = StudyOfFaults(cluster, tmp_path, trials=trials)
+            with study.holding(0), study.launched() as supervisor:
+                time.sleep(moments.uniform(0.0, 12.0))
+                assert cluster.head.kill_named("gcs_server") == 1
+                _, told = supervisor.communicate(timeout=120)
+                # one that has not come to its trials yet has a word for it
+                assert supervisor.returncode == 70 or told.startswith("error: "), told
+                assert "Traceback" not in told
+    with short_lived_cluster() as cluster:
+        study = StudyOfFaults(cluster, tmp_path, trials=trials)
+        assert study.run() == (0, "")
+        study.assert_whole()
+        assert study.deaths_counted() == 0

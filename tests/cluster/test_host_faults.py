@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from balpoe.atomic_write import write_text_atomically
 from balpoe.cli.main import cli
 from balpoe.launch.status import status
 from tests.cluster.ray_nodes import RayCluster
@@ -58,6 +61,41 @@ def test_workers_whose_disk_is_full_stop_the_study_with_a_line_and_it_continues_
             assert len(epochs) <= 4
 
 
+@pytest.mark.timeout(900)
+def test_disks_that_are_full_at_random_stop_a_study_with_a_line_each_time(
+    cluster: RayCluster, tmp_path: Path, moments: random.Random
+) -> None:
+    """The disk of the driver's files, its database among them, or that of the trials."""
+    cluster.keep_nodes(2)
+    cluster.await_nodes()
+    study = StudyOfFaults(cluster, tmp_path, trials=150)
+    with (
+        small_disk(study.runs / "faults", "16m") as drivers,
+        small_disk(study.runs / "faults/trials", "16m") as workers,
+    ):
+        for _ in range(20):
+            disk = moments.choice([drivers, workers])
+            with study.launched() as supervisor:
+                time.sleep(moments.uniform(0.0, 10.0))
+                disk.fill()
+                _, told = supervisor.communicate(timeout=120)
+            disk.free()
+            assert supervisor.returncode == 2, told
+            heading, *lines = told.splitlines()
+            if heading != "error: the cluster cannot run this yet:":
+                lines.append(heading.removeprefix("error: "))
+            for line in lines:
+                assert str(disk.path) in line
+                assert any(cure in line for cure in CURES), line
+            assert "FAIL" not in {record.state for record in study.records()}
+        assert study.run() == (0, "")
+        study.assert_whole()
+        assert study.deaths_counted() == 0
+
+
+CURES = ("free some space on the disk", "disk is full; check the disk's space")
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """From one moment to another by the right clock, in Unix seconds."""
@@ -69,9 +107,32 @@ class Span:
         return self.begin - TOLERANCE_SECONDS <= moment <= self.end + TOLERANCE_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """After a while a clock is set to be so far ahead; both in seconds."""
+
+    wait: float
+    ahead: float
+
+
 def test_a_node_whose_clock_is_wrong_and_jumps_back_leaves_every_time_of_a_study_right(
     cluster: RayCluster, tmp_path: Path
 ) -> None:
+    assert_times_are_right_where_a_clock_jumps(cluster, tmp_path, [Jump(0.0, -3 * HOUR)], trials=6)
+
+
+def test_a_node_whose_clock_is_set_at_random_leaves_every_time_of_a_study_right(
+    cluster: RayCluster, tmp_path: Path, moments: random.Random
+) -> None:
+    day = 24 * HOUR
+    jumps = [Jump(moments.uniform(0.0, 1.0), moments.uniform(-day, day)) for _ in range(20)]
+    assert_times_are_right_where_a_clock_jumps(cluster, tmp_path, jumps, trials=24)
+
+
+def assert_times_are_right_where_a_clock_jumps(
+    cluster: RayCluster, tmp_path: Path, jumps: Sequence[Jump], *, trials: int
+) -> None:
+    """In the study, its status and MLflow, with one of two nodes five hours ahead at first."""
     clock = tmp_path / "clock"
     clock.write_text(str(5 * HOUR))
     cluster.keep_nodes(1)
@@ -80,11 +141,16 @@ def test_a_node_whose_clock_is_wrong_and_jumps_back_leaves_every_time_of_a_study
         WRONG_CLOCK=str(clock),
     )
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=6, epoch_seconds=EPOCH_SECONDS, wall_hours=1)
+    study = StudyOfFaults(
+        cluster, tmp_path, trials=trials, epoch_seconds=EPOCH_SECONDS, wall_hours=1
+    )
     begin = time.time()
     with study.launched() as supervisor:
-        wait_until(lambda: study.is_begun(0) and study.is_begun(1), supervisor)
-        clock.write_text(str(-3 * HOUR))
+        with study.holding(0):
+            wait_until(lambda: study.is_begun(0) and study.is_begun(1), supervisor)
+            for jump in jumps:
+                time.sleep(jump.wait)
+                write_text_atomically(clock, str(jump.ahead))
         for trial in shown_status(study)["running"]:
             last = trial["last_epoch_ended"]
             assert last is None or last in Span(trial["started"], time.time())
@@ -95,7 +161,7 @@ def test_a_node_whose_clock_is_wrong_and_jumps_back_leaves_every_time_of_a_study
     [remark] = told.splitlines()
     assert re.search(r"its clock is at least 1[78]\d{3} seconds ahead of the driver's", remark)
     study.assert_whole()
-    assert len({node for number in range(6) for node in study.nodes_of(number)}) == 2
+    assert len({node for number in range(trials) for node in study.nodes_of(number)}) == 2
     assert_right_times(study, whole)
     spent = status("faults", runs=study.runs).spent
     assert 0 < spent.device_seconds / 2 <= spent.wall_seconds <= whole.end - whole.begin

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.other_code import other_code
 from tests.cluster.ray_nodes import RayCluster
-from tests.cluster.study_of_faults import StudyOfFaults, wait_until
+from tests.cluster.study_of_faults import StudyOfFaults, end_of, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -25,35 +25,45 @@ AT_POINTS = {
 }
 
 
-@pytest.mark.parametrize("point", AT_POINTS)
-def test_a_node_that_dies_at_a_point_costs_no_finished_epoch_and_no_retry(
-    cluster: RayCluster, tmp_path: Path, point: str
+def test_nodes_that_die_at_every_point_cost_no_finished_epoch_and_no_retry(
+    cluster: RayCluster, tmp_path: Path
 ) -> None:
-    study = survivor_of(cluster, tmp_path, "node", point)
-    assert study.epochs_done(1) == AT_POINTS[point]
+    study = survivor_of(cluster, tmp_path, "node", list(AT_POINTS))
+    for number, epochs in enumerate(AT_POINTS.values(), 1):
+        assert study.epochs_done(number) == epochs
 
 
 def test_a_raylet_that_dies_is_the_death_of_its_node(cluster: RayCluster, tmp_path: Path) -> None:
     # its worker sees within seconds that it is alone, and may end another epoch before
-    study = survivor_of(cluster, tmp_path, "raylet", "checkpoint 1", epoch_seconds=5.0)
+    study = survivor_of(cluster, tmp_path, "raylet", ["checkpoint 1"], epoch_seconds=5.0)
     first, *others = study.epochs_done(1)
     assert first == "0 1"
     assert [epoch for _attempt, epoch in map(str.split, others)] in (["2", "3"], ["2", "2", "3"])
 
 
 def survivor_of(
-    cluster: RayCluster, directory: Path, mortal: str, point: str, *, epoch_seconds: float = 0.3
+    cluster: RayCluster,
+    directory: Path,
+    mortal: str,
+    points: Sequence[str],
+    *,
+    epoch_seconds: float = 0.3,
 ) -> StudyOfFaults:
-    """A study that came to its end although a node died."""
+    """A study that came to its end although a node died under each trial but the first."""
     cluster.keep_nodes(2)
     cluster.await_nodes()
-    question = f"{mortal} dies at {point}"
+    question = f"{mortal} dies at {', '.join(points)}"
     study = StudyOfFaults(
-        cluster, directory, trials=2, question=question, epoch_seconds=epoch_seconds
+        cluster,
+        directory,
+        trials=1 + len(points),
+        question=question,
+        epoch_seconds=epoch_seconds,
     )
-    assert study.run() == (0, "")
+    with study.launched() as supervisor:
+        assert end_of(supervisor, lambda: cluster.keep_nodes(2)) == (0, "")
     study.assert_whole()
-    assert study.records()[1].identity.attempt == 1
+    assert [record.identity.attempt for record in study.records()] == [0] + [1] * len(points)
     assert study.deaths_counted() == 0
     return study
 
@@ -85,7 +95,7 @@ def test_a_node_that_joins_is_used(cluster: RayCluster, tmp_path: Path) -> None:
     cluster.keep_one_node()
     study = StudyOfFaults(cluster, tmp_path, trials=2)
     with study.launched() as supervisor:
-        with study.holding_trial_0():
+        with study.holding(0):
             wait_until(lambda: study.is_begun(0), supervisor)
             cluster.keep_nodes(2)
             wait_until(lambda: study.is_begun(1), supervisor)
@@ -101,7 +111,7 @@ def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
     cluster.keep_one_node()
     study = StudyOfFaults(cluster, tmp_path, trials=2)
     with study.launched() as supervisor:
-        with study.holding_trial_0():
+        with study.holding(0):
             wait_until(lambda: study.is_begun(0), supervisor)
             other = cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))
             wait_until(lambda: other.has_actor("TrialActor"), supervisor)
@@ -115,26 +125,3 @@ def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
     assert "FAIL" not in {record.state for record in study.records()}
     assert study.run() == (0, "")
     study.assert_whole()
-
-
-def test_twenty_nodes_killed_at_random_cost_a_study_nothing(
-    cluster: RayCluster, tmp_path: Path
-) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
-    cluster.keep_nodes(3)
-    cluster.await_nodes()
-    trials, kills = 60, 0
-    study = StudyOfFaults(cluster, tmp_path, trials=trials, epoch_seconds=1.0)
-    with study.launched() as supervisor:
-        wait_until(lambda: study.is_begun(0), supervisor)
-        while supervisor.poll() is None and kills < 20:
-            time.sleep(moments.uniform(0.0, 10.0))
-            cluster.nodes.pop(moments.randrange(len(cluster.nodes))).kill()
-            kills += 1
-            cluster.keep_nodes(3)
-        _, told = supervisor.communicate(timeout=800)
-        assert (supervisor.returncode, told) == (0, "")
-    study.assert_whole()
-    assert study.deaths_counted() == 0

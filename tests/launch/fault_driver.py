@@ -1,9 +1,10 @@
-"""`balpoe run` with trials that do no work, and a fault: `fault_driver.py STUDY [POINT TIMES]`.
+"""`balpoe run` with trials that do no work, and a fault: `fault_driver.py STUDY [POINT TIMES]…`.
 
 To be run by `supervised.py`. The driver kills itself with SIGKILL when it comes to POINT for the
-TIMES-th time, or waits while the file FAULT_HALT is there. An epoch takes EPOCH_SECONDS of the
-environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is one, the driver
-takes FAULT_HOST for the name of its host, and waits FAULT_PATIENCE seconds for a database.
+TIMES-th time, or makes the file FAULT_HALT and waits while that is there. An epoch takes
+EPOCH_SECONDS of the environment; the study runs on the cluster at CLUSTER_ADDRESS, where there is
+one, the driver takes FAULT_HOST for the name of its host, and waits FAULT_PATIENCE seconds for a
+database. Trials whose numbers are in the file `runs/held` do not get past an epoch.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def recorded_trial(task: TrialTask) -> Course:
         metrics = {"train/loss": 1 / epoch, "val/accuracy": accuracy, "val/ece": 1 - accuracy}
         history.append(EpochResult(epoch, task.now(), metrics))
         checkpoints.save(Checkpoint("idle", tuple(history), {"state": torch.zeros(1)}))
-        if task.identity.attempt == 0 and task.identity.number == epoch == _checkpoint_to_die_at():
+        if task.identity.attempt == 0 and epoch == _checkpoint_to_die_at():
             os.kill(int(os.environ[_DRIVER]), signal.SIGKILL)
         reach(f"checkpoint {epoch}", task)
         require_newest(task.directory, task.identity.attempt)
@@ -90,12 +92,13 @@ def recorded_trial(task: TrialTask) -> Course:
 
 
 def reach(point: str, task: TrialTask) -> None:
-    """Where a study's question is `MORTAL dies at POINT`, its trial 1 lets that happen once.
+    """Where a study's question is `MORTAL dies at POINT, …`, its trials 1, … let that happen once.
 
     MORTAL is the `node` or its `raylet`, of which the worker is a child.
     """
     mortal, _, deadly = task.spec.question.partition(";")[0].partition(" dies at ")
-    if deadly != point or (task.identity.number, task.identity.attempt) != (1, 0):
+    mortals = dict(enumerate(deadly.split(", "), 1))
+    if task.identity.attempt or mortals.get(task.identity.number) != point:
         return
     os.kill(os.getppid(), signal.SIGKILL)
     if mortal == "node":
@@ -103,10 +106,11 @@ def reach(point: str, task: TrialTask) -> None:
 
 
 def await_release(task: TrialTask) -> None:
-    """Trial 0 waits in its epochs while there is a file `held` beside its study."""
-    *_, runs = task.directory.path.parents[:4]
-    while task.identity.number == 0 and (runs / "held").exists():
-        time.sleep(0.1)
+    """Wait in an epoch for as long as the trial is held."""
+    *_, home = task.directory.path.parents[:5]
+    with suppress(FileNotFoundError):
+        while str(task.identity.number) in (home / "runs/held").read_text().split():
+            time.sleep(0.1)
 
 
 def epoch_seconds(task: TrialTask) -> float:
@@ -178,15 +182,14 @@ def _strike() -> None:
 
 
 if __name__ == "__main__":
-    _, study, *fault = sys.argv
+    _, study, *faults = sys.argv
     pretended_host = os.environ.get("FAULT_HOST", socket.gethostname())
     socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
     reconnecting.PATIENCE_SECONDS = float(
         os.environ.get("FAULT_PATIENCE", reconnecting.PATIENCE_SECONDS)
     )
-    if fault:
-        point, times = fault
+    for point, times in zip(faults[::2], faults[1::2], strict=True):
         if point == CHECKPOINT:
             os.environ[_TIMES] = times
         else:

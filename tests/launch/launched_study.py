@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,12 +25,12 @@ def launch(
     home: Path,
     *fault: str,
     epoch_seconds: float = 0.1,
-    errors: int = subprocess.STDOUT,
+    errors_alone: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """A launch under its supervisor, with further variables in its `environment`.
 
-    What it tells of `errors` is among all that it tells, or by itself in a pipe.
+    All that it tells is to be read from its output, or what it tells of errors alone.
     """
     variables = {"EPOCH_SECONDS": str(epoch_seconds), **(environment or {})}
     with subprocess.Popen(
@@ -37,13 +38,33 @@ def launch(
         cwd=home,
         env={**os.environ, **variables},
         text=True,
-        stdout=subprocess.PIPE,
-        stderr=errors,
+        stdout=subprocess.DEVNULL if errors_alone else subprocess.PIPE,
+        stderr=subprocess.PIPE if errors_alone else subprocess.STDOUT,
     ) as supervisor:
         try:
             yield supervisor
         finally:
             supervisor.terminate()
+
+
+def kill_driver(supervisor: subprocess.Popen[str]) -> None:
+    """Kill the driver that it watches, where it has not ended."""
+    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
+    if supervisor.poll() is None:
+        for driver in children.read_text().split():
+            os.kill(int(driver), signal.SIGKILL)
+
+
+@contextmanager
+def holding(home: Path, *trials: int) -> Iterator[None]:
+    """A block in which these trials do not get past an epoch."""
+    held = home / "runs/held"
+    held.parent.mkdir(exist_ok=True)
+    held.write_text(" ".join(map(str, trials)))
+    try:
+        yield
+    finally:
+        held.unlink()
 
 
 def begun(home: Path, trials: int) -> None:

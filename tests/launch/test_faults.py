@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,8 +13,15 @@ import pytest
 
 from balpoe.launch.lookup import study_of
 from balpoe.study.ledger import Ledger
+from balpoe.study.ledger_entry import LedgerEntry
 from tests.launch.faults_study import faults_study
-from tests.launch.launched_study import assert_complete, assert_sound, launch, recorded
+from tests.launch.launched_study import (
+    assert_complete,
+    assert_sound,
+    kill_driver,
+    launch,
+    recorded,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +37,7 @@ POINTS = (
     ("told", 2),
     ("mirrored", 1),
 )
+"""In the order in which one study can come to all of them, a launch for each."""
 
 
 def write_study(directory: Path, trials: int) -> None:
@@ -38,7 +45,7 @@ def write_study(directory: Path, trials: int) -> None:
 
 
 def launched(directory: Path, *fault: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    return launch(directory, *fault, epoch_seconds=EPOCH_SECONDS, errors=subprocess.PIPE)
+    return launch(directory, *fault, epoch_seconds=EPOCH_SECONDS, errors_alone=True)
 
 
 def end_of(directory: Path, *fault: str) -> tuple[int, str]:
@@ -49,23 +56,31 @@ def end_of(directory: Path, *fault: str) -> tuple[int, str]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("point", "times"), POINTS)
-def test_a_driver_killed_at_a_point_is_continued_and_nothing_is_lost_or_done_twice(
-    tmp_path: Path, point: str, times: int
+def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done_twice(
+    tmp_path: Path,
 ) -> None:
-    write_study(tmp_path, trials=6)
-    status, told = end_of(tmp_path, point, str(times))
-    assert status == 70
-    assert "the driver of the study died without a word (killed by SIGKILL)" in told
-    spec, directory = study_of("faults", tmp_path / "runs")
-    before = Ledger(spec, directory).entries()
+    trials = 12
+    write_study(tmp_path, trials)
+    before: Sequence[LedgerEntry] = ()
+    for point, times in POINTS:
+        status, told = end_of(tmp_path, point, str(times))
+        assert status == 70, f"{point} {times}: {told}"
+        assert "the driver of the study died without a word (killed by SIGKILL)" in told
+        before = require_kept(before, tmp_path)
     assert end_of(tmp_path) == (0, "")
-    assert_complete(tmp_path, trials=6)
-    after = Ledger(spec, directory).entries()
+    assert_complete(tmp_path, trials)
+    require_kept(before, tmp_path)
+
+
+def require_kept(before: Sequence[LedgerEntry], home: Path) -> Sequence[LedgerEntry]:
+    """The ledger's entries now: what was in those `before` is still there."""
+    after = Ledger(*study_of("faults", home / "runs")).entries()
+    assert len(after) >= len(before)
     for old, new in zip(before, after, strict=False):
         assert old.parameters.items() <= new.parameters.items()
         if old.state == "COMPLETE":
             assert new == old
+    return after
 
 
 EARLY_STOPPING = """
@@ -100,32 +115,30 @@ def test_a_trial_that_fell_behind_is_stopped_where_it_was_whatever_became_of_the
 
 
 @pytest.mark.timeout(900)
-def test_a_study_survives_twenty_kills_at_random_times(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
+def test_a_study_survives_twenty_kills_at_random_times(
+    tmp_path: Path, moments: random.Random
+) -> None:
     trials = 40
     write_study(tmp_path, trials)
     for _ in range(KILLS):
         with launched(tmp_path) as supervisor:
-            kill_driver(supervisor, tmp_path, moments)
+            await_moment(supervisor, tmp_path, moments)
+            kill_driver(supervisor)
             supervisor.communicate(timeout=120)
             assert supervisor.returncode in (0, 70)
     assert end_of(tmp_path) == (0, "")
     assert_complete(tmp_path, trials)
 
 
-def kill_driver(supervisor: subprocess.Popen[str], directory: Path, moments: random.Random) -> None:
+def await_moment(
+    supervisor: subprocess.Popen[str], directory: Path, moments: random.Random
+) -> None:
     """Three times in four among its trials, else while it is starting."""
     began = time.time()
     among_trials = moments.random() < 0.75
     while among_trials and supervisor.poll() is None and newest_record(directory) < began:
         time.sleep(0.05)
     time.sleep(moments.uniform(0.0, 3.0 if among_trials else 10.0))
-    children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
-    if supervisor.poll() is None:
-        for driver in children.read_text().split():
-            os.kill(int(driver), signal.SIGKILL)
 
 
 def newest_record(directory: Path) -> float:

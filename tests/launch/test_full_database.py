@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.launch.launched_study import (
     assert_complete,
     assert_whole,
     begun,
+    holding,
     launch,
     recorded,
 )
@@ -102,6 +105,25 @@ def test_a_study_whose_database_stays_without_room_stops_with_a_line_and_continu
         told, _ = supervisor.communicate(timeout=120)
     assert supervisor.returncode == 0, told
     assert_complete(home, TRIALS)
+
+
+def test_a_database_without_room_at_random_costs_a_study_nothing(
+    home: Path, disk: SmallDisk, server: PostgresServer, moments: random.Random
+) -> None:
+    trials = 60
+    (home / "faults.yaml").write_text(faults_study(trials))
+    with launch(home, epoch_seconds=0.5) as supervisor:
+        with holding(home, 0):
+            begun(home, 1)
+            for _ in range(20):
+                time.sleep(moments.uniform(0.0, 2.0))
+                disk.fill()
+                time.sleep(moments.uniform(0.0, 2.0))
+                disk.free()
+                server.revive()  # without room for its log it ends
+        told, _ = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 0, told
+    assert_whole(home, trials)
 
 
 def told_until(words: str, launch: subprocess.Popen[str]) -> str:

@@ -17,7 +17,15 @@ from balpoe.errors import UserError
 from balpoe.launch.lookup import study_of
 from balpoe.launch.tracking import named_store
 from tests.launch.faults_study import faults_study
-from tests.launch.launched_study import TRIALS, assert_whole, begun, launch
+from tests.launch.launched_study import (
+    TRIALS,
+    assert_complete,
+    assert_whole,
+    begun,
+    holding,
+    kill_driver,
+    launch,
+)
 from tests.postgres_server import PostgresServer
 
 
@@ -78,6 +86,38 @@ def test_of_two_hosts_that_launch_one_study_at_once_one_runs_it(home: Path) -> N
     assert_whole(home)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_of_two_hosts_that_launch_one_study_at_random_moments_one_alone_runs_it(
+    home: Path, moments: random.Random
+) -> None:
+    """Twenty times; the one that runs it is killed after the other gave up."""
+    for _ in range(20):
+        with holding(home, 0), launch(home, environment={"FAULT_HOST": "node-1"}) as first:
+            time.sleep(moments.uniform(0.0, 4.0))
+            with launch(home, environment={"FAULT_HOST": "node-2"}) as second:
+                loser, winner = by_their_ends(first, second)
+                told, _ = loser.communicate(timeout=10)
+                assert loser.returncode == 2, told
+                assert "error: faults: is being run by" in told
+                time.sleep(moments.uniform(0.0, 3.0))
+                kill_driver(winner)
+                winner.communicate(timeout=60)
+    with launch(home) as last:
+        told, _ = last.communicate(timeout=120)
+    assert last.returncode == 0, told
+    assert_complete(home)
+
+
+def by_their_ends(*launches: subprocess.Popen[str]) -> list[subprocess.Popen[str]]:
+    """Those that have ended first, as soon as one has."""
+    deadline = time.monotonic() + 120
+    while all(launch.poll() is None for launch in launches):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return sorted(launches, key=lambda launch: launch.poll() is None)
+
+
 def test_a_password_in_an_option_or_for_mlflow_is_refused_without_being_shown(
     home: Path,
 ) -> None:
@@ -109,23 +149,22 @@ def test_a_database_that_does_not_answer_ends_a_launch_with_a_line(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("point", "times"),
-    [("planned", 2), ("half asked", 3), ("asked", 2), ("reported", 5), ("told", 2)],
-)
-def test_a_server_restarted_at_a_point_costs_nothing(
-    home: Path, postgres_server: PostgresServer, point: str, times: int
+def test_a_server_restarted_at_every_point_costs_nothing(
+    home: Path, postgres_server: PostgresServer
 ) -> None:
     halt = home / "halt"
-    with launch(home, point, str(times), environment={"FAULT_HALT": str(halt)}) as supervisor:
-        deadline = time.monotonic() + 120
-        while not halt.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        postgres_server.stop()
-        halt.unlink()
-        time.sleep(1)
-        postgres_server.start()
+    points = {"planned": "2", "half asked": "3", "asked": "3", "reported": "5", "told": "2"}
+    arguments = [word for point in points.items() for word in point]
+    with launch(home, *arguments, environment={"FAULT_HALT": str(halt)}) as supervisor:
+        for point in points:
+            deadline = time.monotonic() + 120
+            while not halt.exists():
+                assert time.monotonic() < deadline, f"{point} or one before it never came"
+                time.sleep(0.05)
+            postgres_server.stop()
+            halt.unlink()
+            time.sleep(1)
+            postgres_server.start()
         told, _ = supervisor.communicate(timeout=240)
     assert supervisor.returncode == 0, told
     assert_whole(home)
@@ -134,13 +173,10 @@ def test_a_server_restarted_at_a_point_costs_nothing(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_study_survives_twenty_restarts_of_the_server_at_random_times(
-    home: Path, postgres_server: PostgresServer
+    home: Path, postgres_server: PostgresServer, moments: random.Random
 ) -> None:
     trials, restarts = 40, 20
     (home / "faults.yaml").write_text(faults_study(trials))
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
     with launch(home, epoch_seconds=0.3) as supervisor:
         begun(home, 1)
         for _ in range(restarts):

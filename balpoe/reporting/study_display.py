@@ -31,6 +31,7 @@ _STOPPING = (
     "stopping: the running trials finish their epoch and save a checkpoint; "
     "Ctrl-C once more stops at once"
 )
+_STOPPING_FOR = "stopping when the running trials have finished their epoch and saved a checkpoint"
 
 
 class StudyDisplay(LiveDisplay[StudyEvent]):
@@ -62,7 +63,8 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
     def __call__(self, news: StudyEvent) -> None:
         """Take an event in, and say so where it is the end of a trial and no terminal."""
         if isinstance(news, StopRequested):
-            self._console.print(_STOPPING, soft_wrap=True)
+            words = _STOPPING if news.reason is None else f"{_STOPPING_FOR}: {news.reason}"
+            self._console.print(words, soft_wrap=True, markup=False, highlight=False)
             return
         if isinstance(news, WarmStarted):
             self._console.print(str(news), soft_wrap=True, markup=False, highlight=False)

@@ -44,7 +44,12 @@ class TrialEnded:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """The study was asked to stop; what runs goes on to the end of its epoch."""
+    """The study is to stop, for a `reason` unless it was asked to.
+
+    What runs goes on to the end of its epoch.
+    """
+
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

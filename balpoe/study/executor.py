@@ -213,7 +213,7 @@ class _Watch(tune.Callback):
         self._searcher.on_death(trial.trial_id, failure_of_worker(trial))
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        if self._interruption.signal is not None and not self._announced:
+        if self._interruption.requested and not self._announced:
             self._announced = True
             self._searcher.announce_stop()
 

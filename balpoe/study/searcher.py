@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -125,8 +126,13 @@ class StudySearcher(Searcher):
         self._guarded(self._enter_failure, self._left(trial_id), failure)
 
     def announce_stop(self) -> None:
-        """Tell the listener that the study was asked to stop."""
-        self._guarded(self._listener, StopRequested())
+        """Tell the listener that the study stops, and why if it was not asked to."""
+        if self.fault is None:
+            reason = None if self.failing_alike is None else self.failing_alike.reason
+            self._guarded(self._listener, StopRequested(reason))
+        elif self._live:
+            with suppress(Exception):  # the fault may be the listener's own
+                self._listener(StopRequested(str(self.fault)))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the truth is in the ledger, and Tune's runs are never restored."""

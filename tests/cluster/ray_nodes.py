@@ -68,10 +68,6 @@ class RayNode:
             os.kill(pid, signal.SIGKILL)
         return len(named)
 
-    def has_actor(self, name: str) -> bool:
-        """Whether there is an actor of the class `name` on it that waits for its next call."""
-        return any(_executable(pid) == f"ray::{name}" for pid in self.processes)
-
     def signal(self, number: signal.Signals) -> None:
         """Send all processes of the node a signal at once."""
         for pid in self.processes:

@@ -13,7 +13,7 @@ from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialRecord
 from tests.cluster.ray_nodes import RayCluster
 from tests.launch.faults_study import faults_study
-from tests.launch.launched_study import assert_complete, holding, launch, recorded
+from tests.launch.launched_study import TOLD, assert_complete, holding, launch, recorded
 
 WAIT_SECONDS = 240.0
 
@@ -53,6 +53,10 @@ class StudyOfFaults:
     def holding(self, *trials: int) -> AbstractContextManager[None]:
         """A block in which these trials do not get past an epoch."""
         return holding(self._directory, *trials)
+
+    def told(self) -> str:
+        """What its last launch told, but for errors; on one line."""
+        return " ".join((self._directory / TOLD).read_text().split())
 
     def run(self) -> tuple[int, str]:
         """The status of a whole launch, and what it told of errors."""

@@ -68,7 +68,7 @@ def test_disks_that_are_full_at_random_stop_a_study_with_a_line_each_time(
     """The disk of the driver's files, its database among them, or that of the trials."""
     cluster.keep_nodes(2)
     cluster.await_nodes()
-    study = StudyOfFaults(cluster, tmp_path, trials=150)
+    study = StudyOfFaults(cluster, tmp_path, trials=100)
     with (
         small_disk(study.runs / "faults", "16m") as drivers,
         small_disk(study.runs / "faults/trials", "16m") as workers,
@@ -76,7 +76,7 @@ def test_disks_that_are_full_at_random_stop_a_study_with_a_line_each_time(
         for _ in range(20):
             disk = moments.choice([drivers, workers])
             with study.launched() as supervisor:
-                time.sleep(moments.uniform(0.0, 10.0))
+                time.sleep(moments.uniform(0.0, 8.0))
                 disk.fill()
                 _, told = supervisor.communicate(timeout=120)
             disk.free()

@@ -113,8 +113,9 @@ def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
     with study.launched() as supervisor:
         with study.holding(0):
             wait_until(lambda: study.is_begun(0), supervisor)
-            other = cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))
-            wait_until(lambda: other.has_actor("TrialActor"), supervisor)
+            cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))
+            # told at once: an epoch may last for an hour
+            wait_until(lambda: "balpoe's code is" in study.told(), supervisor)
         _, told = supervisor.communicate(timeout=600)
         cluster.nodes.pop().kill()
         assert supervisor.returncode == 2

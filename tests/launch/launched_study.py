@@ -18,6 +18,7 @@ from balpoe.study.store import RecordStore
 from tests.launch.faults_study import DRIVER, EPOCHS, PARENT
 
 TRIALS = 4
+TOLD = "told.txt"
 
 
 @contextmanager
@@ -30,17 +31,20 @@ def launch(
 ) -> Iterator[subprocess.Popen[str]]:
     """A launch under its supervisor, with further variables in its `environment`.
 
-    All that it tells is to be read from its output, or what it tells of errors alone.
+    All that it tells is to be read from its output; of errors alone, the rest is in `TOLD`.
     """
     variables = {"EPOCH_SECONDS": str(epoch_seconds), **(environment or {})}
-    with subprocess.Popen(
-        [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
-        cwd=home,
-        env={**os.environ, **variables},
-        text=True,
-        stdout=subprocess.DEVNULL if errors_alone else subprocess.PIPE,
-        stderr=subprocess.PIPE if errors_alone else subprocess.STDOUT,
-    ) as supervisor:
+    with (
+        (home / TOLD).open("w") as told,
+        subprocess.Popen(
+            [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
+            cwd=home,
+            env={**os.environ, **variables},
+            text=True,
+            stdout=told if errors_alone else subprocess.PIPE,
+            stderr=subprocess.PIPE if errors_alone else subprocess.STDOUT,
+        ) as supervisor,
+    ):
         try:
             yield supervisor
         finally:

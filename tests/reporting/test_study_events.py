@@ -29,7 +29,7 @@ def test_every_event_is_a_line_with_its_name_and_time(spec: StudySpec) -> None:
         TrialStarted(IDENTITY, {"mixup.alpha": 0.5}),
         EpochReported(IDENTITY, 4, {"val/ece": 0.1}),
         TrialEnded(IDENTITY, "FAIL", failure="out of luck"),
-        StopRequested(),
+        StopRequested("no room"),
     )
     assert launched["event"] == "study_launched"
     assert launched["study"] == "digits_lt"
@@ -44,7 +44,7 @@ def test_every_event_is_a_line_with_its_name_and_time(spec: StudySpec) -> None:
     assert epoch["metrics"] == {"val/ece": 0.1}
     assert (ended["event"], ended["state"]) == ("trial_ended", "FAIL")
     assert ended["failure"] == "out of luck"
-    assert stop == {"event": "stop_requested", "time": 1000.5}
+    assert stop == {"event": "stop_requested", "time": 1000.5, "reason": "no room"}
 
 
 def test_what_is_no_number_in_json_is_null(spec: StudySpec) -> None:

@@ -14,7 +14,6 @@ from balpoe.config.image_sources import (
     ImageList,
     ParquetImages,
 )
-from balpoe.data import cifar
 from balpoe.errors import DataError
 
 
@@ -27,6 +26,8 @@ def source_sizes(config: DataConfig) -> dict[str, int]:
         DataError: a path is not here.
     """
     if isinstance(config, Cifar10LT | Cifar100LT):
+        from balpoe.data import cifar  # which leads to torch, seconds that the others are spared
+
         cifar.ensure_present(config)
     return {str(path): _size(path) for path in _paths(config)}
 

@@ -1,0 +1,18 @@
+"""What a node of a cluster is asked for its data takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+ASKED = """
+import sys
+from balpoe.config import DigitsLT
+from balpoe.data.presence import source_sizes
+assert source_sizes(DigitsLT()) == {}
+sys.exit("torch" in sys.modules)
+"""
+
+
+def test_a_source_that_needs_no_download_is_looked_for_without_torch() -> None:
+    assert subprocess.run([sys.executable, "-c", ASKED], check=False).returncode == 0

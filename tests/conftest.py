@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # One thread: on two cores that other tests share, the threads of an OpenMP team wait for each
 # other's time slices, and small tensors train ten times slower. Children inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray would start workers that no trial uses, an actor having one of its own
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
 # Studies of the tests are mirrored beside their records, wherever the user keeps real ones.
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 os.environ.pop(_TRACKING_URI, None)

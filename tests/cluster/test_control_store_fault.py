@@ -60,7 +60,7 @@ def test_a_study_survives_twenty_control_stores_that_die_at_random(
         with short_lived_cluster() as cluster:
             study = StudyOfFaults(cluster, tmp_path, trials=trials)
             with study.holding(0), study.launched() as supervisor:
-                time.sleep(moments.uniform(0.0, 12.0))
+                time.sleep(moments.uniform(0.0, 10.0))
                 assert cluster.head.kill_named("gcs_server") == 1
                 _, told = supervisor.communicate(timeout=120)
                 # one that has not come to its trials yet has a word for it

@@ -73,9 +73,12 @@ def hold_lease(path: Path) -> Iterator[None]:
         if not _is_locked(file):
             file.seek(0)
             raise UserError(refusal(path.parent.name, file.read()))
-        file.truncate(0)
-        json.dump(asdict(present_holder()), file)
-        file.flush()
+        try:
+            file.truncate(0)
+            # past the file's buffer: what does not fit would be tried once more when it is closed
+            os.write(file.fileno(), json.dumps(asdict(present_holder())).encode())
+        except OSError as error:
+            raise storage_error(path, error) from error
         yield
 
 

@@ -11,16 +11,23 @@ import pytest
 
 from balpoe.atomic_write import write_bytes_atomically
 from balpoe.errors import StorageError
+from balpoe.launch.lease import hold_lease, lease_holder
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import TRIALS, assert_complete, begun, launch, recorded
-from tests.small_disk import small_disk
+from tests.small_disk import SmallDisk, small_disk
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A directory with room for 256 KiB."""
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk with room for 256 KiB."""
     with small_disk(tmp_path / "disk", "256k") as disk:
-        yield disk.path
+        yield disk
+
+
+@pytest.fixture
+def disk(small: SmallDisk) -> Path:
+    """Its directory."""
+    return small.path
 
 
 def test_a_write_that_does_not_fit_leaves_the_old_file(disk: Path) -> None:
@@ -29,6 +36,17 @@ def test_a_write_that_does_not_fit_leaves_the_old_file(disk: Path) -> None:
         write_bytes_atomically(disk / "file", bytes(2**20))
     assert (disk / "file").read_bytes() == b"old"
     assert [path.name for path in disk.iterdir()] == ["file"]
+
+
+def test_a_lease_that_does_not_fit_is_refused_until_there_is_room(small: SmallDisk) -> None:
+    lease = small.path / "lease"
+    small.fill()
+    refused = "lease: cannot be written: No space left on device; free some space"
+    with pytest.raises(StorageError, match=refused), hold_lease(lease):
+        pass
+    small.free()
+    with hold_lease(lease):
+        assert lease_holder(lease) is not None
 
 
 def test_a_training_that_does_not_fit_ends_with_one_message(disk: Path, tmp_path: Path) -> None:

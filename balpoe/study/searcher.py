@@ -127,10 +127,12 @@ class StudySearcher(Searcher):
 
     def announce_stop(self) -> None:
         """Tell the listener that the study stops, and why if it was not asked to."""
+        if self._interruption.signal is None and not self._live:
+            return  # the end follows at once
         if self.fault is None:
             reason = None if self.failing_alike is None else self.failing_alike.reason
             self._guarded(self._listener, StopRequested(reason))
-        elif self._live:
+        else:
             with suppress(Exception):  # the fault may be the listener's own
                 self._listener(StopRequested(str(self.fault)))
 

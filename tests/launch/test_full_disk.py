@@ -18,45 +18,42 @@ from tests.small_disk import SmallDisk, small_disk
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A disk with room for 256 KiB."""
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """One with room for 256 KiB."""
     with small_disk(tmp_path / "disk", "256k") as disk:
         yield disk
 
 
-@pytest.fixture
-def disk(small: SmallDisk) -> Path:
-    """Its directory."""
-    return small.path
-
-
-def test_a_write_that_does_not_fit_leaves_the_old_file(disk: Path) -> None:
-    write_bytes_atomically(disk / "file", b"old")
+def test_a_write_that_does_not_fit_leaves_the_old_file(disk: SmallDisk) -> None:
+    file = disk.path / "file"
+    write_bytes_atomically(file, b"old")
     with pytest.raises(StorageError, match="No space left on device; free some space"):
-        write_bytes_atomically(disk / "file", bytes(2**20))
-    assert (disk / "file").read_bytes() == b"old"
-    assert [path.name for path in disk.iterdir()] == ["file"]
+        write_bytes_atomically(file, bytes(2**20))
+    assert file.read_bytes() == b"old"
+    assert [path.name for path in disk.path.iterdir()] == ["file"]
 
 
-def test_a_lease_that_does_not_fit_is_refused_until_there_is_room(small: SmallDisk) -> None:
-    lease = small.path / "lease"
-    small.fill()
+def test_a_lease_that_does_not_fit_is_refused_until_there_is_room(disk: SmallDisk) -> None:
+    lease = disk.path / "lease"
+    disk.fill()
     refused = "lease: cannot be written: No space left on device; free some space"
     with pytest.raises(StorageError, match=refused), hold_lease(lease):
         pass
-    small.free()
+    disk.free()
     with hold_lease(lease):
         assert lease_holder(lease) is not None
 
 
-def test_a_training_that_does_not_fit_ends_with_one_message(disk: Path, tmp_path: Path) -> None:
+def test_a_training_that_does_not_fit_ends_with_one_message(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
     file = tmp_path / "tiny.yaml"
     file.write_text(
         "data: {name: digits_lt}\nmodel: {backbone: resnet8}\ntraining: {epochs: 1, batch_size: 64}"
     )
     command = [str(Path(sys.executable).parent / "balpoe"), "train", str(file)]
     ended = subprocess.run(
-        [*command, "--out", str(disk)], capture_output=True, text=True, check=False
+        [*command, "--out", str(disk.path)], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
     assert "No space left on device; free some space on the disk" in ended.stderr

@@ -239,14 +239,16 @@ def test_times_are_right_wherever_the_driver_was_and_the_reader_is(
         time.tzset()
 
     begin = time.time()
-    with monkeypatch.context() as context:
-        be_in("Asia/Tokyo", context)
-        ledger = Ledger(make_spec(), directory)
-        ended, running = ledger.ask(), ledger.ask()
-        ledger.complete(ended.number, GOOD)
-        be_in("America/Los_Angeles", context)
-        entries = Ledger(make_spec(), directory).entries()
-    time.tzset()
+    try:
+        with monkeypatch.context() as context:
+            be_in("Asia/Tokyo", context)
+            ledger = Ledger(make_spec(), directory)
+            ended, running = ledger.ask(), ledger.ask()
+            ledger.complete(ended.number, GOOD)
+            be_in("America/Los_Angeles", context)
+            entries = Ledger(make_spec(), directory).entries()
+    finally:
+        time.tzset()
     assert begin <= entries[ended.number].started <= (entries[ended.number].ended or 0)
     assert begin <= entries[running.number].started <= time.time()
     assert entries[running.number].ended is None

@@ -112,6 +112,7 @@ class RayCluster:
             f"--include-dashboard={str(dashboard).lower()}",
             "--num-cpus=0",
             "--num-gpus=0",
+            "--no-monitor",
         )
         self._await_port(ports[0])
 
@@ -197,6 +198,7 @@ class RayCluster:
                 f"--temp-dir={self.directory / name}",
                 f"--object-store-memory={OBJECT_STORE_BYTES}",
                 "--disable-usage-stats",
+                "--include-log-monitor=false",
             ],
             {**self.environment, **variables},
             self.directory / f"{name}.log",

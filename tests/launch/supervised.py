@@ -6,4 +6,13 @@ import sys
 
 from balpoe.launch.supervision import supervise
 
-sys.exit(supervise([sys.executable, *sys.argv[1:]], continuation="balpoe run"))
+# with the collector that `balpoe` has before the script imports anything
+AS_MAIN = """
+import runpy, sys
+from balpoe.cli.main import spare_the_collector
+spare_the_collector()
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+sys.exit(supervise([sys.executable, "-P", "-c", AS_MAIN, *sys.argv[1:]], continuation="balpoe run"))

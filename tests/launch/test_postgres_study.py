@@ -92,6 +92,7 @@ def test_of_two_hosts_that_launch_one_study_at_random_moments_one_alone_runs_it(
     home: Path, moments: random.Random
 ) -> None:
     """Twenty times; the one that runs it is killed when the other gave up."""
+    (home / "faults.yaml").write_text(faults_study(TRIALS, "resources: {concurrent_trials: 1}"))
     for _ in range(20):
         with holding(home, 0), launch(home, environment={"FAULT_HOST": "node-1"}) as first:
             time.sleep(moments.uniform(0.0, 4.0))

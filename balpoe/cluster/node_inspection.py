@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
-from balpoe.study.host import this_host
+from balpoe.study.host import MUST_BE_SHARED, this_host
 from balpoe.study.software import CODE, Software, software
 
 _COUNT_DEVICES = "import torch; print(torch.cuda.device_count())"
@@ -43,7 +43,7 @@ def inspect_node(
         probe: A file in the study's directory, or an object there: `s3://…`.
         token: What to write there.
         gpus: How many GPUs Ray counts here; 0 where trials need none.
-        pickled_configuration: Whose data must be here.
+        pickled_configuration: Whose data and weights must be here.
 
     Returns:
         Its host and software, its faults, the sizes of the data's files, and when it was asked,
@@ -55,14 +55,14 @@ def inspect_node(
     faults = [] if is_remote else _storage_faults(Path(probe), token)
     sizes: dict[str, int] = {}
     if found[CODE] == drivers[CODE]:
-        from balpoe.data.presence import source_sizes
+        from balpoe.data.presence import needed_sizes
         from balpoe.errors import UserError
 
         if is_remote:
             faults += _store_faults(probe, token)
         faults += _device_faults(gpus)
         try:
-            sizes = source_sizes(pickle.loads(pickled_configuration).data)
+            sizes = needed_sizes(pickle.loads(pickled_configuration))
         except UserError as error:
             faults.append(str(error))
     host = this_host()
@@ -80,7 +80,7 @@ def _storage_faults(probe: Path, token: str) -> list[str]:
     try:
         probe.write_text(token)
     except OSError as error:
-        cure = "the study's directory must be on storage that all nodes share, and may write"
+        cure = f"the study's directory {MUST_BE_SHARED}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             cure = "free some space on the disk"
         return [f"{probe.parent}: cannot be written there: {error.strerror}; {cure}"]

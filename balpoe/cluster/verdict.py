@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from balpoe.study.host import Host
+from balpoe.study.host import MUST_BE_SHARED, Host
 from balpoe.study.software import Software, disagreements, in_words
 
 WRONG_CLOCK_SECONDS = 2.0
@@ -38,7 +38,7 @@ def faults(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
         if not report.is_seen and not report.faults:
             found.append(
                 "what it writes to the study's directory is not seen by the driver: the directory "
-                "must be on storage that all nodes share"
+                f"{MUST_BE_SHARED}"
             )
         for path, size in report.sizes.items():
             expected, where = reference.setdefault(path, (size, report.name))

@@ -1,4 +1,4 @@
-"""Whether the files of a source are here: cheap enough to ask every node of a cluster."""
+"""Whether the files that a training reads are here: cheap enough to ask every node of a cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
+from balpoe.config import Configuration
 from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
 from balpoe.config.image_sources import (
     Cifar10LT,
@@ -14,22 +15,28 @@ from balpoe.config.image_sources import (
     ImageList,
     ParquetImages,
 )
+from balpoe.config.model import WEIGHT_NAMES
 from balpoe.errors import DataError
 
 
-def source_sizes(config: DataConfig) -> dict[str, int]:
-    """The bytes of each file of the source, and the entries of each of its folders, by path.
+def needed_sizes(configuration: Configuration) -> dict[str, int]:
+    """The bytes of each file of images and weights, and the entries of each folder, by path.
 
-    CIFAR is fetched first where it is missing and may be.
+    CIFAR is fetched first where it is missing and may be; weights that have a name are fetched
+    by the trial that needs them.
 
     Raises:
         DataError: a path is not here.
     """
-    if isinstance(config, Cifar10LT | Cifar100LT):
+    data, weights = configuration.data, configuration.model.pretrained
+    if isinstance(data, Cifar10LT | Cifar100LT):
         from balpoe.data import cifar  # which leads to torch, seconds that the others are spared
 
-        cifar.ensure_present(config)
-    return {str(path): _size(path) for path in _paths(config)}
+        cifar.ensure_present(data)
+    sizes = {str(path): _size(path) for path in _paths(data)}
+    if weights is not None and weights not in WEIGHT_NAMES:
+        sizes[weights] = _size(Path(weights))
+    return sizes
 
 
 def _paths(config: DataConfig) -> Iterator[Path]:

@@ -32,6 +32,7 @@ from balpoe.study.earlier_trials import EarlierStudy
 from balpoe.study.early_stopping import early_stopping_of
 from balpoe.study.events import Listener
 from balpoe.study.failures import Failure
+from balpoe.study.fitness import WorkerNeeds
 from balpoe.study.gpu_memory import GpuMemory
 from balpoe.study.interruption import Interruption
 from balpoe.study.kept_traceback import KeepingTraceback
@@ -52,6 +53,7 @@ from balpoe.study.trial import RunTrial, run_trial
 from balpoe.study.trial_actor import GPUS, IDENTITY, TrialActor
 from balpoe.study.trial_book import TrialBook
 from balpoe.study.worker_death import failure_of_worker
+from balpoe.study.working_copy import remote_of
 
 OBJECT_STORE_BYTES = 100 * 2**20
 
@@ -90,7 +92,7 @@ def run_trials(
     Raises:
         SystemExit: SIGTERM ends the process with status 143; nothing is waited for.
         StorageError: the study's directory or storage cannot be written.
-        UserError: no node is large enough for one trial, a node that joins runs other software,
+        UserError: no node is large enough for one trial, a node that joins is unfit for trials,
             or the study has other objectives.
     """
     directory.create()
@@ -100,7 +102,7 @@ def run_trials(
     if not ledger.running() and _is_over(spec, ledger, book, before):
         return LaunchEnd()
     number = ledger.begin_launch(earlier)
-    log_launch(
+    sign = log_launch(
         directory.launches,
         spec,
         number=number,
@@ -119,7 +121,9 @@ def run_trials(
         _refuse_too_small_a_cluster(spec.resources)
         run = where_it_is_kept(KeepingTraceback(run), directory)
         timekeeper = timekeeper_beside_driver() if other_hosts else None
-        _tuner(spec, directory, searcher, interruption, run, timekeeper).fit()
+        is_remote = remote_of(directory) is not None
+        needs = WorkerNeeds(software(), spec.base, None if is_remote else sign)
+        _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()
     if searcher.fault is not None:
         raise searcher.fault
     return LaunchEnd(interruption.signal, searcher.failing_alike)
@@ -146,6 +150,7 @@ def _tuner(
     searcher: StudySearcher,
     interruption: Interruption,
     run: RunTrial,
+    needs: WorkerNeeds,
     timekeeper: Timekeeper | None,
 ) -> tune.Tuner:
     resources = spec.resources
@@ -154,7 +159,7 @@ def _tuner(
         spec=spec,
         directory=directory,
         run=run,
-        drivers=software(),
+        needs=needs,
         timekeeper=timekeeper,
     )
     return tune.Tuner(

@@ -7,7 +7,8 @@ departure       its node left the cluster, or is out of reach: the same, and it 
 resource        the memory of host or device did not suffice: once more while nothing else runs
 storage         the trial's files cannot be written, on a full disk say: not the trial's fault, and
                 the next would fare no better; it stays unfinished and the study stops
-unfit           the worker's node runs other software than the driver: likewise
+unfit           the worker's node has other software than the driver, or not the study's files or
+                its data: likewise
 deterministic   everything else, an exception or a value that is no number: it would come again
 """
 

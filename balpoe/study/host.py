@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+MUST_BE_SHARED = "must be on storage that all nodes share, and may write"
+
 
 @dataclass(frozen=True, slots=True)
 class Host:

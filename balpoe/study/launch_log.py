@@ -44,8 +44,8 @@ def log_launch(
     number: int,
     started: float,
     warm_start: Mapping[str, Sequence[int]] | None = None,
-) -> None:
-    """Write down in `directory` what the launch that begins now begins with.
+) -> Path:
+    """Write down in `directory` what the launch that begins now begins with; return the file.
 
     Raises:
         StorageError: it cannot be written.
@@ -60,7 +60,9 @@ def log_launch(
     )
     create_directory(directory)
     text = json.dumps({"format": FORMAT, **asdict(launch)}, indent=1, ensure_ascii=False)
-    write_text_atomically(directory / f"{number:04d}.json", text + "\n")
+    file = directory / f"{number:04d}.json"
+    write_text_atomically(file, text + "\n")
+    return file
 
 
 def logged_launches(directory: Path) -> tuple[Launch, ...]:

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import time
 from dataclasses import asdict
 from typing import Any
 
-import ray
 import torch
 from ray import tune
 
 from balpoe.config import StudySpec
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.failures import Failure, failure_of
+from balpoe.study.fitness import WorkerNeeds, unfitness
 from balpoe.study.gpu_memory import memory_limit
 from balpoe.study.record import TrialIdentity
-from balpoe.study.software import Software, disagreements, in_words, software
 from balpoe.study.study_clock import Clock, Timekeeper, clock_of
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.memory import device_memory, limit_memory, total_memory
@@ -50,17 +48,17 @@ class TrialActor(tune.Trainable):
         spec: StudySpec,
         directory: StudyDirectory,
         run: RunTrial,
-        drivers: Software,
+        needs: WorkerNeeds,
         timekeeper: Timekeeper | None,
     ) -> None:
         """Keep what all trials of the study share. Nothing is begun before the first step.
 
-        `drivers` is the software of the driver, which the worker must have too. `timekeeper` is
-        beside the driver, which may be on another host.
+        A worker without what it `needs` runs no trial. `timekeeper` is beside the driver, which may
+        be on another host.
         """
         self._timekeeper = timekeeper
         self._spec, self._directory, self._run = spec, directory, run
-        self._unfit = _unfit(drivers)
+        self._unfit = unfitness(needs)
         self._is_device_lost = False
         self._begin(config)
 
@@ -123,16 +121,6 @@ class TrialActor(tune.Trainable):
 
 def _failed(failure: Failure) -> dict[str, Any]:
     return {_DONE: True, FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
-
-
-def _unfit(drivers: Software) -> Failure | None:
-    """Why no trial may run in this process: it may be on a node that joined during the launch."""
-    differing = [each for each in disagreements(drivers, software()) if each.is_decisive]
-    if not differing:
-        return None
-    ip = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
-    node = f"{socket.gethostname()} ({ip})"
-    return Failure("unfit", f"{node}: {in_words(differing)}")
 
 
 def _release_device_memory() -> None:

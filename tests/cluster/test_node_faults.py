@@ -105,24 +105,33 @@ def test_a_node_that_joins_is_used(cluster: RayCluster, tmp_path: Path) -> None:
     assert len({*study.nodes_of(0), *study.nodes_of(1)}) == 2
 
 
-def test_a_node_that_joins_with_other_code_stops_the_study_by_its_name(
-    cluster: RayCluster, tmp_path: Path
+@pytest.mark.parametrize("has", ["other code", "no files"])
+def test_an_unfit_node_that_joins_stops_the_study_by_its_name(
+    cluster: RayCluster, tmp_path: Path, has: str
 ) -> None:
     cluster.keep_one_node()
     study = StudyOfFaults(cluster, tmp_path, trials=2)
     with study.launched() as supervisor:
         with study.holding(0):
             wait_until(lambda: study.is_begun(0), supervisor)
-            cluster.start_node(PYTHONPATH=str(other_code(tmp_path)))
+            if has == "other code":
+                cluster.start_node(hostname="joined", PYTHONPATH=str(other_code(tmp_path)))
+                fault, cure = (
+                    "balpoe's code is",
+                    "install the driver's there, or take the node away",
+                )
+            else:
+                cluster.start_node(hostname="joined", hidden=study.runs)
+                fault, cure = "is not seen there", "must be on storage that all nodes share"
             # told at once: an epoch may last for an hour
-            wait_until(lambda: "balpoe's code is" in study.told(), supervisor)
+            wait_until(lambda: fault in study.told(), supervisor)
         _, told = supervisor.communicate(timeout=600)
         cluster.nodes.pop().kill()
         assert supervisor.returncode == 2
     [line] = told.splitlines()
-    assert line.startswith("error: ")
-    assert "balpoe's code is" in line
-    assert "install the driver's there, or take the node away" in line
+    assert line.startswith("error: joined (127.0.0.")
+    assert fault in line
+    assert cure in line
     assert "FAIL" not in {record.state for record in study.records()}
     assert study.run() == (0, "")
     study.assert_whole()

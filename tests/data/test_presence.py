@@ -7,9 +7,9 @@ import sys
 
 ASKED = """
 import sys
-from balpoe.config import DigitsLT
-from balpoe.data.presence import source_sizes
-assert source_sizes(DigitsLT()) == {}
+from balpoe.config import Configuration, DigitsLT, ModelConfig
+from balpoe.data.presence import needed_sizes
+assert needed_sizes(Configuration(data=DigitsLT(), model=ModelConfig(backbone="resnet8"))) == {}
 sys.exit("torch" in sys.modules)
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from rich.console import Console
 
 from balpoe.cli.runs_option import runs_option
-from balpoe.launch.supervision import is_supervised, supervise, supervised
+from balpoe.launch.supervision import continuation, is_supervised, supervise, supervised
 from balpoe.study.interruption import SIGNALLED
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def run(
     if not is_supervised():
         # -P: as for the script `balpoe`, what lies in the working directory shadows no module
         command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
-        sys.exit(supervise(command, continuation=shlex.join(["balpoe", *sys.argv[1:]])))
+        sys.exit(supervise(command, continuation=continuation()))
     with supervised():
         places = Places(runs, tracking_uri, storage, address)
         sys.exit(_status(_run(study, places, as_json)))
@@ -84,13 +83,14 @@ def _run(study: Path, places: Places, as_json: bool) -> StudyOutcome:
         tracking_uri=places.tracking_uri,
         storage=places.storage,
         address=places.address,
+        command=continuation(),
         watch=lambda spec, earlier, launches: (
             event_lines(spec, earlier, write=_write_line)
             if as_json
             else StudyDisplay(spec, console, earlier=earlier, launches=launches)
         ),
     )
-    reason = _reason(outcome, study)
+    reason = _reason(outcome)
     if as_json:
         status = _status(outcome)
         spec, front, records = outcome.spec, outcome.front, outcome.records
@@ -110,15 +110,15 @@ def _write_line(line: str) -> None:
     click.echo(line)  # which flushes: whoever reads a pipe sees an event as it happens
 
 
-def _reason(outcome: StudyOutcome, study: Path) -> str | None:
+def _reason(outcome: StudyOutcome) -> str | None:
     """Why the launch ended early; None where the budget is spent."""
     if outcome.end.signal is not None:
-        return f"stopped; continue with: balpoe run {study}"
+        return f"stopped; continue with: {continuation()}"
     if outcome.end.failing_alike is not None:
         return (
             f"stopped, because the first trials all failed alike "
             f"({outcome.end.failing_alike.kind}): {outcome.end.failing_alike.reason}; "
-            f"once that is mended, continue with: balpoe run {study}"
+            f"once that is mended, continue with: {continuation()}"
         )
     return None
 

@@ -88,6 +88,7 @@ def run(
     tracking_uri: str | None = None,
     storage: str | None = None,
     address: str = LOCAL,
+    command: str | None = None,
     watch: Watch = unwatched,
 ) -> StudyOutcome:
     """Start a study, or continue it where it was stopped or killed.
@@ -95,11 +96,11 @@ def run(
     `runs` is a directory or `s3://BUCKET/PREFIX`. `tracking_uri` is where MLflow mirrors the
     study, also in later launches; by default MLFLOW_TRACKING_URI, else `mlflow.db` in `runs` (on
     S3 in this host's copy). `storage` is the PostgreSQL database that has the trials, without a
-    password; by default BALPOE_STORAGE for a new study, else SQLite in its directory. `watch` is
-    given the study, the trials it has so far and when earlier launches began, and makes the
-    listener that follows this one. `address` is that of a Ray cluster (HOST:PORT, or `auto` for
-    the one of this host), all of whose nodes are inspected first; by default Ray is started on
-    this machine.
+    password; by default BALPOE_STORAGE for a new study, else SQLite in its directory. `address` is
+    that of a Ray cluster (HOST:PORT, or `auto` for the one of this host), all of whose nodes are
+    inspected first; by default Ray is started on this machine. MLflow shows `command` as the one
+    that continues the study. `watch` is given the study, the trials it has so far and when earlier
+    launches began, and makes the listener that follows this one.
 
     Raises:
         UserError: the file, the cluster or the directory is at fault; the message says how.
@@ -122,7 +123,7 @@ def run(
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, copies, tracking_uri)
         files.put()
-        command = f"balpoe run {study_file}"
+        command = command or f"balpoe run {study_file}"
         execute = functools.partial(
             run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
         )

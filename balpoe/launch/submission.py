@@ -21,7 +21,11 @@ from balpoe.errors import UserError
 from balpoe.files import load_study
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.runs import ensure_known_kind, is_remote
-from balpoe.study.postgres_address import address_of
+from balpoe.launch.storage import OPTION as STORAGE
+from balpoe.launch.supervision import CONTINUATION
+from balpoe.launch.tracking_address import OPTION as TRACKING
+from balpoe.launch.tracking_address import refuse_credentials
+from balpoe.study.postgres_address import refuse_password
 
 _STUDY, _RUNS = "balpoe_study", "balpoe_runs"
 _NEEDS_RUNS = (
@@ -74,15 +78,18 @@ def submit(
     if runs is not None:
         _refuse_unclear_runs(runs)
     if storage is not None:
-        storage = address_of(storage, "--storage")
+        refuse_password(storage, STORAGE)
+    if tracking_uri is not None:
+        refuse_credentials(tracking_uri, TRACKING)
     jobs = Jobs(address)
     earlier = [job for job in jobs.submitted() if job.metadata.get(_STUDY) == spec.name]
     _refuse_second(spec.name, address, earlier)
     name = f"{spec.name}-{_next_number(spec.name, earlier)}"
-    command = ["balpoe", "run", f"{spec.name}.yaml", "--address", "auto"]
-    given = {"--runs": runs, "--storage": storage, "--tracking-uri": tracking_uri}
-    for option, value in given.items():
-        command += [option, value] if value is not None else []
+    given = {"--runs": runs, STORAGE: storage, TRACKING: tracking_uri}
+    options = [word for name, value in given.items() if value for word in (name, value)]
+    command = ["balpoe", "run", f"{spec.name}.yaml", "--address", "auto", *options]
+    again = ["balpoe", "submit", str(file), "--address", address, *options]
+    command = ["env", f"{CONTINUATION}={shlex.join(again)}", *command]
     metadata = {_STUDY: spec.name} | ({_RUNS: runs} if runs else {})
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / f"{spec.name}.yaml"

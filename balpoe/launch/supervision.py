@@ -11,6 +11,7 @@ before it ends, and learns of its parent's death.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -25,6 +26,9 @@ from types import FrameType
 from balpoe.study.interruption import SIGNALLED
 
 SOFTWARE_FAULT = 70
+CONTINUATION = "BALPOE_CONTINUATION"
+"""Names the command that continues a study, where that is another than this process was given."""
+
 GRACE_SECONDS, LAST_WORD_SECONDS = 1.8, 0.2
 """From a signal that asks to leave at once to the driver's leave, and from that to its end."""
 
@@ -36,6 +40,11 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM)
 def is_supervised() -> bool:
     """Whether this process is a driver that `supervise` started."""
     return _LIFELINE in os.environ
+
+
+def continuation() -> str:
+    """The command that continues the study which this process was called to run."""
+    return os.environ.get(CONTINUATION) or shlex.join(["balpoe", *sys.argv[1:]])
 
 
 def supervise(command: Sequence[str], *, continuation: str) -> int:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.errors import UserError
+from balpoe.launch.tracking_address import OPTION, VARIABLE, refuse_credentials
 from balpoe.study.directory import StudyDirectory
 from balpoe.tracking import TrackingStore, local_store, store_at
-
-OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
 
 
 def tracking_store(directory: StudyDirectory, runs: Path, wanted: str | None) -> TrackingStore:
@@ -60,22 +58,12 @@ def named_store(runs: Path, wanted: str | None, *, kept: str | None = None) -> T
     places = {OPTION: wanted, "the study's tracking_uri": kept, VARIABLE: os.environ.get(VARIABLE)}
     for place, uri in places.items():
         if uri:
-            _refuse_password(uri, place)
+            refuse_credentials(uri, place)
             try:
                 return store_at(uri, runs)
             except ValueError as error:
                 raise UserError(f"{place}: {error}") from error
     return local_store(runs)
-
-
-def _refuse_password(uri: str, place: str) -> None:
-    """It would be kept with the study, and shown."""
-    if urlsplit(uri).password is not None:
-        raise UserError(
-            f"{place}: names a password, which others could read; leave it out, and give it by "
-            f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (a server) or PGPASSWORD "
-            f"(a database)"
-        )
 
 
 def _kept(directory: StudyDirectory) -> str | None:

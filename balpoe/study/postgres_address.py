@@ -18,7 +18,7 @@ VARIABLE = "BALPOE_STORAGE"
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _DRIVER = "postgresql+psycopg"
-_SECRETS = ("password", "sslpassword")
+SECRETS = ("password", "sslpassword")
 _HABITS: dict[str, str | int] = {
     # a dead server is noticed within a minute, not within the hours of TCP
     "connect_timeout": 10,
@@ -47,7 +47,7 @@ def refuse_password(text: str, place: str) -> None:
         UserError: there is one.
     """
     url = _parsed(text, place)
-    if url.password is not None or any(name in url.query for name in _SECRETS):
+    if url.password is not None or any(name in url.query for name in SECRETS):
         raise UserError(
             f"{place}: names a password, which others could read; give it by {VARIABLE}, "
             f"PGPASSWORD or ~/.pgpass, and {place} without it"
@@ -91,7 +91,7 @@ def _parsed(text: str, place: str) -> URL:
 
 
 def _shown(url: URL) -> str:
-    public = url.difference_update_query(_SECRETS)
+    public = url.difference_update_query(SECRETS)
     return URL.create(
         "postgresql", public.username, None, public.host, public.port, public.database, public.query
     ).render_as_string()

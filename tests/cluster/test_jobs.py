@@ -103,7 +103,22 @@ def test_a_submitted_study_is_stopped_with_all_that_it_has_and_refuses_a_second_
     assert list((runs / "long/trials/0/repeat_0/checkpoints").iterdir())
     followed = balpoe(head, tmp_path, "status", "long", "--follow")
     assert followed.returncode == 130
-    assert "stopped; continue with" in followed.stdout
+    again = f"balpoe submit long.yaml --address {head.dashboard} --runs {runs}"
+    assert f"stopped; continue with: {again}" in followed.stdout.replace("\n", "")
+
+
+def test_a_secret_in_an_address_is_refused_before_it_travels(
+    head: RayCluster, tmp_path: Path
+) -> None:
+    write_study(tmp_path, "secret", trials=1, epochs=1)
+    for option, address in (
+        ("--storage", "postgresql://me:hidden@localhost/db"),
+        ("--tracking-uri", "https://hidden@mlflow.example"),
+    ):
+        refused = balpoe(head, tmp_path, "submit", "secret.yaml", "--runs", "/r", option, address)
+        assert refused.returncode == 2
+        assert f"error: {option}: names a password" in refused.stderr
+        assert "hidden" not in refused.stderr + refused.stdout
 
 
 def test_a_study_file_that_the_cluster_could_not_read_is_refused_before_it_travels(

@@ -151,24 +151,53 @@ def test_every_mounted_volume_exists(
         assert annotations["balpoe/runs"] == "/runs"
 
 
+def test_new_volumes_are_writable_for_the_user_of_the_image(
+    manifest: tuple[dict[str, Any], Draft202012Validator],
+) -> None:
+    dockerfile = (MANIFESTS.parent / "Dockerfile").read_text()
+    (user,) = re.findall(r"useradd .*--uid (\d+)", dockerfile)
+    cluster = cluster_of(manifest[0])
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        assert group["template"]["spec"]["securityContext"]["fsGroup"] == int(user)
+
+
 @pytest.mark.parametrize("name", KINDS)
-def test_the_readmes_command_puts_the_runs_on_s3(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("gone", [{"shared"}, {"data"}, {"shared", "data"}])
+def test_the_readmes_commands_do_without_volumes(name: str, gone: set[str], tmp_path: Path) -> None:
     readme = (MANIFESTS.parent / "README.md").read_text()
-    (command,) = re.findall(r"^sed -i .*$", readme, re.MULTILINE)
+    found = re.findall(r"^sed -i '/# (shared|data)\$.*$", readme, re.MULTILINE)
+    assert sorted(found) == ["data", "shared"]
     edited = tmp_path / "cluster/kuberay" / name
     edited.parent.mkdir(parents=True)
     edited.write_text((MANIFESTS / name).read_text())
-    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    for mark in gone:
+        (command,) = re.findall(rf"^sed -i '/# {mark}\$.*$", readme, re.MULTILINE)
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True)
     document = yaml.safe_load(edited.read_text())
+    annotations = document["metadata"]["annotations"]
+    runs = "s3://studies/team" if "shared" in gone else "/runs"
+    paths = {"shared": "/runs", "data": "/data"}
     cluster = cluster_of(document)
-    for container in containers(cluster):
-        assert {"name": "BALPOE_RUNS", "value": "s3://studies/team"} in container["env"]
-        assert "/runs" not in {mount["mountPath"] for mount in container["volumeMounts"]}
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         pod = group["template"]["spec"]
-        mounted = {mount["name"] for each in pod["containers"] for mount in each["volumeMounts"]}
-        assert mounted == {volume["name"] for volume in pod["volumes"]}
-    assert "balpoe/claim" not in document["metadata"]["annotations"]
+        (container,) = pod["containers"]
+        assert {"name": "BALPOE_RUNS", "value": runs} in container["env"]
+        mounts = container["volumeMounts"] or []  # an empty one reads as null, as none
+        assert {mount["name"] for mount in mounts} == {
+            each["name"] for each in pod["volumes"] or []
+        }
+        for mark, path in paths.items():
+            assert (path in {mount["mountPath"] for mount in mounts}) == (mark not in gone)
+    assert ("balpoe/claim" in annotations) == ("shared" not in gone)
+    assert ("balpoe/data" in annotations) == ("data" not in gone)
+
+
+def test_the_field_that_the_readme_waits_for_exists() -> None:
+    readme = (MANIFESTS.parent / "README.md").read_text()
+    (field,) = re.findall(r"--for=jsonpath='\{\.status\.(\w+)\}'", readme)
+    resource = yaml.load(definition("rayjobs"), Loader=yaml.CSafeLoader)
+    (served,) = (each for each in resource["spec"]["versions"] if each["name"] == "v1")
+    assert field in served["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
 
 
 def test_a_job_is_tried_again_on_a_new_cluster_and_leaves_none_behind() -> None:

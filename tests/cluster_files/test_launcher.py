@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,79 @@ def test_commands_of_the_launcher_are_sound_shell(config: dict[str, Any]) -> Non
         check=False,
     )
     assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("kind", ["head", "worker"])
+def test_ray_starts_where_fewer_files_may_be_open(kind: str, tmp_path: Path) -> None:
+    (start,) = (c for c in launcher(OWN)[f"{kind}_start_ray_commands"] if "ray start" in c)
+    mounted = tmp_path / "balpoe/cluster/environment.sh"
+    mounted.parent.mkdir(parents=True)
+    shutil.copy(LAUNCHER.parent / "environment.sh", mounted)
+    ray = tmp_path / "balpoe-env/bin/ray"
+    ray.parent.mkdir(parents=True)
+    ray.write_text("#!/bin/bash\nulimit -n\n")
+    ray.chmod(0o755)
+    started = subprocess.run(
+        ["bash", "-c", f"ulimit -Sn 256 && ulimit -Hn 512 && {start}"],
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "RAY_HEAD_IP": "10.0.0.1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert started.stdout == "512\n"
+
+
+def test_the_nodes_of_aws_have_an_image_and_only_the_head_may_start_others() -> None:
+    kinds = launcher(CLOUD)["available_node_types"]
+    images = {kind["node_config"]["ImageId"] for kind in kinds.values()}
+    assert images == {"ami-FILL-IN"}
+    profiles = [kind["node_config"]["IamInstanceProfile"]["Name"] for kind in kinds.values()]
+    assert len(set(profiles)) == len(profiles)
+
+
+def test_what_is_mounted_is_what_the_installation_needs() -> None:
+    config = launcher(OWN)
+    mounts = {
+        there.removeprefix("~/balpoe/"): here
+        for there, here in config["file_mounts"].items()
+        if there.startswith("~/balpoe")
+    }
+    assert all(there == here for there, here in mounts.items())
+    assert not {".", "runs", ".venv", "data"} & set(mounts.values())
+    for path in mounts:
+        assert (REPOSITORY / path).exists()
+    copied = re.findall(
+        r"^COPY (.*) \S+$", (LAUNCHER.parent / "Dockerfile").read_text(), re.MULTILINE
+    )
+    assert {*mounts} == {*" ".join(copied).split(), "cluster"}
+    commands = "\n".join(config["setup_commands"] + config["head_start_ray_commands"])
+    for path in re.findall(r"~/balpoe/([\w./]+)", commands):
+        assert path.split("/")[0] in mounts
+
+
+def test_the_readmes_constraints_fix_the_versions_and_name_no_registry(tmp_path: Path) -> None:
+    if shutil.which("uv") is None or not (REPOSITORY / "uv.lock").exists():
+        pytest.skip("needs uv and the uv.lock that it made here")
+    readme = (LAUNCHER.parent / "README.md").read_text()
+    (command,) = re.findall(r"^uv export (?:.*\\\n)*.*$", readme, re.MULTILINE)
+    (tmp_path / "cluster").mkdir()
+    for name in ("pyproject.toml", "uv.lock", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    subprocess.run(f"{command} --frozen --offline", shell=True, cwd=tmp_path, check=True)
+    constraints = "cluster/constraints.txt"
+    text = (tmp_path / constraints).read_text()
+    for library in ("torch", "torchvision", "numpy", "pillow", "ray", "psycopg"):
+        assert re.search(rf"^{library}==\d", text, re.MULTILINE)
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    assert all(re.match(r"[\w.\[\],-]+==[\w.+!]+( ;|$)", line) for line in lines)
+    assert "://" not in text
+    assert any(
+        f"--constraints ~/balpoe/{constraints}" in c for c in launcher(OWN)["setup_commands"]
+    )
+    ignored = subprocess.run(
+        ["git", "check-ignore", "-q", constraints], cwd=REPOSITORY, check=False
+    )
+    assert ignored.returncode == 0
 
 
 def test_what_rsync_leaves_out_is_no_part_of_the_package() -> None:

@@ -25,15 +25,21 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 BIN = Path(sys.executable).parent
 JOB = 17
 
-SRUN = '#!/usr/bin/env bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n'
+SRUN = """#!/usr/bin/env bash
+while [[ $1 == --* ]]; do echo "$1" >>"$HOME/srun"; shift; done
+exec "$@"
+"""
 SCONTROL = '#!/usr/bin/env bash\necho "$@" >>"$HOME/scontrol"\n'
-# `run` works until it is asked to stop, as a study does; how, is for the tests of the command
+# `run` works until it is asked to stop, as a study does (how, is for the tests of the command), or
+# beyond that, as in an epoch that takes hours
 BALPOE = f"""#!{sys.executable}
 import os, pathlib, signal, stat, subprocess, sys, time
 home = pathlib.Path(os.environ["HOME"])
 if sys.argv[1] == "stop":
     (home / "stopped").write_text(sys.argv[2])
     os.kill(int((home / "driver").read_text()), signal.SIGINT)
+    if (home / "busy").exists():
+        time.sleep(3600)
     sys.exit()
 import ray
 ray.init(address=sys.argv[-1], log_to_driver=False)
@@ -45,9 +51,14 @@ refused = subprocess.run(
     ["ray", "status", "--address", sys.argv[-1]], env=stranger, capture_output=True, text=True
 )
 print("a stranger:", refused.returncode != 0 and "UNAUTHENTICATED" in refused.stderr.upper())
-if "--until-stopped" not in pathlib.Path(sys.argv[2]).read_text():
+study = pathlib.Path(sys.argv[2]).read_text()
+if "--until-stopped" not in study:
     sys.exit(0)
-signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+if "--long-epoch" in study:
+    (home / "busy").touch()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
 (home / "driver").write_text(str(os.getpid()))
 while True:
     time.sleep(0.1)
@@ -80,14 +91,16 @@ class Allocation:
 
     home: Path
 
-    def submit(self, *, comment: str = "") -> subprocess.Popen[str]:
+    def submit(self, *, comment: str = "", notice_seconds: int = 300) -> subprocess.Popen[str]:
         """`sbatch` of a study."""
         study = self.home / "study.yaml"
-        study.write_text(f"name: 'tail'  # {comment}\n")
+        study.write_text(f"data:\n  name: cifar100_lt\nname: 'tail'  # {comment}\n")
         script = (CLUSTER / "slurm" / "balpoe.sbatch").read_text()
-        assert "port=6379" in script
+        for old, new in {"port=6379": f"port={free_port()}", "@300": f"@{notice_seconds}"}.items():
+            assert script.count(old) == 1
+            script = script.replace(old, new)
         spooled = self.home / "slurm_script"
-        spooled.write_text(script.replace("port=6379", f"port={free_port()}"))
+        spooled.write_text(script)
         return subprocess.Popen(
             [*NAMESPACE, "bash", str(spooled), str(study)],
             env={
@@ -104,6 +117,16 @@ class Allocation:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def end_soon(self, job: subprocess.Popen[str]) -> None:
+        """Slurm's notice to the script, once the study runs."""
+        driver = self.home / "driver"
+        deadline = time.monotonic() + 120
+        while not driver.exists() and job.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert driver.exists(), job.communicate(timeout=10)
+        (script,) = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+        os.kill(int(script), signal.SIGUSR1)
 
     @property
     def token(self) -> Path:
@@ -131,6 +154,7 @@ def test_the_study_runs_on_a_ray_with_a_token_of_its_own(allocation: Allocation)
     assert "mode 0o600 characters 64" in output
     assert "resources 3.0 2.0" in output
     assert "a stranger: True" in output
+    assert "--cpus-per-task=3" in (allocation.home / "srun").read_text().split()
     assert not allocation.token.exists()
     assert not (allocation.home / "scontrol").exists()
 
@@ -139,15 +163,26 @@ def test_before_the_end_of_its_time_the_study_stops_and_is_queued_again(
     allocation: Allocation,
 ) -> None:
     job = allocation.submit(comment="--until-stopped")
-    driver = allocation.home / "driver"
-    deadline = time.monotonic() + 120
-    while not driver.exists() and job.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert driver.exists(), job.communicate(timeout=10)
-    (script,) = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
-    os.kill(int(script), signal.SIGUSR1)
+    allocation.end_soon(job)
     output, _ = job.communicate(timeout=120)
     assert job.returncode == 130, output
     assert (allocation.home / "stopped").read_text() == "tail"
     assert (allocation.home / "scontrol").read_text() == f"requeue {JOB}\n"
     assert not allocation.token.exists()
+
+
+def test_a_study_that_does_not_stop_in_time_is_queued_again_before_slurm_kills_it(
+    allocation: Allocation,
+) -> None:
+    job = allocation.submit(comment="--until-stopped --long-epoch", notice_seconds=62)
+    allocation.end_soon(job)
+    queued = allocation.home / "scontrol"
+    deadline = time.monotonic() + 30
+    while not queued.exists() and job.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    still_runs = job.poll() is None
+    job.kill()  # as Slurm does to what it queues again, and at the end of the time
+    output, _ = job.communicate(timeout=60)
+    assert still_runs, output
+    assert (allocation.home / "stopped").read_text() == "tail"
+    assert queued.read_text() == f"requeue {JOB}\n"

@@ -129,9 +129,15 @@ def test_a_password_in_an_option_or_for_mlflow_is_refused_without_being_shown(
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: --storage: names a password")
     assert "hidden" not in ended.stderr + ended.stdout
-    with pytest.raises(UserError, match="--tracking-uri: names a password") as caught:
-        named_store(home, "https://me:hidden@mlflow.example")
-    assert "hidden" not in str(caught.value)
+    for address in (
+        "https://me:hidden@mlflow.example",
+        "https://hidden@mlflow.example",
+        "postgresql://me:hidden@localhost/db",
+        "postgresql://me@localhost/db?password=hidden",
+    ):
+        with pytest.raises(UserError, match="--tracking-uri: names a password") as caught:
+            named_store(home, address)
+        assert "hidden" not in str(caught.value)
 
 
 def test_a_database_that_does_not_answer_ends_a_launch_with_a_line(

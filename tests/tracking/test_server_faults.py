@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,8 @@ from balpoe.tracking.inspection import found_study
 from balpoe.tracking.run import Origin
 from balpoe.tracking.store import TrackingStore
 from balpoe.tracking.writer import MirrorWriter, start_mirror
+from tests.launch.faults_study import faults_study
+from tests.launch.launched_study import assert_whole, holding, launch, recorded
 from tests.tracking.tracking_server import TrackingServer, tracking_server
 from tests.tracking.unsteady_line import Line
 
@@ -91,6 +94,9 @@ def slow(service: Service) -> Iterator[None]:
     stuttering.join()
 
 
+OUTAGES: tuple[Outage, ...] = (killed, cut, broken, frozen, slow)
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with tracking_server(tmp_path_factory.mktemp("mlflow") / "server", workers=2) as server:
@@ -139,7 +145,7 @@ def test_a_server_that_is_absent_at_the_start_gets_everything_later(
     assert_nothing_is_missing_or_twice(writer, make_record, service, spec)
 
 
-@pytest.mark.parametrize("outage", [killed, cut, broken, frozen, slow])
+@pytest.mark.parametrize("outage", OUTAGES)
 def test_a_server_that_fails_midway_holds_everything_once_when_it_is_back(
     outage: Outage, service: Service, spec: StudySpec, make_record: MakeRecord
 ) -> None:
@@ -153,14 +159,27 @@ def test_a_server_that_fails_midway_holds_everything_once_when_it_is_back(
     assert_nothing_is_missing_or_twice(writer, make_record, service, spec)
 
 
-def test_random_outages_leave_every_trial_and_every_epoch_once(
-    service: Service, spec: StudySpec, make_record: MakeRecord
+def test_a_study_waits_for_no_server_and_random_outages_leave_every_trial_and_epoch_once(
+    service: Service, tmp_path: Path, moments: random.Random
 ) -> None:
-    draw = random.Random(0)
-    writer = mirror_to(service, spec)
-    for _ in range(RANDOM_OUTAGES):
-        time.sleep(draw.uniform(0.0, OUTAGE_SECONDS / 2))
-        with draw.choice((cut, broken, frozen, slow))(service):
-            submit_epochs(writer, make_record, range(draw.randrange(1, EPOCHS), EPOCHS))
-            time.sleep(draw.uniform(0.0, OUTAGE_SECONDS))
-    assert_nothing_is_missing_or_twice(writer, make_record, service, spec)
+    trials = 60
+    (tmp_path / "faults.yaml").write_text(faults_study(trials))
+    environment = {"MLFLOW_TRACKING_URI": service.line.uri}
+    with launch(tmp_path, errors_alone=True, environment=environment) as supervisor:
+        with holding(tmp_path, 0):
+            for _ in range(RANDOM_OUTAGES):
+                time.sleep(moments.uniform(0.0, OUTAGE_SECONDS / 2))
+                with moments.choice(OUTAGES)(service):
+                    time.sleep(moments.uniform(0.0, OUTAGE_SECONDS))
+            # all others have ended, whatever became of the server
+            assert [record.state for record in recorded(tmp_path)[1:]] == ["COMPLETE"] * (
+                trials - 1
+            )
+        _, told = supervisor.communicate(timeout=240)
+    assert (supervisor.returncode, told) == (0, "")
+    assert_whole(tmp_path, trials)
+    runs = found_study(service.store, "faults").runs
+    assert sorted(run.number for run in runs) == list(range(trials))
+    for run in runs:
+        assert run.status == "FINISHED"
+        assert set(run.steps.values()) == {(1, 2, 3)}

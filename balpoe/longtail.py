@@ -1,6 +1,7 @@
 """Long-tailed class counts, shots, shifted test distributions and the choice of images.
 
-N images, C classes. Classes are ranked by their index: class 0 is the head.
+N images, C classes. Where a tail is cut, classes are ranked by their index: class 0 is the head.
+Shifts rank them by their training images.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from balpoe.config.shifts import Shift, TailDirection
+from balpoe.config.shifts import Shift
 from balpoe.errors import DataError
 
 ShotGroup = Literal["many", "medium", "few"]
@@ -40,17 +41,30 @@ def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple
 
 
 def shifted_class_counts(
-    test_per_class: int, ratio: float, direction: TailDirection, classes: int
+    test_counts: Sequence[int], shift: Shift, train_counts: Sequence[int]
 ) -> tuple[int, ...]:
-    """The long tail cut from a balanced test set; backward makes class 0 the rarest."""
-    counts = class_counts(test_per_class, ratio, classes)
-    return counts if direction == "forward" else counts[::-1]
+    """The largest long tail that can be cut from a test set, class by class.
+
+    From a balanced set the most frequent class keeps all its images. A class without test images
+    stays without.
+    """
+    weights = shifted_class_weights(shift, train_counts)
+    pairs = list(zip(test_counts, weights, strict=True))
+    head = min(count / weight for count, weight in pairs if count)
+    return tuple(_truncate(head * weight) if count else 0 for count, weight in pairs)
 
 
-def shifted_class_weights(shift: Shift, classes: int) -> tuple[float, ...]:
-    """How frequent each class is under a shift, relative to the most frequent one."""
-    weights = _exponential_tail(shift.ratio, classes)
-    return weights if shift.direction == "forward" else weights[::-1]
+def shifted_class_weights(shift: Shift, train_counts: Sequence[int]) -> tuple[float, ...]:
+    """How frequent each class is under a shift, relative to the most frequent one.
+
+    Forward, that is the class of the most training images, the first of several; backward it is
+    the rarest.
+    """
+    tail = _exponential_tail(shift.ratio, len(train_counts))
+    by_rank = tail if shift.direction == "forward" else tail[::-1]
+    ranked = sorted(range(len(train_counts)), key=lambda y: -train_counts[y])
+    of_class = dict(zip(ranked, by_rank, strict=True))
+    return tuple(of_class[y] for y in range(len(train_counts)))
 
 
 def shot_groups(class_counts: Sequence[int]) -> dict[ShotGroup, tuple[int, ...]]:
@@ -97,14 +111,12 @@ def cut_indices(labels_n: Indices, class_counts: Sequence[int], seed: int) -> In
     return _ascending([order[:n] for order, n in zip(orders, class_counts, strict=True)])
 
 
-def shifted_test_indices(labels_n: Indices, shift: Shift, classes: int, seed: int = 0) -> Indices:
-    """Ascending indices of a shifted test set.
-
-    Its most frequent class has as many images as the smallest class of the whole test set.
-    """
-    test_per_class = int(np.bincount(labels_n, minlength=classes).min())
-    counts = shifted_class_counts(test_per_class, shift.ratio, shift.direction, classes)
-    return cut_indices(labels_n, counts, seed)
+def shifted_test_indices(
+    labels_n: Indices, shift: Shift, train_counts: Sequence[int], seed: int = 0
+) -> Indices:
+    """Ascending indices of a shifted test set, as large as the images allow."""
+    test_counts = np.bincount(labels_n, minlength=len(train_counts)).tolist()
+    return cut_indices(labels_n, shifted_class_counts(test_counts, shift, train_counts), seed)
 
 
 def split_cut(

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import logging
 import os
@@ -52,13 +51,12 @@ for command in VERBS:
 
 
 def spare_the_collector() -> None:
-    """Keep the garbage collector from the modules of PyTorch, Ray and MLflow, which all stay.
+    """Keep the garbage collector from the modules of PyTorch, Ray and MLflow while they are loaded.
 
-    Going through their objects again and again took a quarter of the time in which they are
-    loaded, and as much at the end of the process (README of benchmarks).
+    Going through their objects, which all stay, again and again took a fifth of that time (README
+    of benchmarks).
     """
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
-    atexit.register(gc.freeze)
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def evaluate_post_hoc(
         NonFiniteError: logits are NaN or infinite.
         DataError: the test images are too few for a shift, or a label is no class.
     """
-    distributions = list(distribution_indices(labels_n, len(class_counts)))
+    distributions = list(distribution_indices(labels_n, class_counts))
     rows = []
     for scorer in scorers(lambdas, scaled=temperatures is not None):
         product_nc = scorer.logits(logits_nec, temperatures)

@@ -41,9 +41,7 @@ def simulated_shifts(
     product_n1c = product_of_experts(logits_nec).unsqueeze(1)
     scalars: dict[str, float] = {}
     for shift in SHIFTS:
-        weights_c = torch.tensor(
-            shifted_class_weights(shift, len(class_counts)), dtype=torch.float64
-        )
+        weights_c = torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
         for suffix, test_prior_c in (("", None), (KNOWN_PRIOR, weights_c / weights_c.sum())):
             metrics = evaluate(
                 product_n1c,

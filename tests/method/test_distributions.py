@@ -68,8 +68,8 @@ def test_the_first_row_is_the_plain_evaluation() -> None:
     assert rows[0].scalars() == plain.scalars("test")
 
 
-def test_a_test_set_that_lacks_a_class_is_evaluated_as_it_is() -> None:
-    labels_n = torch.tensor([0, 0, 1, 1])
+def test_a_test_set_that_lacks_a_class_is_cut_without_it() -> None:
+    labels_n = torch.tensor([0, 1]).repeat(50)
     rows = evaluate_distributions(
         noisy_logits(labels_n),
         labels_n,
@@ -77,4 +77,8 @@ def test_a_test_set_that_lacks_a_class_is_evaluated_as_it_is() -> None:
         lambdas=(0.0, 0.0),
         class_counts=COUNTS,
     )
-    assert [row.distribution for row in rows] == ["test", "test"]
+    assert {row.distribution for row in rows} == {"test", *(shift.name for shift in SHIFTS)}
+    images = {row.distribution: row.images for row in rows}
+    assert images["forward_25"] == 50 + 10  # the absent class would have been the tail
+    assert images["backward_25"] == 10 + 50
+    assert all(0 <= row.evaluation.ensemble.accuracy <= 1 for row in rows)

@@ -42,6 +42,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the file cannot be written; what `path` held before is untouched.
     """
+    refuse_directory(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -55,6 +56,16 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def refuse_directory(path: Path) -> None:
+    """Find out now, before there is anything to write, whether `path` can be the name of a file.
+
+    Raises:
+        StorageError: it is a directory.
+    """
+    if os.path.isdir(path):  # which, unlike `Path.is_dir`, is also False where nothing is allowed
+        raise StorageError(f"{path}: is a directory: give the name of a file to write")
 
 
 def create_directory(directory: Path) -> None:

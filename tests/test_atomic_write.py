@@ -50,6 +50,17 @@ def test_a_missing_directory_is_a_storage_error_with_place_and_cure(tmp_path: Pa
         write_bytes_atomically(tmp_path / "missing" / "x", b"")
 
 
+@pytest.mark.parametrize("name", [".", "", "..", "/", "folder"])
+def test_a_directory_is_refused_as_the_name_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(StorageError, match=r"^\S+: is a directory: give the name of a file"):
+        write_bytes_atomically(Path(name), b"")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
 @contextmanager
 def _largest_file(size: int) -> Iterator[None]:
     """Let the kernel refuse writes beyond `size` bytes, as a full disk does."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -56,19 +57,21 @@ def class_names(schema: pa.Schema, label_column: str, path: str) -> tuple[str, .
     """The names that the Hugging Face metadata give the labels, if they do.
 
     Raises:
-        DataError: The metadata are not what `datasets` writes.
+        DataError: The metadata are not what `datasets` writes, or name two classes alike.
     """
     metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
         return None
     try:
         names = json.loads(metadata)["info"]["features"].get(label_column, {}).get("names")
-        return None if names is None else tuple(str(name) for name in names)
+        names = None if names is None else tuple(str(name) for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: the schema's huggingface metadata are not readable ({error!r}): "
             f"write the file with `datasets`, or drop them"
         ) from error
+    _refuse_alike(names or (), path)
+    return names
 
 
 @contextmanager
@@ -92,6 +95,16 @@ def reading(path: str) -> Iterator[None]:
         raise DataError(
             f"{path}: damaged, or not a Parquet file ({error}): fetch or write it again"
         ) from error
+
+
+def _refuse_alike(names: Sequence[str], path: str) -> None:
+    """Predictions name classes: two of one name could not be told apart."""
+    name, count = max(Counter(names).items(), key=lambda item: item[1], default=("", 0))
+    if count > 1:
+        raise DataError(
+            f"{path}: {count} classes are named {name!r} in the schema's huggingface metadata: "
+            f"give each its own name, or drop the metadata"
+        )
 
 
 def _require_column(schema: pa.Schema, column: str, path: str, *, named: str) -> None:

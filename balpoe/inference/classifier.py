@@ -131,6 +131,8 @@ class Classifier:
     ) -> float:
         """The share of images that are classified right; labels are names or class indices.
 
+        Labels are [N], or one column [N, 1].
+
         Raises:
             DataError: a label is no class, or there are not as many as images.
         """
@@ -190,7 +192,7 @@ class Classifier:
         return estimate_prior(likelihood_ratios(product_nc, trained_prior_c=self.trained_prior_c))
 
     def _indices(self, labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
-        given = np.asarray(labels)
+        given = _one_per_image(labels)
         if given.dtype.kind in "iu":
             refuse_impossible_labels(torch.from_numpy(given.astype(np.int64)), len(self.classes_))
             return given.astype(np.int64)
@@ -202,6 +204,22 @@ class Classifier:
                     f"{did_you_mean(str(label), list(place_of))}"
                 )
         return np.array([place_of[label] for label in given.tolist()], dtype=np.int64)
+
+
+def _one_per_image(labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[Any]:
+    """The labels as [N]; a column [N, 1] would be compared with every image, not with its own."""
+    try:
+        given = np.asarray(labels)
+    except ValueError as error:
+        raise DataError(f"labels: must be one per image, of the shape [N] ({error})") from error
+    if given.ndim == 2 and given.shape[1] == 1:
+        return given[:, 0]
+    if given.ndim != 1:
+        raise DataError(
+            f"labels: must be one per image, of the shape [N] or [N, 1], got the shape "
+            f"{given.shape}"
+        )
+    return given
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -19,9 +19,10 @@ from torch import Tensor
 from balpoe.data.decoding import ImageShape, decode_fitted
 from balpoe.data.encoded_images import printable
 from balpoe.data.image_tree import extension_of, image_extensions, is_hidden, names_below
-from balpoe.errors import DataError
+from balpoe.errors import DataError, UserError
 from balpoe.inference.encoded_rows import PARQUET, EncodedRows
 from balpoe.inference.images import read_image
+from balpoe.inference.prediction_file import holds_predictions
 from balpoe.training.prediction import PREDICTION_BATCH
 
 
@@ -59,9 +60,11 @@ class ImageSources:
     Folders are searched to the bottom, in the order of their names; hidden files and those
     whose suffix is of no image format are left out and counted as `ignored`. `images` is the
     number of the others, rows included. `without` is a file to leave out: the one that is
-    being written.
+    to be written, which replaces nothing in a folder but earlier predictions.
 
     Raises:
+        UserError: `without` is one of the files that are to be read, or lies among them and is
+            of another kind.
         DataError: a path does not exist, a Parquet file lacks the column, or there is no image.
         StorageError: a file cannot be read.
     """
@@ -128,16 +131,33 @@ class ImageSources:
         for path in self._paths:
             if path.is_dir():
                 below = (path / name for name in names_below(path))
-                yield from (file for file in below if file.resolve() != self._without)
+                yield from (file for file in below if not self._is_left_out(file))
             elif path.exists():
+                if path.resolve() == self._without:
+                    raise _overwritten(path)
                 yield path
             else:
                 raise DataError(f"{path}: no such file or folder")
+
+    def _is_left_out(self, file: Path) -> bool:
+        """Whether it is the file to be written, where that replaces nothing of the user's."""
+        if file.resolve() != self._without:
+            return False
+        if not holds_predictions(file):
+            raise _overwritten(file)
+        return True
 
     def _is_image(self, file: Path) -> bool:
         """A file that was named outright is one whatever it is called."""
         known = extension_of(file.name) in image_extensions() and not is_hidden(file.name)
         return known or file in self._paths
+
+
+def _overwritten(file: Path) -> UserError:
+    return UserError(
+        f"{printable(file)}: is among the images and no earlier predictions, and would be "
+        "overwritten: name another file with --out"
+    )
 
 
 def _decoder(shape: ImageShape) -> Callable[[_Item], NDArray[np.uint8] | DataError]:

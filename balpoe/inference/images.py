@@ -6,7 +6,7 @@ N images, B batch, H height, W width, D channels: 1 (grey) or 3 (red, green, blu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from balpoe.config.wording import shown
 from balpoe.data.decoding import ImageShape, decode_fitted, fit_image
 from balpoe.data.encoded_images import printable
 from balpoe.errors import DataError, StorageError
@@ -67,6 +68,8 @@ def read_image(path: str | os.PathLike[str], shape: ImageShape) -> _Pixels:
         ) from error
     except OSError as error:
         raise StorageError(f"{place}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # of the path: a null byte, or a character of no encoding
+        raise DataError(f"{shown(place)}: is no path of a file ({error})") from error
     return decode_fitted(encoded, shape, place)
 
 
@@ -81,7 +84,17 @@ def _as_sequence(images: Images) -> Sequence[OneImage]:
                 f"images: must be [N, H, W, D] (many) or [H, W, D] (one), got an array of shape "
                 f"{tuple(images.shape)}; a single grey image needs its channel: image[..., None]"
             )
+    elif not _are_several(images):
+        raise DataError(
+            "images: must be an array, a tensor, a Pillow image, a path or a list of such, got "
+            f"{type(images).__name__}"
+        )
     return images  # type: ignore[return-value]  # an array is a sequence of its images
+
+
+def _are_several(images: Any) -> bool:
+    """Whether it has a length and an order, as a list has; the numbers in bytes are no images."""
+    return isinstance(images, Sized) and not isinstance(images, bytes | Mapping | Set)
 
 
 def _fitted(image: OneImage, shape: ImageShape, place: str) -> _Pixels:

@@ -114,6 +114,14 @@ def prediction_writer(
         writer.flush()
 
 
+def holds_predictions(path: Path) -> bool:
+    """Whether a file, whatever it is called, is one of these; a damaged one is none."""
+    try:
+        return METADATA in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def _schema(class_names: Sequence[str], experts: int) -> pa.Schema:
     per_class = pa.list_(pa.float32(), len(class_names))
     fields = {

@@ -43,13 +43,22 @@ def known_prior(target: TargetPrior, description: DataDescription) -> Tensor:
             return class_prior(description.class_counts)
         if target == "uniform":
             return torch.full((classes,), 1 / classes, dtype=torch.float64)
-        raise DataError(
-            f"target_prior: must be {', '.join(NAMED)} or numbers for the {classes} classes, got "
-            f"{shown(target)}"
-        )
+        raise _no_prior(target, classes)
+    in_order = target
     if isinstance(target, Mapping):
-        target = _in_order(target, description.class_names)
-    return _frequencies([float(share) for share in target], classes)
+        in_order = _in_order(target, description.class_names)
+    try:
+        shares = [float(share) for share in in_order]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _no_prior(target, classes) from error
+    return _frequencies(shares, classes)
+
+
+def _no_prior(target: Any, classes: int) -> DataError:
+    return DataError(
+        f"target_prior: must be {', '.join(NAMED)} or numbers for the {classes} classes, got "
+        f"{shown(target)}"
+    )
 
 
 def _in_order(target: Mapping[str, float], class_names: Sequence[str]) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from balpoe.atomic_write import write_bytes_atomically
+from balpoe.atomic_write import refuse_directory, write_bytes_atomically
 from balpoe.inference.onnx_export import onnx_bytes
 from balpoe.launch.loading import single_model
 from balpoe.training.model_directory import load_model
@@ -22,5 +22,6 @@ def to_onnx(model: Path | str, file: Path | str) -> Path:
         UserError: the extra `onnx` is not installed.
     """
     out = Path(file)
+    refuse_directory(out)
     write_bytes_atomically(out, onnx_bytes(load_model(single_model(Path(model)))))
     return out

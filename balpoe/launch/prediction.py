@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from balpoe.atomic_write import ensure_writable
+from balpoe.atomic_write import ensure_writable, refuse_directory
 from balpoe.errors import DataError
 from balpoe.evaluation import PriorEstimate
 from balpoe.evaluation.post_hoc import Scaling
@@ -71,7 +71,8 @@ def predict(
         prior: The class frequencies that the probabilities are to stand for; None as trained.
         temperature: Which of the model's carried temperatures to apply: `none`, that of the
             `ensemble`, or those of the `experts`.
-        out: The file to write.
+        out: The file to write; where it is in a folder of images it may replace only earlier
+            predictions.
         logits: Whether to write every expert's logits too.
         image_column: The column of the Parquet files; None: that of the training data.
         skip_unreadable: Leave out images that cannot be decoded, instead of refusing them.
@@ -81,8 +82,9 @@ def predict(
     Raises:
         UserError: the model, an image, the prior or the output is at fault; the message says how.
     """
-    started = time.monotonic()
-    classifier, out = load(model, device=device).with_temperatures(temperature), Path(out)
+    started, out = time.monotonic(), Path(out)
+    refuse_directory(out)
+    classifier = load(model, device=device).with_temperatures(temperature)
     prior_c = classifier.known_prior(prior)
     column = image_column or _trained_column(classifier)
     sources = ImageSources([Path(path) for path in images], image_column=column, without=out)

@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -98,15 +99,34 @@ def write(
     setting = {
         "epochs": arguments.epochs,
         "device": arguments.device,
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": arguments.threads,
-        "versions": {name: version(name) for name in ("balpoe", "torch", "torchvision")},
+        "system": platform.platform(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("balpoe", "torch", "torchvision")},
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     document = {"setting": setting, "methods": results}
     file = arguments.out / f"{NAME}_{arguments.epochs}_epochs"
     write_text_atomically(file.with_suffix(".json"), json.dumps(document, indent=1) + "\n")
-    write_text_atomically(file.with_suffix(".md"), "\n".join(table(results)) + "\n")
+    lines = (*described(setting), "", *table(results))
+    write_text_atomically(file.with_suffix(".md"), "\n".join(lines) + "\n")
+
+
+def processor() -> str:
+    """What the kernel calls it, where it says so."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def described(setting: Mapping[str, object]) -> Iterator[str]:
+    """A line for each part of the setting; all metrics are in the JSON file beside this one."""
+    for name, value in setting.items():
+        shown = ", ".join(map(" ".join, value.items())) if isinstance(value, dict) else value
+        yield f"- {name}: {shown}"
 
 
 def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Sequence[str]:

@@ -145,6 +145,15 @@ def test_class_names_that_cannot_be_read(
         load(path)
 
 
+def test_two_classes_of_one_name(
+    write_parquet: WriteParquet, numbered_images: NumberedImages
+) -> None:
+    names = ("x", "x", "z")
+    path = write_parquet("alike", numbered_images(6), [0, 1, 2] * 2, class_names=names)
+    with pytest.raises(DataError, match=r"alike.parquet: 2 classes are named 'x' in .*: give each"):
+        load(path)
+
+
 def test_a_class_without_images(
     write_parquet: WriteParquet, numbered_images: NumberedImages
 ) -> None:

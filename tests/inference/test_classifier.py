@@ -124,12 +124,28 @@ def test_classes_are_called_by_their_names_as_in_scikit_learn(
     assert np.isfinite(log_loss(np.resize(np.arange(4), 30), probabilities))
 
 
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_a_column_of_labels_is_scored_as_the_labels_in_it(
+    classifier: Classifier, images_nhwd: Pixels, kind: Any
+) -> None:
+    names = np.resize(classifier.classes_, 30)
+    expected = classifier.score(images_nhwd, names)
+    assert classifier.score(images_nhwd, kind(names[:, None].tolist())) == expected
+    indices = np.resize(np.arange(4), 30)
+    assert classifier.score(images_nhwd, kind(indices[:, None].tolist())) == expected
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         (["cat"] * 29, "must be 30, one per image, got 29"),
         (["cat"] * 29 + ["dgo"], '"dgo" is no class of the model; did you mean dog'),
         ([4] * 30, "labels must be from 0 to 3"),
+        ([[0, 1]] * 30, r"one per image, of the shape \[N\] or \[N, 1\], got the shape \(30, 2\)"),
+        ([["cat", "dog"]] * 30, r"got the shape \(30, 2\)"),
+        ([[0] * 30], r"got the shape \(1, 30\)"),
+        (2, r"got the shape \(\)"),
+        ([[0], [0, 1]], r"must be one per image, of the shape \[N\] \(.*inhomogeneous"),
     ],
 )
 def test_labels_that_cannot_be_scored_are_refused(

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from balpoe.data.decoding import ImageShape
-from balpoe.errors import DataError
+from balpoe.errors import DataError, UserError
 from balpoe.inference.image_sources import ImageSources, LocatedImages
+from balpoe.inference.prediction_file import prediction_writer
 from balpoe.training.prediction import PREDICTION_BATCH
 
 SHAPE = ImageShape(8, 10, 3)
@@ -110,10 +111,40 @@ def test_folders_files_and_parquet_files_come_together_in_batches(
     assert sources.images == sum(sizes)
 
 
-def test_the_file_being_written_is_no_source(tree: Path, images_nhwd: Pixels) -> None:
-    out = write_parquet(tree / "predictions.parquet", [png(images_nhwd[0])])
-    assert sources_of(tree, without=out).images == 4
-    assert sources_of(tree).images == 5
+def test_earlier_predictions_that_are_replaced_are_no_source(tree: Path) -> None:
+    out = tree / "predictions.parquet"
+    with prediction_writer(out, ("cat", "dog"), experts=0, about={}):
+        pass
+    found = sources_of(tree, without=out)
+    assert (found.images, found.ignored) == (4, 3)
+    with pytest.raises(DataError, match=r"predictions\.parquet: no column 'image'"):
+        sources_of(tree)
+
+
+@pytest.mark.parametrize("name", ["mine.parquet", "labels.parquet", "b/2.png", "notes.txt"])
+def test_a_file_among_the_images_that_is_no_earlier_predictions_is_never_replaced(
+    tree: Path, images_nhwd: Pixels, name: str
+) -> None:
+    write_parquet(tree / "mine.parquet", [png(images_nhwd[0])])
+    if name == "labels.parquet":
+        pq.write_table(pa.table({"label": [0]}), tree / "labels.parquet")
+    with pytest.raises(UserError, match=rf"{name}: is among the images .* file with --out$"):
+        sources_of(tree, without=tree / name)
+
+
+def test_an_input_is_not_replaced_under_another_name_either(
+    tree: Path, tmp_path: Path, images_nhwd: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_parquet(tmp_path / "mine.parquet", [png(images_nhwd[0])])
+    (tmp_path / "link.parquet").symlink_to(file)
+    monkeypatch.chdir(tmp_path)
+    for given, out in [
+        (file, Path("mine.parquet")),
+        (tmp_path / "link.parquet", file),
+        (tree / "b/2.png", tree / "a/../b/2.png"),
+    ]:
+        with pytest.raises(UserError, match="would be overwritten: name another file"):
+            sources_of(given, without=out)
 
 
 def test_results_do_not_depend_on_the_number_of_threads(

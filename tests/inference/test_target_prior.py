@@ -44,6 +44,12 @@ def test_every_form_becomes_frequencies(
 @pytest.mark.parametrize(
     ("target", "message"),
     [
+        (5, "must be train, uniform, estimate or numbers for the 4 classes, got 5$"),
+        (dict.fromkeys(("cat", "dog", "Übermut", "鳥"), "many"), r'4 classes, got {"cat": "many"'),
+        (["a", "b", "c", "d"], r'numbers for the 4 classes, got \["a", "b"'),
+        ([1, None, 1, 1], r"4 classes, got \[1, null, 1, 1\]"),
+        ([[1], [1], [1], [1]], r"4 classes, got \[\[1\]"),
+        ([10**400, 1, 1, 1], r"numbers for the 4 classes, got"),
         ("balanced", r'must be train, uniform, estimate or numbers for the 4 classes, got "bal'),
         ([0.5, 0.5], "must be 4 numbers, one per class, got 2"),
         ([0.5, 0.5, 0.5, 0.5], "sums to 2: must be probabilities, which sum to 1, or counts"),

@@ -154,10 +154,11 @@ def test_unreadable_images_are_refused_or_skipped_and_counted(
     Image.fromarray(digits[0, ..., 0]).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")
     out = tmp_path / "predictions.parquet"
-    out.write_bytes(b"from before")
+    balpoe.predict(model, [tmp_path / "a.png"], out=out, device="cpu")
+    before = out.read_bytes()
     with pytest.raises(DataError, match=r"b\.png: the image cannot be decoded"):
         balpoe.predict(model, [tmp_path], out=out, device="cpu")
-    assert out.read_bytes() == b"from before"
+    assert out.read_bytes() == before
     report = balpoe.predict(model, [tmp_path], out=out, skip_unreadable=True, device="cpu")
     assert report.images == 1
     assert len(report.unreadable) == 1
@@ -191,6 +192,41 @@ def test_a_place_that_cannot_be_written_is_refused_first(
             model, [parquet], out=tmp_path / "file/p.parquet", device="cpu", on_progress=seen.append
         )
     assert seen == []
+
+
+@pytest.mark.parametrize("source", ["mine.parquet", "."])
+def test_no_image_is_overwritten_by_its_prediction(
+    model: Path, parquet: Path, tmp_path: Path, source: str
+) -> None:
+    mine = tmp_path / "mine.parquet"
+    mine.write_bytes(parquet.read_bytes())
+    told = subprocess.run(
+        [BALPOE, "predict", str(model), source, "--out", "mine.parquet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert told.stderr.count("\n") == 1
+    assert "mine.parquet: is among the images" in told.stderr
+    assert mine.read_bytes() == parquet.read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [["predict", "nowhere", "."], ["onnx", "nowhere"]])
+def test_a_directory_is_refused_as_the_file_to_write_before_anything_is_read(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    told = subprocess.run(
+        [BALPOE, *arguments, "--out", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert told.stderr.count("\n") == 1
+    assert ".: is a directory: give the name of a file to write" in told.stderr
 
 
 def test_the_command_says_what_came_of_it(model: Path, folder: Path, tmp_path: Path) -> None:

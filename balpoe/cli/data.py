@@ -15,10 +15,27 @@ from rich.progress import Progress
 _OPENING = (
     click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path)),
     click.option("--root", type=click.Path(path_type=Path), help="Of lists: the images' folder."),
+    click.option(
+        "--expected",
+        type=click.Choice(["imagenet_lt", "inaturalist2018"]),
+        help="Of lists: the set whose published counts they must have.",
+    ),
     click.option("--image-column", default="image", show_default=True, help="Of Parquet files."),
     click.option("--label-column", default="label", show_default=True, help="Of Parquet files."),
-    click.option("--test-share", default=0.2, show_default=True, help="Of one tree, split off."),
-    click.option("--subset-seed", default=0, show_default=True, help="Of that choice."),
+    click.option(
+        "--test-share",
+        type=click.FloatRange(0, 0.5, min_open=True),
+        default=0.2,
+        show_default=True,
+        help="Of one tree, split off.",
+    ),
+    click.option(
+        "--subset-seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=0,
+        show_default=True,
+        help="Of that choice.",
+    ),
 )
 
 

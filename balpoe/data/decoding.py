@@ -2,12 +2,16 @@
 
 The rule for images of other sizes and colours stands here alone, in `fit_image`: training data
 and the images that a model is asked about later go through it alike. Of animations and files
-with several pages the first image counts. Of 48-bit colour Pillow keeps the upper 8 bits.
+with several pages the first image counts. Grey of 16 bits is refused, and so is colour of 16
+bits a channel (PNG, TIFF, SGI), of which Pillow would keep the upper 8 without a word.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +25,10 @@ from balpoe.errors import DataError
 
 _GREY_MODES = frozenset({"1", "L"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "LA", "CMYK", "YCbCr"})
+_EIGHT_BIT_MODES = _GREY_MODES | _COLOUR_MODES
+# How Pillow calls samples of 16 bits in a file. Without a letter for the order of their bytes
+# (BGR;16) it means pixels of 16 bits in all.
+_SIXTEEN_BITS = re.compile(r";16[BLNRS]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +151,19 @@ def opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
 
 def _content(path: Path, place: str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_without_waiting) as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read() if is_regular else b""
     except OSError as error:
         raise DataError(f"{place}: the image cannot be read ({error.strerror})") from error
+    if not is_regular:
+        raise DataError(f"{place}: is a pipe, socket or device: give a file of its own")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; else a pipe would open only when somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @contextmanager
@@ -168,15 +186,26 @@ def _blaming(place: str) -> Iterator[None]:
 
 
 def _upright(image: Image.Image, place: str) -> Image.Image:
-    if image.mode not in _GREY_MODES | _COLOUR_MODES:
+    mode = _sixteen_bit_mode(image) if image.mode in _EIGHT_BIT_MODES else image.mode
+    if mode is not None:
         raise DataError(
-            f"{place}: images of mode {image.mode} are not supported: convert them to 8 bits a "
+            f"{place}: images of mode {mode} are not supported: convert them to 8 bits a "
             f"channel, grey (L) or colour (RGB)"
         )
     with _blaming(place):
         upright = ImageOps.exif_transpose(image)
     upright.info.pop("transparency", None)  # dropped; Pillow would warn
     return upright
+
+
+def _sixteen_bit_mode(image: Image.Image) -> str | None:
+    """The mode of the samples in the image's file, where they have 16 bits."""
+    for tile in getattr(image, "tile", ()):  # of images that are not yet decoded
+        arguments = (tile.args,) if isinstance(tile.args, str) else tile.args or ()
+        for argument in arguments:
+            if isinstance(argument, str) and _SIXTEEN_BITS.search(argument):
+                return argument
+    return None
 
 
 def _shape(image: Image.Image) -> ImageShape:

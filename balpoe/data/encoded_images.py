@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from balpoe.data.image_names import PackedNames
 from balpoe.longtail import Indices
 
 _FILES_AT_ONCE = 1024
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,7 +57,7 @@ class ImageFiles:
 
     def place(self, row: int) -> str:
         """How messages call the image of a row."""
-        path = printable(self.path(row))
+        path = _on_one_line(printable(self.path(row)))
         return path if self.list_file is None else f"{self.list_file}:{self.lines[row]} ({path})"
 
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
@@ -69,6 +71,11 @@ class ImageFiles:
 def printable(path: Path) -> str:
     """A path for messages, also where its bytes are no UTF-8."""
     return str(path).encode(errors="replace").decode()
+
+
+def _on_one_line(text: str) -> str:
+    r"""A text whose line breaks and other control characters are escaped: `\n`."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,11 @@ def read_list(path: Path, root: Path) -> ListedImages:
                 f"{path}:{line}: must be a path, a blank and the index of a class from 0, got "
                 f"{shown(text)}"
             )
+        if "\0" in name:
+            raise DataError(
+                f"{path}:{line}: a path cannot have a NUL byte, got {shown(name)}: write it "
+                f"without, and the list as UTF-8"
+            )
         names.append(name.strip())
         labels.append(int(label[0]))
         lines.append(line)
@@ -94,27 +100,32 @@ def refuse_repeated_files(lists: Sequence[ImageFiles]) -> None:
     """Check that no file is listed twice, in one list or in two.
 
     Names are compared by their hash first: a dictionary of all would take more memory than they.
+    Links are not followed: that would ask the file system about every image.
 
     Raises:
         DataError: Two lines name one file, or names that differ in capitals only.
     """
-    hash_n = np.fromiter((hash(caseless(name)) for name in _names(lists)), dtype=np.int64)
+    hash_n = np.fromiter((hash(name) for name in _compared_names(lists)), dtype=np.int64)
     hashes_u, counts_u = np.unique(hash_n, return_counts=True)
     is_suspect_n = np.isin(hash_n, hashes_u[counts_u > 1])
     seen: dict[str, int] = {}
-    for number, name in enumerate(_names(lists)):
+    for number, name in enumerate(_compared_names(lists)):
         if not is_suspect_n[number]:
             continue
-        first = seen.setdefault(caseless(name), number)
+        first = seen.setdefault(name, number)
         if first != number:
             raise DataError(
                 f"{_place(lists, number)}: is listed already as {_place(lists, first)} (capitals "
-                f"do not count): list every image once"
+                f"and detours do not count): list every image once"
             )
 
 
-def _names(lists: Sequence[ImageFiles]) -> Iterator[str]:
-    return (name for files in lists for name in files.names)
+def _compared_names(lists: Sequence[ImageFiles]) -> Iterator[str]:
+    """All names, such that those are equal that lead to one file or differ in capitals only."""
+    for files in lists:
+        root = os.path.abspath(files.root)
+        for name in files.names:
+            yield caseless(os.path.normpath(os.path.join(root, name)))
 
 
 def _place(lists: Sequence[ImageFiles], number: int) -> str:

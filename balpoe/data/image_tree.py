@@ -36,8 +36,8 @@ class ImageTree:
 def read_tree(folder: Path) -> ImageTree:
     """Find the images of every class; folders inside a class's folder belong to the class.
 
-    An image is a file with an extension that Pillow reads. Hidden files (`.` first) are none, and
-    hidden folders are passed over.
+    An image is a regular file with an extension that Pillow reads. Hidden files (`.` first) are
+    none, and hidden folders are passed over.
 
     Raises:
         DataError: There are no class folders, or two names differ in capitals or form only.
@@ -78,9 +78,10 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> list[str]:
     found = []
-    for name in names_below(folder / class_folder):
-        base = PurePosixPath(name).name
-        if is_hidden(base) or extension_of(base) not in image_extensions():
+    for name, entry in _files_below(folder / class_folder):
+        base = entry.name
+        is_named_as_one = not is_hidden(base) and extension_of(base) in image_extensions()
+        if not is_named_as_one or _is_special(entry):
             ignored[extension_of(base)] += 1
         else:
             found.append(f"{class_folder}/{name}")
@@ -88,24 +89,36 @@ def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> lis
     return sorted(found, key=composed)
 
 
-def names_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[str]:
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """A pipe, socket or device, which might be read for ever; a broken link is none."""
+    return not entry.is_file() and (not entry.is_symlink() or os.path.exists(entry.path))
+
+
+def names_below(folder: Path) -> Iterator[str]:
     """All files below a folder, each folder's own before those of the folders in it, by name.
 
-    Hidden folders are passed over, links are followed. `above` are the folders that hold this one.
+    Hidden folders are passed over, links are followed.
 
     Raises:
         DataError: A link leads to a folder above it.
         StorageError: A folder cannot be read.
     """
+    return (name for name, _ in _files_below(folder))
+
+
+def _files_below(
+    folder: Path, above: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files of `names_below` with their names; `above` are the folders that hold this one."""
     real = os.path.realpath(folder)
     if real in above:
         raise DataError(f"{printable(folder)}: links to a folder that holds it: remove the link")
     found = sorted(entries(folder), key=lambda entry: entry.name)
-    yield from (entry.name for entry in found if not entry.is_dir())
+    yield from ((entry.name, entry) for entry in found if not entry.is_dir())
     for entry in found:
         if entry.is_dir() and not is_hidden(entry.name):
-            inside = names_below(folder / entry.name, above | {real})
-            yield from (f"{entry.name}/{name}" for name in inside)
+            inside = _files_below(folder / entry.name, above | {real})
+            yield from ((f"{entry.name}/{name}", file) for name, file in inside)
 
 
 def _class_name(folder: Path, name: str) -> str:

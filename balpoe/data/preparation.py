@@ -1,8 +1,8 @@
 """Images of any source, written to Parquet files in the Hugging Face convention.
 
 Up to 64 pixels the images are those that training would see, without loss (PNG). Above, they
-keep their proportions, so that training can still cut them at random, and are encoded anew
-(JPEG).
+keep their proportions and are encoded anew (JPEG): one file serves every `image_size` up to its
+own. Training cuts the middle square out of them, and its random crops out of that square.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from balpoe.cli.data import data
+from balpoe.config.image_sources import PublishedSet
 from balpoe.data import load_search_splits
 from balpoe.data.preparation import Preparation
-from balpoe.errors import InvalidFields
+from balpoe.errors import DataError, InvalidFields
 from balpoe.files import load_configuration
 from balpoe.launch.check import check
 
@@ -119,3 +121,28 @@ def test_check_tells_what_was_left_out(folder: Path) -> None:
     report = check("study.yaml")
     assert report.problems == ()
     assert report.warnings[0] == "ignored, because they are no images: 1 .txt"
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["prepare", "--out", "prepared", "--size", "16"]])
+def test_lists_are_held_to_the_published_counts(folder: Path, command: list[str]) -> None:
+    Path("list.txt").write_text("heron/1.bmp 0\nrobin/1.bmp 1\n")
+    arguments = [*command, "list.txt", "--root", "birds", "--expected", "inaturalist2018"]
+    with pytest.raises(DataError, match=r"list\.txt: inaturalist2018 has 437,513 images, but this"):
+        invoke(*arguments)
+    assert not Path("prepared").exists()
+    assert invoke(*arguments[:-2]).exit_code == 0
+
+
+def test_every_published_set_can_be_expected() -> None:
+    choices = "|".join(get_args(PublishedSet))
+    for command in ("inspect", "prepare"):
+        assert f"--expected [{choices}]" in invoke(command, "--help").output
+
+
+@pytest.mark.parametrize("option", [("--test-share", "1.5"), ("--subset-seed", "-1")])
+def test_a_share_or_seed_out_of_range_is_refused_by_its_option(
+    folder: Path, option: tuple[str, str]
+) -> None:
+    told = invoke("inspect", "birds", *option)
+    assert told.exit_code == 2
+    assert f"Invalid value for '{option[0]}'" in told.output

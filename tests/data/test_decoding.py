@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import functional
 
-from balpoe.data.decoding import ImageShape, decode_fitted, fit_image, image_shape
+from balpoe.data.decoding import ImageShape, decode_fitted, decode_whole, fit_image, image_shape
 from balpoe.errors import DataError
+from tests.data.deep_images import deep_png
 
 COLOUR, GREY = ImageShape(32, 32, 3), ImageShape(32, 32, 1)
 EXIF_ORIENTATION = 0x0112
@@ -100,6 +102,21 @@ def test_colours_survive_palettes_transparency_and_inks() -> None:
 def test_more_than_eight_bits_a_channel_are_refused_by_name(mode: str) -> None:
     with pytest.raises(DataError, match=f"deep.tif: images of mode {mode} are not supported"):
         fit_image(Image.new(mode, (40, 40)), GREY, "deep.tif")
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(2, "LA;16B"), (3, "RGB;16B"), (4, "RGBA;16B")])
+def test_colour_of_sixteen_bits_is_refused_like_grey(channels: int, mode: str) -> None:
+    message = f"deep.png: images of mode {mode} are not supported: convert them to 8 bits"
+    for read in (decode_whole, lambda *of: decode_fitted(of[0], COLOUR, of[1])):
+        with pytest.raises(DataError, match=message):
+            read(deep_png(channels), "deep.png")
+
+
+def test_pixels_of_sixteen_bits_in_all_are_read() -> None:
+    # A bitmap of 5 bits a channel, which Pillow calls BGR;16 or BGR;15.
+    header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 16, 0, 4, 0, 0, 0, 0)
+    bitmap = b"BM" + struct.pack("<IHHI", 58, 0, 0, 54) + header + b"\xff\x7f" * 2
+    assert (decode_whole(bitmap, "small.bmp") == 255).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

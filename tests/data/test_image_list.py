@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,23 @@ def test_a_line_that_is_no_path_and_label_is_refused_with_its_number(root: Path,
         final(root, train=f"{TRAIN}\n{line}\n")
 
 
+def test_a_path_with_a_nul_byte_is_refused_with_its_line(root: Path) -> None:
+    message = (
+        r"train\.txt:5: a path cannot have a NUL byte, got \"x\\u0000\.png\": write it without"
+    )
+    with pytest.raises(DataError, match=message):
+        final(root, train=f"{TRAIN}x\0.png 0\n")
+
+
+def test_an_absolute_path_is_one_image_with_a_relative_one_also_below_a_relative_root(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(root, test=f"{TEST}{root}/train/n01/a.png 0\n")
+    monkeypatch.chdir(root.parent)
+    with pytest.raises(DataError, match=r"test\.txt:3 .* is listed already"):
+        load_final_splits(replace(settings, root=root.name))
+
+
 def test_a_label_beyond_the_classes(root: Path) -> None:
     with pytest.raises(DataError, match=r"test\.txt:2 \(.*val/1\.png\): label 7 is out of range"):
         final(root, test=TEST.replace("1.png 1", "1.png 7"))
@@ -131,8 +149,19 @@ def test_a_file_that_is_no_list(root: Path) -> None:
         load_final_splits(directory)
 
 
-@pytest.mark.parametrize("again", ["train/n01/a.png", "TRAIN/N01/A.PNG"])
+@pytest.mark.parametrize(
+    "again",
+    [
+        "train/n01/a.png",
+        "TRAIN/N01/A.PNG",
+        "./train/n01/a.png",
+        "train//n01/a.png",
+        "val/../train/n01/a.png",
+        "{root}/train/n01/a.png",
+    ],
+)
 def test_a_file_that_is_listed_twice_or_in_training_and_test(root: Path, again: str) -> None:
+    again = again.format(root=root)
     with pytest.raises(DataError, match=r"train\.txt:5 .* is listed already as .*train\.txt:1 "):
         final(root, train=f"{TRAIN}{again} 1\n")
     with pytest.raises(DataError, match=r"test\.txt:3 .* is listed already as .*train\.txt:1 "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,11 +135,58 @@ def test_parquet_files_and_lists_are_inspected_like_folders(
 
 def test_sources_that_cannot_be_opened(tree: Tree, write_parquet: WriteParquet) -> None:
     path = write_parquet("one", [noise(0)], [0])
-    with pytest.raises(DataError, match=r"absent: no such folder"):
-        inspect(Path(path).parent / "absent")
+    a_list = tree({"list.txt": b"0.png 0\n"}) / "list.txt"
+    for name in ("absent", "absent.v2"):
+        with pytest.raises(DataError, match=rf"{name}: no such file or folder: name one"):
+            inspect(Path(path).parent / name)
     with pytest.raises(DataError, match=r"absent\.parquet: no such file"):
         inspect(Path(path).parent / "absent.parquet")
     with pytest.raises(DataError, match=r"list\.txt: a list needs --root"):
-        inspect("list.txt")
+        inspect(a_list)
+    with pytest.raises(DataError, match=r"nowhere: no such folder: --root names the folder"):
+        inspect(a_list, root=Path("nowhere"))
     with pytest.raises(DataError, match="4 sources: name a folder, or one to three files"):
         inspect(path, path, path, path)
+
+
+def test_cures_name_the_options_of_the_commands(tree: Tree, write_parquet: WriteParquet) -> None:
+    path = write_parquet("one", [noise(0)], [0], columns=("picture", "label"))
+    with pytest.raises(DataError, match=r"no column 'image' among .*: name it in --image-column$"):
+        inspect(path)
+    root = tree(splits(train={"a": 1, "b": 1}))
+    with pytest.raises(DataError, match=r"name \S+train as SOURCE to have test images split off"):
+        inspect(root)
+
+
+def test_published_counts_are_asked_of_lists_alone(tree: Tree, write_parquet: WriteParquet) -> None:
+    root = tree({"0.png": noise(0), "1.png": noise(1), "list.txt": b"0.png 0\n1.png 1\n"})
+    opening = Opening(root=root, expected="imagenet_lt")
+    message = r"list\.txt: imagenet_lt has 115,846 images, .* has 2: .*, or leave out --expected$"
+    with pytest.raises(DataError, match=message):
+        open_source([root / "list.txt"], opening)
+    for other in (root, Path(write_parquet("one", [noise(0)], [0]))):
+        with pytest.raises(DataError, match=r"is no list, .* or leave out --expected$"):
+            open_source([other], opening)
+
+
+def test_pipes_are_no_images(tree: Tree) -> None:
+    root = tree(splits(train={"a": 2, "b": 2}, test={"a": 1, "b": 1}))
+    os.mkfifo(root / "train/a/pipe.png")
+    (root / "train/a/link.png").symlink_to(root / "train/a/pipe.png")
+    found = inspect(root)
+    assert found.splits["train"].class_counts == (2, 2)
+    assert found.ignored == {".png": 2}
+
+
+def test_a_pipe_in_a_list_is_unreadable(tree: Tree) -> None:
+    root = tree({"0.png": noise(0), "list.txt": b"0.png 0\n1.png 1\n"})
+    os.mkfifo(root / "1.png")
+    (fault,) = inspect(root / "list.txt", root=root).splits["train"].unreadable
+    assert fault.endswith("1.png): is a pipe, socket or device: give a file of its own")
+
+
+def test_a_name_with_a_line_break_stays_on_its_line(tree: Tree) -> None:
+    files = splits(train={"a": 2, "b": 2}, test={"a": 1, "b": 1})
+    (fault,) = inspect(tree(files | {"train/a/x\ny.png": b"damaged"})).splits["train"].unreadable
+    assert "\n" not in fault
+    assert r"train/a/x\ny.png: the image cannot be decoded" in fault

@@ -19,6 +19,7 @@ from balpoe.data import load_final_splits, load_search_splits
 from balpoe.data.opening import Opening, open_source
 from balpoe.data.preparation import Preparation, PreparedFile, prepare_split
 from balpoe.errors import DataError, StorageError
+from tests.data.deep_images import deep_png
 
 Tree = Callable[..., Path]
 
@@ -135,6 +136,16 @@ def test_an_unreadable_image_leaves_no_file_or_is_skipped_and_counted(root: Path
     assert sum(file.images for file in files.values()) == 29
     assert sum(len(file.unreadable) for file in files.values()) == 2
     assert pq.read_table(files["train"].path).num_rows == files["train"].images
+
+
+def test_colours_of_sixteen_bits_are_skipped_like_what_is_unreadable(root: Path) -> None:
+    (root / "dog/1.png").write_bytes(deep_png(3))
+    with pytest.raises(DataError, match=r"dog/1\.png: images of mode RGB;16B are not supported"):
+        prepare(root, 16)
+    files = prepare(root, 80, unreadable="skip")
+    assert sum(file.images for file in files.values()) == 30
+    (fault,) = (fault for file in files.values() for fault in file.unreadable)
+    assert "dog/1.png: images of mode RGB;16B" in fault
 
 
 def test_a_source_without_readable_images_is_refused(tree: Tree) -> None:

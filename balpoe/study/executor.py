@@ -123,7 +123,12 @@ def run_trials(
         timekeeper = timekeeper_beside_driver() if other_hosts else None
         is_remote = remote_of(directory) is not None
         needs = WorkerNeeds(software(), spec.base, None if is_remote else sign)
-        _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()
+        try:
+            _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()
+        except Exception:
+            # at the end Tune reads a file of its own, which a full disk may have left empty
+            if searcher.fault is None:
+                raise
     if searcher.fault is not None:
         raise searcher.fault
     return LaunchEnd(interruption.signal, searcher.failing_alike)

@@ -16,6 +16,7 @@ from ray import cloudpickle
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import StorageError, UserError
+from balpoe.study import executor
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import (
     EpochReported,
@@ -28,6 +29,7 @@ from balpoe.study.executor import LaunchEnd, run_trials
 from balpoe.study.failures import FEWEST_ALIKE, MOST_DEATHS, Failure, FailureClass
 from balpoe.study.ledger import Ledger
 from balpoe.study.record import TrialIdentity
+from balpoe.study.searcher import StudySearcher
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.epoch import EpochResult
 
@@ -363,3 +365,19 @@ def test_a_trial_too_large_for_the_machine_is_refused(
     spec = replace(make_spec(), resources=ResourcesConfig(cpus_per_trial=4096))
     with pytest.raises(UserError, match=r"resources\.cpus_per_trial: 4096, but Ray has"):
         run_trials(spec, directory, _ignore, run=sound)
+
+
+def test_the_fault_that_stopped_a_study_is_told_whatever_tune_stumbles_over_then(
+    make_spec: MakeSpec, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stumbling:
+        def __init__(self, _spec: object, _directory: object, searcher: StudySearcher, *_: object):
+            self._searcher = searcher
+
+        def fit(self) -> None:
+            self._searcher.fault = StorageError("optuna.db: the disk is full")
+            raise ValueError("Expecting value: line 1 column 1 (char 0)")
+
+    monkeypatch.setattr(executor, "_tuner", Stumbling)
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_trials(make_spec(), directory, _ignore, run=sound)

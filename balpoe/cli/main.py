@@ -53,7 +53,7 @@ for command in VERBS:
 def spare_the_collector() -> None:
     """Keep the garbage collector from the modules of PyTorch, Ray and MLflow while they are loaded.
 
-    Going through their objects, which all stay, again and again took a fifth of that time (README
+    Going through their objects, which all stay, again and again took an eighth of the time (README
     of benchmarks).
     """
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)

@@ -1,4 +1,4 @@
-"""The start and the end of a process that launches studies, with Python's collector and spared.
+"""The life of a process that launches studies, with Python's collector and with it spared.
 
 `python -m tests.benchmarks.start`
 """

@@ -194,19 +194,20 @@ def test_a_place_that_cannot_be_written_is_refused_first(
     assert seen == []
 
 
+def called(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """What came of the command `balpoe`."""
+    return subprocess.run(
+        [BALPOE, *arguments], cwd=directory, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.parametrize("source", ["mine.parquet", "."])
 def test_no_image_is_overwritten_by_its_prediction(
     model: Path, parquet: Path, tmp_path: Path, source: str
 ) -> None:
     mine = tmp_path / "mine.parquet"
     mine.write_bytes(parquet.read_bytes())
-    told = subprocess.run(
-        [BALPOE, "predict", str(model), source, "--out", "mine.parquet"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told = called("predict", str(model), source, "--out", "mine.parquet", directory=tmp_path)
     assert told.returncode == 2
     assert told.stderr.count("\n") == 1
     assert "mine.parquet: is among the images" in told.stderr
@@ -217,26 +218,14 @@ def test_no_image_is_overwritten_by_its_prediction(
 def test_a_directory_is_refused_as_the_file_to_write_before_anything_is_read(
     tmp_path: Path, arguments: list[str]
 ) -> None:
-    told = subprocess.run(
-        [BALPOE, *arguments, "--out", "."],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told = called(*arguments, "--out", ".", directory=tmp_path)
     assert told.returncode == 2
     assert told.stderr.count("\n") == 1
     assert ".: is a directory: give the name of a file to write" in told.stderr
 
 
 def test_the_command_says_what_came_of_it(model: Path, folder: Path, tmp_path: Path) -> None:
-    told = subprocess.run(
-        [BALPOE, "predict", str(model), str(folder), "--prior", "uniform"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told = called("predict", str(model), str(folder), "--prior", "uniform", directory=tmp_path)
     assert told.returncode == 0, told.stderr
     assert "300/300 images" in told.stdout
     assert "1 files were no images and were left out" in told.stdout

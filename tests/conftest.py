@@ -21,6 +21,9 @@ from tests.postgres_server import PostgresServer, postgres_binaries
 if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
+# what a helper of several tests found false is shown as it is in the tests themselves
+pytest.register_assert_rewrite("tests.launch", "tests.cluster", "tests.tracking")
+
 # One thread: on two cores that other tests share, the threads of an OpenMP team wait for each
 # other's time slices, and small tensors train ten times slower. Children inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -188,7 +188,7 @@ class Invariant:
     cure: str
 
 
-_SYNC = "`balpoe sync {study}` writes what MLflow lacks; delete what it has twice in its UI"
+_SYNC = "`balpoe sync {study}` writes what MLflow lacks and deletes what it has twice"
 _RERUN = "`balpoe run` with the study's file takes unfinished trials up and mends the mirror"
 _BACKUP = "restore the file from a backup, or export and compare without this trial"
 INVARIANTS = (

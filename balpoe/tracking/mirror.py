@@ -2,10 +2,12 @@
 
 Everything written is found before it is created: runs by their tags, epochs by the metric
 history that the store already holds. So mirroring may be repeated and interrupted anywhere.
+Where an answer failed to come, what was asked for is looked for at the end once more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -14,9 +16,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from balpoe.config import StudySpec
 from balpoe.study.known_points import point_name
 from balpoe.study.record import TrialRecord
-from balpoe.tracking.lookup import experiment_called, run_tagged, runs_tagged
+from balpoe.tracking.lookup import experiment_called
 from balpoe.tracking.run import Origin, Outcome
 from balpoe.tracking.store import TrackingStore, open_client
+from balpoe.tracking.study_runs import Key, StudyRuns
 from balpoe.tracking.translation import (
     EPOCH_MARKER,
     STUDY_STATUS,
@@ -62,12 +65,12 @@ class Mirror:
         """
         self._client = open_client(store)
         self._spec = spec
-        self._study = spec.name
         self._origin = origin_tags(origin)
         self._experiment_id = experiment_called(self._client, store, spec.name)
+        self._runs = StudyRuns(self._client, self._experiment_id, spec.name)
         self._parent_id = self._find_or_create_parent(description or spec.question)
-        self._children: dict[tuple[int, int], _ChildRun] = {}
-        self._stored: dict[tuple[int, int], Run] | None = None
+        self._children: dict[Key, _ChildRun] = {}
+        self._has_failed = False
 
     def mirror(self, record: TrialRecord) -> None:
         """Bring the run of one trial up to date with its record.
@@ -82,11 +85,18 @@ class Mirror:
             self._children[key] = self._write(child, record)
         except Exception:
             # What failed may have been carried out all the same: the store is asked anew.
-            self._stored = None
+            self._runs.forget()
+            self._has_failed = True
             raise
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
-        """End the parent run, and mark the runs of trials that are still running as killed."""
+        """End the parent run, and mark the runs of trials that are still running as killed.
+
+        Raises:
+            MlflowException: The store refuses, or cannot be reached; the same call may be
+                repeated at any time.
+        """
+        self._delete_late_twins()
         for child in self._children.values():
             if child.record is not None and child.record.state == "RUNNING":
                 self._client.set_terminated(child.run_id, status="KILLED")
@@ -95,20 +105,23 @@ class Mirror:
         self._client.set_terminated(self._parent_id, status=STUDY_STATUS[outcome])
 
     def _find_or_create_parent(self, description: str) -> str:
-        tags = {"role": "study", "study": self._study}
-        run_id = run_tagged(self._client, self._experiment_id, tags)
-        if run_id is None:
-            created = self._client.create_run(
-                self._experiment_id, tags=tags | self._origin, run_name=self._study
-            )
-            run_id = str(created.info.run_id)
+        run = self._runs.parent()
+        if run is None:
+            tags = self._runs.tags("study") | self._origin
+            run = self._client.create_run(self._experiment_id, tags=tags, run_name=self._spec.name)
         else:
-            self._client.update_run(run_id, status="RUNNING")
-        self._client.set_tag(run_id, MLFLOW_RUN_NOTE, description)
-        return run_id
+            self._client.update_run(run.info.run_id, status="RUNNING")
+        self._client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, description)
+        return str(run.info.run_id)
 
-    def _find_or_create_child(self, key: tuple[int, int], record: TrialRecord) -> _ChildRun:
-        run = self._stored_runs().get(key)
+    def _delete_late_twins(self) -> None:
+        self._runs.parent(kept=self._parent_id)
+        if self._has_failed:  # else it is not worth the listing of all trials
+            self._runs.forget()
+            self._stored_trials()
+
+    def _find_or_create_child(self, key: Key, record: TrialRecord) -> _ChildRun:
+        run = self._stored_trials().get(key)
         if run is None:
             created = self._client.create_run(
                 self._experiment_id,
@@ -128,15 +141,8 @@ class Mirror:
         history = self._client.get_metric_history(run_id, EPOCH_MARKER)
         return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
 
-    def _stored_runs(self) -> dict[tuple[int, int], Run]:
-        """The trials' runs by number and repeat, the oldest if there were several."""
-        if self._stored is None:
-            tags = {"role": "trial", "study": self._study}
-            runs = reversed(runs_tagged(self._client, self._experiment_id, tags))
-            self._stored = {
-                (int(run.data.tags["number"]), int(run.data.tags["repeat"])): run for run in runs
-            }
-        return self._stored
+    def _stored_trials(self) -> Mapping[Key, Run]:
+        return self._runs.trials(kept={key: child.run_id for key, child in self._children.items()})
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -181,6 +182,64 @@ def test_a_run_that_a_crash_left_without_metrics_is_taken_up(
     (run,) = _runs(store, spec, "trial")
     assert [point.step for point in _history(store, run, "train/loss")] == [1, 2]
     assert run.data.params == {"mixup.alpha": "0.0"}
+
+
+@pytest.fixture
+def late_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """The server is too late with the next run that is created; called, it creates it after all."""
+    create_run = MlflowClient.create_run
+    given_up: list[Callable[[], object]] = []
+
+    def create(client: MlflowClient, experiment_id: str, **options: Any) -> Run:
+        if not given_up:
+            given_up.append(lambda: create_run(client, experiment_id, **options))
+            raise TimeoutError("no answer in 20 s")
+        return create_run(client, experiment_id, **options)
+
+    monkeypatch.setattr(MlflowClient, "create_run", create)
+    return lambda: given_up[0]()
+
+
+def test_the_run_of_a_trial_that_a_late_server_made_twice_is_there_once_in_the_end(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    late_run: Callable[[], object],
+) -> None:
+    with pytest.raises(TimeoutError):
+        mirror.mirror(make_record(0, 2))
+    mirror.mirror(make_record(0, 2))
+    mirror.mirror(make_record(1, 2))
+    late_run()
+    mirror.mirror(make_record(0, 3, "COMPLETE"))
+    assert len(_runs(store, spec, "trial")) == 3
+    mirror.finish("finished")
+    runs = _runs(store, spec, "trial", "attributes.run_name ASC")
+    assert [run.data.tags["number"] for run in runs] == ["0", "1"]
+    assert [point.step for point in _history(store, runs[0], "train/loss")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("driver", ["goes on", "was killed"])
+def test_the_run_of_a_study_that_a_late_server_made_twice_is_there_once_in_the_end(
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    late_run: Callable[[], object],
+    driver: str,
+) -> None:
+    with pytest.raises(TimeoutError):
+        Mirror(store, spec, ORIGIN)
+    mirror = Mirror(store, spec, ORIGIN)
+    mirror.mirror(make_record(0, 1, "COMPLETE"))
+    late_run()
+    if driver == "was killed":
+        mirror = Mirror(store, spec, ORIGIN)
+    mirror.finish("finished")
+    (parent,) = _runs(store, spec, "study")
+    (child,) = _runs(store, spec, "trial")
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.info.status == "FINISHED"
 
 
 def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(

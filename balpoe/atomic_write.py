@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,22 @@ _CURES = {
     errno.ENOENT: "create its directory first",
     errno.ENOTDIR: "one of its parents is a file: remove it or choose another directory",
 }
+
+
+_confirm: ContextVar[Callable[[], object]] = ContextVar("confirm", default=lambda: None)
+
+
+@contextmanager
+def confirming(confirm: Callable[[], object]) -> Iterator[None]:
+    """Within the block files take their names only when `confirm`, asked at that moment, returns.
+
+    A process may be frozen while it writes, and wake when another has written that file.
+    """
+    before = _confirm.set(confirm)
+    try:
+        yield
+    finally:
+        _confirm.reset(before)
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
@@ -49,6 +66,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        _confirm.get()()
         os.replace(temporary, path)
         _sync_directory(path.parent)
     except OSError as error:

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from balpoe.cli.runs_option import runs_option
-
-PROBLEMS = 2
+from balpoe.exit_status import USERS_ERROR
 
 
 @click.command()
@@ -32,4 +31,4 @@ def check(study: Path, runs: str) -> None:
     for problem in report.problems:
         click.echo(f"error: {problem}", err=True)
     if report.problems:
-        sys.exit(PROBLEMS)
+        sys.exit(USERS_ERROR)

@@ -88,8 +88,8 @@ def prepare(
 ) -> None:
     """Write SOURCE to OUT/train.parquet and so on, for any number of trainings.
 
-    Up to 64 pixels images are cut to squares of this size, without loss; above it, their shorter
-    side gets it and they are encoded as JPEG.
+    Up to 64 pixels images are cut to squares of this size, without loss; above it they are encoded
+    as JPEG, their shorter side scaled down to it.
     """
     from balpoe.data.opening import Opening
     from balpoe.data.preparation import LOSSLESS_UP_TO, Preparation

@@ -1,7 +1,7 @@
 """The command `balpoe`, and how it ends.
 
-0 done, 1 a study ended without a COMPLETE trial, 2 the user's error, 70 ours,
-130 and 143 stopped by SIGINT and SIGTERM.
+0 done, 1 a study ended without a COMPLETE trial or `doctor` found something, 2 the user's error,
+70 ours or a driver's sudden death, 130 and 143 stopped by SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
 import traceback
 
@@ -30,8 +31,7 @@ from balpoe.cli.sync import sync
 from balpoe.cli.train import train
 from balpoe.cli.ui import ui
 from balpoe.errors import UserError
-
-USERS_ERROR, OUR_ERROR, INTERRUPTED = 2, 70, 130
+from balpoe.exit_status import OUR_ERROR, SIGNALLED, USERS_ERROR
 
 _ALLOCATIONS_PER_COLLECTION = 50_000
 
@@ -75,8 +75,8 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(USERS_ERROR)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command continues", err=True)
-        sys.exit(INTERRUPTED)
+        click.echo("interrupted; the same command goes on from what was saved", err=True)
+        sys.exit(SIGNALLED + signal.SIGINT)
     except Exception:
         traceback.print_exc()
         click.echo("error: this is a fault of balpoe, please report it", err=True)

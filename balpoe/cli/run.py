@@ -12,13 +12,17 @@ import click
 from rich.console import Console
 
 from balpoe.cli.runs_option import runs_option
-from balpoe.launch.supervision import continuation, is_supervised, supervise, supervised
-from balpoe.study.interruption import SIGNALLED
+from balpoe.cluster.address import LOCAL
+from balpoe.exit_status import NOTHING_COMPLETE, SIGNALLED
+from balpoe.launch.supervision import (
+    continuation,
+    is_supervised,
+    supervise_this_command,
+    supervised,
+)
 
 if TYPE_CHECKING:
     from balpoe.launch.studies import StudyOutcome
-
-NOTHING_COMPLETE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Places:
 )
 @click.option(
     "--address",
-    default="local",
+    default=LOCAL,
     show_default=True,
     help="Ray cluster to run on: HOST:PORT of its head, or auto for the one of this host.",
 )
@@ -63,9 +67,7 @@ def run(
 ) -> None:
     """Start the study in the file STUDY, or continue it."""
     if not is_supervised():
-        # -P: as for the script `balpoe`, what lies in the working directory shadows no module
-        command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
-        sys.exit(supervise(command, continuation=continuation()))
+        sys.exit(supervise_this_command())
     with supervised():
         places = Places(runs, tracking_uri, storage, address)
         sys.exit(_status(_run(study, places, as_json)))

@@ -17,7 +17,9 @@ from balpoe.cli.runs_option import runs_option
 @click.option(
     "--address", help="Of a cluster's dashboard, http://HEAD:8265: where it was submitted to."
 )
-@click.option("--follow", is_flag=True, help="Show what it prints from now on; with --address.")
+@click.option(
+    "--follow", is_flag=True, help="Show all that it prints until it ends; with --address."
+)
 @runs_option
 def status(study: str, as_json: bool, address: str | None, follow: bool, runs: str) -> None:
     """Show how STUDY stands, also while it runs."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from balpoe.exit_status import SIGNALLED
+
 if TYPE_CHECKING:
     from balpoe.launch.submission import Submission
-
-INTERRUPTED = 130
 
 
 @click.command()
@@ -59,7 +60,7 @@ def followed(submission: Submission) -> int:
         return submission.follow(lambda text: click.echo(text, nl=False))
     except KeyboardInterrupt:
         click.echo(f"\n{submission.study} goes on without you\n{_ways_on(submission)}", err=True)
-        return INTERRUPTED
+        return SIGNALLED + signal.SIGINT
 
 
 def _ways_on(submission: Submission) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from balpoe.cli.runs_option import runs_option
+from balpoe.cluster.address import LOCAL
 from balpoe.errors import UserError
+from balpoe.launch.supervision import is_supervised, supervise_this_command, supervised
+from balpoe.study.interruption import SEEDS_SAVE_SECONDS
+
+LEAVING_SECONDS = 5.0
+"""From the saved checkpoints of a cluster's seeds to the end of their driver."""
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -34,7 +42,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 @click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
 @click.option(
     "--address",
-    default="local",
+    default=LOCAL,
     show_default=True,
     help="Ray cluster to train on, a seed beside the other: HOST:PORT of its head, or auto for the "
     "one of this host.",
@@ -67,11 +75,15 @@ def train(
 
     The same command continues what was interrupted.
     """
+    if address != LOCAL and not is_supervised():
+        grace_seconds = SEEDS_SAVE_SECONDS + LEAVING_SECONDS
+        sys.exit(supervise_this_command(grace_seconds=grace_seconds))
     from balpoe.launch.final_training import train as train_seeds
     from balpoe.reporting.training_display import TrainingDisplay
 
     console = Console()
-    with TrainingDisplay(console) as display:
+    life = supervised() if is_supervised() else nullcontext()
+    with life, TrainingDisplay(console) as display:
         trained = train_seeds(
             configuration,
             parse_seeds(seeds),

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import suppress
-from types import FrameType
 
 import click
 
 from balpoe.cli.runs_option import runs_option
-
-SIGNALLED = 128
+from balpoe.study.interruption import leaving_at_sigterm
 
 
 @click.command()
 @click.option("--port", default=5000, show_default=True, help="Where it listens.")
 @runs_option
 def ui(port: int, runs: str) -> None:
-    """Show every study of this machine in MLflow, until Ctrl-C."""
+    """Show the studies that are mirrored in the directory of --runs in MLflow, until Ctrl-C."""
     from balpoe.launch.ui import trial_pages
     from balpoe.launch.ui import ui as serve
 
-    signal.signal(signal.SIGTERM, _leave)
-    with suppress(KeyboardInterrupt), serve(port=port, runs=runs) as server:
+    with (
+        suppress(KeyboardInterrupt),
+        leaving_at_sigterm(),
+        serve(port=port, runs=runs) as server,
+    ):
         click.echo(f"MLflow  {server.url}  (Ctrl-C ends it)")
         for study, page in trial_pages(server, runs=runs).items():
             click.echo(f"trials of {study}, the best first:\n  {page}")
         server.wait()
         click.echo("error: the MLflow server has ended by itself", err=True)
         sys.exit(1)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    sys.exit(SIGNALLED + number)

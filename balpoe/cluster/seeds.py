@@ -22,12 +22,11 @@ from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.study.failures import MOST_DEATHS, failure_of
+from balpoe.study.interruption import SEEDS_SAVE_SECONDS
 from balpoe.study.software import Software, disagreements, in_words, software
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final import final_epochs
 from balpoe.training.model_directory import Calibration
-
-SAVING_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class _Crew:
         """Have the seeds that are being trained save a checkpoint, and leave them."""
         for working in self._working:
             ray.cancel(working)
-        deadline = time.monotonic() + SAVING_SECONDS
+        deadline = time.monotonic() + SEEDS_SAVE_SECONDS
         while self._working and time.monotonic() < deadline:
             ready, _ = ray.wait(list(self._working), num_returns=1, timeout=1.0)
             for each in ready:

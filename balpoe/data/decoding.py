@@ -151,14 +151,22 @@ def opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
 
 def _content(path: Path, place: str) -> bytes:
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            content = file.read() if is_regular else b""
+        return file_content(path, place)
     except OSError as error:
         raise DataError(f"{place}: the image cannot be read ({error.strerror})") from error
-    if not is_regular:
-        raise DataError(f"{place}: is a pipe, socket or device: give a file of its own")
-    return content
+
+
+def file_content(path: str | os.PathLike[str], place: str) -> bytes:
+    """What is in a regular file; a pipe, a socket or a device might never come to an end.
+
+    Raises:
+        DataError: it is none.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise DataError(f"{place}: is a pipe, socket or device: give a file of its own")
+        return file.read()
 
 
 def _without_waiting(path: str, flags: int) -> int:

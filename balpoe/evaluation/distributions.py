@@ -55,7 +55,7 @@ def evaluate_distributions(
 
     Raises:
         NonFiniteError: logits are NaN or infinite.
-        DataError: the test images are too few for a shift, or a label is no class.
+        DataError: there are no images, or a label is no class.
     """
     classes = len(class_counts)
     results = []

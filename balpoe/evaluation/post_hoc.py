@@ -87,7 +87,7 @@ def evaluate_post_hoc(
 
     Raises:
         NonFiniteError: logits are NaN or infinite.
-        DataError: the test images are too few for a shift, or a label is no class.
+        DataError: there are no images, or a label is no class.
     """
     distributions = list(distribution_indices(labels_n, class_counts))
     rows = []

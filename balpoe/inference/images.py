@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from balpoe.config.wording import shown
-from balpoe.data.decoding import ImageShape, decode_fitted, fit_image
+from balpoe.data.decoding import ImageShape, decode_fitted, file_content, fit_image
 from balpoe.data.encoded_images import printable
 from balpoe.errors import DataError, StorageError
 from balpoe.training.prediction import PREDICTION_BATCH
@@ -59,7 +59,7 @@ def read_image(path: str | os.PathLike[str], shape: ImageShape) -> _Pixels:
     """
     place = printable(Path(path))
     try:
-        encoded = Path(path).read_bytes()
+        encoded = file_content(path, place)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{place}: no such file") from error
     except IsADirectoryError as error:

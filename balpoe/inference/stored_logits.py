@@ -22,7 +22,7 @@ from balpoe.inference.prediction_file import ScoredImages
 
 
 class StoredLogits:
-    """Keeps the logits of `scored` images in two files of `directory`, (E + 1)·C·4 bytes each.
+    """Keeps the logits of `scored` images in two files of `directory`, (E + 1)·C·4 bytes an image.
 
     `product` makes the logits [B, C] of a scorer for `trained_prior_c` of those [B, E, C].
 

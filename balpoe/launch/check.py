@@ -20,7 +20,7 @@ from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import local_runs
 from balpoe.launch.storage import chosen_storage
-from balpoe.study.cost import StudyCost, most_trials, study_cost
+from balpoe.study.cost import StudyCost, most_disk_bytes, study_cost
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import WarmStarted
 from balpoe.study.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, remote_of
@@ -148,7 +148,7 @@ def _data_warnings(splits: SearchSplits) -> Iterator[str]:
 
 
 def _space_problems(spec: StudySpec, cost: StudyCost, free_bytes: int, path: Path) -> Iterator[str]:
-    needed = most_trials(spec, cost) * cost.largest.disk_bytes
+    needed = most_disk_bytes(spec, cost)
     if needed > free_bytes:
         yield (
             f"{path}: the study may need {needed / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are "

@@ -15,7 +15,7 @@ from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.launch.study_lease import hold_study
-from balpoe.launch.tracking import tracking_store
+from balpoe.launch.tracking import kept_store
 from balpoe.study.completion import is_finished
 from balpoe.study.directory import StudyDirectory, TrialDirectory
 from balpoe.study.metrics_file import read_metrics
@@ -57,7 +57,7 @@ def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
             trials=trials,
             is_over=_is_over(spec, directory, trials),
             files=dict(_files(directory, numbers)),
-            mirror=_mirror(tracking_store(directory, copies, None), study),
+            mirror=_mirror(kept_store(directory, copies), study),
             exported=dict(_exported(directory)),
         )
     return tuple(
@@ -82,9 +82,7 @@ def _is_over(spec: StudySpec, directory: StudyDirectory, trials: tuple[TrialReco
 def _files(directory: StudyDirectory, numbers: list[int]) -> Iterator[tuple[Key, RepeatFiles]]:
     """Of every trial in Optuna, and of every repeat that has a directory."""
     for number in numbers:
-        first = directory.trial(TrialIdentity("", number))
-        later = {int(path.name.partition("_")[2]) for path in first.path.parent.glob("repeat_*")}
-        for repeat in sorted(later | {0}):
+        for repeat in sorted({0, *directory.repeats(number)}):
             yield (number, repeat), _read(directory.trial(TrialIdentity("", number, repeat)))
 
 
@@ -113,6 +111,9 @@ def _mirror(store: TrackingStore, study: str) -> FoundStudy | str:
         return str(error)
 
 
-def _exported(directory: StudyDirectory) -> Iterator[tuple[str, int]]:
+def _exported(directory: StudyDirectory) -> Iterator[tuple[str, int | None]]:
     for path in sorted(directory.exports.glob("*.provenance.json")):
-        yield path.name, int(json.loads(path.read_text())["trial"])
+        try:
+            yield path.name, int(json.loads(path.read_bytes())["trial"])
+        except (OSError, ValueError, KeyError, TypeError):
+            yield path.name, None

@@ -21,6 +21,7 @@ from balpoe.training.final import evaluate_on
 from balpoe.training.model_directory import (
     MODEL,
     Calibration,
+    Provenance,
     TrainedModel,
     is_model,
     load_model,
@@ -55,12 +56,14 @@ def evaluate(
     Raises:
         StorageError: there is no model.
         CorruptFile: a model is damaged or was touched.
-        DataError: the test images are not those that the model was trained for.
+        DataError: the test images are not those that the model was trained for, or the seeds
+            were trained with several configurations.
     """
     computing = chosen_device(device)
     paths = _models(Path(model))
     models = {path: load_model(path) for path in paths}
     first = models[paths[0]].provenance
+    _refuse_mixture(models, first)
     configuration = configuration_from_plain(first.configuration, str(paths[0] / MODEL))
     test = _test_images(models, configuration.data)
     return tuple(
@@ -105,6 +108,16 @@ def _models(path: Path) -> tuple[Path, ...]:
             f"was interrupted"
         )
     return found
+
+
+def _refuse_mixture(models: Mapping[Path, TrainedModel], first: Provenance) -> None:
+    """What was trained differently has no common mean."""
+    for path, model in models.items():
+        if model.provenance.configuration != first.configuration:
+            raise DataError(
+                f"{path}: was trained with another configuration than seed {first.seed} beside "
+                f"it: evaluate each by itself, or move one to a directory of its own"
+            )
 
 
 def _test_images(models: Mapping[Path, TrainedModel], data: DataConfig) -> Images:

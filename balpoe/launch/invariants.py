@@ -35,7 +35,8 @@ class Findings:
     """A study as its three stores have it.
 
     `trials` are Optuna's, `is_over` says whether the budget is spent, `mirror` is MLflow's
-    picture or the reason why there is none, `exported` the trial number that each export names.
+    picture or the reason why there is none, `exported` the trial number that each export names,
+    None where its provenance is damaged.
     """
 
     spec: StudySpec
@@ -43,7 +44,7 @@ class Findings:
     is_over: bool
     files: Mapping[Key, RepeatFiles]
     mirror: FoundStudy | str
-    exported: Mapping[str, int]
+    exported: Mapping[str, int | None]
 
     @property
     def ended(self) -> dict[int, TrialRecord]:
@@ -172,6 +173,9 @@ def the_mirror_agrees(found: Findings) -> Iterator[str]:
 def exports_are_complete_trials(found: Findings) -> Iterator[str]:
     """Whatever was exported comes from a COMPLETE trial that breaks no constraint."""
     for file, number in found.exported.items():
+        if number is None:
+            yield f"{file}: is damaged"
+            continue
         trial = found.ended.get(number)
         if trial is None or trial.state != "COMPLETE":
             yield f"{file}: trial {number} is {trial.state if trial else 'not ended'}"

@@ -44,8 +44,8 @@ def hold_postgres_lease(storage: PostgresStorage, study: str) -> Iterator[Confir
     """
     with storage.creating(), storage.connection() as connection:
         connection.execute(_TABLE)
-    lease = _PostgresLease(storage, study)
     try:
+        lease = _PostgresLease(storage, study)
         lease.take()
     except psycopg.Error as error:
         raise StorageError(storage.failure(error)) from error
@@ -77,7 +77,7 @@ class _PostgresLease:
         self._key = lock_key("study", study)
         self._holder = json.dumps(asdict(present_holder()))
         self._connection = storage.connect()
-        self._backend = 0
+        self._backends: set[int] = set()  # in whose name it has written, or tried to
 
     def take(self) -> None:
         """Take the lease, or raise UserError where another driver has it."""
@@ -113,7 +113,7 @@ class _PostgresLease:
         self._connection.execute(_KEEPALIVES)
         is_locked = self._lock()
         held_by, backend = self._row()
-        if (held_by, backend) != (self._holder, self._backend):
+        if held_by != self._holder or backend not in self._backends:
             self.release()
             raise UserError(
                 f"{self._study}: was taken by {parsed_holder(held_by)} while the connection to "
@@ -125,7 +125,7 @@ class _PostgresLease:
         # the server has not noticed yet that the connection before this one is dead
         self._connection.execute(
             f"SELECT pg_terminate_backend(pid) FROM ({_BACKEND}) AS holding WHERE pid = %s",
-            (self._key, self._backend),
+            (self._key, backend),
         )
         self.release()
         raise StorageUnavailable(
@@ -142,5 +142,5 @@ class _PostgresLease:
         return row or ("", 0)
 
     def _write(self) -> None:
+        self._backends.add(self._connection.info.backend_pid)
         self._connection.execute(_WRITE, (self._study, self._holder))
-        self._backend = self._connection.info.backend_pid

@@ -6,7 +6,7 @@ import os
 
 from balpoe.errors import UserError
 from balpoe.study.directory import StudyDirectory
-from balpoe.study.kept_storage import kept_storage, refuse_another_storage
+from balpoe.study.kept_storage import has_storage, kept_storage, refuse_another_storage
 from balpoe.study.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.postgres_storage import PostgresStorage
 from balpoe.study.storage import StudyStorage
@@ -41,6 +41,6 @@ def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorag
 
 def _without_a_wish(directory: StudyDirectory) -> StudyStorage:
     by_environment = os.environ.get(VARIABLE)
-    if by_environment and not directory.specification.is_file():
+    if by_environment and not has_storage(directory):
         return PostgresStorage(address_of(by_environment, VARIABLE))
     return kept_storage(directory).storage

@@ -87,9 +87,9 @@ def submit(
     name = f"{spec.name}-{_next_number(spec.name, earlier)}"
     given = {"--runs": runs, STORAGE: storage, TRACKING: tracking_uri}
     options = [word for name, value in given.items() if value for word in (name, value)]
-    command = ["balpoe", "run", f"{spec.name}.yaml", "--address", "auto", *options]
-    again = ["balpoe", "submit", str(file), "--address", address, *options]
-    command = ["env", f"{CONTINUATION}={shlex.join(again)}", *command]
+    again = shlex.join(["balpoe", "submit", str(file), "--address", address, *options])
+    launch = ["balpoe", "run", f"{spec.name}.yaml", "--address", "auto", *options]
+    command = ["env", f"{CONTINUATION}={again}", *launch]
     metadata = {_STUDY: spec.name} | ({_RUNS: runs} if runs else {})
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / f"{spec.name}.yaml"
@@ -154,11 +154,14 @@ def _refuse_unclear_runs(runs: str) -> None:
 
 
 def _refuse_relative_paths(spec: StudySpec, file: Path) -> None:
-    """Paths in the file are the cluster's, where it has no directory of its own."""
+    """Paths in the file are the cluster's, where it has no directory of its own.
+
+    Only what would be made whole is a path; where this host has a link, a whole one changes too.
+    """
     given, whole = to_plain(spec.base), to_plain(with_absolute_paths(spec.base))
     for section in ("data", "model"):
         for name, value in given[section].items():
-            if value != whole[section][name]:
+            if value != whole[section][name] and not Path(value).is_absolute():
                 raise UserError(
                     f"{file}: {section}.{name}: must be a whole path, got {value!r}: it is a path "
                     f"of the cluster's nodes"

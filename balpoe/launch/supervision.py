@@ -1,4 +1,4 @@
-"""A small parent for the driver of a study, which outlives it and says how it ended.
+"""A small parent for a driver that needs Ray, which outlives it and says how it ended.
 
 Ray ends the driver's process from C++ when its control store dies, and the kernel may end it for
 memory: neither leaves the driver time for a word. The parent loads nothing that could die so.
@@ -23,9 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from balpoe.study.interruption import SIGNALLED
+from balpoe.exit_status import OUR_ERROR, SIGNALLED
 
-SOFTWARE_FAULT = 70
 CONTINUATION = "BALPOE_CONTINUATION"
 """Names the command that continues a study, where that is another than this process was given."""
 
@@ -47,16 +46,25 @@ def continuation() -> str:
     return os.environ.get(CONTINUATION) or shlex.join(["balpoe", *sys.argv[1:]])
 
 
-def supervise(command: Sequence[str], *, continuation: str) -> int:
+def supervise_this_command(*, grace_seconds: float = GRACE_SECONDS) -> int:
+    """Run what this process was called to do in a supervised driver: see `supervise`."""
+    # -P: as for the script `balpoe`, what lies in the working directory shadows no module
+    command = [sys.executable, "-P", "-m", "balpoe.cli", *sys.argv[1:]]
+    return supervise(command, continuation=continuation(), grace_seconds=grace_seconds)
+
+
+def supervise(
+    command: Sequence[str], *, continuation: str, grace_seconds: float = GRACE_SECONDS
+) -> int:
     """Run `command` as a supervised driver; `continuation` is named where it dies without a word.
 
-    SIGINT and SIGTERM are passed on to it; two seconds after SIGTERM, or after the second
+    SIGINT and SIGTERM are passed on to it; `grace_seconds` after SIGTERM, or after the second
     SIGINT, it is killed with all that it started.
 
     Returns:
         The exit status: its own, or 70 where it died without taking its leave.
     """
-    return _Supervisor(command, continuation).run()
+    return _Supervisor(command, continuation, grace_seconds).run()
 
 
 @contextmanager
@@ -79,9 +87,10 @@ def _follow_parent(lifeline: socket.socket) -> None:
 
 
 class _Supervisor:
-    def __init__(self, command: Sequence[str], continuation: str) -> None:
+    def __init__(self, command: Sequence[str], continuation: str, grace_seconds: float) -> None:
         self._command = command
         self._continuation = continuation
+        self._grace_seconds = grace_seconds
         self._received: list[int] = []
         self._driver: subprocess.Popen[bytes] | None = None
         self._took_leave = False
@@ -121,7 +130,7 @@ class _Supervisor:
 
     def _hasten(self, driver: int) -> None:
         """Kill the driver once it has taken its leave: it may still wait for Ray's processes."""
-        self._await_farewell(GRACE_SECONDS)
+        self._await_farewell(self._grace_seconds)
         time.sleep(LAST_WORD_SECONDS)
         _kill_session(driver)
 
@@ -141,11 +150,11 @@ class _Supervisor:
             f"ended with status {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
         )
         print(
-            f"error: the driver of the study died without a word ({how}); what was recorded is "
-            f"kept, continue with: {self._continuation}",
+            f"error: the driver died without a word ({how}); what was recorded is kept, "
+            f"continue with: {self._continuation}",
             file=sys.stderr,
         )
-        return SOFTWARE_FAULT
+        return OUR_ERROR
 
 
 def _kill_session(leader: int) -> None:

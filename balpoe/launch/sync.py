@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import local_runs
+from balpoe.launch.runs import OPTION, is_remote, local_runs
 from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.completion import is_finished
@@ -50,13 +51,27 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
         if is_finished(spec, records, truth.launches()):
             outcome = "finished" if front else "failed"
         environment = current_environment()
-        command = f"balpoe run {copies / spec.name / directory.specification.name}"
         rebuild(
             store,
             spec,
             records,
             origin=Origin(environment.user, environment.git_commit),
             outcome=outcome,
-            description=study_description(spec, command=command, front=front, records=records),
+            description=study_description(
+                spec,
+                command=_continuation(directory.specification, runs),
+                front=front,
+                records=records,
+            ),
         )
     return SyncReport(store.tracking_uri, len(records))
+
+
+def _continuation(specification: Path, runs: Path | str) -> str:
+    """What continues the study from any working directory of this host.
+
+    Its file is the one that was kept with it, the user's own being unknown here. Of a study on
+    an object store that is this host's copy, and `--runs` still the store.
+    """
+    place = runs if is_remote(runs) else Path(runs).absolute()
+    return shlex.join(["balpoe", "run", str(specification), OPTION, str(place)])

@@ -11,13 +11,16 @@ from balpoe.launch.tracking_address import OPTION, VARIABLE, refuse_credentials
 from balpoe.study.directory import StudyDirectory
 from balpoe.tracking import TrackingStore, local_store, store_at
 
+LOCAL = "local"
+"""Stands for `mlflow.db` in the directory of the studies."""
+
 
 def tracking_store(directory: StudyDirectory, runs: Path, wanted: str | None) -> TrackingStore:
     """The store that was `wanted`, and that later calls without a wish find again.
 
     Without a wish: the one kept with the study, else that of MLFLOW_TRACKING_URI, else
-    `mlflow.db` in `runs`. One that was named, by the user or the environment, is kept with
-    the study, so that another shell does not begin a second mirror of it.
+    `mlflow.db` in `runs`. It is kept with the study, so that another shell does not begin a
+    second mirror of it; `mlflow.db` as a word, for `runs` may be moved.
 
     Raises:
         UserError: MLflow keeps nothing at such an address.
@@ -25,9 +28,19 @@ def tracking_store(directory: StudyDirectory, runs: Path, wanted: str | None) ->
     """
     kept = _kept(directory)
     store = named_store(runs, wanted, kept=kept)
-    if store.tracking_uri != kept and store != local_store(runs):
-        write_text_atomically(directory.tracking_uri, store.tracking_uri + "\n")
+    name = LOCAL if store == local_store(runs) else store.tracking_uri
+    if name != kept:
+        write_text_atomically(directory.tracking_uri, f"{name}\n")
     return store
+
+
+def kept_store(directory: StudyDirectory, runs: Path) -> TrackingStore:
+    """The store that mirrors the study, as `tracking_store` without a wish; nothing is written.
+
+    Raises:
+        UserError: MLflow keeps nothing at such an address.
+    """
+    return named_store(runs, None, kept=_kept(directory))
 
 
 def model_store(configuration_file: Path, runs: Path, wanted: str | None) -> TrackingStore:
@@ -55,6 +68,8 @@ def named_store(runs: Path, wanted: str | None, *, kept: str | None = None) -> T
     Raises:
         UserError: MLflow keeps nothing at such an address, or it names a password.
     """
+    if not wanted and kept == LOCAL:
+        return local_store(runs)
     places = {OPTION: wanted, "the study's tracking_uri": kept, VARIABLE: os.environ.get(VARIABLE)}
     for place, uri in places.items():
         if uri:

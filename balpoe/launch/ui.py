@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +16,8 @@ from balpoe.tracking.pages import trials_page
 from balpoe.tracking.server import Server, serving
 
 PORT = 5000
+
+logger = logging.getLogger(__name__)
 
 
 def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[Server]:
@@ -35,10 +38,18 @@ def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[S
 
 
 def trial_pages(server: Server, *, runs: Path | str = RUNS) -> Mapping[str, str]:
-    """For every study that `server` shows, where its trials are listed, the best first."""
+    """For every study that `server` shows, where its trials are listed, the best first.
+
+    A study that cannot be read is left out with a warning: the others are there to be looked at.
+    """
     pages, directory = {}, local_runs(runs)
     for name in known_studies(directory):
-        spec, _ = study_of(name, directory)
+        try:
+            spec, _ = study_of(name, directory)
+        except UserError as error:
+            told = "; ".join(str(error).splitlines())
+            logger.warning("%s: its trials are not listed: %s", name, told)
+            continue
         metric, direction = next(iter(spec.objectives.items()))
         pages[name] = trials_page(server.url, name, metric, direction)
     return {name: page for name, page in pages.items() if page is not None}

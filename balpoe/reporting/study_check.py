@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from balpoe.config import StudySpec
 from balpoe.reporting.figures import clock, parameter
-from balpoe.study.cost import StudyCost, TrialCost, most_trials
+from balpoe.study.cost import StudyCost, TrialCost, most_disk_bytes, most_trials
 
 
 def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> Iterator[str]:
@@ -25,7 +25,7 @@ def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> I
             f"                and at most {spec.repeats - 1} further seeds of every trial on the "
             f"front and close to it"
         )
-    needed = size(trials * cost.largest.disk_bytes)
+    needed = size(most_disk_bytes(spec, cost))
     free = "" if free_bytes is None else f"; {size(free_bytes)} are free"
     yield f"disk            at most {needed} and MLflow's database{free}"
 

@@ -17,6 +17,7 @@ from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.budget import Spent
 from balpoe.study.comparison import Verdict
+from balpoe.study.completion import search_is_over
 from balpoe.study.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def status_report(
         ),
         *([Text(f"further seeds to train in this round: {repeats_left}")] if repeats_left else []),
         *([Text(f"pairs of the front: {_pairs(pairs)}")] if _is_tested(pairs) else []),
-        Text(f"run by {driver}" if driver else _idle(progress, repeats_left)),
+        Text(f"run by {driver}" if driver else _idle(spec, records, spent, repeats_left)),
     ]
     if progress.running:
         parts += [Text(), _running_table(spec, records, progress, now)]
@@ -86,7 +87,7 @@ def status_plain(
         },
         "pairs": dict(pairs),
         "trials": {
-            "RUNNING": len(progress.running),
+            "RUNNING": sum(trial.repeat == 0 for trial in progress.running),
             "COMPLETE": progress.complete,
             "PRUNED": progress.pruned,
             "FAIL": progress.failed,
@@ -170,10 +171,10 @@ def _left(hours: float | None, spent_seconds: float) -> float | None:
     return None if hours is None else max(0.0, hours - spent_seconds / 3600)
 
 
-def _idle(progress: StudyProgress, repeats_left: int) -> str:
-    if progress.left != 0 or progress.running or repeats_left:
-        return "run by nobody: `balpoe run` with its study file continues it"
-    return "finished"
+def _idle(spec: StudySpec, records: Sequence[TrialRecord], spent: Spent, repeats_left: int) -> str:
+    if search_is_over(spec, records, spent) and not repeats_left:
+        return "finished"
+    return "run by nobody: `balpoe run` with its study file continues it"
 
 
 def _last_epoch_ended(record: TrialRecord) -> float | None:

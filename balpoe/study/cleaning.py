@@ -91,12 +91,11 @@ def _ended_repeats(
     directory: StudyDirectory, trial: TrialRecord
 ) -> Iterator[tuple[TrialIdentity, TrialDirectory]]:
     """The trial's own, and its further seeds that came to their end."""
-    own = directory.trial(trial.identity)
-    yield trial.identity, own
-    for path in sorted(own.path.parent.glob("repeat_*")):
-        identity = replace(trial.identity, repeat=int(path.name.removeprefix("repeat_")))
+    yield trial.identity, directory.trial(trial.identity)
+    for repeat in directory.repeats(trial.identity.number):
+        identity = replace(trial.identity, repeat=repeat)
         further = directory.trial(identity)
-        if identity.repeat and further.result.exists():
+        if repeat and further.result.exists():
             yield identity, further
 
 

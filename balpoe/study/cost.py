@@ -21,7 +21,7 @@ from balpoe.config import (
 )
 from balpoe.config.assignment import assigned
 from balpoe.data import DataDescription, SearchSplits
-from balpoe.errors import InvalidFields
+from balpoe.errors import InvalidFields, UserError
 from balpoe.study.predictions_file import FLOAT32_BYTES
 from balpoe.training.optimisation import initial_experts
 from balpoe.training.probe import TrainingCost, probe
@@ -55,6 +55,9 @@ def study_cost(spec: StudySpec, splits: SearchSplits) -> StudyCost:
 
     Smallest and largest are meant by epochs times weights; where parameters depend on each
     other, each is decided after those that it depends on.
+
+    Raises:
+        UserError: the extremes of the search space do not go with each other.
     """
     device = trial_device(spec)
     workload = _Workload(splits.description)
@@ -83,6 +86,11 @@ def most_trials(spec: StudySpec, cost: StudyCost) -> int:
     return math.ceil(min(limit for limit in limits if limit is not None))
 
 
+def most_disk_bytes(spec: StudySpec, cost: StudyCost) -> int:
+    """Room for the files of all trials, each with all the seeds that the race may give it."""
+    return most_trials(spec, cost) * spec.repeats * cost.largest.disk_bytes
+
+
 def trial_device(spec: StudySpec) -> torch.device:
     """The device of a trial; the CPU where this machine has no GPU."""
     wanted = spec.resources.gpus_per_trial > 0 and torch.cuda.is_available()
@@ -94,11 +102,11 @@ class _Workload:
 
     def __init__(self, description: DataDescription) -> None:
         self._description = description
-        self._weights: dict[tuple[ModelConfig, int, Sharing], int] = {}
+        self._weights: dict[tuple[ModelConfig, int, Sharing, int], int] = {}
 
     def __call__(self, configuration: Configuration) -> int:
         experts = configuration.experts
-        kind = (configuration.model, experts.count, experts.sharing)
+        kind = (configuration.model, experts.count, experts.sharing, experts.owned_stages)
         if kind not in self._weights:
             built = initial_experts(configuration, self._description, seed=0)
             self._weights[kind] = sum(parameter.numel() for parameter in built.parameters())
@@ -117,6 +125,12 @@ def _extreme(spec: StudySpec, workload: _Workload, choose: _Choose) -> dict[str,
             for value in spec.search[path].extremes.values()
             if _is_possible(spec, {**decided, path: value})
         ]
+        if not possible:
+            others = ", ".join(f"{name} = {value}" for name, value in decided.items())
+            raise UserError(
+                f"search.{path}: neither its lowest nor its highest value goes with "
+                f"{others or 'the rest of the study'}: narrow the ranges"
+            )
         decided[path] = choose(possible, key=work)
         return decided[path]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from balpoe.atomic_write import create_directory, ensure_writable
 from balpoe.study.record import TrialIdentity
 
+_REPEAT = "repeat_"
+
 
 @dataclass(frozen=True, slots=True)
 class TrialDirectory:
@@ -87,7 +89,7 @@ class StudyDirectory:
 
     @property
     def tracking_uri(self) -> Path:
-        """Which MLflow store mirrors the study; there where one was named."""
+        """Which MLflow store mirrors the study."""
         return self.path / "tracking_uri"
 
     @property
@@ -122,9 +124,17 @@ class StudyDirectory:
 
     def trial(self, identity: TrialIdentity) -> TrialDirectory:
         """The directory of one repeat of one trial."""
-        return TrialDirectory(
-            self.path / "trials" / str(identity.number) / f"repeat_{identity.repeat}"
+        return TrialDirectory(self._repeats(identity.number) / f"{_REPEAT}{identity.repeat}")
+
+    def repeats(self, number: int) -> tuple[int, ...]:
+        """The repeats of a trial that have a directory, in order; 0 is the trial's own."""
+        names = (
+            path.name.removeprefix(_REPEAT) for path in self._repeats(number).glob(f"{_REPEAT}*")
         )
+        return tuple(sorted(int(name) for name in names if name.isdecimal()))
+
+    def _repeats(self, number: int) -> Path:
+        return self.path / "trials" / str(number)
 
     def create(self) -> None:
         """Create the directory and make sure that it can be written.

@@ -6,6 +6,7 @@ and enters there; so nothing of Tune is needed after a launch.
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import signal
@@ -18,6 +19,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from balpoe.atomic_write import storage_error
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.budget import (
@@ -125,13 +127,20 @@ def run_trials(
         needs = WorkerNeeds(software(), spec.base, None if is_remote else sign)
         try:
             _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()
-        except Exception:
+        except Exception as error:
             # at the end Tune reads a file of its own, which a full disk may have left empty
             if searcher.fault is None:
+                _refuse_full_disk(error, directory)
                 raise
     if searcher.fault is not None:
         raise searcher.fault
     return LaunchEnd(interruption.signal, searcher.failing_alike)
+
+
+def _refuse_full_disk(error: Exception, directory: StudyDirectory) -> None:
+    """Tell it where Tune was the one to find it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise storage_error(directory.tune, error) from error
 
 
 def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) -> Spent:

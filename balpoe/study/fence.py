@@ -7,9 +7,10 @@ looks before each write whether a later one has done so since.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from balpoe.atomic_write import write_text_atomically
+from balpoe.atomic_write import confirming, write_text_atomically
 from balpoe.study.directory import TrialDirectory
 
 
@@ -36,6 +37,18 @@ def require_newest(directory: TrialDirectory, attempt: int) -> None:
     """
     if not is_newest(directory, attempt):
         raise SupersededError(f"{directory.attempt}: attempt {attempt} was taken over by a later")
+
+
+@contextmanager
+def newest_alone(directory: TrialDirectory, attempt: int) -> Iterator[None]:
+    """A block that writes files of the trial: they appear while no later attempt has it.
+
+    Raises:
+        SupersededError: a later attempt has the trial, or took it while a file was written.
+    """
+    require_newest(directory, attempt)
+    with confirming(lambda: require_newest(directory, attempt)):
+        yield
 
 
 def is_newest(directory: TrialDirectory, attempt: int) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALLED = 128
-"""Added to the number of a signal, it is the exit status of a process that the signal ended."""
+from balpoe.exit_status import SIGNALLED
+
+SEEDS_SAVE_SECONDS = 30.0
+"""What the seeds of a final training on a cluster get to save their checkpoints."""
 
 
 class Interruption:

@@ -62,6 +62,11 @@ def keep_storage(directory: StudyDirectory, storage: StudyStorage) -> None:
         write_text_atomically(directory.storage, json.dumps(asdict(kept), indent=1) + "\n")
 
 
+def has_storage(directory: StudyDirectory) -> bool:
+    """Whether the study in `directory` has a storage already; one that was refused has none."""
+    return directory.storage.is_file() or directory.database.exists()
+
+
 def refuse_another_storage(directory: StudyDirectory, storage: StudyStorage) -> None:
     """Refuse to continue a study in a storage that knows nothing of its trials.
 
@@ -69,8 +74,7 @@ def refuse_another_storage(directory: StudyDirectory, storage: StudyStorage) -> 
         UserError: the study in `directory` has another storage than `storage`.
     """
     there = kept_storage(directory).storage
-    is_begun = directory.storage.is_file() or directory.database.exists()
-    if is_begun and there != storage:
+    if has_storage(directory) and there != storage:
         raise UserError(
             f"--storage: the study {directory.path.name} has its trials in {there}, not in "
             f"{storage}; leave the option out, or give the study another name"
@@ -87,9 +91,10 @@ def refuse_local_storage_on(hosts: Iterable[Host], directory: StudyDirectory) ->
     """
     others = sorted({host.name for host in hosts if host != this_host()})
     if others and isinstance(kept_storage(directory).storage, SqliteStorage):
+        name = " under another name" if has_storage(directory) else ""
         raise UserError(
             f"{directory.path.name}: has its trials in SQLite, which one host can use, and would "
-            f"run on {', '.join(others)} too; keep it in PostgreSQL under another name: "
+            f"run on {', '.join(others)} too; keep it in PostgreSQL{name}: "
             f"balpoe run FILE --storage postgresql://USER@HOST/DATABASE (or {VARIABLE})"
         )
 

@@ -111,9 +111,8 @@ class RepeatLedger:
         return replace(outline, history=read_metrics(directory.metrics))
 
     def _found(self, number: int) -> Iterator[TrialIdentity]:
-        first = self._directory.trial(TrialIdentity(self._study, number))
-        found = (int(path.name.partition("_")[2]) for path in first.path.parent.glob("repeat_*"))
-        return (TrialIdentity(self._study, number, repeat) for repeat in sorted(found) if repeat)
+        further = (repeat for repeat in self._directory.repeats(number) if repeat)
+        return (TrialIdentity(self._study, number, repeat) for repeat in further)
 
     def _record(
         self,

@@ -147,13 +147,15 @@ class StudySearcher(Searcher):
         taken = None if self._interruption.requested else self._next_taken()
         if taken is None:
             return None
+        gpus = self._memory.gpus(taken.parameters, alone=taken.alone)
+        self._listener(TrialStarted(taken.identity, taken.parameters))
+        # only now: of a trial that Tune is not given it would never tell the end
         self._account.begin(trial_id)
         self._live[trial_id] = LiveTrial(taken.identity, taken.parameters, taken.alone)
-        self._listener(TrialStarted(taken.identity, taken.parameters))
         return {
             IDENTITY: asdict(taken.identity),
             PARAMETERS: dict(taken.parameters),
-            GPUS: self._memory.gpus(taken.parameters, alone=taken.alone),
+            GPUS: gpus,
         }
 
     def _next_taken(self) -> TakenTrial | None:

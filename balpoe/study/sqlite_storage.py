@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -39,7 +40,17 @@ class SqliteStorage(StudyStorage):
 
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
         """The lease is the kernel's and cannot be lost: there is nothing to confirm."""
-        return optuna.storages.RDBStorage(f"sqlite:///{self.database}")
+        if not self.is_there:
+            self._create()
+        return _storage_in(self.database)
+
+    def _create(self) -> None:
+        """Make the tables under another name: Optuna cannot open a file with a part of them."""
+        unfinished = self.database.with_name(f".{self.database.name}.new")
+        for leftover in self.database.parent.glob(f"{unfinished.name}*"):  # a journal among them
+            leftover.unlink()
+        _storage_in(unfinished).engine.dispose()
+        os.replace(unfinished, self.database)
 
     def failure(self, reason: BaseException) -> str:
         """The disk or the permissions are at fault."""
@@ -61,3 +72,7 @@ class SqliteStorage(StudyStorage):
                 f"{self}: damaged ({verdict}); restore it from a backup, or move the study's "
                 f"directory away to begin anew"
             )
+
+
+def _storage_in(file: Path) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(f"sqlite:///{file}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from balpoe.config import Choice, DataConfig, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile
 from balpoe.study.directory import TrialDirectory
-from balpoe.study.fence import claim, is_newest, require_newest
+from balpoe.study.fence import SupersededError, claim, newest_alone, require_newest
 from balpoe.study.metrics_file import write_metrics
 from balpoe.study.objectives import finite_objectives
 from balpoe.study.parameters import training_seed
@@ -94,8 +95,8 @@ def run_trial(task: TrialTask) -> Course:
         files=files,
         class_counts=splits.description.class_counts,
     )
-    require_newest(task.directory, task.identity.attempt)
-    write_result(task.directory, result)
+    with newest_alone(task.directory, task.identity.attempt):
+        write_result(task.directory, result)
     return objectives
 
 
@@ -119,13 +120,14 @@ def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None,
         for epoch in training.fit():
             require_newest(directory, attempt)
             if training.saved_epochs == epoch.epoch or epoch.epoch in rungs:
-                write_metrics(directory.metrics, training.history)
+                with newest_alone(directory, attempt):
+                    write_metrics(directory.metrics, training.history)
             yield epoch
     except GeneratorExit:
         training.save_checkpoint()
         raise
     finally:
-        if is_newest(directory, attempt):
+        with suppress(SupersededError), newest_alone(directory, attempt):
             write_metrics(directory.metrics, training.history)
 
 
@@ -133,9 +135,9 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
     """Write the predictions; return the sha256 of all files that the result vouches for."""
     directory = task.directory
     logits_nec = training.predict(splits.validation)
-    require_newest(directory, task.identity.attempt)
     predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
-    write_predictions(directory.predictions, predictions)
+    with newest_alone(directory, task.identity.attempt):
+        write_predictions(directory.predictions, predictions)
     return {path.name: sha256_of(path) for path in (directory.metrics, directory.predictions)}
 
 

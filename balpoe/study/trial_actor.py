@@ -82,12 +82,18 @@ class TrialActor(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Leave the trial and take another.
 
-        A worker whose device was lost ends: every trial that it took would fail. This one is
-        begun again elsewhere.
+        What goes wrong in leaving is no failure of the other, to which Tune would charge it. A
+        worker whose device was lost ends: every trial that it took would fail. This one is begun
+        again elsewhere.
         """
+        try:
+            self.cleanup()
+        except Exception as error:
+            # Nobody needs the checkpoint of a trial stopped early, and one that is taken up again
+            # has an earlier; a disk that is full stops the other trial too.
+            self._is_device_lost |= isinstance(error, torch.AcceleratorError)
         if self._is_device_lost:
             os._exit(1)
-        self.cleanup()
         self._begin(new_config)
         return True
 

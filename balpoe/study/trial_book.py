@@ -69,7 +69,7 @@ class TrialBook:
         """Begin an unfinished trial once more, or a repeat."""
         if not identity.repeat:
             return self._taken(self._ledger.take_up(identity.number))
-        parameters = self._ledger.entries()[identity.number].parameters
+        parameters = self._ledger.entry(identity.number).parameters
         state = self._repeats.take_up(identity, parameters)
         return TakenTrial(replace(identity, attempt=state.attempt), parameters, state.alone)
 

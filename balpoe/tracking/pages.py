@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 import urllib.parse
 import urllib.request
+from http.client import HTTPException
 
 from balpoe.config import Direction
 
@@ -14,6 +14,8 @@ _SECONDS = 10.0
 
 def trials_page(url: str, study: str, metric: str, direction: Direction) -> str | None:
     """The trials of `study`, the best first, on the server at `url`; None where it has none.
+
+    None too where the server gives no answer that can be read.
 
     MLflow would open an experiment on its pages for language models, with the study's own run
     alone and the trials folded away below it.
@@ -24,7 +26,7 @@ def trials_page(url: str, study: str, metric: str, direction: Direction) -> str 
             f"{url}/api/2.0/mlflow/experiments/get-by-name?{name}", timeout=_SECONDS
         ) as answer:
             identifier = json.load(answer)["experiment"]["experiment_id"]
-    except urllib.error.HTTPError:
+    except (OSError, HTTPException):  # of the former are HTTPError, URLError and timeouts
         return None
     view = {
         "workflowType": "machine_learning",

@@ -125,13 +125,6 @@ def final_epochs(
     write_model_card(path, [load_model(path)])
 
 
-def evaluate_final(
-    model: TrainedModel, test: Images, device: torch.device
-) -> tuple[DistributionEvaluation, ...]:
-    """The final evaluation: the test set and its shifts, without and with the prior known."""
-    return evaluate_on(model.predict(test, device), test, model.provenance)
-
-
 def evaluate_on(
     logits_nec: torch.Tensor, test: Images, provenance: Provenance
 ) -> tuple[DistributionEvaluation, ...]:

@@ -34,6 +34,7 @@ from balpoe.training.precision import autocast_dtype
 from balpoe.training.prediction import predict
 
 FORMAT = 1
+_SEED = "seed_"
 WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "weights.safetensors",
     "model.json",
@@ -141,8 +142,12 @@ def is_model(path: Path) -> bool:
 
 def seed_directories(path: Path) -> tuple[Path, ...]:
     """The finished models `seed_<s>` of a training over several seeds, by their number."""
-    found = [child for child in path.glob("seed_*") if is_model(child)]
-    return tuple(sorted(found, key=lambda child: (len(child.name), child.name)))
+    found = {
+        int(child.name.removeprefix(_SEED)): child
+        for child in path.glob(f"{_SEED}*")
+        if child.name.removeprefix(_SEED).isdecimal() and is_model(child)
+    }
+    return tuple(found[seed] for seed in sorted(found))
 
 
 def load_model(path: Path) -> TrainedModel:

@@ -1,22 +1,14 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.ray_nodes import RayCluster
+from tests.cluster.ray_nodes import RayCluster, ray_cluster
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     """A head without CPUs; the tests of a module add nodes."""
-    directory = Path(tempfile.mkdtemp(prefix="bc", dir="/tmp"))
-    started = RayCluster(directory)
-    try:
+    with ray_cluster() as started:
         yield started
-    finally:
-        started.end()
-        shutil.rmtree(directory, ignore_errors=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HIDING = Path(__file__).with_name("without_directory.sh")
@@ -222,6 +225,21 @@ def free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
+
+
+@contextmanager
+def ray_cluster(nodes: int = 0) -> Iterator[RayCluster]:
+    """A cluster for as long as the block lasts, with so many workers that have joined."""
+    directory = Path(tempfile.mkdtemp(prefix="bc", dir="/tmp"))
+    cluster = RayCluster(directory)
+    try:
+        cluster.keep_nodes(nodes)
+        if nodes:
+            cluster.await_nodes()
+        yield cluster
+    finally:
+        cluster.end()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _all_processes() -> list[int]:

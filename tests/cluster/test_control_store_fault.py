@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.ray_nodes import RayCluster
+from tests.cluster.ray_nodes import ray_cluster
 from tests.cluster.study_of_faults import StudyOfFaults, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -20,32 +16,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TIMES = 20
 
 
-@contextmanager
-def short_lived_cluster() -> Iterator[RayCluster]:
-    """One with a node."""
-    directory = Path(tempfile.mkdtemp(prefix="bc", dir="/tmp"))
-    cluster = RayCluster(directory)
-    try:
-        cluster.keep_nodes(1)
-        cluster.await_nodes()
-        yield cluster
-    finally:
-        cluster.end()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 def test_a_study_whose_control_store_is_killed_continues_on_the_next_cluster(
     tmp_path: Path,
 ) -> None:
-    with short_lived_cluster() as cluster:
+    with ray_cluster(nodes=1) as cluster:
         study = StudyOfFaults(cluster, tmp_path, trials=3, epoch_seconds=1.0)
         with study.launched() as supervisor:
             wait_until(lambda: study.is_begun(0), supervisor)
             assert cluster.head.kill_named("gcs_server") == 1
             _, told = supervisor.communicate(timeout=280)
             assert supervisor.returncode == 70
-        assert "the driver of the study died without a word" in told
-    with short_lived_cluster() as cluster:
+        assert "the driver died without a word" in told
+    with ray_cluster(nodes=1) as cluster:
         continued = StudyOfFaults(cluster, tmp_path, trials=3)
         assert continued.run() == (0, "")
         continued.assert_whole()
@@ -57,7 +39,7 @@ def test_a_study_survives_twenty_control_stores_that_die_at_random(
 ) -> None:
     trials = 12
     for _ in range(TIMES):
-        with short_lived_cluster() as cluster:
+        with ray_cluster(nodes=1) as cluster:
             study = StudyOfFaults(cluster, tmp_path, trials=trials)
             with study.holding(0), study.launched() as supervisor:
                 time.sleep(moments.uniform(0.0, 10.0))
@@ -66,7 +48,7 @@ def test_a_study_survives_twenty_control_stores_that_die_at_random(
                 # one that has not come to its trials yet has a word for it
                 assert supervisor.returncode == 70 or told.startswith("error: "), told
                 assert "Traceback" not in told
-    with short_lived_cluster() as cluster:
+    with ray_cluster(nodes=1) as cluster:
         study = StudyOfFaults(cluster, tmp_path, trials=trials)
         assert study.run() == (0, "")
         study.assert_whole()

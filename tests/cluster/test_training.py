@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.ray_nodes import RayCluster
+from balpoe.exit_status import SIGNALLED
+from tests.cluster.ray_nodes import RayCluster, ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -54,6 +56,41 @@ def test_seeds_on_a_cluster_are_those_of_one_machine_bit_for_bit(
     for seed in (1, 2):
         weights = f"runs/models/digits/seed_{seed}/weights.safetensors"
         assert (there / weights).read_bytes() == (here / weights).read_bytes()
+
+
+def test_a_training_whose_control_store_is_killed_continues_on_the_next_cluster(
+    tmp_path: Path,
+) -> None:
+    write_configuration(tmp_path, epochs=60)
+    with ray_cluster(nodes=1) as cluster:
+        process = training(cluster, tmp_path, "1,2")
+        assert process.stdout is not None
+        assert any(line.startswith("seed 1, epoch") for line in process.stdout)
+        assert cluster.head.kill_named("gcs_server") == 1
+        _, complaints = process.communicate(timeout=280)
+    assert process.returncode == 70
+    assert "error: the driver died without a word" in complaints
+    assert "continue with: balpoe train digits.yaml --seeds 1,2 --address" in complaints
+    with ray_cluster(nodes=1) as cluster:
+        process = training(cluster, tmp_path, "1,2")
+        _, complaints = process.communicate(timeout=280)
+    assert (process.returncode, complaints) == (0, "")
+    assert len(list(tmp_path.glob("runs/models/digits/*/weights.safetensors"))) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_seeds_save_their_work_before_a_training_is_left(
+    cluster: RayCluster, tmp_path: Path, number: signal.Signals
+) -> None:
+    cluster.keep_one_node()
+    write_configuration(tmp_path, epochs=500)
+    process = training(cluster, tmp_path, "1")
+    assert process.stdout is not None
+    assert any(line.startswith("seed 1, epoch") for line in process.stdout)
+    process.send_signal(number)
+    process.communicate(timeout=120)
+    assert process.returncode == SIGNALLED + number
+    assert list(tmp_path.glob("runs/models/digits/seed_1/checkpoints/*"))
 
 
 def test_a_seed_whose_node_is_lost_goes_on_and_one_that_fails_disturbs_no_other(

@@ -188,13 +188,14 @@ def test_an_unreadable_image_is_refused_with_its_place_or_left_out_on_request(
     file = write_parquet(tmp_path / "rows.parquet", [whole, b"no image", whole])
     with pytest.raises(DataError, match=r"a/truncated\.png: the image cannot be decoded"):
         everything(sources_of(tree))
+    os.mkfifo(tree / "a/waiting.png")
     with pytest.raises(DataError, match=r"rows\.parquet, row 1: the image cannot be decoded"):
         everything(sources_of(file))
     errors: list[DataError] = []
     found = everything(sources_of(tree, file), on_unreadable=errors.append)
     assert len(found.paths) == 6
     assert found.rows[-2:] == (0, 2)
-    assert len(errors) == 2
+    assert len(errors) == 3
 
 
 def _missing(tmp_path: Path) -> Path:

@@ -27,11 +27,12 @@ import ray
 import torch
 from mlflow import MlflowClient
 
+from balpoe.atomic_write import storage_error
 from balpoe.cli.main import main
 from balpoe.launch import studies
 from balpoe.study import reconnecting
 from balpoe.study.executor import run_trials
-from balpoe.study.fence import claim, require_newest
+from balpoe.study.fence import claim, newest_alone, require_newest
 from balpoe.study.ledger import Ledger
 from balpoe.study.metrics_file import write_metrics
 from balpoe.study.parameters import training_seed
@@ -121,9 +122,13 @@ def epoch_seconds(task: TrialTask) -> float:
 
 def log_epoch(task: TrialTask, epoch: int) -> None:
     """Keep account of the work that is done, lost or not."""
-    with (task.directory.path / "epochs.log").open("a") as file:
-        node = ray.get_runtime_context().get_node_id()
-        file.write(f"{task.identity.attempt} {epoch} {node}\n")
+    path = task.directory.path / "epochs.log"
+    node = ray.get_runtime_context().get_node_id()
+    try:
+        with path.open("a") as file:
+            file.write(f"{task.identity.attempt} {epoch} {node}\n")
+    except OSError as error:
+        raise storage_error(path, error) from error
 
 
 def _checkpoint_to_die_at() -> int:
@@ -132,11 +137,10 @@ def _checkpoint_to_die_at() -> int:
 
 def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, float]) -> None:
     files = (task.directory.metrics, task.directory.predictions)
-    require_newest(task.directory, task.identity.attempt)
-    write_metrics(files[0], history)
-    write_predictions(
-        files[1], Predictions(np.zeros((2, 1, 10), np.float32), np.zeros(2, np.int64))
-    )
+    nothing = Predictions(np.zeros((2, 1, 10), np.float32), np.zeros(2, np.int64))
+    with newest_alone(task.directory, task.identity.attempt):
+        write_metrics(files[0], history)
+        write_predictions(files[1], nothing)
     result = TrialResult(
         identity=task.identity,
         parameters=task.parameters,
@@ -148,8 +152,8 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
         files={path.name: sha256_of(path) for path in files},
     )
     reach("recorded", task)
-    require_newest(task.directory, task.identity.attempt)
-    write_result(task.directory, result)
+    with newest_alone(task.directory, task.identity.attempt):
+        write_result(task.directory, result)
     reach("result", task)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +14,8 @@ from click.testing import CliRunner
 from balpoe.cli.check import check as check_command
 from balpoe.config import StudySpec, with_parameters
 from balpoe.files import load_study
-from balpoe.launch.check import check
+from balpoe.launch.check import _space_problems, check
+from balpoe.study.cost import StudyCost, TrialCost
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.record import TrialIdentity
 from balpoe.study.trial import TrialTask, run_trial
@@ -67,6 +70,29 @@ def test_the_dearest_trial_has_the_most_experts_each_with_its_own_backbone(
     assert cost.largest.seconds > cost.smallest.seconds > 0
 
 
+def test_how_many_stages_experts_own_is_a_part_of_the_cost(tmp_path: Path) -> None:
+    owned = "experts.owned_stages: {type: int, low: 1, high: 3}"
+    file = _study(tmp_path / "owned.yaml", "{name: digits_lt}", name="owned")
+    file.write_text(file.read_text().replace("experts.count: {type: int, low: 1, high: 2}", owned))
+    cost = check(file, runs=tmp_path).cost
+    assert cost is not None
+    assert cost.smallest.parameters == {"experts.owned_stages": 1}
+    assert cost.largest.parameters == {"experts.owned_stages": 3}
+
+
+def test_extremes_that_do_not_go_with_each_other_are_named(tmp_path: Path) -> None:
+    """Each goes with the base, and no two of them with each other."""
+    file = _study(tmp_path / "clash.yaml", "{name: digits_lt}", name="clash")
+    sizes = "training.batch_size: {type: int, low: 4, high: 8}"
+    parts = "training.accumulate: {type: int, low: 16, high: 32}"
+    text = file.read_text().replace(
+        "experts.count: {type: int, low: 1, high: 2}", f"{sizes}, {parts}"
+    )
+    file.write_text(text)
+    (problem,) = check(file, runs=tmp_path).problems
+    assert re.match(r"search\.training\.\w+: neither its lowest nor its highest value", problem)
+
+
 def test_a_trial_takes_no_more_space_than_was_foreseen(
     tiny_study: TinyStudy, tmp_path: Path
 ) -> None:
@@ -81,6 +107,17 @@ def test_a_trial_takes_no_more_space_than_was_foreseen(
     assert taken <= cost.largest.disk_bytes
     # one checkpoint of two is written by a training that is shorter than a minute
     assert taken > cost.largest.disk_bytes / 3
+
+
+def test_room_for_the_first_seeds_alone_is_a_problem_where_further_ones_may_come(
+    tiny_study: TinyStudy,
+) -> None:
+    trial = TrialCost({}, epochs=2, seconds=1.0, disk_bytes=10**9)
+    cost = StudyCost(trial, trial, at_a_time=1)
+    once = replace(tiny_study.spec, repeats=1)
+    assert list(_space_problems(once, cost, 4 * 10**9, tiny_study.runs)) == []
+    [problem] = _space_problems(replace(once, repeats=3), cost, 4 * 10**9, tiny_study.runs)
+    assert "may need 12.0 GB, and 4.0 GB are free" in problem
 
 
 def test_few_validation_images_are_warned_about(tmp_path: Path) -> None:

@@ -145,6 +145,11 @@ def export_a_failed_trial(patient: Patient) -> None:
     provenance.write_text(json.dumps({"trial": 2}))
 
 
+def damage_an_export(patient: Patient) -> None:
+    patient.directory.exports.mkdir()
+    (patient.directory.exports / "rank_1_trial_0000.provenance.json").write_text('{"trial"')
+
+
 def lower_the_budget(patient: Patient) -> None:
     specification = patient.directory.specification
     text = specification.read_text()
@@ -196,6 +201,7 @@ BREAKING: tuple[tuple[Callable[[Patient], None], str, str], ...] = (
     (double_an_epoch, "MLflow agrees with the trials", "has train/loss at the epochs 1, 2, 1"),
     (log_another_parameter, "MLflow agrees with the trials", "other parameters than Optuna"),
     (export_a_failed_trial, "exports are COMPLETE trials", "trial 2 is FAIL"),
+    (damage_an_export, "exports are COMPLETE trials", "trial_0000.provenance.json: is damaged"),
     (constrain_the_weights, "Optuna and files agree", "break other constraints"),
     (export_an_infeasible_trial, "exports are COMPLETE trials", "trial 0 breaks parameters <= 1"),
     (lower_the_budget, "no more trials than the budget", "3 trials have ended, the budget is 2"),
@@ -215,6 +221,18 @@ def test_every_kind_of_damage_is_found_and_named(
 ) -> None:
     damage(patient)
     assert told in "\n".join(patient.faults()[invariant])
+
+
+def test_a_tracking_server_of_the_shell_changes_nothing_for_a_study_that_has_a_mirror(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    kept = patient.directory.tracking_uri.read_bytes()
+    assert patient.faults() == {}
+    assert patient.directory.tracking_uri.read_bytes() == kept
+    patient.directory.tracking_uri.unlink()
+    assert "127.0.0.1:9: cannot be read" in str(patient.faults())
+    assert not patient.directory.tracking_uri.exists()
 
 
 def test_a_study_that_is_being_run_is_not_examined(patient: Patient) -> None:

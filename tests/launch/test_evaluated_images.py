@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,19 +25,27 @@ COUNTS = {"train": (40, 20, 10), "test": (20,) * 3}
 
 
 @pytest.fixture
-def model(write_grey_images: WriteImages, tmp_path: Path) -> Path:
-    """A trained model."""
+def configuration(write_grey_images: WriteImages) -> Configuration:
+    """Of a small training."""
     train, test = (str(write_grey_images(name, counts)) for name, counts in COUNTS.items())
-    configuration = Configuration(
+    return Configuration(
         data=ParquetImages(train=train, test=test),
         model=ModelConfig(backbone="resnet8"),
         training=TrainingConfig(epochs=1, batch_size=32),
     )
-    path = tmp_path / "model"
+
+
+@pytest.fixture
+def model(configuration: Configuration, tmp_path: Path) -> Path:
+    """A trained model."""
+    return trained(configuration, tmp_path / "model", seed=1)
+
+
+def trained(configuration: Configuration, path: Path, *, seed: int) -> Path:
     train_final(
         configuration,
         load_final_splits(configuration.data),
-        seed=1,
+        seed=seed,
         path=path,
         device=torch.device("cpu"),
         balpoe_version="",
@@ -80,3 +90,16 @@ def test_a_model_that_tells_of_all_its_data_alone_is_evaluated_where_all_are_the
     write_grey_images("train", (41, 20, 10))
     with pytest.raises(DataError, match=r"trained with other data.*restore the files"):
         balpoe.evaluate(model)
+
+
+def test_seeds_are_evaluated_together_where_they_were_trained_alike(
+    configuration: Configuration, tmp_path: Path
+) -> None:
+    trained(configuration, tmp_path / "seed_1", seed=1)
+    trained(configuration, tmp_path / "seed_10", seed=10)
+    shutil.copytree(tmp_path / "seed_1", tmp_path / "seed_1_before")
+    assert [seed.seed for seed in balpoe.evaluate(tmp_path)] == [1, 10]
+    longer = replace(configuration, training=replace(configuration.training, epochs=2))
+    trained(longer, tmp_path / "seed_2", seed=2)
+    with pytest.raises(DataError, match=r"seed_2: was trained with another configuration than se"):
+        balpoe.evaluate(tmp_path)

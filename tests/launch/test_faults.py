@@ -65,7 +65,7 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
     for point, times in POINTS:
         status, told = end_of(tmp_path, point, str(times))
         assert status == 70, f"{point} {times}: {told}"
-        assert "the driver of the study died without a word (killed by SIGKILL)" in told
+        assert "the driver died without a word (killed by SIGKILL)" in told
         before = require_kept(before, tmp_path)
     assert end_of(tmp_path) == (0, "")
     assert_complete(tmp_path, trials)

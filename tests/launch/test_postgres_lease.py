@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -117,6 +117,30 @@ def test_a_driver_that_lost_its_lease_to_another_is_told_who_has_had_it(
             confirm()
         with pytest.raises(UserError, match="was taken by process"):
             confirm()
+
+
+def test_a_driver_whose_entry_was_made_but_not_answered_still_has_its_lease(
+    directory: StudyDirectory, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = psycopg.Connection.execute
+    unanswered: list[str] = []
+
+    def cut(connection: psycopg.Connection[Any], query: str, parameters: Any = None) -> object:
+        answer = execute(connection, query, parameters)
+        if "INSERT" in str(query) and not unanswered:
+            unanswered.append(query)
+            connection.close()
+            raise psycopg.OperationalError("the server was gone before it answered")
+        return answer
+
+    with hold_study(directory) as confirm:
+        postgres_server.stop()
+        postgres_server.start()
+        monkeypatch.setattr(psycopg.Connection, "execute", cut)
+        with pytest.raises(StorageUnavailable):
+            confirm()
+        assert len(unanswered) == 1
+        confirmed(confirm)
 
 
 def test_a_connection_that_only_the_driver_knows_to_be_dead_does_not_keep_it_out(

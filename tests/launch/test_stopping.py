@@ -151,6 +151,6 @@ def test_a_driver_that_ray_ends_is_reported_and_the_study_can_be_continued(tmp_p
         os.kill(control_store, signal.SIGKILL)
         _, told = supervisor.communicate(timeout=120)
     assert supervisor.returncode == 70
-    assert "the driver of the study died without a word (ended with status 1)" in told
+    assert "the driver died without a word (ended with status 1)" in told
     wait_until(lambda: are_gone(processes), seconds=10)
     assert states(tmp_path) == ["RUNNING", "RUNNING"]

@@ -81,8 +81,8 @@ def test_a_driver_that_dies_without_a_word_is_reported_with_the_way_to_continue(
     status, message = end_of(f"with supervised(): {death}")
     assert status == 70
     assert message == (
-        f"error: the driver of the study died without a word ({told}); what was recorded is "
-        f"kept, continue with: balpoe run x.yaml\n"
+        f"error: the driver died without a word ({told}); what was recorded is kept, "
+        f"continue with: balpoe run x.yaml\n"
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,10 +15,13 @@ from mlflow.entities import Run
 
 from balpoe.config import StudySpec
 from balpoe.errors import StorageError, UserError
+from balpoe.files import load_study
 from balpoe.launch.lease import hold_lease
+from balpoe.launch.runs import local_runs
 from balpoe.launch.sync import sync
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.directory import StudyDirectory
+from balpoe.study.remote_directory import RemoteDirectory
 from balpoe.study.store import RecordStore
 
 
@@ -143,3 +149,39 @@ def test_a_store_that_cannot_be_reached_is_an_error_with_its_address(
 def test_a_running_study_is_left_to_its_driver(tiny_study: TinyStudy) -> None:
     with hold_lease(tiny_study.directory.lease), pytest.raises(UserError, match="is being run by"):
         sync("tiny", runs=tiny_study.runs)
+
+
+def _continuation(uri: str) -> list[str]:
+    """The words of the command that the study's page names."""
+    _, _, tags, _ = _contents(uri)["tiny"]
+    command = re.search("continue: `(.*)`", tags["mlflow.note.content"])
+    assert command is not None
+    return shlex.split(command[1])
+
+
+def test_the_page_says_how_the_study_is_continued_from_any_directory(
+    tiny_study: TinyStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_study.directory.path, tmp_path / "my runs" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    report = sync("tiny", runs="my runs")
+    monkeypatch.chdir(os.sep)
+    balpoe, verb, file, option, runs = _continuation(report.tracking_uri)
+    assert (balpoe, verb, option) == ("balpoe", "run", "--runs")
+    assert runs == str(tmp_path / "my runs")
+    assert load_study(file) == tiny_study.spec
+
+
+def test_of_a_study_on_an_object_store_it_names_the_store_and_a_file_of_this_host(
+    tiny_study: TinyStudy, bucket: object
+) -> None:
+    there = RemoteDirectory("s3://studies/team/tiny")
+    for path in tiny_study.directory.path.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(tiny_study.directory.path).as_posix()
+            there.write(name, path.read_bytes())
+    report = sync("tiny", runs="s3://studies/team")
+    *_, file, option, runs = _continuation(report.tracking_uri)
+    assert (option, runs) == ("--runs", "s3://studies/team")
+    assert Path(file).parent == local_runs(runs) / "tiny"
+    assert load_study(file) == tiny_study.spec

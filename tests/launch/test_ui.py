@@ -19,11 +19,20 @@ import pytest
 from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.sync import sync
-from balpoe.launch.ui import ui
+from balpoe.launch.ui import trial_pages, ui
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.selection import ordered_front
 from balpoe.study.store import RecordStore
+from balpoe.tracking.server import Server
 
+STUDY = """
+name: whole
+data: {name: digits_lt}
+model: {backbone: resnet8}
+search: {experts.count: {type: int, low: 1, high: 2}}
+objectives: {val/accuracy: maximize}
+budget: {trials: 3}
+"""
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 
 
@@ -109,3 +118,24 @@ def test_where_there_is_no_store_it_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no MLflow store"), ui(runs=tmp_path):
         pass
     assert os.listdir(tmp_path) == []
+
+
+def test_a_study_that_cannot_be_read_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in (("broken", "name: [\n"), ("whole", STUDY)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "study.yaml").write_text(text)
+    monkeypatch.setattr("balpoe.launch.ui.trials_page", lambda url, name, *_: f"{url}/{name}")
+    with subprocess.Popen(["true"]) as process:
+        pages = trial_pages(Server("http://here", process), runs=tmp_path)
+    assert pages == {"whole": "http://here/whole"}
+    [warning] = caplog.messages
+    assert warning.startswith(f"broken: its trials are not listed: {tmp_path}/broken/study.yaml")
+
+
+def test_a_server_that_does_not_answer_lists_no_trials(tmp_path: Path, port: int) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "study.yaml").write_text(STUDY)
+    with subprocess.Popen(["true"]) as process:
+        assert trial_pages(Server(f"http://127.0.0.1:{port}", process), runs=tmp_path) == {}

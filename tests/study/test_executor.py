@@ -32,6 +32,7 @@ from balpoe.study.record import TrialIdentity
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.epoch import EpochResult
+from tests.small_disk import small_disk
 
 # workers cannot import a test module
 cloudpickle.register_pickle_by_value(  # type: ignore[no-untyped-call]  # Ray's own type
@@ -359,6 +360,30 @@ def test_a_fault_of_the_listener_ends_the_study_and_loses_no_trial(
     assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 6
 
 
+@pytest.mark.parametrize("breaks_at", [1, 2])
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_listener_that_cannot_hear_of_a_trials_start_ends_the_study_and_loses_no_trial(
+    make_spec: MakeSpec, directory: StudyDirectory, breaks_at: int
+) -> None:
+    """At the first trial nothing runs; at the second the first does."""
+    starts = 0
+
+    def nobody_reads(event: StudyEvent) -> None:
+        nonlocal starts
+        starts += isinstance(event, TrialStarted)
+        if starts >= breaks_at:
+            raise BrokenPipeError
+
+    spec = make_spec(trials=4)
+    with pytest.raises(BrokenPipeError):
+        run_trials(spec, directory, nobody_reads, run=sound)
+    entries = Ledger(spec, directory).entries()
+    assert [entry.state for entry in entries] == ["RUNNING"] * breaks_at
+    run_trials(spec, directory, _ignore, run=sound)
+    assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 4
+
+
 def test_a_trial_too_large_for_the_machine_is_refused(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
@@ -381,3 +406,23 @@ def test_the_fault_that_stopped_a_study_is_told_whatever_tune_stumbles_over_then
     monkeypatch.setattr(executor, "_tuner", Stumbling)
     with pytest.raises(StorageError, match="the disk is full"):
         run_trials(make_spec(), directory, _ignore, run=sound)
+
+
+def test_a_disk_that_tune_is_the_first_to_find_full_is_told_in_a_line(
+    make_spec: MakeSpec, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(directory.path, "2m") as disk:
+
+        def fill_the_disk(*nodes: object) -> None:
+            disk.fill()
+
+        monkeypatch.setattr(executor, "_refuse_too_small_a_cluster", fill_the_disk)
+        with pytest.raises(
+            StorageError, match=r"tune: cannot be written: .*No space left on device; free"
+        ):
+            run_trials(make_spec(), directory, _ignore, run=sound)
+        disk.free()
+        monkeypatch.undo()
+        run_trials(make_spec(trials=1), directory, _ignore, run=sound)
+        [entry] = Ledger(make_spec(), directory).entries()
+        assert entry.state == "COMPLETE"

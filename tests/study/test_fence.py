@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from balpoe.atomic_write import write_text_atomically
 from balpoe.study.directory import TrialDirectory
-from balpoe.study.fence import SupersededError, claim, is_newest, require_newest
+from balpoe.study.fence import SupersededError, claim, is_newest, newest_alone, require_newest
 
 
 def test_an_attempt_is_fenced_off_by_each_later_one_and_by_no_earlier(tmp_path: Path) -> None:
@@ -20,3 +22,25 @@ def test_an_attempt_is_fenced_off_by_each_later_one_and_by_no_earlier(tmp_path: 
     with pytest.raises(SupersededError):
         claim(directory, 1)
     require_newest(directory, 2)
+
+
+def test_an_attempt_that_was_frozen_while_it_wrote_leaves_the_file_of_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = TrialDirectory(tmp_path)
+    claim(directory, 0)
+
+    def go_on_elsewhere(descriptor: int) -> None:
+        monkeypatch.undo()
+        claim(directory, 1)
+        with newest_alone(directory, 1):
+            write_text_atomically(directory.result, "the later one's")
+
+    with newest_alone(directory, 0):
+        monkeypatch.setattr(os, "fsync", go_on_elsewhere)
+        with pytest.raises(SupersededError):
+            write_text_atomically(directory.result, "the frozen one's")
+    assert directory.result.read_text() == "the later one's"
+    assert {path.name for path in tmp_path.iterdir()} == {"attempt", "result.json"}
+    with pytest.raises(SupersededError), newest_alone(directory, 0):
+        pytest.fail("was let in")

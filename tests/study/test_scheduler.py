@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import optuna
 import pytest
+import torch
 from ray import cloudpickle
 
 from balpoe.config import Constraint, HalvingConfig, StudySpec
+from balpoe.errors import StorageError
 from balpoe.study.directory import StudyDirectory
 from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
 from balpoe.study.executor import LaunchEnd, run_trials
@@ -108,6 +110,35 @@ def test_a_trial_that_was_stopped_but_not_told_so_is_stopped_by_the_next_launch(
     assert events[0] == TrialEnded(TrialIdentity("digits", 1), "PRUNED")
     store = RecordStore(spec, directory)
     assert [result.epoch for result in store.record(1).history] == [1]
+
+
+@dataclass(frozen=True)
+class FailingWhenLeft:
+    """Trials that can save no checkpoint where they are stopped."""
+
+    error: type[Exception]
+
+    def __call__(self, task: TrialTask) -> Course:
+        try:
+            return (yield from known_from_the_start(task))
+        except GeneratorExit:
+            raise self.error("no checkpoint") from None
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(StorageError, [0] * 5), (MemoryError, [0] * 5), (torch.AcceleratorError, [0, 0, 1, 0, 1])],
+)
+@pytest.mark.slow
+def test_what_goes_wrong_where_a_trial_is_left_costs_the_next_of_its_worker_nothing(
+    make_spec: MakeSpec, directory: StudyDirectory, error: type[Exception], attempts: list[int]
+) -> None:
+    """A worker whose device was lost ends, and another takes the trial up."""
+    spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING)
+    assert run_trials(spec, directory, lambda _: None, run=FailingWhenLeft(error)) == LaunchEnd()
+    entries = Ledger(spec, directory).entries()
+    assert [entry.state for entry in entries] == STATES
+    assert [entry.attempt for entry in entries] == attempts
 
 
 @pytest.mark.slow

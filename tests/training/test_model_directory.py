@@ -11,7 +11,7 @@ from balpoe.config import Configuration, ExpertsConfig, Sharing
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final import evaluate_final, train_final
+from balpoe.training.final import evaluate_on, train_final
 from balpoe.training.model_directory import (
     CARD,
     MANIFEST,
@@ -73,7 +73,7 @@ def test_the_saved_metrics_are_those_of_the_final_evaluation(
     configuration: Configuration, splits: FinalSplits, tmp_path: Path
 ) -> None:
     model, seen = train_seed(configuration, splits, tmp_path / "model")
-    rows = evaluate_final(model, splits.test, CPU)
+    rows = evaluate_on(model.predict(splits.test, CPU), splits.test, model.provenance)
     expected = {name: value for row in rows for name, value in row.scalars().items()}
     assert model.metrics["final"] == expected
     assert len(expected) > 0

@@ -1,0 +1,72 @@
+"""What Tune is told when the study's own listener fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from ray.tune.search import Searcher
+
+from balpoe.config import StudySpec
+from balpoe.study.budget import Account, Spent
+from balpoe.study.directory import StudyDirectory
+from balpoe.study.events import Listener, StudyEvent, TrialStarted
+from balpoe.study.gpu_memory import GpuMemory
+from balpoe.study.interruption import Interruption
+from balpoe.study.ledger import Ledger
+from balpoe.study.searcher import StudySearcher
+from balpoe.study.trial_actor import COMPLETE
+from balpoe.study.trial_book import TrialBook
+
+MakeSpec = Callable[..., StudySpec]
+END = {COMPLETE: True, "val/accuracy": 0.5, "val/ece": 0.1}
+
+
+def searcher_of(spec: StudySpec, directory: StudyDirectory, listener: Listener) -> StudySearcher:
+    book = TrialBook(spec, Ledger(spec, directory), directory)
+    account = Account(Spent(0, 0.0, 0.0), spec.resources)
+    memory = GpuMemory(spec, directory.memory)
+    return StudySearcher(spec, book, listener, Interruption(), account, memory)
+
+
+def breaking_at(start: int) -> Listener:
+    """A listener that fails from the start of so many trials on."""
+    starts = 0
+
+    def listen(event: StudyEvent) -> None:
+        nonlocal starts
+        starts += isinstance(event, TrialStarted)
+        if starts >= start:
+            raise BrokenPipeError
+
+    return listen
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_a_trial_whose_start_cannot_be_told_ends_the_search_once_no_other_runs(
+    make_spec: MakeSpec, directory: StudyDirectory, started: int
+) -> None:
+    spec = make_spec()
+    searcher = searcher_of(spec, directory, breaking_at(started + 1))
+    for number in range(started):
+        assert isinstance(searcher.suggest(f"started {number}"), dict)
+    untold = searcher.suggest("untold")
+    assert isinstance(searcher.fault, BrokenPipeError)
+    if started:
+        assert untold is None, "Tune is to wait for the trial that it has"
+        searcher.on_trial_complete("started 0", END)
+        untold = searcher.suggest("later")
+    assert untold == Searcher.FINISHED
+    assert Ledger(spec, directory).running() == tuple(range(started + 1))
+
+
+def test_the_next_launch_takes_up_a_trial_whose_start_could_not_be_told(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec()
+    searcher_of(spec, directory, breaking_at(1)).suggest("untold")
+    events: list[StudyEvent] = []
+    searcher_of(spec, directory, events.append).suggest("again")
+    [event] = events
+    assert isinstance(event, TrialStarted)
+    assert (event.identity.number, event.identity.attempt) == (0, 1)

@@ -69,7 +69,7 @@ def train_seeds(
     try:
         crew.work()
     except BaseException:
-        crew.save()
+        crew.leave()
         raise
     return crew.failures
 
@@ -104,8 +104,11 @@ class _Crew:
             [ready], _ = ray.wait(list(self._working), num_returns=1)
             self._hear(cast("ObjectRefGenerator", ready))
 
-    def save(self) -> None:
-        """Have the seeds that are being trained save a checkpoint, and leave them."""
+    def leave(self) -> None:
+        """Leave the seeds that are being trained; one between two epochs saves a checkpoint.
+
+        Of an epoch that is broken off nothing can be saved: the last checkpoint stands.
+        """
         for working in self._working:
             ray.cancel(working)
         deadline = time.monotonic() + SEEDS_SAVE_SECONDS

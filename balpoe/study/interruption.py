@@ -11,7 +11,7 @@ from types import FrameType
 from balpoe.exit_status import SIGNALLED
 
 SEEDS_SAVE_SECONDS = 30.0
-"""What the seeds of a final training on a cluster get to save their checkpoints."""
+"""What the seeds of a final training on a cluster get to save a checkpoint when it is left."""
 
 
 class Interruption:

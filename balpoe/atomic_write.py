@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 from balpoe.errors import StorageError
 
@@ -50,6 +50,27 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
     cure = _CURES.get(error.errno or 0, "check the disk and the path")
     return StorageError(f"{path}: cannot be written: {reason}; {cure}")
+
+
+def is_disk_full(error: BaseException) -> TypeGuard[OSError]:
+    """Whether the disk or a quota is full, whoever wrote."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def appearing_at_once(path: Path) -> Iterator[Path]:
+    """Another name, under which a library makes what is `path` when the block ends.
+
+    For databases, whose tables are made one by one: what an interruption left goes first.
+
+    Raises:
+        OSError: what was left cannot be removed, or the name cannot be given.
+    """
+    unfinished = path.with_name(f".{path.name}.new")
+    for leftover in path.parent.glob(f"{unfinished.name}*"):  # a journal may be there as well
+        leftover.unlink()
+    yield unfinished
+    os.replace(unfinished, path)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from balpoe.training.model_directory import (
     is_model,
     load_model,
     seed_directories,
+    seed_directory,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class TrainedSeeds:
     @property
     def models(self) -> tuple[Path, ...]:
         """The model directory of each seed."""
-        return tuple(self.path / f"seed_{seed}" for seed in self.seeds)
+        return tuple(seed_directory(self.path, seed) for seed in self.seeds)
 
     @property
     def by_seed(self) -> tuple[tuple[int, Path], ...]:

@@ -6,7 +6,6 @@ and enters there; so nothing of Tune is needed after a launch.
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 import signal
@@ -19,7 +18,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from balpoe.atomic_write import storage_error
+from balpoe.atomic_write import is_disk_full, storage_error
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.budget import (
@@ -139,7 +138,7 @@ def run_trials(
 
 def _refuse_full_disk(error: Exception, directory: StudyDirectory) -> None:
     """Tell it where Tune was the one to find it."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         raise storage_error(directory.tune, error) from error
 
 

@@ -14,11 +14,11 @@ deterministic   everything else, an exception or a value that is no number: it w
 
 from __future__ import annotations
 
-import errno
 import re
 from dataclasses import dataclass
 from typing import Literal
 
+from balpoe.atomic_write import is_disk_full
 from balpoe.errors import StorageError, UserError, WorkerDied
 
 FailureClass = Literal[
@@ -48,7 +48,7 @@ def failure_of(error: Exception) -> Failure:
     Ours say all themselves, others need their type.
     """
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    if _is_disk_full(error):
+    if is_disk_full(error):
         reason += "; free some space on that disk"
     return Failure(_class_of(error), reason)
 
@@ -78,16 +78,12 @@ class Opening:
 
 
 def _class_of(error: Exception) -> FailureClass:
-    if isinstance(error, StorageError) or _is_disk_full(error):
+    # also where a library writes what is its own: the next trial would fare no better
+    if isinstance(error, StorageError) or is_disk_full(error):
         return "storage"
     if isinstance(error, WorkerDied):
         return "infrastructure"
     return "resource" if _is_out_of_memory(error) else "deterministic"
-
-
-def _is_disk_full(error: Exception) -> bool:
-    """Also where a library writes what is its own: the next trial would fare no better."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

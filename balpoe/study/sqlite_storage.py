@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import optuna
 
+from balpoe.atomic_write import appearing_at_once
 from balpoe.errors import CorruptFile
 from balpoe.file_lock import held_lock
 from balpoe.study.storage import ConfirmLease, StudyStorage
@@ -41,16 +41,10 @@ class SqliteStorage(StudyStorage):
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
         """The lease is the kernel's and cannot be lost: there is nothing to confirm."""
         if not self.is_there:
-            self._create()
+            # Optuna cannot open a file with a part of its tables
+            with appearing_at_once(self.database) as unfinished:
+                _storage_in(unfinished).engine.dispose()
         return _storage_in(self.database)
-
-    def _create(self) -> None:
-        """Make the tables under another name: Optuna cannot open a file with a part of them."""
-        unfinished = self.database.with_name(f".{self.database.name}.new")
-        for leftover in self.database.parent.glob(f"{unfinished.name}*"):  # a journal among them
-            leftover.unlink()
-        _storage_in(unfinished).engine.dispose()
-        os.replace(unfinished, self.database)
 
     def failure(self, reason: BaseException) -> str:
         """The disk or the permissions are at fault."""

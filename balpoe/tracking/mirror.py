@@ -142,7 +142,11 @@ class Mirror:
         return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
 
     def _stored_trials(self) -> Mapping[Key, Run]:
-        return self._runs.trials(kept={key: child.run_id for key, child in self._children.items()})
+        return self._runs.trials(kept=self._known_id)
+
+    def _known_id(self, key: Key) -> str | None:
+        child = self._children.get(key)
+        return None if child is None else child.run_id
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]

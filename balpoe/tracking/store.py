@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balpoe.atomic_write import create_directory
+from balpoe.atomic_write import appearing_at_once, create_directory
 from balpoe.file_lock import held_lock
 
 if TYPE_CHECKING:
@@ -89,19 +89,10 @@ def open_client(store: TrackingStore) -> MlflowClient:
     create_directory(store.schema_lock.parent)
     with held_lock(store.schema_lock):
         if not store.exists:
-            _create_database(_file_of(store.tracking_uri))
+            # MLflow cannot open a file with a part of its tables
+            with appearing_at_once(_file_of(store.tracking_uri)) as unfinished:
+                MlflowClient(tracking_uri=f"{_SQLITE}{unfinished}")
         return MlflowClient(tracking_uri=store.tracking_uri)
-
-
-def _create_database(file: Path) -> None:
-    """Make its tables under another name: MLflow cannot open a file with a part of them."""
-    from mlflow import MlflowClient
-
-    unfinished = file.with_name(f".{file.name}.new")
-    for leftover in file.parent.glob(f"{unfinished.name}*"):  # a journal may be there as well
-        leftover.unlink()
-    MlflowClient(tracking_uri=f"{_SQLITE}{unfinished}")
-    os.replace(unfinished, file)
 
 
 def _file_of(tracking_uri: str) -> Path:

@@ -8,7 +8,7 @@ holds less is deleted. It goes to MLflow's bin, from which it could be restored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balpoe.tracking.lookup import runs_tagged
@@ -38,14 +38,14 @@ class StudyRuns:
         runs = runs_tagged(self._client, self._experiment_id, self.tags("study"))
         return self._without_twins(runs, kept) if runs else None
 
-    def trials(self, *, kept: Mapping[Key, str]) -> Mapping[Key, Run]:
+    def trials(self, *, kept: Callable[[Key], str | None]) -> Mapping[Key, Run]:
         """The runs of its trials; of several that stand for one, the one whose id is `kept`."""
         if self._trials is None:
             found: defaultdict[Key, list[Run]] = defaultdict(list)
             for run in runs_tagged(self._client, self._experiment_id, self.tags("trial")):
                 found[int(run.data.tags["number"]), int(run.data.tags["repeat"])].append(run)
             self._trials = {
-                key: self._without_twins(runs, kept.get(key)) for key, runs in found.items()
+                key: self._without_twins(runs, kept(key)) for key, runs in found.items()
             }
         return self._trials
 

@@ -18,7 +18,7 @@ from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation import WHOLE_TEST
 from balpoe.longtail import shot_groups
 from balpoe.priors import mean_lambda
-from balpoe.training.model_directory import CARD, Provenance, TrainedModel
+from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory
 
 _CLASSES_SHOWN = 20
 
@@ -62,7 +62,8 @@ def _introduction(name: str, models: Sequence[TrainedModel]) -> Iterator[str]:
 
 
 def _use(models: Sequence[TrainedModel]) -> Iterator[str]:
-    directory = "." if len(models) == 1 else f"seed_{models[0].provenance.seed}"
+    seed = models[0].provenance.seed
+    directory = Path() if len(models) == 1 else seed_directory(Path(), seed)
     yield "## Use"
     yield ""
     yield "```python"

@@ -140,6 +140,11 @@ def is_model(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
+def seed_directory(path: Path, seed: int) -> Path:
+    """Where the model of one seed is in the directory of a training over several."""
+    return path / f"{_SEED}{seed}"
+
+
 def seed_directories(path: Path) -> tuple[Path, ...]:
     """The finished models `seed_<s>` of a training over several seeds, by their number."""
     found = {

@@ -33,6 +33,7 @@ from balpoe.study.searcher import StudySearcher
 from balpoe.study.trial import Course, RunTrial, TrialTask
 from balpoe.training.epoch import EpochResult
 from tests.small_disk import small_disk
+from tests.study.listeners import breaking_at
 
 # workers cannot import a test module
 cloudpickle.register_pickle_by_value(  # type: ignore[no-untyped-call]  # Ray's own type
@@ -367,17 +368,9 @@ def test_a_listener_that_cannot_hear_of_a_trials_start_ends_the_study_and_loses_
     make_spec: MakeSpec, directory: StudyDirectory, breaks_at: int
 ) -> None:
     """At the first trial nothing runs; at the second the first does."""
-    starts = 0
-
-    def nobody_reads(event: StudyEvent) -> None:
-        nonlocal starts
-        starts += isinstance(event, TrialStarted)
-        if starts >= breaks_at:
-            raise BrokenPipeError
-
     spec = make_spec(trials=4)
     with pytest.raises(BrokenPipeError):
-        run_trials(spec, directory, nobody_reads, run=sound)
+        run_trials(spec, directory, breaking_at(breaks_at), run=sound)
     entries = Ledger(spec, directory).entries()
     assert [entry.state for entry in entries] == ["RUNNING"] * breaks_at
     run_trials(spec, directory, _ignore, run=sound)

@@ -17,6 +17,7 @@ from balpoe.study.ledger import Ledger
 from balpoe.study.searcher import StudySearcher
 from balpoe.study.trial_actor import COMPLETE
 from balpoe.study.trial_book import TrialBook
+from tests.study.listeners import breaking_at
 
 MakeSpec = Callable[..., StudySpec]
 END = {COMPLETE: True, "val/accuracy": 0.5, "val/ece": 0.1}
@@ -27,19 +28,6 @@ def searcher_of(spec: StudySpec, directory: StudyDirectory, listener: Listener) 
     account = Account(Spent(0, 0.0, 0.0), spec.resources)
     memory = GpuMemory(spec, directory.memory)
     return StudySearcher(spec, book, listener, Interruption(), account, memory)
-
-
-def breaking_at(start: int) -> Listener:
-    """A listener that fails from the start of so many trials on."""
-    starts = 0
-
-    def listen(event: StudyEvent) -> None:
-        nonlocal starts
-        starts += isinstance(event, TrialStarted)
-        if starts >= start:
-            raise BrokenPipeError
-
-    return listen
 
 
 @pytest.mark.parametrize("started", [0, 1])

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from balpoe.launch.clean import clean
     from balpoe.launch.data import inspect_data, prepare_data
     from balpoe.launch.doctor import doctor
-    from balpoe.launch.evaluation import evaluate
-    from balpoe.launch.exports import export
-    from balpoe.launch.final_training import train
-    from balpoe.launch.loading import load
+    from balpoe.launch.evaluate import evaluate
+    from balpoe.launch.export import export
+    from balpoe.launch.load import load
     from balpoe.launch.onnx import to_onnx
-    from balpoe.launch.prediction import predict
+    from balpoe.launch.predict import predict
+    from balpoe.launch.run import run
     from balpoe.launch.status import status
-    from balpoe.launch.stopping import stop
-    from balpoe.launch.studies import run
-    from balpoe.launch.submission import submit
+    from balpoe.launch.stop import stop
+    from balpoe.launch.submit import submit
     from balpoe.launch.sync import sync
+    from balpoe.launch.train import train
     from balpoe.launch.ui import ui
 
 __version__ = version("balpoe")
@@ -53,19 +53,19 @@ _HOMES = {
     "check": "balpoe.launch.check",
     "clean": "balpoe.launch.clean",
     "doctor": "balpoe.launch.doctor",
-    "evaluate": "balpoe.launch.evaluation",
-    "export": "balpoe.launch.exports",
+    "evaluate": "balpoe.launch.evaluate",
+    "export": "balpoe.launch.export",
     "inspect_data": "balpoe.launch.data",
     "prepare_data": "balpoe.launch.data",
-    "load": "balpoe.launch.loading",
-    "predict": "balpoe.launch.prediction",
-    "run": "balpoe.launch.studies",
+    "load": "balpoe.launch.load",
+    "predict": "balpoe.launch.predict",
+    "run": "balpoe.launch.run",
     "status": "balpoe.launch.status",
-    "stop": "balpoe.launch.stopping",
-    "submit": "balpoe.launch.submission",
+    "stop": "balpoe.launch.stop",
+    "submit": "balpoe.launch.submit",
     "sync": "balpoe.launch.sync",
     "to_onnx": "balpoe.launch.onnx",
-    "train": "balpoe.launch.final_training",
+    "train": "balpoe.launch.train",
     "ui": "balpoe.launch.ui",
 }
 

@@ -119,7 +119,7 @@ def bucket(
     s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[S3Server]:
     """The server with an empty bucket; the environment leads to it, and to working copies."""
-    from balpoe.study.remote_directory import _store
+    from balpoe.study.object_store.remote_directory import _store
 
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)

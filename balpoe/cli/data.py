@@ -60,7 +60,7 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def inspect(source: tuple[Path, ...], as_json: bool, **opening: Any) -> None:
     """Count the images of SOURCE, and find what is unreadable or there twice."""
-    from balpoe.data.opening import Opening
+    from balpoe.data.source_from_paths import Opening
     from balpoe.launch.data import inspect_data
     from balpoe.reporting.data_report import inspection_plain, inspection_report
 
@@ -91,8 +91,8 @@ def prepare(
     Up to 64 pixels images are cut to squares of this size, without loss; above it they are encoded
     as JPEG, their shorter side scaled down to it.
     """
-    from balpoe.data.opening import Opening
     from balpoe.data.preparation import LOSSLESS_UP_TO, Preparation
+    from balpoe.data.source_from_paths import Opening
     from balpoe.launch.data import prepare_data
 
     preparation = Preparation(

@@ -12,7 +12,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation
-    from balpoe.launch.evaluation import SeedEvaluation
+    from balpoe.launch.evaluate import SeedEvaluation
 
 
 @click.command()
@@ -31,7 +31,7 @@ def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: 
     MODEL is a model directory, or the directory of a training over several seeds: then the
     table shows mean and standard deviation.
     """
-    from balpoe.launch.evaluation import evaluate as evaluate_model
+    from balpoe.launch.evaluate import evaluate as evaluate_model
     from balpoe.reporting.evaluation_table import detail_table, evaluation_table
     from balpoe.reporting.post_hoc_tables import post_hoc_tables
 

@@ -19,7 +19,7 @@ from balpoe.cli.runs_option import runs_option
 @runs_option
 def export(study: str, top: int, prefer: str | None, runs: str) -> None:
     """Write the best configurations of STUDY as files for `balpoe train`."""
-    from balpoe.launch.exports import export as export_study
+    from balpoe.launch.export import export as export_study
 
     report = export_study(study, top=top, prefer=prefer, runs=runs)
     for written in report.exports:

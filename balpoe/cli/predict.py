@@ -15,7 +15,7 @@ from balpoe.launch import PREDICTIONS
 if TYPE_CHECKING:
     from balpoe.evaluation.post_hoc import Scaling
     from balpoe.inference import TargetPrior
-    from balpoe.launch.prediction import PredictionReport
+    from balpoe.launch.predict import PredictionReport
 
 
 def parse_prior(text: str) -> TargetPrior:
@@ -97,7 +97,7 @@ def predict(
 
     IMAGES are image files, Parquet files, and folders of both, however large.
     """
-    from balpoe.launch.prediction import predict as predict_images
+    from balpoe.launch.predict import predict as predict_images
     from balpoe.reporting.prediction_display import (
         PredictionDisplay,
         left_out_lines,

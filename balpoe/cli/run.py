@@ -22,7 +22,7 @@ from balpoe.launch.supervision import (
 )
 
 if TYPE_CHECKING:
-    from balpoe.launch.studies import StudyOutcome
+    from balpoe.launch.run import StudyOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def run(
 
 
 def _run(study: Path, places: Places, as_json: bool) -> StudyOutcome:
-    from balpoe.launch.studies import run as run_study
+    from balpoe.launch.run import run as run_study
     from balpoe.reporting.study_display import StudyDisplay
     from balpoe.reporting.study_events import event_lines, outcome_line
 

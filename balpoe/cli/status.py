@@ -49,7 +49,7 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
 
 def _submitted_status(study: str, address: str, *, as_json: bool, follow: bool) -> int:
     from balpoe.cli.submit import followed
-    from balpoe.launch.submission import ask_on_head, submitted
+    from balpoe.launch.submit import ask_on_head, submitted
 
     submission = submitted(study, address)
     if follow:

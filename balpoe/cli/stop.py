@@ -19,7 +19,7 @@ def stop(study: str, address: str | None, runs: str) -> None:
     """Stop STUDY gently from elsewhere on this host, as Ctrl-C would, and wait for it."""
     if address is not None:
         sys.exit(_stop_submitted(study, address))
-    from balpoe.launch.stopping import ask_to_stop, wait_until_stopped
+    from balpoe.launch.stop import ask_to_stop, wait_until_stopped
 
     holder = ask_to_stop(study, runs=runs)
     if holder is None:
@@ -32,7 +32,7 @@ def stop(study: str, address: str | None, runs: str) -> None:
 
 def _stop_submitted(study: str, address: str) -> int:
     """Ray's own way to stop a job would kill the study within three seconds."""
-    from balpoe.launch.submission import ask_on_head, submitted
+    from balpoe.launch.submit import ask_on_head, submitted
 
     return ask_on_head(
         submitted(study, address), "stop", write=lambda text: click.echo(text, nl=False)

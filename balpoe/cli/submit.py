@@ -12,7 +12,7 @@ import click
 from balpoe.exit_status import SIGNALLED
 
 if TYPE_CHECKING:
-    from balpoe.launch.submission import Submission
+    from balpoe.launch.submit import Submission
 
 
 @click.command()
@@ -44,7 +44,7 @@ def submit(
 
     The exit status is that of the study.
     """
-    from balpoe.launch.submission import submit as submit_study
+    from balpoe.launch.submit import submit as submit_study
 
     submission = submit_study(study, address, runs=runs, storage=storage, tracking_uri=tracking_uri)
     click.echo(f"submitted {submission.name} to {address}")

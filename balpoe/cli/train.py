@@ -13,7 +13,7 @@ from balpoe.cli.runs_option import runs_option
 from balpoe.cluster.address import LOCAL
 from balpoe.errors import UserError
 from balpoe.launch.supervision import is_supervised, supervise_this_command, supervised
-from balpoe.study.interruption import SEEDS_SAVE_SECONDS
+from balpoe.study.execution.interruption import SEEDS_SAVE_SECONDS
 
 LEAVING_SECONDS = 5.0
 """From the saved checkpoints of a cluster's seeds to the end of their driver."""
@@ -78,7 +78,7 @@ def train(
     if address != LOCAL and not is_supervised():
         grace_seconds = SEEDS_SAVE_SECONDS + LEAVING_SECONDS
         sys.exit(supervise_this_command(grace_seconds=grace_seconds))
-    from balpoe.launch.final_training import train as train_seeds
+    from balpoe.launch.train import train as train_seeds
     from balpoe.reporting.training_display import TrainingDisplay
 
     console = Console()

@@ -8,7 +8,7 @@ from contextlib import suppress
 import click
 
 from balpoe.cli.runs_option import runs_option
-from balpoe.study.interruption import leaving_at_sigterm
+from balpoe.study.execution.interruption import leaving_at_sigterm
 
 
 @click.command()

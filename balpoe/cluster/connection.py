@@ -10,8 +10,8 @@ import ray
 
 from balpoe.cluster.address import LOCAL, reachable_address
 from balpoe.errors import UserError
-from balpoe.study.interruption import leaving_at_sigterm
-from balpoe.study.ray_session import leaving_ray
+from balpoe.study.execution.interruption import leaving_at_sigterm
+from balpoe.study.execution.ray_session import leaving_ray
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """What a node of the cluster says of itself: the part of the preflight that runs there.
 
-It travels by value, with `balpoe.study.software` and `balpoe.study.host`, for balpoe may be missing
-there or be of another version: until that is known, only the standard library is used, and what
-comes back is plain.
+This module, `balpoe.study.execution.software` and `balpoe.study.storage.host` are sent by value,
+because balpoe may be missing on the node or have another version. Until that is known, only the
+standard library is used, and the result is plain data.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
-from balpoe.study.host import MUST_BE_SHARED, this_host
-from balpoe.study.software import CODE, Software, software
+from balpoe.study.execution.software import CODE, Software, software
+from balpoe.study.storage.host import MUST_BE_SHARED, this_host
 
 _COUNT_DEVICES = "import torch; print(torch.cuda.device_count())"
 _IMPORT_SECONDS = 60.0
@@ -55,7 +55,7 @@ def inspect_node(
     faults = [] if is_remote else _storage_faults(Path(probe), token)
     sizes: dict[str, int] = {}
     if found[CODE] == drivers[CODE]:
-        from balpoe.data.presence import needed_sizes
+        from balpoe.data.required_files import needed_sizes
         from balpoe.errors import UserError
 
         if is_remote:
@@ -89,7 +89,7 @@ def _storage_faults(probe: Path, token: str) -> list[str]:
 
 def _store_faults(probe: str, token: str) -> list[str]:
     from balpoe.errors import UserError
-    from balpoe.study.remote_directory import RemoteDirectory
+    from balpoe.study.object_store.remote_directory import RemoteDirectory
 
     url, _, name = probe.rpartition("/")
     directory = RemoteDirectory(url)

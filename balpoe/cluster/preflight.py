@@ -24,11 +24,11 @@ from balpoe.cluster.verdict import NodeReport, faults, remarks
 from balpoe.config import Configuration, DataConfig
 from balpoe.config.image_sources import CifarLT
 from balpoe.errors import UserError
-from balpoe.study import host as host_module
-from balpoe.study import software as software_module
-from balpoe.study.host import Host
-from balpoe.study.remote_directory import RemoteDirectory
-from balpoe.study.software import Software, software
+from balpoe.study.execution import software as software_module
+from balpoe.study.execution.software import Software, software
+from balpoe.study.object_store.remote_directory import RemoteDirectory
+from balpoe.study.storage import host as host_module
+from balpoe.study.storage.host import Host
 
 INSPECTION_SECONDS, FETCHING_SECONDS = 60.0, 3600.0
 

@@ -21,11 +21,11 @@ from ray.exceptions import NodeDiedError, RayError, RayTaskError
 from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
-from balpoe.study.failures import MOST_DEATHS, failure_of
-from balpoe.study.interruption import SEEDS_SAVE_SECONDS
-from balpoe.study.software import Software, disagreements, in_words, software
+from balpoe.study.execution.interruption import SEEDS_SAVE_SECONDS
+from balpoe.study.execution.software import Software, disagreements, in_words, software
+from balpoe.study.trials.failures import MOST_DEATHS, failure_of
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final import final_epochs
+from balpoe.training.final_training import final_epochs
 from balpoe.training.model_directory import Calibration
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from balpoe.study.host import MUST_BE_SHARED, Host
-from balpoe.study.software import Software, disagreements, in_words
+from balpoe.study.execution.software import Software, disagreements, in_words
+from balpoe.study.storage.host import MUST_BE_SHARED, Host
 
 WRONG_CLOCK_SECONDS = 2.0
 

@@ -23,7 +23,7 @@ from balpoe.config.image_sources import (
     ImageList,
     ParquetImages,
 )
-from balpoe.config.metrics import METRICS, OBJECTIVES, SHIFT_METRICS
+from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
 from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from balpoe.config.bounds import Bounded, Real, Rule
-from balpoe.config.metrics import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
+from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
 from balpoe.config.wording import unknown
 from balpoe.errors import FieldProblem
 

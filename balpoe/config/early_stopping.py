@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from balpoe.config.bounds import Bounded, Bounds, Count
 from balpoe.config.configuration import TrainingConfig
-from balpoe.config.metrics import VALIDATION_METRICS
+from balpoe.config.metric_names import VALIDATION_METRICS
 from balpoe.errors import FieldProblem
 
 

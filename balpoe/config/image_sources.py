@@ -1,7 +1,7 @@
 """Sources of images that people bring: files, folders, lists and CIFAR.
 
 Images of other sizes are scaled until they cover a square of `image_size` pixels and cut around
-their centre (`balpoe.data.decoding.fit_image`); they are never stretched.
+their centre (`balpoe.data.decoding.decoding.fit_image`); they are never stretched.
 """
 
 from __future__ import annotations

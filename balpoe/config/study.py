@@ -22,7 +22,7 @@ from balpoe.config.known_points import (
     known_points,
     point_problems,
 )
-from balpoe.config.metrics import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
+from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
 from balpoe.config.parameters import with_parameters
 from balpoe.config.sampler import SamplerConfig, refusals
 from balpoe.config.search_space import Parameter, misfits

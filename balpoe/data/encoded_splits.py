@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from balpoe.config.image_sources import FittedImages, LongTailed
-from balpoe.data.decoded_images import Decoding, decode_rows, memory_gib
-from balpoe.data.decoding import ImageShape, image_shape
+from balpoe.data.decoding.decoded_images import Decoding, decode_rows, memory_gib
+from balpoe.data.decoding.decoding import ImageShape, image_shape
+from balpoe.data.decoding.encoded_images import ImageSource, LabelledImages
+from balpoe.data.decoding.streamed_images import stream_rows
 from balpoe.data.description import describe_final, describe_search
-from balpoe.data.encoded_images import ImageSource, LabelledImages
-from balpoe.data.selection import search_rows, training_rows
+from balpoe.data.row_selection import search_rows, training_rows
 from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
-from balpoe.data.streamed_images import stream_rows
 from balpoe.errors import DataError
-from balpoe.longtail import Indices
+from balpoe.method.longtail import Indices
 
 
 @dataclass(frozen=True, eq=False, slots=True)

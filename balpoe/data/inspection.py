@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from balpoe.data.decoding import ImageShape, decode_whole
-from balpoe.data.encoded_images import LabelledImages
-from balpoe.data.image_threads import over_images
-from balpoe.data.opening import OpenedSource
+from balpoe.data.decoding.decoding import ImageShape, decode_whole
+from balpoe.data.decoding.encoded_images import LabelledImages
+from balpoe.data.decoding.image_threads import over_images
+from balpoe.data.source_from_paths import OpenedSource
 from balpoe.errors import DataError
-from balpoe.longtail import ShotGroup, shot_groups
+from balpoe.method.longtail import ShotGroup, shot_groups
 
 NEAR_EMPTY = 5
 """Classes with fewer training images give validation one image at most."""

@@ -14,8 +14,9 @@ from balpoe.config.image_sources import (
     ImageList,
     ParquetImages,
 )
-from balpoe.data import cifar, digits, encoded_splits, folder, gaussian, image_list, parquet
+from balpoe.data import encoded_splits
 from balpoe.data.encoded_splits import FinalImages
+from balpoe.data.sources import cifar, digits, folder, gaussian, image_list, parquet
 from balpoe.data.splits import FinalSplits, Images, SearchSplits
 
 

@@ -22,9 +22,9 @@ from PIL import Image
 from balpoe.atomic_write import atomic_writer
 from balpoe.config.bounds import Bounded
 from balpoe.config.image_sources import Channels, ImageSize, Unreadable
-from balpoe.data.decoding import ImageShape, decode_fitted, decode_shrunk
-from balpoe.data.encoded_images import LabelledImages
-from balpoe.data.image_threads import over_images
+from balpoe.data.decoding.decoding import ImageShape, decode_fitted, decode_shrunk
+from balpoe.data.decoding.encoded_images import LabelledImages
+from balpoe.data.decoding.image_threads import over_images
 from balpoe.errors import DataError
 
 LOSSLESS_UP_TO = 64

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from balpoe.data.streamed_images import StreamedImages
+from balpoe.data.decoding.streamed_images import StreamedImages
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.metrics import Evaluation
 from balpoe.evaluation.scoring import evaluate
-from balpoe.longtail import shifted_test_indices
+from balpoe.method.longtail import shifted_test_indices
 
 WHOLE_TEST = "test"
 

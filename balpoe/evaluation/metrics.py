@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from balpoe.calibration import ReliabilityBins
-from balpoe.longtail import ShotGroup
+from balpoe.method.calibration import ReliabilityBins
+from balpoe.method.longtail import ShotGroup
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -18,8 +18,8 @@ from balpoe.evaluation.metrics import Metrics
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.losses import product_of_experts
-from balpoe.priors import mean_lambda, target_prior
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import mean_lambda, target_prior
 
 Scaling = Literal["none", "ensemble", "experts"]
 PriorKnowledge = Literal["unknown", "known", "estimated"]

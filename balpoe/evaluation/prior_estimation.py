@@ -21,7 +21,7 @@ from torch import Tensor
 
 from balpoe.errors import DataError
 from balpoe.evaluation.refusals import refuse_non_finite_logits
-from balpoe.priors import adjust_to_prior
+from balpoe.method.priors import adjust_to_prior
 
 TOLERANCE = 1e-5
 """In nats per image: far below C/2N, what an estimate from N images owes to chance."""

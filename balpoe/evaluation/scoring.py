@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from balpoe.calibration import bin_confidences, refuse_impossible_labels
 from balpoe.evaluation.divergence import divergences_to_target
 from balpoe.evaluation.metrics import Evaluation, Metrics
 from balpoe.evaluation.refusals import refuse_labels_ruled_out, refuse_non_finite_logits
 from balpoe.evaluation.weights import Weighting, image_weights
-from balpoe.longtail import ShotGroup, shot_groups
-from balpoe.losses import product_of_experts
-from balpoe.priors import adjust_to_prior, mean_lambda, target_prior
+from balpoe.method.calibration import bin_confidences, refuse_impossible_labels
+from balpoe.method.longtail import ShotGroup, shot_groups
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
 
 
 def evaluate(

@@ -16,9 +16,9 @@ from torch import Tensor
 from balpoe.config import SHIFT_METRICS
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.scoring import evaluate
-from balpoe.longtail import shifted_class_weights
-from balpoe.losses import product_of_experts
-from balpoe.priors import mean_lambda
+from balpoe.method.longtail import shifted_class_weights
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import mean_lambda
 
 
 def simulated_shifts(

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.calibration import refuse_impossible_labels
 from balpoe.evaluation.refusals import refuse_non_finite_logits
 from balpoe.evaluation.weights import image_weights
-from balpoe.losses import product_of_experts
-from balpoe.priors import mean_lambda, target_prior
+from balpoe.method.calibration import refuse_impossible_labels
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import mean_lambda, target_prior
 
 LOWEST, HIGHEST = 0.01, 100.0
 """The temperatures that are looked at. A scorer that is right about every image has its optimum

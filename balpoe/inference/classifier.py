@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from balpoe.calibration import refuse_impossible_labels
 from balpoe.config.wording import did_you_mean, shown
-from balpoe.data.decoding import ImageShape
+from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.splits import ImageSet
 from balpoe.errors import DataError
 from balpoe.evaluation import PriorEstimate, Scorer, estimate_prior, likelihood_ratios
@@ -24,7 +23,8 @@ from balpoe.evaluation.post_hoc import Scaling
 from balpoe.evaluation.refusals import refuse_non_finite_logits
 from balpoe.inference.images import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
-from balpoe.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
+from balpoe.method.calibration import refuse_impossible_labels
+from balpoe.method.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from balpoe.errors import UserError
-from balpoe.losses import product_of_experts
-from balpoe.priors import class_prior, mean_lambda, target_prior
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 
 if TYPE_CHECKING:

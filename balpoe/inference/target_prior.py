@@ -16,7 +16,7 @@ from torch import Tensor
 from balpoe.config.wording import did_you_mean, shown
 from balpoe.data.splits import DataDescription
 from balpoe.errors import DataError
-from balpoe.priors import SUM_TOLERANCE, class_prior
+from balpoe.method.priors import SUM_TOLERANCE, class_prior
 
 NAMED = ("train", "uniform", "estimate")
 

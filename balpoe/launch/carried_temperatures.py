@@ -17,11 +17,11 @@ from balpoe.errors import UserError
 from balpoe.evaluation import fit_temperatures
 from balpoe.files import configuration_from_plain
 from balpoe.launch.tracking import study_exported_from
-from balpoe.priors import class_prior
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.predictions_file import read_predictions
-from balpoe.study.record import TrialIdentity
-from balpoe.study.result_file import TrialResult, read_result
+from balpoe.method.priors import class_prior
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import TrialResult, read_result
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
 from balpoe.training.training import configured_lambdas
 

@@ -20,10 +20,10 @@ from balpoe.launch.continuation import refuse_changes
 from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import local_runs
 from balpoe.launch.storage import chosen_storage
-from balpoe.study.cost import StudyCost, most_disk_bytes, study_cost
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import WarmStarted
-from balpoe.study.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, remote_of
+from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
+from balpoe.study.object_store.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, remote_of
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import WarmStarted
 
 ENOUGH_FOR_ECE = 20
 _NAMED_CLASSES = 10

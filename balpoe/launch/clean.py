@@ -8,9 +8,9 @@ from pathlib import Path
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
-from balpoe.launch.study_lease import hold_study
-from balpoe.study.cleaning import Surplus, remove, surplus
-from balpoe.study.outline import outlines
+from balpoe.study.records.cleaning import Surplus, remove, surplus
+from balpoe.study.records.outline import outlines
+from balpoe.study.storage.study_lease import hold_study
 
 
 @dataclass(frozen=True, slots=True)

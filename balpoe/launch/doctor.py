@@ -14,17 +14,17 @@ from balpoe.launch import RUNS
 from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
-from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import kept_store
-from balpoe.study.completion import is_finished
-from balpoe.study.directory import StudyDirectory, TrialDirectory
-from balpoe.study.metrics_file import read_metrics
-from balpoe.study.outline import outlines
-from balpoe.study.predictions_file import read_predictions
-from balpoe.study.record import TrialIdentity, TrialRecord
-from balpoe.study.result_file import TrialResult, read_result
-from balpoe.study.store import RecordStore
-from balpoe.study.working_copy import bring_study
+from balpoe.study.object_store.working_copy import bring_study
+from balpoe.study.records.outline import outlines
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.search.completion import is_finished
+from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
+from balpoe.study.trials.metrics_file import read_metrics
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
+from balpoe.study.trials.result_file import TrialResult, read_result
 from balpoe.tracking import FoundStudy, TrackingStore, found_study
 from balpoe.training.epoch import EpochResult
 

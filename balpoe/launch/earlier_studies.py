@@ -8,12 +8,12 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.lookup import study_of
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.earlier_trials import EarlierStudy, earlier_study
-from balpoe.study.metrics_file import read_metrics
-from balpoe.study.outline import outlines
-from balpoe.study.record import TrialRecord
-from balpoe.study.result_file import read_result_alone
+from balpoe.study.records.outline import outlines
+from balpoe.study.search.earlier_trials import EarlierStudy, earlier_study
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.metrics_file import read_metrics
+from balpoe.study.trials.record import TrialRecord
+from balpoe.study.trials.result_file import read_result_alone
 
 
 def earlier_studies(spec: StudySpec, runs: Path, fingerprint: str) -> tuple[EarlierStudy, ...]:

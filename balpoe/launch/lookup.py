@@ -7,14 +7,14 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.files import load_study
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.working_copy import (
+from balpoe.study.object_store.working_copy import (
     CHECKPOINTS,
     PREDICTIONS,
     bring_study,
     remote_runs,
     studies_in,
 )
+from balpoe.study.trials.directory import StudyDirectory
 
 
 def known_studies(runs: Path) -> tuple[str, ...]:

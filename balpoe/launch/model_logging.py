@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balpoe.launch.tracking import study_exported_from
-from balpoe.study.environment import current_environment
+from balpoe.study.trials.environment import current_environment
 from balpoe.tracking import Origin, TrackingStore
 
 EXPERIMENT = "models"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from balpoe.atomic_write import create_directory, write_text_atomically
 from balpoe.errors import UserError
-from balpoe.study.remote_directory import SCHEME, RemoteDirectory, endpoint
-from balpoe.study.working_copy import REMOTE_FILE
+from balpoe.study.object_store.remote_directory import SCHEME, RemoteDirectory, endpoint
+from balpoe.study.object_store.working_copy import REMOTE_FILE
 
 OPTION, VARIABLE = "--runs", "BALPOE_CACHE"
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from balpoe.config import StudySpec
 from balpoe.launch import RUNS
-from balpoe.launch.lease import LeaseHolder
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
-from balpoe.launch.study_lease import driver_of
-from balpoe.study.budget import Spent, hours_spent
-from balpoe.study.candidates import candidates
-from balpoe.study.comparison import Verdict, pair_verdicts
-from balpoe.study.outline import outlines, spent_so_far, with_repeats
-from balpoe.study.race import affordable, race
-from balpoe.study.record import TrialRecord
+from balpoe.study.records.outline import outlines, spent_so_far, with_repeats
+from balpoe.study.search.spent_budget import Spent, hours_spent
+from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.comparison import Verdict, pair_verdicts
+from balpoe.study.selection.race import affordable, race
+from balpoe.study.storage.lease import LeaseHolder
+from balpoe.study.storage.study_lease import driver_of
+from balpoe.study.trials.record import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from balpoe.errors import UserError
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.kept_storage import has_storage, kept_storage, refuse_another_storage
-from balpoe.study.postgres_address import VARIABLE, address_of, refuse_password
-from balpoe.study.postgres_storage import PostgresStorage
-from balpoe.study.storage import StudyStorage
-from balpoe.study.working_copy import remote_of
+from balpoe.study.object_store.working_copy import remote_of
+from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
+from balpoe.study.storage.postgres_storage import PostgresStorage
+from balpoe.study.storage.storage import StudyStorage
+from balpoe.study.storage.storage_record import has_storage, kept_storage, refuse_another_storage
+from balpoe.study.trials.directory import StudyDirectory
 
 OPTION = "--storage"
 

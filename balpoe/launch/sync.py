@@ -9,13 +9,13 @@ from pathlib import Path
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import OPTION, is_remote, local_runs
-from balpoe.launch.study_lease import hold_study
 from balpoe.launch.tracking import tracking_store
-from balpoe.study.completion import is_finished
-from balpoe.study.environment import current_environment
-from balpoe.study.selection import ordered_front
-from balpoe.study.store import RecordStore
-from balpoe.study.working_copy import put, undisturbed
+from balpoe.study.object_store.working_copy import put, undisturbed
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.search.completion import is_finished
+from balpoe.study.selection.front import ordered_front
+from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.trials.environment import current_environment
 from balpoe.tracking import Origin, Outcome, rebuild, study_description
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from balpoe.atomic_write import write_text_atomically
 from balpoe.errors import UserError
 from balpoe.launch.tracking_address import OPTION, VARIABLE, refuse_credentials
-from balpoe.study.directory import StudyDirectory
+from balpoe.study.trials.directory import StudyDirectory
 from balpoe.tracking import TrackingStore, local_store, store_at
 
 LOCAL = "local"

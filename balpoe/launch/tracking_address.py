@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 from balpoe.errors import UserError
-from balpoe.study.postgres_address import SECRETS
+from balpoe.study.storage.postgres_address import SECRETS
 
 OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
 

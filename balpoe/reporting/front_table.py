@@ -13,11 +13,11 @@ from balpoe.config import Direction, StudySpec
 from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter, signed_number
 from balpoe.reporting.study_panel import trial_name
 from balpoe.reporting.tables import add_figures, open_table
-from balpoe.study.candidates import Candidate, candidates
-from balpoe.study.known_points import gain, tried_points
-from balpoe.study.letter_display import letter_display
-from balpoe.study.record import TrialRecord
-from balpoe.study.repeats import OverSeeds, objectives_over_seeds
+from balpoe.study.search.planned_trials import gain, tried_points
+from balpoe.study.selection.candidates import Candidate, candidates
+from balpoe.study.selection.letter_display import letter_display
+from balpoe.study.selection.repeats import OverSeeds, objectives_over_seeds
+from balpoe.study.trials.record import TrialRecord
 
 _ALIKE = (
     "alike: trials with a common letter are not separable (95 % bootstrap interval of the paired "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from balpoe.config import StudySpec
-from balpoe.study.candidates import candidates
-from balpoe.study.comparison import FEWEST_SEEDS
-from balpoe.study.race import race
-from balpoe.study.record import TrialRecord
-from balpoe.study.selection import pareto_front
+from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.comparison import FEWEST_SEEDS
+from balpoe.study.selection.front import pareto_front
+from balpoe.study.selection.race import race
+from balpoe.study.trials.record import TrialRecord
 
 
 class RaceOutlook:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from balpoe.config import StudySpec
 from balpoe.reporting.figures import clock, parameter
-from balpoe.study.cost import StudyCost, TrialCost, most_disk_bytes, most_trials
+from balpoe.study.execution.cost import StudyCost, TrialCost, most_disk_bytes, most_trials
 
 
 def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> Iterator[str]:

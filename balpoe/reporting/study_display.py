@@ -14,7 +14,7 @@ from balpoe.reporting.live_display import LiveDisplay
 from balpoe.reporting.race_outlook import RaceOutlook
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import StudyProgress, study_progress
-from balpoe.study.events import (
+from balpoe.study.trials.events import (
     EpochReported,
     StopRequested,
     StudyEvent,
@@ -23,7 +23,7 @@ from balpoe.study.events import (
     TrialStarted,
     WarmStarted,
 )
-from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.training.epoch import EpochResult
 
 _REFRESHES_PER_SECOND = 4

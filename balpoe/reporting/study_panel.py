@@ -12,7 +12,7 @@ from rich.text import Text
 from balpoe.reporting.figures import clock, label, number_with_unit, signed_number
 from balpoe.reporting.study_progress import Best, StudyProgress
 from balpoe.reporting.time_left import epochs_done
-from balpoe.study.record import TrialRecord, TrialState
+from balpoe.study.trials.record import TrialRecord, TrialState
 
 _BAR_WIDTH = 28
 _STATES: Mapping[TrialState, str] = {

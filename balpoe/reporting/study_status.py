@@ -15,10 +15,10 @@ from balpoe.reporting.figures import clock, label, number_with_unit, parameter
 from balpoe.reporting.study_panel import counts, trial_name
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.reporting.tables import add_figures, open_table
-from balpoe.study.budget import Spent
-from balpoe.study.comparison import Verdict
-from balpoe.study.completion import search_is_over
-from balpoe.study.record import TrialRecord
+from balpoe.study.search.completion import search_is_over
+from balpoe.study.search.spent_budget import Spent
+from balpoe.study.selection.comparison import Verdict
+from balpoe.study.trials.record import TrialRecord
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from balpoe.config import StudySpec
 from balpoe.reporting.race_outlook import RaceOutlook
-from balpoe.study.budget import spent_by_launches
-from balpoe.study.record import TrialRecord
+from balpoe.study.search.spent_budget import spent_by_launches
+from balpoe.study.trials.record import TrialRecord
 
 _HOUR = 3600.0
 

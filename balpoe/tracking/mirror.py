@@ -14,12 +14,12 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from balpoe.config import StudySpec
-from balpoe.study.known_points import point_name
-from balpoe.study.record import TrialRecord
-from balpoe.tracking.lookup import experiment_called
+from balpoe.study.search.planned_trials import point_name
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.store import TrackingStore, open_client
+from balpoe.tracking.run_lookup import experiment_called
 from balpoe.tracking.study_runs import Key, StudyRuns
+from balpoe.tracking.tracking_store import TrackingStore, open_client
 from balpoe.tracking.translation import (
     EPOCH_MARKER,
     STUDY_STATUS,

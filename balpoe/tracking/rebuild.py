@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from balpoe.config import StudySpec
 from balpoe.errors import StorageError
-from balpoe.study.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.store import TrackingStore
+from balpoe.tracking.tracking_store import TrackingStore
 
 
 def rebuild(

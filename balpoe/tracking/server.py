@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from balpoe.errors import UserError
-from balpoe.tracking.store import TrackingStore
+from balpoe.tracking.tracking_store import TrackingStore
 
 HOST = "127.0.0.1"
 _START_SECONDS = 90.0

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from balpoe.tracking.lookup import runs_tagged
+from balpoe.tracking.run_lookup import runs_tagged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -19,10 +19,10 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Param,
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from balpoe.tracking.lookup import experiment_called, model_tagged, run_tagged
 from balpoe.tracking.pyfunc_model import ARTIFACT
 from balpoe.tracking.run import Origin
-from balpoe.tracking.store import TrackingStore, open_client
+from balpoe.tracking.run_lookup import experiment_called, model_tagged, run_tagged
+from balpoe.tracking.tracking_store import TrackingStore, open_client
 from balpoe.tracking.translation import epoch_metrics, milliseconds, origin_tags
 from balpoe.training.epoch import EpochResult
 from balpoe.training.model_directory import Provenance, TrainedModel, load_model

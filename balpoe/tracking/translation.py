@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_USER
 
-from balpoe.study.record import TrialRecord, TrialState
+from balpoe.study.trials.record import TrialRecord, TrialState
 from balpoe.tracking.run import Origin, Outcome
 from balpoe.training.epoch import EpochResult
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from balpoe.config import StudySpec
-from balpoe.study.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.store import TrackingStore
+from balpoe.tracking.tracking_store import TrackingStore
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from balpoe.config import AugmentationConfig, TrainingConfig
 from balpoe.errors import StorageError
-from balpoe.mixing import draw_xi
+from balpoe.method.mixing import draw_xi
 from balpoe.training.configured_policies import configured_policies
 from balpoe.training.policies import draw_operations
 from balpoe.training.resized_crop import draw_boxes

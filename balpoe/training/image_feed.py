@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from balpoe.config import AugmentationConfig
+from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import Images, ImageSet, Normalisation
-from balpoe.data.streamed_images import StreamedImages
-from balpoe.longtail import Indices
+from balpoe.method.longtail import Indices
 from balpoe.training.augmentation import ImageGatherer, PixelSource
 from balpoe.training.draws import Draws
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.losses import expert_losses
-from balpoe.mixing import mix_images
+from balpoe.method.losses import expert_losses
+from balpoe.method.mixing import mix_images
 from balpoe.models import ExpertNetwork
 from balpoe.training.augmentation import ImageGatherer
 from balpoe.training.draws import Draws

@@ -16,8 +16,8 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import METRICS, SHIFT_METRICS
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation import WHOLE_TEST
-from balpoe.longtail import shot_groups
-from balpoe.priors import mean_lambda
+from balpoe.method.longtail import shot_groups
+from balpoe.method.priors import mean_lambda
 from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory
 
 _CLASSES_SHOWN = 20

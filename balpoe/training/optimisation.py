@@ -12,9 +12,9 @@ from torch import Tensor
 
 from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, Images
-from balpoe.losses import logit_adjustments
+from balpoe.method.losses import logit_adjustments
+from balpoe.method.priors import class_prior
 from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
-from balpoe.priors import class_prior
 from balpoe.training.capture import CapturedSteps
 from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.image_feed import image_feed

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from balpoe.data.splits import DataDescription, Images
 from balpoe.evaluation import distance_to_bayes, evaluate, simulated_shifts
-from balpoe.losses import product_of_experts
-from balpoe.priors import class_prior, mean_lambda, target_prior
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import class_prior, mean_lambda, target_prior
 
 SPLIT = "val"
 

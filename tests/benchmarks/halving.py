@@ -37,10 +37,10 @@ from balpoe.config import (
 )
 from balpoe.data import load_search_splits
 from balpoe.files import load_study
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.early_stopping import EarlyStopping
-from balpoe.study.ledger import Ledger, Proposal
-from balpoe.study.objectives import finite_objectives, losses
+from balpoe.study.records.ledger import Ledger, Proposal
+from balpoe.study.search.early_stopping import EarlyStopping
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.objectives import finite_objectives, losses
 from balpoe.training.training import Training
 
 Metrics = Mapping[str, float]

@@ -21,17 +21,17 @@ from balpoe.config import (
     ResourcesConfig,
     StudySpec,
 )
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import StudyEvent, TrialEnded, TrialStarted
-from balpoe.study.executor import connected_ray, run_trials
-from balpoe.study.ledger import Ledger
-from balpoe.study.metrics_file import write_metrics
-from balpoe.study.parquet import sha256_of
-from balpoe.study.predictions_file import Predictions, write_predictions
-from balpoe.study.record import TrialRecord
-from balpoe.study.result_file import TrialResult, write_result
-from balpoe.study.store import RecordStore
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import connected_ray, run_trials
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.metrics_file import write_metrics
+from balpoe.study.trials.parquet_tables import sha256_of
+from balpoe.study.trials.predictions_file import Predictions, write_predictions
+from balpoe.study.trials.record import TrialRecord
+from balpoe.study.trials.result_file import TrialResult, write_result
 from balpoe.tracking import MirrorReport, Origin, TrackingStore, start_mirror
 from balpoe.training.epoch import EpochResult
 from tests.benchmarks.idle_trial import (

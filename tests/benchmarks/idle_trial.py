@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from balpoe.config import Choice
-from balpoe.config.metrics import METRICS
+from balpoe.config.metric_names import METRICS
 
 REPORTS = 10
 CONCURRENT_TRIALS = 2

@@ -26,7 +26,7 @@ import torch
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Configuration, ExpertsConfig, MixupConfig
 from balpoe.data import load_final_splits
-from balpoe.training.final import train_final
+from balpoe.training.final_training import train_final
 from tests.benchmarks.engine import configuration
 
 NAME = "cifar10_lt_ir100"

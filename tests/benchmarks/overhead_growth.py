@@ -30,8 +30,8 @@ from tests.benchmarks.overhead_figures import Figures
 
 def ask_and_tell(folder: Path, repeats: int) -> float:
     """The median seconds of proposing a trial and entering its end, in a copy of the study."""
-    from balpoe.study.directory import StudyDirectory
-    from balpoe.study.ledger import Ledger
+    from balpoe.study.records.ledger import Ledger
+    from balpoe.study.trials.directory import StudyDirectory
     from tests.benchmarks.idle_study import idle_spec
 
     spec = idle_spec(1)

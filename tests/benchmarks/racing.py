@@ -23,9 +23,9 @@ from balpoe.config import (
     RaceConfig,
     StudySpec,
 )
-from balpoe.study.candidates import Candidate
-from balpoe.study.race import race
-from balpoe.study.selection import mean_front
+from balpoe.study.selection.candidates import Candidate
+from balpoe.study.selection.front import mean_front
+from balpoe.study.selection.race import race
 from tests.benchmarks.halving import interval
 
 ACCURACY, ERROR = "val/accuracy", "val/ece"

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from balpoe.launch.lookup import study_of
-from balpoe.study.store import RecordStore
+from balpoe.study.records.record_store import RecordStore
 from tests.benchmarks.idle_trial import OBJECTIVES
 
 _FILE = Path(__file__).with_name("digits_lt_curves.json")

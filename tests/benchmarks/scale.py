@@ -27,13 +27,13 @@ from typing import Concatenate, ParamSpec, TypeVar
 from ray.tune.execution import tune_controller
 
 from balpoe.config import BudgetConfig, HalvingConfig, ResourcesConfig, SamplerConfig, StudySpec
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import StudyEvent, TrialEnded, TrialStarted
-from balpoe.study.executor import run_trials
-from balpoe.study.ledger import Ledger
-from balpoe.study.searcher import StudySearcher
-from balpoe.study.storage import unconfirmed
-from balpoe.study.trial_actor import PARAMETERS
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.trial_actor import PARAMETERS
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.storage.storage import unconfirmed
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialStarted
 from tests.benchmarks.idle_study import idle_spec
 from tests.benchmarks.overhead import setting
 from tests.benchmarks.simulated_actors import SimulatedActors

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ray.air.execution._internal import TrackedActor
 
-from balpoe.study.trial_actor import COMPLETE, EPOCH, PARAMETERS
+from balpoe.study.execution.trial_actor import COMPLETE, EPOCH, PARAMETERS
 from tests.benchmarks.idle_trial import OBJECTIVES
 from tests.benchmarks.recorded_curves import nearest
 

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 
-LOADED = "import balpoe.launch.studies"
+LOADED = "import balpoe.launch.run"
 WAYS = {
     "Python's collector": LOADED,
     "spared": f"from balpoe.cli.main import spare_the_collector; spare_the_collector(); {LOADED}",

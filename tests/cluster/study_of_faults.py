@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from balpoe.launch.lookup import study_of
-from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialRecord
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.trials.record import TrialRecord
 from tests.cluster.ray_nodes import RayCluster
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import TOLD, assert_complete, holding, launch, recorded

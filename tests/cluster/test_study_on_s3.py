@@ -18,11 +18,11 @@ from balpoe.cli.main import cli
 from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.record import TrialRecord
-from balpoe.study.remote_trial import where_it_is_kept
-from balpoe.study.store import RecordStore
-from balpoe.study.trial import run_trial
+from balpoe.study.execution.remote_trial import where_it_is_kept
+from balpoe.study.execution.trial import run_trial
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialRecord
 from tests.cluster.ray_nodes import RayCluster
 from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from balpoe.cluster.verdict import NodeReport, faults, remarks
-from balpoe.study.software import CODE, software
+from balpoe.study.execution.software import CODE, software
 
 
 def test_sound_nodes_are_passed_over_in_silence() -> None:

@@ -12,7 +12,7 @@ import pytest
 from ray.scripts.scripts import cli as ray
 
 from balpoe.cli.main import cli as balpoe
-from balpoe.study.postgres_address import VARIABLE as STORAGE
+from balpoe.study.storage.postgres_address import VARIABLE as STORAGE
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
 PROGRAMS: dict[str, click.Command] = {"balpoe": balpoe, "ray": ray}

@@ -15,7 +15,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from balpoe.config import Cifar10LT, Cifar100LT
 from balpoe.data import load_final_splits, load_search_splits
 from balpoe.errors import DataError
-from balpoe.longtail import class_counts, cut_indices
+from balpoe.method.longtail import class_counts, cut_indices
 
 
 def write_batch(path: Path, labels: list[int], key: str, seed: int) -> list[str]:

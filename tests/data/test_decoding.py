@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import functional
 
-from balpoe.data.decoding import ImageShape, decode_fitted, decode_whole, fit_image, image_shape
+from balpoe.data.decoding.decoding import (
+    ImageShape,
+    decode_fitted,
+    decode_whole,
+    fit_image,
+    image_shape,
+)
 from balpoe.errors import DataError
 from tests.data.deep_images import deep_png
 

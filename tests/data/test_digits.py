@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from balpoe.config.data import DigitsLT
 from balpoe.data import Images, load_final_splits, load_search_splits
 from balpoe.errors import DataError
-from balpoe.longtail import class_counts
+from balpoe.method.longtail import class_counts
 
 
 def labelled(images: Images) -> Counter[tuple[bytes, int]]:

@@ -25,8 +25,8 @@ from balpoe.data import (
     load_search_splits,
     load_test_images,
 )
-from balpoe.data.decoding import ImageShape, fit_image
-from balpoe.data.streamed_images import StreamedImages
+from balpoe.data.decoding.decoding import ImageShape, fit_image
+from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.errors import DataError, StorageError
 
 Tree = Callable[..., Path]

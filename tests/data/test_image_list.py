@@ -19,7 +19,7 @@ from balpoe.data import (
     load_search_splits,
     load_test_images,
 )
-from balpoe.data.published import require_published
+from balpoe.data.sources.published import require_published
 from balpoe.errors import DataError, StorageError
 
 Tree = Callable[..., Path]

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balpoe.config import ImageFolder, ImageList
-from balpoe.data import folder, image_list
+from balpoe.data.decoding.image_names import PackedNames
 from balpoe.data.encoded_splits import SearchImages
-from balpoe.data.image_names import PackedNames
+from balpoe.data.sources import folder, image_list
 
 IMAGES = 4000
 NAME = "train/n00000000/n00000000_00000.JPEG"

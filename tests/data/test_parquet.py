@@ -16,11 +16,11 @@ from PIL import Image
 
 from balpoe.config import ParquetImages
 from balpoe.data import Images, load_final_splits, load_search_splits
-from balpoe.data.decoded_images import Decoding, decode_rows
-from balpoe.data.decoding import ImageShape, fit_image
-from balpoe.data.image_file import LabelledImageFile
+from balpoe.data.decoding.decoded_images import Decoding, decode_rows
+from balpoe.data.decoding.decoding import ImageShape, fit_image
+from balpoe.data.sources.image_file import LabelledImageFile
 from balpoe.errors import DataError, InvalidFields
-from balpoe.longtail import class_counts, cut_indices
+from balpoe.method.longtail import class_counts, cut_indices
 
 CIFAR_10_IR_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
 

@@ -11,9 +11,9 @@ import pytest
 
 from balpoe.config import ParquetImages
 from balpoe.data import load_final_splits, load_search_splits
-from balpoe.data.decoded_images import Decoding, decode_rows
-from balpoe.data.decoding import ImageShape
-from balpoe.data.image_file import LabelledImageFile
+from balpoe.data.decoding.decoded_images import Decoding, decode_rows
+from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.sources.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError
 
 WriteParquet = Callable[..., str]

@@ -8,7 +8,7 @@ import sys
 ASKED = """
 import sys
 from balpoe.config import Configuration, DigitsLT, ModelConfig
-from balpoe.data.presence import needed_sizes
+from balpoe.data.required_files import needed_sizes
 assert needed_sizes(Configuration(data=DigitsLT(), model=ModelConfig(backbone="resnet8"))) == {}
 sys.exit("torch" in sys.modules)
 """

@@ -16,13 +16,13 @@ import torch
 
 from balpoe.config.image_sources import ImageFolder, ParquetImages
 from balpoe.data import load_final_splits
-from balpoe.data.decoded_images import Decoding, decode_rows
-from balpoe.data.decoding import ImageShape
-from balpoe.data.encoded_images import LabelledImages
-from balpoe.data.image_file import LabelledImageFile
-from balpoe.data.streamed_images import StreamedImages, stream_rows
+from balpoe.data.decoding.decoded_images import Decoding, decode_rows
+from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.encoded_images import LabelledImages
+from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
+from balpoe.data.sources.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError, WorkerDied
-from balpoe.longtail import Indices
+from balpoe.method.longtail import Indices
 
 WriteParquet = Callable[..., str]
 Numbered = Callable[..., list[np.ndarray]]
@@ -203,7 +203,7 @@ def test_without_space_for_the_stream_the_place_and_the_cure_are_told(
 
 def test_a_decoding_process_loads_no_torch() -> None:
     program = (
-        "import sys, balpoe.data.decoding_worker;"
+        "import sys, balpoe.data.decoding.decoding_worker;"
         "print([name for name in ('torch', 'pyarrow', 'pydantic') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -24,9 +24,9 @@ from balpoe.config import (
 from balpoe.errors import StorageError, UserError
 from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.files import configuration_from_plain, load_configuration
-from balpoe.study.environment import Environment
-from balpoe.study.launch_log import Launch
-from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
+from balpoe.study.trials.environment import Environment
+from balpoe.study.trials.launch_log import Launch
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 SPEC = StudySpec(

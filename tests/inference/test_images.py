@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.data.decoding import ImageShape, fit_image
+from balpoe.data.decoding.decoding import ImageShape, fit_image
 from balpoe.errors import DataError
 from balpoe.inference.images import image_batches
 from balpoe.training.prediction import PREDICTION_BATCH

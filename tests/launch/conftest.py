@@ -10,12 +10,12 @@ import pytest
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
 from balpoe.files import dump_study, load_study
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.failures import failure_of
-from balpoe.study.ledger import Ledger, Proposal
-from balpoe.study.record import TrialIdentity
-from balpoe.study.repeat_ledger import RepeatLedger
-from balpoe.study.trial import TrialTask, run_trial
+from balpoe.study.execution.trial import TrialTask, run_trial
+from balpoe.study.records.ledger import Ledger, Proposal
+from balpoe.study.records.repeat_ledger import RepeatLedger
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.failures import failure_of
+from balpoe.study.trials.record import TrialIdentity
 
 EPOCHS = 2
 STUDY = f"""

@@ -29,19 +29,19 @@ from mlflow import MlflowClient
 
 from balpoe.atomic_write import storage_error
 from balpoe.cli.main import main
-from balpoe.launch import studies
-from balpoe.study import reconnecting
-from balpoe.study.executor import run_trials
-from balpoe.study.fence import claim, newest_alone, require_newest
-from balpoe.study.ledger import Ledger
-from balpoe.study.metrics_file import write_metrics
-from balpoe.study.parameters import training_seed
-from balpoe.study.parquet import sha256_of
-from balpoe.study.predictions_file import Predictions, write_predictions
-from balpoe.study.result_file import TrialResult, write_result
-from balpoe.study.searcher import StudySearcher
-from balpoe.study.trial import Course, TrialTask, _recorded_objectives
-from balpoe.study.trial_book import TrialBook
+from balpoe.launch import run as studies
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.trial import Course, TrialTask, _recorded_objectives
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.storage import reconnecting
+from balpoe.study.trials.metrics_file import write_metrics
+from balpoe.study.trials.newest_attempt import claim, newest_alone, require_newest
+from balpoe.study.trials.parquet_tables import sha256_of
+from balpoe.study.trials.predictions_file import Predictions, write_predictions
+from balpoe.study.trials.result_file import TrialResult, write_result
+from balpoe.study.trials.training_seed import training_seed
 from balpoe.tracking import MirrorWriter
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult

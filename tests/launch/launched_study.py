@@ -13,8 +13,8 @@ from pathlib import Path
 
 from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
-from balpoe.study.record import TrialRecord
-from balpoe.study.store import RecordStore
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.trials.record import TrialRecord
 from tests.launch.faults_study import DRIVER, EPOCHS, PARENT
 
 TRIALS = 4

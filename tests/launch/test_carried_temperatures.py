@@ -17,11 +17,11 @@ from balpoe.data import load_search_splits
 from balpoe.evaluation import fit_temperatures
 from balpoe.files import load_configuration
 from balpoe.launch.carried_temperatures import carried_calibration
-from balpoe.launch.final_training import TrainedSeeds
-from balpoe.priors import class_prior, target_prior
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.predictions_file import read_predictions
-from balpoe.study.record import TrialIdentity
+from balpoe.launch.train import TrainedSeeds
+from balpoe.method.priors import class_prior, target_prior
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration, load_model
 from balpoe.training.training import configured_lambdas
 from tests.study.older_results import rewrite_in_format_1

@@ -15,10 +15,10 @@ from balpoe.cli.check import check as check_command
 from balpoe.config import StudySpec, with_parameters
 from balpoe.files import load_study
 from balpoe.launch.check import _space_problems, check
-from balpoe.study.cost import StudyCost, TrialCost
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.record import TrialIdentity
-from balpoe.study.trial import TrialTask, run_trial
+from balpoe.study.execution.cost import StudyCost, TrialCost
+from balpoe.study.execution.trial import TrialTask, run_trial
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialIdentity
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 

@@ -13,12 +13,12 @@ from balpoe.cli.clean import clean as clean_command
 from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.clean import clean
-from balpoe.launch.lease import hold_lease
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.record import TrialIdentity
-from balpoe.study.selection import ordered_front
-from balpoe.study.store import RecordStore
-from balpoe.study.trial import TrialTask, run_trial
+from balpoe.study.execution.trial import TrialTask, run_trial
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.selection.front import ordered_front
+from balpoe.study.storage.lease import hold_lease
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialIdentity
 
 
 class TinyStudy(Protocol):

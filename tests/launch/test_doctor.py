@@ -19,14 +19,14 @@ from mlflow.entities import Run
 from balpoe.cli.doctor import doctor as doctor_command
 from balpoe.errors import UserError
 from balpoe.launch.doctor import doctor
-from balpoe.launch.lease import hold_lease
 from balpoe.launch.lookup import study_of
 from balpoe.launch.sync import sync
-from balpoe.study.directory import StudyDirectory, TrialDirectory
-from balpoe.study.ledger import Ledger
-from balpoe.study.metrics_file import read_metrics, write_metrics
-from balpoe.study.record import TrialIdentity
-from balpoe.study.result_file import read_result, write_result
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.storage.lease import hold_lease
+from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
+from balpoe.study.trials.metrics_file import read_metrics, write_metrics
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import read_result, write_result
 
 
 class TinyStudy(Protocol):

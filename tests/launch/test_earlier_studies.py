@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from balpoe.cli.check import check as check_command
 from balpoe.errors import UserError
 from balpoe.launch.check import check
-from balpoe.launch.studies import run
+from balpoe.launch.run import run
 
 
 class TinyStudy(Protocol):

@@ -17,7 +17,7 @@ from balpoe.config import Configuration, ModelConfig, TrainingConfig
 from balpoe.config.image_sources import ParquetImages
 from balpoe.data import load_final_splits
 from balpoe.errors import DataError
-from balpoe.training.final import train_final
+from balpoe.training.final_training import train_final
 from balpoe.training.model_directory import MANIFEST, MODEL
 
 WriteImages = Callable[[str, Sequence[int]], Path]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from balpoe.launch.lookup import study_of
-from balpoe.study.ledger import Ledger
-from balpoe.study.ledger_entry import LedgerEntry
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.ledger_entry import LedgerEntry
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import (
     assert_complete,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from balpoe.errors import StorageError, UserError
-from balpoe.launch.evaluation import evaluate
-from balpoe.launch.final_training import default_output, train
-from balpoe.launch.lease import hold_lease
+from balpoe.launch.evaluate import evaluate
+from balpoe.launch.train import default_output, train
 from balpoe.reporting.training_progress import TrainingProgress
+from balpoe.study.storage.lease import hold_lease
 
 CONFIGURATION = """
 data: {name: digits_lt}

@@ -11,7 +11,7 @@ import pytest
 
 from balpoe.atomic_write import write_bytes_atomically
 from balpoe.errors import StorageError
-from balpoe.launch.lease import hold_lease, lease_holder
+from balpoe.study.storage.lease import hold_lease, lease_holder
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import TRIALS, assert_complete, begun, launch, recorded
 from tests.small_disk import SmallDisk, small_disk

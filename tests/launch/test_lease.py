@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from balpoe.errors import UserError
-from balpoe.launch.lease import hold_lease, lease_holder
+from balpoe.study.storage.lease import hold_lease, lease_holder
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from balpoe.launch.lease import hold_lease
+from balpoe.study.storage.lease import hold_lease
 with hold_lease(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -77,7 +77,8 @@ def test_a_holder_on_this_host_is_known_by_host_and_run_of_the_kernel(
 def test_to_look_who_holds_it_keeps_no_driver_from_its_study(lease: Path) -> None:
     lease.touch()
     source = (
-        "import sys; from pathlib import Path; from balpoe.launch.lease import lease_holder\n"
+        "import sys; from pathlib import Path\n"
+        "from balpoe.study.storage.lease import lease_holder\n"
         "print('ready', flush=True)\n"
         "while True: lease_holder(Path(sys.argv[1]))"
     )

@@ -18,8 +18,8 @@ import balpoe
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.files import configuration_from_plain
-from balpoe.launch.exports import export
-from balpoe.launch.final_training import TrainedSeeds, train
+from balpoe.launch.export import export
+from balpoe.launch.train import TrainedSeeds, train
 
 
 class TinyStudy(Protocol):
@@ -136,6 +136,6 @@ def test_an_impossible_address_is_refused_before_the_training(
 
 
 def test_training_imports_mlflow_only_when_there_is_something_to_log() -> None:
-    code = "import sys, balpoe.launch.final_training; print('mlflow' in sys.modules)"
+    code = "import sys, balpoe.launch.train; print('mlflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -16,12 +16,12 @@ from balpoe.cluster.node_inspection import inspect_node
 from balpoe.errors import StorageError, UserError
 from balpoe.files import load_study
 from balpoe.launch.check import check
-from balpoe.launch.final_training import train
+from balpoe.launch.run import run
 from balpoe.launch.status import status
-from balpoe.launch.studies import run
-from balpoe.launch.submission import submit
-from balpoe.study.remote_directory import _store
-from balpoe.study.software import software
+from balpoe.launch.submit import submit
+from balpoe.launch.train import train
+from balpoe.study.execution.software import software
+from balpoe.study.object_store.remote_directory import _store
 from tests.launch.faults_study import faults_study
 
 RUNS = "s3://studies/team"

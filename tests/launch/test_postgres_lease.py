@@ -15,18 +15,18 @@ import psycopg
 import pytest
 
 from balpoe.errors import StorageError, UserError
-from balpoe.launch.study_lease import driver_of, hold_study
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.kept_storage import keep_storage
-from balpoe.study.postgres_storage import PostgresStorage
-from balpoe.study.reconnecting import StorageUnavailable, persist
+from balpoe.study.storage.postgres_storage import PostgresStorage
+from balpoe.study.storage.reconnecting import StorageUnavailable, persist
+from balpoe.study.storage.storage_record import keep_storage
+from balpoe.study.storage.study_lease import driver_of, hold_study
+from balpoe.study.trials.directory import StudyDirectory
 
 HOLDER = """
 import socket, sys, time
 from pathlib import Path
 socket.gethostname = lambda: "node-2"
-from balpoe.launch.study_lease import hold_study
-from balpoe.study.directory import StudyDirectory
+from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.trials.directory import StudyDirectory
 with hold_study(StudyDirectory(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)

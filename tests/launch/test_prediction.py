@@ -25,7 +25,7 @@ from balpoe.config import Configuration, DigitsLT, ModelConfig, TrainingConfig
 from balpoe.data import load_final_splits
 from balpoe.errors import DataError, StorageError, UserError
 from balpoe.reporting.prediction_display import PredictionProgress
-from balpoe.training.final import train_final
+from balpoe.training.final_training import train_final
 
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 IMAGES = 300

@@ -19,12 +19,12 @@ from balpoe.cli.status import status as status_command
 from balpoe.config import BudgetConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.files import dump_study
-from balpoe.launch.lease import hold_lease
 from balpoe.launch.status import status
 from balpoe.reporting.study_status import status_plain, status_report
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.selection import pareto_front
-from balpoe.study.store import RecordStore
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.selection.front import pareto_front
+from balpoe.study.storage.lease import hold_lease
+from balpoe.study.trials.directory import StudyDirectory
 
 
 class TinyStudy(Protocol):

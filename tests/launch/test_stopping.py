@@ -16,8 +16,8 @@ from mlflow import MlflowClient
 
 from balpoe.launch.doctor import doctor
 from balpoe.launch.lookup import study_of
-from balpoe.launch.stopping import stop
-from balpoe.study.ledger import Ledger
+from balpoe.launch.stop import stop
+from balpoe.study.records.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import balpoe
 from balpoe.launch.check import check
-from balpoe.launch.evaluation import SeedEvaluation
+from balpoe.launch.evaluate import SeedEvaluation
 
 WriteImages = Callable[..., Path]
 SECTIONS = """

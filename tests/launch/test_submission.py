@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from balpoe.errors import UserError
-from balpoe.launch.submission import submit
+from balpoe.launch.submit import submit
 
 NOBODY = "http://127.0.0.1:1"
 

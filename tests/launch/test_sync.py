@@ -16,13 +16,13 @@ from mlflow.entities import Run
 from balpoe.config import StudySpec
 from balpoe.errors import StorageError, UserError
 from balpoe.files import load_study
-from balpoe.launch.lease import hold_lease
 from balpoe.launch.runs import local_runs
 from balpoe.launch.sync import sync
 from balpoe.launch.tracking import tracking_store
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.remote_directory import RemoteDirectory
-from balpoe.study.store import RecordStore
+from balpoe.study.object_store.remote_directory import RemoteDirectory
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.storage.lease import hold_lease
+from balpoe.study.trials.directory import StudyDirectory
 
 
 class TinyStudy(Protocol):

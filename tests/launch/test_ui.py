@@ -20,9 +20,9 @@ from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.sync import sync
 from balpoe.launch.ui import trial_pages, ui
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.selection import ordered_front
-from balpoe.study.store import RecordStore
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.selection.front import ordered_front
+from balpoe.study.trials.directory import StudyDirectory
 from balpoe.tracking.server import Server
 
 STUDY = """

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from balpoe.calibration import ReliabilityBins, bin_confidences, reliability_bins
 from balpoe.errors import DataError, NonFiniteError
+from balpoe.method.calibration import ReliabilityBins, bin_confidences, reliability_bins
 
 
 def binary_probabilities(confidence: list[float]) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from balpoe.config.shifts import SHIFTS
 from balpoe.evaluation import evaluate, evaluate_distributions
-from balpoe.priors import class_prior
+from balpoe.method.priors import class_prior
 
 COUNTS = (200, 60, 10)
 

@@ -19,10 +19,10 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
-from balpoe.calibration import reliability_bins
 from balpoe.errors import DataError, NonFiniteError
 from balpoe.evaluation import Evaluation, evaluate
-from balpoe.priors import class_prior, mean_lambda, target_prior
+from balpoe.method.calibration import reliability_bins
+from balpoe.method.priors import class_prior, mean_lambda, target_prior
 
 CLASS_COUNTS = (200, 101, 100, 20, 19)
 LAMBDAS = (1.0, 0.25, -1.5)

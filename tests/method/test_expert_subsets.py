@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from balpoe.errors import DataError
 from balpoe.evaluation import balanced_subsets
-from balpoe.priors import expert_lambdas, mean_lambda
+from balpoe.method.priors import expert_lambdas, mean_lambda
 
 
 @pytest.mark.parametrize(

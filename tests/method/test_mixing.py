@@ -11,7 +11,7 @@ from scipy.stats import beta, kstest
 from torch import Tensor
 from torch.testing import assert_close
 
-from balpoe.mixing import draw_xi, mix_images
+from balpoe.method.mixing import draw_xi, mix_images
 
 seeds = st.integers(0, 2**32 - 1)
 shares = st.floats(0, 1, width=32)

@@ -17,8 +17,8 @@ from balpoe.evaluation import (
     evaluate_post_hoc,
     likelihood_ratios,
 )
-from balpoe.losses import product_of_experts
-from balpoe.priors import class_prior
+from balpoe.method.losses import product_of_experts
+from balpoe.method.priors import class_prior
 
 COUNTS = (200, 60, 10)
 LAMBDAS = (1.0, 0.0, -1.0)

@@ -18,7 +18,7 @@ from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
 from balpoe.evaluation import estimate_prior, likelihood_ratios
-from balpoe.priors import class_prior, target_prior
+from balpoe.method.priors import class_prior, target_prior
 
 seeds = st.integers(0, 2**32 - 1)
 

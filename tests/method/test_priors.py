@@ -10,7 +10,13 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.priors import adjust_to_prior, class_prior, expert_lambdas, mean_lambda, target_prior
+from balpoe.method.priors import (
+    adjust_to_prior,
+    class_prior,
+    expert_lambdas,
+    mean_lambda,
+    target_prior,
+)
 
 class_counts = st.lists(st.integers(1, 5000), min_size=1, max_size=12)
 biases = st.floats(-4, 4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from balpoe.config.metrics import SHIFTED_METRICS
+from balpoe.config.metric_names import SHIFTED_METRICS
 from balpoe.config.shifts import SHIFTS, Shift
 from balpoe.evaluation import evaluate, simulated_shifts
 

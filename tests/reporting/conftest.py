@@ -18,7 +18,7 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
-from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 LAUNCHED = 1000.0

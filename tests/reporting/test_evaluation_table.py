@@ -10,7 +10,7 @@ import torch
 from rich.console import RenderableType
 
 from balpoe.evaluation import DistributionEvaluation, evaluate_distributions
-from balpoe.priors import class_prior
+from balpoe.method.priors import class_prior
 from balpoe.reporting.evaluation_table import detail_table, evaluation_table
 
 Lines = Callable[[RenderableType], list[str]]

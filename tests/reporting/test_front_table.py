@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from balpoe.config import ExpertsConfig, StudySpec
 from balpoe.reporting.front_table import front_report
-from balpoe.study.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]
 Lines = Callable[[RenderableType], list[str]]

@@ -8,9 +8,9 @@ import pytest
 from balpoe.config import StudySpec
 from balpoe.reporting import race_outlook
 from balpoe.reporting.race_outlook import RaceOutlook
-from balpoe.study.candidates import Candidate, candidates
-from balpoe.study.race import Race, race
-from balpoe.study.record import TrialRecord
+from balpoe.study.selection.candidates import Candidate, candidates
+from balpoe.study.selection.race import Race, race
+from balpoe.study.trials.record import TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from balpoe.config import StudySpec
 from balpoe.reporting.study_check import cost_lines
-from balpoe.study.cost import StudyCost, TrialCost
+from balpoe.study.execution.cost import StudyCost, TrialCost
 
 MEGABYTE = 10**6
 

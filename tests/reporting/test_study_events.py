@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from balpoe.config import StudySpec
 from balpoe.reporting.study_events import event_lines, outcome_line
-from balpoe.study.events import EpochReported, StopRequested, TrialEnded, TrialStarted
-from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.trials.events import EpochReported, StopRequested, TrialEnded, TrialStarted
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]
 IDENTITY = TrialIdentity("digits_lt", 3, attempt=1)

@@ -11,8 +11,8 @@ from balpoe.config import BudgetConfig, HalvingConfig, StudySpec
 from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import study_progress
-from balpoe.study.events import EpochReported, TrialEnded, TrialStarted
-from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.trials.events import EpochReported, TrialEnded, TrialStarted
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]
 Lines = Callable[[RenderableType], list[str]]

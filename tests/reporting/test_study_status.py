@@ -11,10 +11,10 @@ from rich.console import RenderableType
 from balpoe.config import BudgetConfig, IntParameter, Parameter, SamplerConfig, StudySpec
 from balpoe.reporting.study_events import outcome_line
 from balpoe.reporting.study_status import status_plain, status_report
-from balpoe.study.budget import spent_by_launches
-from balpoe.study.completion import is_finished
-from balpoe.study.known_points import planned_trials
-from balpoe.study.record import TrialRecord
+from balpoe.study.search.completion import is_finished
+from balpoe.study.search.planned_trials import planned_trials
+from balpoe.study.search.spent_budget import spent_by_launches
+from balpoe.study.trials.record import TrialRecord
 from tests.reporting.conftest import LAUNCHED
 
 MakeRecord = Callable[..., TrialRecord]

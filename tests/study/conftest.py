@@ -17,9 +17,9 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.kept_storage import keep_storage
-from balpoe.study.postgres_storage import PostgresStorage
+from balpoe.study.storage.postgres_storage import PostgresStorage
+from balpoe.study.storage.storage_record import keep_storage
+from balpoe.study.trials.directory import StudyDirectory
 
 MakeSpec = Callable[..., StudySpec]
 
@@ -76,7 +76,7 @@ def any_directory(tmp_path: Path, request: pytest.FixtureRequest) -> StudyDirect
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """Ray on this machine, started once for the tests of a module."""
-    from balpoe.study.executor import connected_ray
+    from balpoe.study.execution.executor import connected_ray
 
     with connected_ray():
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from balpoe.study.events import Listener, StudyEvent, TrialStarted
+from balpoe.study.trials.events import Listener, StudyEvent, TrialStarted
 
 
 def breaking_at(start: int) -> Listener:

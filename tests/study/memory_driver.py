@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.executor import run_trials
-from balpoe.study.ledger import Ledger
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.trials.directory import StudyDirectory
 
 
 def spec() -> StudySpec:

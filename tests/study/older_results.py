@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from balpoe.study.directory import TrialDirectory
+from balpoe.study.trials.directory import TrialDirectory
 
 
 def rewrite_in_format_1(trial: TrialDirectory, **fields: object) -> None:

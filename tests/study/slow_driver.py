@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import EpochReported, StopRequested, StudyEvent, WarmStarted
-from balpoe.study.executor import run_trials
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import EpochReported, StopRequested, StudyEvent, WarmStarted
 from balpoe.training.epoch import EpochResult
 
 EPOCHS = 4

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from balpoe.config import BudgetConfig, ResourcesConfig, StudySpec
 from balpoe.errors import InvalidFields
-from balpoe.study.budget import Account, Spent, budget_spent, spent_by_launches
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.executor import run_trials
-from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.search.spent_budget import Account, Spent, budget_spent, spent_by_launches
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 MakeSpec = Callable[..., StudySpec]

@@ -13,18 +13,18 @@ import pytest
 from balpoe.config import Constraint, FloatParameter, SamplerConfig, StudySpec
 from balpoe.config.constraints import excesses
 from balpoe.errors import NonFiniteError
-from balpoe.study.budget import Account, Spent
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import StudyEvent, TrialEnded
-from balpoe.study.gpu_memory import GpuMemory
-from balpoe.study.interruption import Interruption
-from balpoe.study.ledger import Ledger
-from balpoe.study.metrics_file import write_metrics
-from balpoe.study.record import TrialIdentity
-from balpoe.study.searcher import StudySearcher
-from balpoe.study.selection import pareto_front
-from balpoe.study.trial_actor import COMPLETE
-from balpoe.study.trial_book import TrialBook
+from balpoe.study.execution.gpu_memory import GpuMemory
+from balpoe.study.execution.interruption import Interruption
+from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.trial_actor import COMPLETE
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.search.spent_budget import Account, Spent
+from balpoe.study.selection.front import pareto_front
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import StudyEvent, TrialEnded
+from balpoe.study.trials.metrics_file import write_metrics
+from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.epoch import EpochResult
 
 MakeSpec = Callable[..., StudySpec]

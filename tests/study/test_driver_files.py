@@ -12,13 +12,13 @@ from ray.tune.execution import class_cache
 
 from balpoe.files import load_study
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.driver_files import DriverFiles
-from balpoe.study.events import StopRequested, TrialEnded, TrialStarted
-from balpoe.study.own_credentials import own_credentials
-from balpoe.study.record import TrialIdentity
-from balpoe.study.repeat_ledger import RepeatLedger
-from balpoe.study.working_copy import bring_study
+from balpoe.study.object_store.driver_files import DriverFiles
+from balpoe.study.object_store.tune_credentials import own_credentials
+from balpoe.study.object_store.working_copy import bring_study
+from balpoe.study.records.repeat_ledger import RepeatLedger
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import StopRequested, TrialEnded, TrialStarted
+from balpoe.study.trials.record import TrialIdentity
 from tests.launch.faults_study import faults_study
 
 RUNS, BELOW = "s3://studies/team", "team/faults/"

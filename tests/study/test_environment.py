@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from balpoe.study.environment import current_environment, git_commit
+from balpoe.study.trials.environment import current_environment, git_commit
 
 
 def test_the_environment_has_the_versions_that_decide_results() -> None:

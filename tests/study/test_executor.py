@@ -16,21 +16,21 @@ from ray import cloudpickle
 
 from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import StorageError, UserError
-from balpoe.study import executor
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import (
+from balpoe.study.execution import executor
+from balpoe.study.execution.executor import LaunchEnd, run_trials
+from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.trial import Course, RunTrial, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import (
     EpochReported,
     StudyEvent,
     TrialEnded,
     TrialEvent,
     TrialStarted,
 )
-from balpoe.study.executor import LaunchEnd, run_trials
-from balpoe.study.failures import FEWEST_ALIKE, MOST_DEATHS, Failure, FailureClass
-from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialIdentity
-from balpoe.study.searcher import StudySearcher
-from balpoe.study.trial import Course, RunTrial, TrialTask
+from balpoe.study.trials.failures import FEWEST_ALIKE, MOST_DEATHS, Failure, FailureClass
+from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.epoch import EpochResult
 from tests.small_disk import small_disk
 from tests.study.listeners import breaking_at

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from balpoe.errors import NonFiniteError
-from balpoe.study.failures import FEWEST_ALIKE, Failure, Opening, failure_of
+from balpoe.study.trials.failures import FEWEST_ALIKE, Failure, Opening, failure_of
 
 DIVERGED = Failure("deterministic", "the loss of epoch 3 is not finite at 0.1")
 

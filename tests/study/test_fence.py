@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.study.directory import TrialDirectory
-from balpoe.study.fence import SupersededError, claim, is_newest, newest_alone, require_newest
+from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.newest_attempt import (
+    SupersededError,
+    claim,
+    is_newest,
+    newest_alone,
+    require_newest,
+)
 
 
 def test_an_attempt_is_fenced_off_by_each_later_one_and_by_no_earlier(tmp_path: Path) -> None:

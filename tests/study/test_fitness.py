@@ -10,8 +10,8 @@ import pytest
 
 from balpoe.config import Configuration, ModelConfig
 from balpoe.config.image_sources import ImageFolder
-from balpoe.study.fitness import WorkerNeeds, unfitness
-from balpoe.study.software import CODE, software
+from balpoe.study.execution.software import CODE, software
+from balpoe.study.execution.worker_check import WorkerNeeds, unfitness
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from balpoe.study.gpu_memory import CONTEXT_BYTES
+from balpoe.study.execution.gpu_memory import CONTEXT_BYTES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -18,8 +18,8 @@ pytestmark = [
 # each in a process of its own: limits and contexts are those of a process
 BEYOND_ITS_PART = """
 import torch
-from balpoe.study.failures import failure_of
-from balpoe.study.gpu_memory import memory_limit
+from balpoe.study.trials.failures import failure_of
+from balpoe.study.execution.gpu_memory import memory_limit
 from balpoe.training.memory import device_memory, limit_memory, total_memory
 gpu = torch.device("cuda")
 total = total_memory(gpu)

@@ -24,7 +24,7 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.errors import InvalidFields
-from balpoe.study.gpu_memory import (
+from balpoe.study.execution.gpu_memory import (
     CONTEXT_BYTES,
     MARGIN,
     GpuMemory,

@@ -14,11 +14,11 @@ import ray
 from ray import cloudpickle
 
 from balpoe.config import IntParameter, ResourcesConfig, StudySpec
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.executor import run_trials
-from balpoe.study.gpu_memory import GpuMemory
-from balpoe.study.ledger import Ledger
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.gpu_memory import GpuMemory
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.trials.directory import StudyDirectory
 from balpoe.training.epoch import EpochResult
 
 # workers cannot import a test module

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from optuna.samplers.nsgaii._constraints_evaluation import _constrained_dominates
 
-from balpoe.study import halving
-from balpoe.study.halving import non_dominated, spread_order
+from balpoe.study.search import halving
+from balpoe.study.search.halving import non_dominated, spread_order
 
 Losses = NDArray[np.float64]
 REDUCTION = 3

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.ledger import Ledger
-from balpoe.study.ledger_entry import LedgerEntry
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.ledger_entry import LedgerEntry
+from balpoe.study.trials.directory import StudyDirectory
 
 pytestmark = pytest.mark.slow
 

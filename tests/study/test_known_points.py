@@ -16,10 +16,10 @@ from balpoe.config import (
     StudySpec,
 )
 from balpoe.config.known_points import default_points
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.known_points import tried_points
-from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialIdentity, TrialRecord
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.search.planned_trials import tried_points
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
 
 MakeSpec = Callable[..., StudySpec]
 # CE and BalPoE lie outside: the study searches neither centre nor mixup

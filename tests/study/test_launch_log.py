@@ -9,8 +9,8 @@ import pytest
 
 from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
 from balpoe.errors import CorruptFile
-from balpoe.study.environment import current_environment
-from balpoe.study.launch_log import launch_at, log_launch, logged_launches
+from balpoe.study.trials.environment import current_environment
+from balpoe.study.trials.launch_log import launch_at, log_launch, logged_launches
 
 SPEC = StudySpec(
     name="digits",

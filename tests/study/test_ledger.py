@@ -12,12 +12,12 @@ import pytest
 
 from balpoe.config import FloatParameter, SamplerConfig, StudySpec
 from balpoe.errors import UserError
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.failures import Failure
-from balpoe.study.kept_storage import kept_storage
-from balpoe.study.ledger import AlreadyEndedError, Ledger
-from balpoe.study.ledger_entry import ledger_entry
-from balpoe.study.storage import unconfirmed
+from balpoe.study.records.ledger import AlreadyEndedError, Ledger
+from balpoe.study.records.ledger_entry import ledger_entry
+from balpoe.study.storage.storage import unconfirmed
+from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.failures import Failure
 
 MakeSpec = Callable[..., StudySpec]
 GOOD = {"val/accuracy": 0.5, "val/ece": 0.1}

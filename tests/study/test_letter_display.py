@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balpoe.study.candidates import Candidate
-from balpoe.study.comparison import compare
-from balpoe.study.letter_display import letter_display
+from balpoe.study.selection.candidates import Candidate
+from balpoe.study.selection.comparison import compare
+from balpoe.study.selection.letter_display import letter_display
 
 
 def candidate(number: int, *accuracies: float) -> Candidate:

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
-from balpoe.study import reconnecting
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.failures import Failure
-from balpoe.study.kept_storage import keep_storage
-from balpoe.study.ledger import Ledger
-from balpoe.study.postgres_address import VARIABLE, address_of, refuse_password
-from balpoe.study.postgres_storage import PostgresStorage
-from balpoe.study.reconnecting import StorageUnavailable
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.storage import reconnecting
+from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
+from balpoe.study.storage.postgres_storage import PostgresStorage
+from balpoe.study.storage.reconnecting import StorageUnavailable
+from balpoe.study.storage.storage_record import keep_storage
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.failures import Failure
 
 MakeSpec = Callable[..., StudySpec]
 GOOD = {"val/accuracy": 0.5, "val/ece": 0.1}

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from balpoe.errors import CorruptFile, StorageError
-from balpoe.study.directory import StudyDirectory, TrialDirectory
-from balpoe.study.metrics_file import read_metrics, write_metrics
-from balpoe.study.predictions_file import Predictions, read_predictions, write_predictions
-from balpoe.study.record import TrialIdentity
-from balpoe.study.result_file import TrialResult, read_result, write_result
+from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
+from balpoe.study.trials.metrics_file import read_metrics, write_metrics
+from balpoe.study.trials.predictions_file import Predictions, read_predictions, write_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import TrialResult, read_result, write_result
 from balpoe.training.epoch import EpochResult
 from tests.study.older_results import rewrite_in_format_1
 
@@ -86,7 +86,7 @@ def test_logits_beyond_float16_stay_float32(tmp_path: Path) -> None:
 @pytest.fixture
 def trial(tmp_path: Path) -> TrialDirectory:
     """A complete repeat on disk."""
-    from balpoe.study.parquet import sha256_of
+    from balpoe.study.trials.parquet_tables import sha256_of
 
     trial = StudyDirectory.of(tmp_path, "digits").trial(IDENTITY)
     trial.create()
@@ -161,8 +161,8 @@ def test_an_interrupted_rewrite_leaves_the_old_metrics(
 def test_files_of_another_format_are_refused_with_the_cure(
     trial: TrialDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("balpoe.study.metrics_file.FORMAT", 2)
-    monkeypatch.setattr("balpoe.study.result_file.FORMAT", 3)
+    monkeypatch.setattr("balpoe.study.trials.metrics_file.FORMAT", 2)
+    monkeypatch.setattr("balpoe.study.trials.result_file.FORMAT", 3)
     with pytest.raises(CorruptFile, match=r"format 1.*the version that wrote it"):
         read_metrics(trial.metrics)
     with pytest.raises(CorruptFile, match=r"format 2.*the version that wrote it"):

@@ -11,14 +11,14 @@ import pytest
 
 from balpoe.errors import StorageError
 from balpoe.files import load_study
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.fence import SupersededError, claim
-from balpoe.study.kept_traceback import KeepingTraceback
-from balpoe.study.record import TrialIdentity
-from balpoe.study.remote_directory import RemoteDirectory
-from balpoe.study.remote_trial import where_it_is_kept
-from balpoe.study.trial import Course, TrialTask
-from balpoe.study.working_copy import REMOTE_FILE, bring_study, bring_trial
+from balpoe.study.execution.remote_trial import where_it_is_kept
+from balpoe.study.execution.traceback_file import KeepingTraceback
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.object_store.remote_directory import RemoteDirectory
+from balpoe.study.object_store.working_copy import REMOTE_FILE, bring_study, bring_trial
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.newest_attempt import SupersededError, claim
+from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.epoch import EpochResult
 from tests.launch.faults_study import faults_study
 
@@ -212,7 +212,7 @@ def test_what_has_settled_is_brought_once(
     bucket: S3Server, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(list(begun(directory, 0))) == 3
-    monkeypatch.setattr("balpoe.study.working_copy.SETTLED_SECONDS", -1)
+    monkeypatch.setattr("balpoe.study.object_store.working_copy.SETTLED_SECONDS", -1)
     bring_study(directory)
     brought: list[str] = []
 

@@ -9,21 +9,21 @@ import pytest
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile
-from balpoe.study.candidates import candidates
-from balpoe.study.completion import is_finished
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.executor import run_trials
-from balpoe.study.failures import Failure
-from balpoe.study.ledger import Ledger
-from balpoe.study.metrics_file import write_metrics
-from balpoe.study.race import race
-from balpoe.study.record import TrialIdentity
-from balpoe.study.repeat_ledger import RepeatLedger
-from balpoe.study.repeats import objectives_over_seeds
-from balpoe.study.result_file import TrialResult, read_result, write_result
-from balpoe.study.store import RecordStore
-from balpoe.study.trial import Course, RunTrial, TrialTask
-from balpoe.study.trial_book import TrialBook
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.trial import Course, RunTrial, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.records.repeat_ledger import RepeatLedger
+from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.search.completion import is_finished
+from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.race import race
+from balpoe.study.selection.repeats import objectives_over_seeds
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.failures import Failure
+from balpoe.study.trials.metrics_file import write_metrics
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import TrialResult, read_result, write_result
 from balpoe.training.epoch import EpochResult
 
 MakeSpec = Callable[..., StudySpec]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
-from balpoe.study.repeats import objectives_over_seeds, over_seeds
+from balpoe.study.selection.repeats import objectives_over_seeds, over_seeds
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 
 
 def _record(

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from balpoe.config import FloatParameter, SamplerConfig, StudySpec
-from balpoe.study.sampling import POPULATION, sampler_for
+from balpoe.study.search.sampling import POPULATION, sampler_for
 
 MakeSpec = Callable[..., StudySpec]
 BOUND = 0.3

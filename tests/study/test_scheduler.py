@@ -14,14 +14,14 @@ from ray import cloudpickle
 
 from balpoe.config import Constraint, HalvingConfig, StudySpec
 from balpoe.errors import StorageError
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
-from balpoe.study.executor import LaunchEnd, run_trials
-from balpoe.study.ledger import Ledger
-from balpoe.study.metrics_file import write_metrics
-from balpoe.study.record import TrialIdentity
-from balpoe.study.store import RecordStore
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import LaunchEnd, run_trials
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import EpochReported, StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.metrics_file import write_metrics
+from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.epoch import EpochResult
 
 # workers cannot import a test module

@@ -8,15 +8,15 @@ import pytest
 from ray.tune.search import Searcher
 
 from balpoe.config import StudySpec
-from balpoe.study.budget import Account, Spent
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.events import Listener, StudyEvent, TrialStarted
-from balpoe.study.gpu_memory import GpuMemory
-from balpoe.study.interruption import Interruption
-from balpoe.study.ledger import Ledger
-from balpoe.study.searcher import StudySearcher
-from balpoe.study.trial_actor import COMPLETE
-from balpoe.study.trial_book import TrialBook
+from balpoe.study.execution.gpu_memory import GpuMemory
+from balpoe.study.execution.interruption import Interruption
+from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.trial_actor import COMPLETE
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.search.spent_budget import Account, Spent
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import Listener, StudyEvent, TrialStarted
 from tests.study.listeners import breaking_at
 
 MakeSpec = Callable[..., StudySpec]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from balpoe.config import Direction
 from balpoe.config.constraints import violated
-from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
-from balpoe.study.selection import ordered_front, pareto_front
+from balpoe.study.selection.front import ordered_front, pareto_front
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 DIRECTIONS: dict[str, Direction] = {"val/accuracy": "maximize", "val/ece": "minimize"}

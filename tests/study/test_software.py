@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from balpoe.study.software import CODE, PYTHON, code_fingerprint, disagreements, in_words, software
+from balpoe.study.execution.software import (
+    CODE,
+    PYTHON,
+    code_fingerprint,
+    disagreements,
+    in_words,
+    software,
+)
 
 
 def test_a_process_agrees_with_itself() -> None:

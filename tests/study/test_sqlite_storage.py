@@ -11,13 +11,13 @@ from sqlalchemy.engine import Engine
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, UserError
 from balpoe.launch.storage import chosen_storage
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.host import Host, this_host
-from balpoe.study.kept_storage import keep_storage, refuse_local_storage_on
-from balpoe.study.ledger import Ledger
-from balpoe.study.postgres_address import VARIABLE
-from balpoe.study.postgres_storage import PostgresStorage
-from balpoe.study.sqlite_storage import SqliteStorage
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.storage.host import Host, this_host
+from balpoe.study.storage.postgres_address import VARIABLE
+from balpoe.study.storage.postgres_storage import PostgresStorage
+from balpoe.study.storage.sqlite_storage import SqliteStorage
+from balpoe.study.storage.storage_record import keep_storage, refuse_local_storage_on
+from balpoe.study.trials.directory import StudyDirectory
 
 MakeSpec = Callable[..., StudySpec]
 ELSEWHERE = Host("node-7", "another kernel")

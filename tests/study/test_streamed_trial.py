@@ -14,12 +14,12 @@ import torch
 from balpoe.config import Choice, Configuration, ModelConfig, StudySpec, TrainingConfig
 from balpoe.config.image_sources import ParquetImages
 from balpoe.errors import WorkerDied
-from balpoe.study.directory import StudyDirectory, TrialDirectory
-from balpoe.study.failures import Failure, failure_of
-from balpoe.study.predictions_file import read_predictions
-from balpoe.study.record import TrialIdentity
-from balpoe.study.result_file import read_result
-from balpoe.study.trial import Course, TrialTask, run_trial
+from balpoe.study.execution.trial import Course, TrialTask, run_trial
+from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
+from balpoe.study.trials.failures import Failure, failure_of
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import read_result
 
 MakeSpec = Callable[..., StudySpec]
 PARAMETERS: Mapping[str, Choice] = {

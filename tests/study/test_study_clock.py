@@ -9,8 +9,8 @@ import pytest
 import ray
 from ray.actor import ActorHandle
 
-from balpoe.study import study_clock
-from balpoe.study.study_clock import SteadyClock, clock_of, timekeeper_beside_driver
+from balpoe.study.execution import study_clock
+from balpoe.study.execution.study_clock import SteadyClock, clock_of, timekeeper_beside_driver
 
 
 def test_a_clock_goes_on_with_the_monotonic_one() -> None:

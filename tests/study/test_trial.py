@@ -10,14 +10,14 @@ import pytest
 from balpoe.config import Choice, DigitsLT, StudySpec
 from balpoe.data import load_search_splits
 from balpoe.errors import NonFiniteError
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.fence import SupersededError
-from balpoe.study.metrics_file import read_metrics
-from balpoe.study.parameters import training_seed
-from balpoe.study.predictions_file import read_predictions
-from balpoe.study.record import TrialIdentity
-from balpoe.study.result_file import read_result
-from balpoe.study.trial import Course, TrialTask, run_trial
+from balpoe.study.execution.trial import Course, TrialTask, run_trial
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.metrics_file import read_metrics
+from balpoe.study.trials.newest_attempt import SupersededError
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import read_result
+from balpoe.study.trials.training_seed import training_seed
 from balpoe.training import training
 from balpoe.training.epoch import EpochResult
 

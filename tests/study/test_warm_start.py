@@ -23,14 +23,14 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.errors import InvalidFields, UserError
-from balpoe.study.directory import StudyDirectory
-from balpoe.study.earlier_trials import EarlierStudy, EarlierTrial, earlier_study
-from balpoe.study.events import StudyEvent, WarmStarted
-from balpoe.study.executor import run_trials
-from balpoe.study.launch_log import logged_launches
-from balpoe.study.ledger import Ledger
-from balpoe.study.record import TrialIdentity, TrialRecord
-from balpoe.study.trial import Course, TrialTask
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.search.earlier_trials import EarlierStudy, EarlierTrial, earlier_study
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import StudyEvent, WarmStarted
+from balpoe.study.trials.launch_log import logged_launches
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.training.epoch import EpochResult
 
 # workers cannot import a test module

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
-from balpoe.study.record import TrialIdentity, TrialRecord, TrialState
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 START = 1_790_000_000.0

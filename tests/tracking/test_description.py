@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from balpoe.config import StudySpec
-from balpoe.study.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import study_description
 
 COMMAND = "balpoe run studies/digits_lt.yaml"

@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from balpoe.config import StudySpec
-from balpoe.study.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.mirror import Mirror
 from balpoe.tracking.run import Origin
-from balpoe.tracking.store import TrackingStore, local_store
+from balpoe.tracking.tracking_store import TrackingStore, local_store
 from balpoe.tracking.writer import start_mirror
 
 MakeRecord = Callable[..., TrialRecord]

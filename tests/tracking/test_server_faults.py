@@ -19,10 +19,10 @@ import pytest
 
 from balpoe.config import StudySpec
 from balpoe.launch.sync import sync
-from balpoe.study.record import TrialRecord
-from balpoe.tracking.inspection import found_study
+from balpoe.study.trials.record import TrialRecord
+from balpoe.tracking.mirror_check import found_study
 from balpoe.tracking.run import Origin
-from balpoe.tracking.store import TrackingStore
+from balpoe.tracking.tracking_store import TrackingStore
 from balpoe.tracking.writer import MirrorWriter, start_mirror
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import assert_whole, holding, launch, recorded

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from balpoe.tracking.store import local_store, open_client
+from balpoe.tracking.tracking_store import local_store, open_client
 
 MAKER = """
 import os, signal, sys
 from pathlib import Path
 from mlflow.store.db import utils
-from balpoe.tracking.store import local_store, open_client
+from balpoe.tracking.tracking_store import local_store, open_client
 setattr(utils, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 open_client(local_store(Path(sys.argv[1])))
 """

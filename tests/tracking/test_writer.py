@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from balpoe.config import StudySpec
-from balpoe.study.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import writer as writer_module
 from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.store import TrackingStore
+from balpoe.tracking.tracking_store import TrackingStore
 from balpoe.tracking.writer import MirrorWriter, start_mirror
 
 MakeRecord = Callable[..., TrialRecord]

@@ -19,12 +19,12 @@ from balpoe.config import (
     ModelConfig,
     TrainingConfig,
 )
-from balpoe.data.decoded_images import Decoding
-from balpoe.data.decoding import ImageShape
-from balpoe.data.encoded_images import EncodedImages, LabelledImages
+from balpoe.data.decoding.decoded_images import Decoding
+from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.encoded_images import EncodedImages, LabelledImages
+from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
-from balpoe.data.streamed_images import StreamedImages, stream_rows
-from balpoe.longtail import Indices
+from balpoe.method.longtail import Indices
 
 
 def make_images(

@@ -15,8 +15,8 @@ from balpoe.config import (
     RandAugmentConfig,
     Sharing,
 )
+from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
-from balpoe.data.streamed_images import StreamedImages
 from balpoe.training.colour_operations import blend, look_up
 from balpoe.training.draws import Draws
 from balpoe.training.operations import Operation

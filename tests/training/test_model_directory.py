@@ -11,7 +11,7 @@ from balpoe.config import Configuration, ExpertsConfig, Sharing
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final import evaluate_on, train_final
+from balpoe.training.final_training import evaluate_on, train_final
 from balpoe.training.model_directory import (
     CARD,
     MANIFEST,

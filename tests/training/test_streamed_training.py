@@ -20,8 +20,8 @@ from balpoe.config import (
     RandAugmentConfig,
     Sharing,
 )
+from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
-from balpoe.data.streamed_images import StreamedImages
 from balpoe.errors import WorkerDied
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.draws import Draws
@@ -38,7 +38,7 @@ POLICIES = AugmentationConfig(
 )
 RESIZED = AugmentationConfig(resized_crop=7, flip=True)
 NOT_COMPARED = {"epoch_seconds", "peak_memory_mib"}
-DECODER = b"balpoe.data.decoding_worker"
+DECODER = b"balpoe.data.decoding.decoding_worker"
 Train = Callable[..., Training]
 Streamed = Callable[..., StreamedImages]
 

@@ -1,0 +1,1 @@
+"""Decoding of images: in memory, or streamed by worker processes."""

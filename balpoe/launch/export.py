@@ -1,0 +1,43 @@
+"""The verb `export`: the best configurations of a study as files that `train` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from balpoe.exporting import ExportReport, Preference, export_best
+from balpoe.launch import RUNS
+from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import local_runs
+from balpoe.study.object_store.working_copy import put, undisturbed
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.trials.launch_log import logged_launches
+
+
+def export(
+    study: str, *, top: int = 1, prefer: str | None = None, runs: Path | str = RUNS
+) -> ExportReport:
+    """Write the `top` configurations of the study's Pareto front, with their evidence.
+
+    They are ordered by validation accuracy, or by the highest value of `prefer`: arithmetic on
+    validation metrics such as `val/accuracy - 0.5*val/ece`.
+
+    Raises:
+        UserError: there is no such study, no trial of it is COMPLETE, or `prefer` cannot be
+            computed.
+        StorageError: the files cannot be written.
+    """
+    preference = None if prefer is None else Preference(prefer)
+    spec, directory = study_of(study, local_runs(runs))
+    records = RecordStore(spec, directory).records()
+    with undisturbed(directory):
+        report = export_best(
+            spec,
+            records,
+            top=top,
+            directory=directory.exports,
+            launches=logged_launches(directory.launches),
+            preference=preference,
+        )
+        for written in report.exports:
+            put(directory, written.provenance, written.path)
+    return report

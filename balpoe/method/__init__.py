@@ -1,0 +1,1 @@
+"""The mathematics of the method: pure functions, without files, clocks and services."""

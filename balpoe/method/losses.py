@@ -1,0 +1,58 @@
+"""The generalised logit-adjusted losses of all experts at once, and their product.
+
+B batch, E experts, C classes. With π the training prior and τ = 1 − λ, expert e is trained
+with the cross-entropy of f + τ_e·log π (paper, eq. 8): λ = 1 is plain cross-entropy, λ = 0
+balanced softmax. Nothing is added at test time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def logit_adjustments(prior_c: Tensor, lambdas: Sequence[float] | Tensor) -> Tensor:
+    """τ_e·log π, float64 [E, C]; `lambdas` holds one λ per expert [E], or one per class [E, C].
+
+    `prior_c` is above 0 everywhere, as `balpoe.method.priors.class_prior` gives it.
+    """
+    lambdas_ex = torch.as_tensor(lambdas, dtype=torch.float64)
+    if lambdas_ex.ndim == 1:
+        lambdas_ex = lambdas_ex.unsqueeze(1)
+    return (1 - lambdas_ex) * prior_c.to(torch.float64).log()
+
+
+def expert_losses(
+    logits_bec: Tensor,
+    adjustments_ec: Tensor,
+    labels_b: Tensor,
+    *,
+    partner_labels_b: Tensor | None = None,
+    xi: Tensor | None = None,
+) -> Tensor:
+    """The loss of each expert, mean over the batch: [E] in the dtype of the logits.
+
+    With mixup, `xi` (a scalar in 0..1) is the share of the images with `labels_b`, and the
+    loss is ξ·ℓ(y) + (1 − ξ)·ℓ(y_partner) (paper, section 3.4). `adjustments_ec` has the
+    logits' dtype and device. No value is read on the host and no shape depends on one, so
+    that a CUDA graph can capture it.
+    """
+    assert (partner_labels_b is None) == (xi is None)
+    log_probabilities_bec = (logits_bec + adjustments_ec).log_softmax(dim=-1)
+    losses_e = _mean_losses(log_probabilities_bec, labels_b)
+    if partner_labels_b is None or xi is None:
+        return losses_e
+    return _mean_losses(log_probabilities_bec, partner_labels_b).lerp(losses_e, xi)
+
+
+def product_of_experts(logits_bec: Tensor) -> Tensor:
+    """Logits [B, C] of the product of experts: the mean of theirs (paper, eq. 10)."""
+    return logits_bec.mean(dim=1)
+
+
+def _mean_losses(log_probabilities_bec: Tensor, labels_b: Tensor) -> Tensor:
+    experts = log_probabilities_bec.shape[1]
+    labels_be1 = labels_b[:, None, None].expand(-1, experts, 1)
+    return -log_probabilities_bec.gather(2, labels_be1).mean(dim=(0, 2))

@@ -1,0 +1,147 @@
+"""One repeat of one trial, from its configuration to its record; whoever iterates reports it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from balpoe.config import Choice, DataConfig, StudySpec, with_parameters
+from balpoe.data import SearchSplits, load_search_splits
+from balpoe.errors import CorruptFile
+from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.metrics_file import write_metrics
+from balpoe.study.trials.newest_attempt import SupersededError, claim, newest_alone, require_newest
+from balpoe.study.trials.objectives import finite_objectives
+from balpoe.study.trials.parquet_tables import sha256_of
+from balpoe.study.trials.predictions_file import Predictions, write_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import TrialResult, read_result, write_result
+from balpoe.study.trials.training_seed import training_seed
+from balpoe.training.checkpoint import CheckpointDirectory
+from balpoe.training.epoch import EpochResult
+from balpoe.training.training import Training
+
+Course = Generator[EpochResult, None, Mapping[str, float]]
+"""The epochs of a trial as they end, and at last its objectives. Closing it stops the trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTask:
+    """What a worker is given to do; `now` tells the time, in Unix seconds."""
+
+    spec: StudySpec
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+    directory: TrialDirectory
+    now: Callable[[], float] = time.time
+
+
+class RunTrial(Protocol):
+    """How a trial is run."""
+
+    def __call__(self, task: TrialTask) -> Course:
+        """Begin or continue the trial."""
+
+
+def run_trial(task: TrialTask) -> Course:
+    """Train and record one repeat of one trial, from its newest checkpoint on.
+
+    If it is closed before its end, it saves a checkpoint first. A repeat whose result is on
+    disk is not trained again.
+
+    Raises:
+        InvalidFields: the parameters are impossible together.
+        NonFiniteError: the training diverged, or an objective is missing or not finite.
+        StorageError: the trial's directory cannot be written.
+        SupersededError: a later attempt has taken the trial over.
+    """
+    known = _recorded_objectives(task)
+    if known is not None:
+        return known
+    started = task.now()
+    torch.set_num_threads(task.spec.resources.cpus_per_trial)
+    task.directory.create()
+    claim(task.directory, task.identity.attempt)
+    configuration = with_parameters(task.spec.base, task.parameters)
+    splits = _search_splits(configuration.data)
+    seed = training_seed(task.spec.seed, task.identity.repeat)
+    training = Training(
+        configuration,
+        train=splits.train,
+        description=splits.description,
+        validation=splits.validation,
+        seed=seed,
+        device=torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu"),
+        checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
+        now=task.now,
+    )
+    yield from _epochs(training, task)
+    objectives = finite_objectives(training.history[-1].metrics, task.spec.objectives)
+    files = _write_predictions(training, splits, task)
+    result = TrialResult(
+        identity=task.identity,
+        parameters=task.parameters,
+        objectives=objectives,
+        seed=seed,
+        data_fingerprint=splits.description.fingerprint,
+        started=started,
+        ended=task.now(),
+        files=files,
+        class_counts=splits.description.class_counts,
+    )
+    with newest_alone(task.directory, task.identity.attempt):
+        write_result(task.directory, result)
+    return objectives
+
+
+def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
+    """The objectives on disk, where a driver died after the trial's end and before telling it."""
+    try:
+        result = read_result(task.directory)
+    except CorruptFile:
+        return None
+    same = result.parameters == task.parameters
+    return finite_objectives(result.objectives, task.spec.objectives) if same else None
+
+
+def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None, None]:
+    """The epochs; their metrics are on disk with every checkpoint and however it ends.
+
+    At a rung they are before it is reported: what was compared there must not be lost.
+    """
+    directory, attempt, rungs = task.directory, task.identity.attempt, task.spec.rungs
+    try:
+        for epoch in training.fit():
+            require_newest(directory, attempt)
+            if training.saved_epochs == epoch.epoch or epoch.epoch in rungs:
+                with newest_alone(directory, attempt):
+                    write_metrics(directory.metrics, training.history)
+            yield epoch
+    except GeneratorExit:
+        training.save_checkpoint()
+        raise
+    finally:
+        with suppress(SupersededError), newest_alone(directory, attempt):
+            write_metrics(directory.metrics, training.history)
+
+
+def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask) -> dict[str, str]:
+    """Write the predictions; return the sha256 of all files that the result vouches for."""
+    directory = task.directory
+    logits_nec = training.predict(splits.validation)
+    predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
+    with newest_alone(directory, task.identity.attempt):
+        write_predictions(directory.predictions, predictions)
+    return {path.name: sha256_of(path) for path in (directory.metrics, directory.predictions)}
+
+
+@functools.lru_cache(maxsize=1)
+def _search_splits(data: DataConfig) -> SearchSplits:
+    """The splits, loaded once in a worker that runs one trial after another."""
+    return load_search_splits(data)

@@ -1,0 +1,1 @@
+"""Studies whose files are in an object store."""

@@ -1,0 +1,110 @@
+"""What a study could do without: checkpoints and predictions of trials off its front.
+
+Parameters, objectives, curves and results stay, of every trial. A trial that is still to be
+taken up, and a repeat without a result, keep all that they have.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from balpoe.atomic_write import storage_error
+from balpoe.config import StudySpec
+from balpoe.study.object_store.working_copy import (
+    CHECKPOINTS,
+    PREDICTIONS,
+    bring_trial,
+    delete,
+    file_sizes,
+    put,
+    undisturbed,
+)
+from balpoe.study.records.outline import with_repeats
+from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.front import mean_front
+from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
+from balpoe.study.trials.result_file import read_result, write_result
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """What one repeat of a trial could do without: files with their sizes in bytes."""
+
+    identity: TrialIdentity
+    directory: TrialDirectory
+    files: Mapping[Path, int]
+
+    @property
+    def size_bytes(self) -> int:
+        """The space of all files together."""
+        return sum(self.files.values())
+
+
+def surplus(
+    spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
+) -> tuple[Surplus, ...]:
+    """The repeats of ended trials off the front of `trials` that have something to spare."""
+    known = candidates(with_repeats(spec, directory, trials))
+    front = {candidate.number for candidate in mean_front(known, spec.objectives)}
+    ended = (trial for trial in trials if trial.state != "RUNNING")
+    spare = _spare_files(directory)
+    found = (
+        Surplus(identity, files, spare.get(files, {}))
+        for trial in ended
+        if trial.identity.number not in front
+        for identity, files in _ended_repeats(directory, trial)
+    )
+    return tuple(item for item in found if item.size_bytes)
+
+
+def remove(directory: StudyDirectory, items: Sequence[Surplus]) -> None:
+    """Delete them; the results stop vouching for predictions before those go.
+
+    Raises:
+        CorruptFile: a result is damaged; its trial, and those behind it, are left as they are.
+        StorageError: something cannot be deleted.
+    """
+    for item in items:
+        bring_trial(directory, item.identity)
+        with undisturbed(directory):
+            _remove(directory, item)
+
+
+def _remove(directory: StudyDirectory, item: Surplus) -> None:
+    files = item.directory
+    if files.result.exists():
+        result = read_result(files)
+        kept = {name: sha for name, sha in result.files.items() if name != files.predictions.name}
+        write_result(files, replace(result, files=kept))
+        put(directory, files.result)
+    try:
+        delete(directory, item.files)
+    except OSError as error:
+        raise storage_error(files.path, error) from error
+
+
+def _ended_repeats(
+    directory: StudyDirectory, trial: TrialRecord
+) -> Iterator[tuple[TrialIdentity, TrialDirectory]]:
+    """The trial's own, and its further seeds that came to their end."""
+    yield trial.identity, directory.trial(trial.identity)
+    for repeat in directory.repeats(trial.identity.number):
+        identity = replace(trial.identity, repeat=repeat)
+        further = directory.trial(identity)
+        if repeat and further.result.exists():
+            yield identity, further
+
+
+def _spare_files(directory: StudyDirectory) -> dict[TrialDirectory, dict[Path, int]]:
+    """The sizes of all checkpoints and predictions, by the repeat that they are of."""
+    spare: dict[TrialDirectory, dict[Path, int]] = defaultdict(dict)
+    for path, size in file_sizes(directory).items():
+        if path.parent.name == CHECKPOINTS:
+            spare[TrialDirectory(path.parent.parent)][path] = size
+        elif path.name == PREDICTIONS:
+            spare[TrialDirectory(path.parent)][path] = size
+    return spare

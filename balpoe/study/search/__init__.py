@@ -1,0 +1,1 @@
+"""What to try next, when to stop a trial and when the search ends."""

@@ -1,0 +1,1 @@
+"""Comparison of finished trials and choice among them."""

@@ -1,0 +1,1 @@
+"""Optuna's storage of a study, and the lease of the driver that writes it."""

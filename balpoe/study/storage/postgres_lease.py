@@ -1,0 +1,146 @@
+"""The lease of a study in PostgreSQL: an advisory lock that a connection holds.
+
+The server lets it go when the connection ends, whatever became of the driver and its host. A
+row beside it tells others who holds it; it also tells a driver whose connection was lost whether
+another has held the study since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import psycopg
+
+from balpoe.errors import StorageError, UserError
+from balpoe.study.storage.lease import LeaseHolder, parsed_holder, present_holder, refusal
+from balpoe.study.storage.postgres_storage import PostgresStorage, lock_key
+from balpoe.study.storage.reconnecting import StorageUnavailable
+from balpoe.study.storage.storage import ConfirmLease
+
+_TABLE = """CREATE TABLE IF NOT EXISTS balpoe_lease
+(study text PRIMARY KEY, holder text NOT NULL, backend integer NOT NULL)"""
+_WRITE = """INSERT INTO balpoe_lease VALUES (%s, %s, pg_backend_pid())
+ON CONFLICT (study) DO UPDATE SET holder = EXCLUDED.holder, backend = EXCLUDED.backend"""
+_HOLDER = "SELECT holder, backend FROM balpoe_lease WHERE study = %s"
+# a key of 64 bits is shown as two halves
+_BACKEND = """SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE datname = current_database() AND locktype = 'advisory' AND granted AND objsubid = 1
+AND (classid::bigint << 32 | objid::bigint) = %s"""
+# the server learns within a minute that a driver's host is gone
+_KEEPALIVES = """SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3"""
+
+
+@contextmanager
+def hold_postgres_lease(storage: PostgresStorage, study: str) -> Iterator[ConfirmLease]:
+    """Hold the lease of `study` for the length of the block; what it gives confirms that.
+
+    Raises:
+        UserError: another driver holds it.
+        StorageError: the database cannot be reached or written.
+    """
+    with storage.creating(), storage.connection() as connection:
+        connection.execute(_TABLE)
+    try:
+        lease = _PostgresLease(storage, study)
+        lease.take()
+    except psycopg.Error as error:
+        raise StorageError(storage.failure(error)) from error
+    try:
+        yield lease.confirm
+    finally:
+        lease.release()
+
+
+def postgres_lease_holder(storage: PostgresStorage, study: str) -> LeaseHolder | None:
+    """Who holds the lease; None where nobody does, or has not yet written who it is.
+
+    Raises:
+        StorageError: the database cannot be reached.
+    """
+    with storage.connection() as connection:
+        locked = connection.execute(_BACKEND, (lock_key("study", study),)).fetchone()
+        row = connection.execute(_HOLDER, (study,)).fetchone() if locked else None
+    if not locked or not row or row[1] != locked[0]:
+        return None
+    return parsed_holder(row[0])
+
+
+class _PostgresLease:
+    """The lease of one study, and the connection that holds it."""
+
+    def __init__(self, storage: PostgresStorage, study: str) -> None:
+        self._storage, self._study = storage, study
+        self._key = lock_key("study", study)
+        self._holder = json.dumps(asdict(present_holder()))
+        self._connection = storage.connect()
+        self._backends: set[int] = set()  # in whose name it has written, or tried to
+
+    def take(self) -> None:
+        """Take the lease, or raise UserError where another driver has it."""
+        self._connection.execute(_KEEPALIVES)
+        if not self._lock():
+            held_by, _ = self._row()
+            self.release()
+            raise UserError(refusal(self._study, held_by))
+        self._write()
+
+    def release(self) -> None:
+        """Let the lease go."""
+        self._connection.close()
+
+    def confirm(self) -> None:
+        """Return where the lease is held; after a lost connection it is taken again.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached at the moment.
+            UserError: another driver has taken the lease meanwhile.
+        """
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            self.release()
+            try:
+                self._take_again()
+            except psycopg.OperationalError as error:
+                raise StorageUnavailable(self._storage.failure(error)) from error
+
+    def _take_again(self) -> None:
+        self._connection = self._storage.connect()
+        self._connection.execute(_KEEPALIVES)
+        is_locked = self._lock()
+        held_by, backend = self._row()
+        if held_by != self._holder or backend not in self._backends:
+            self.release()
+            raise UserError(
+                f"{self._study}: was taken by {parsed_holder(held_by)} while the connection to "
+                f"{self._storage} was lost; this launch stops, and what it recorded is kept"
+            )
+        if is_locked:
+            self._write()
+            return
+        # the server has not noticed yet that the connection before this one is dead
+        self._connection.execute(
+            f"SELECT pg_terminate_backend(pid) FROM ({_BACKEND}) AS holding WHERE pid = %s",
+            (self._key, backend),
+        )
+        self.release()
+        raise StorageUnavailable(
+            f"{self._storage}: the lease is held by a connection that was lost"
+        )
+
+    def _lock(self) -> bool:
+        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
+        return row is not None and bool(row[0])
+
+    def _row(self) -> tuple[str, int]:
+        """What the present or the last holder has written; its description and its backend."""
+        row = self._connection.execute(_HOLDER, (self._study,)).fetchone()
+        return row or ("", 0)
+
+    def _write(self) -> None:
+        self._backends.add(self._connection.info.backend_pid)
+        self._connection.execute(_WRITE, (self._study, self._holder))

@@ -1,0 +1,1 @@
+"""One trial: its identity, files, failures and events."""

@@ -1,0 +1,52 @@
+"""The metrics of every epoch of a trial as a Parquet file: the truth for its curves.
+
+One row an epoch; a metric that an epoch lacks (it was not evaluated) is null there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from balpoe.study.trials.parquet_tables import read_table, write_table
+from balpoe.training.epoch import EpochResult
+
+FORMAT = 1
+_EPOCH, _TIME = "epoch", "unix_time"
+
+
+def write_metrics(path: Path, history: Sequence[EpochResult]) -> None:
+    """Write the whole history to `path`.
+
+    Raises:
+        StorageError: the file cannot be written; what it held before is untouched.
+    """
+    names = sorted({name for result in history for name in result.metrics})
+    columns = {
+        _EPOCH: pa.array([result.epoch for result in history], pa.int32()),
+        _TIME: pa.array([result.unix_time for result in history], pa.float64()),
+    }
+    for name in names:
+        values = [result.metrics.get(name) for result in history]
+        columns[name] = pa.array(values, pa.float64())
+    write_table(path, pa.table(columns), format_number=FORMAT)
+
+
+def read_metrics(path: Path) -> tuple[EpochResult, ...]:
+    """Read what `write_metrics` wrote.
+
+    Raises:
+        CorruptFile: the file is missing, damaged or of another format.
+    """
+    rows = read_table(path, format_number=FORMAT).to_pylist()
+    return tuple(_epoch_result(row) for row in rows)
+
+
+def _epoch_result(row: dict[str, float | None]) -> EpochResult:
+    epoch, unix_time = row.pop(_EPOCH), row.pop(_TIME)
+    assert epoch is not None
+    assert unix_time is not None
+    metrics = {name: value for name, value in row.items() if value is not None}
+    return EpochResult(int(epoch), unix_time, metrics)

@@ -19,7 +19,7 @@ KNOCK_SECONDS = 20.0
 
 _CONTROL_STORE = "give HOST:PORT of the cluster's head, as `ray start --head` told it"
 _NO_CLUSTER = f"answers, but not as the control store of a Ray cluster; {_CONTROL_STORE}"
-_WRONG_TOKEN = (
+WRONG_TOKEN = (
     "the cluster does not take this process's token, or the lack of one; set RAY_AUTH_MODE=token "
     "and RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) as on its nodes"
 )
@@ -29,8 +29,8 @@ _NO_TOKEN = (
 )
 _KNOCK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
 _REFUSALS = {
-    "InvalidAuthToken": _WRONG_TOKEN,
-    "Unauthenticated": _WRONG_TOKEN,
+    "InvalidAuthToken": WRONG_TOKEN,
+    "Unauthenticated": WRONG_TOKEN,
     "RAY_AUTH_TOKEN": _NO_TOKEN,
     "no authentication token": _NO_TOKEN,
     "Failed to connect to GCS": _NO_CLUSTER,

@@ -20,6 +20,7 @@ from typing import Any
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
+from balpoe.cluster.address import WRONG_TOKEN
 from balpoe.errors import UserError
 from balpoe.exit_status import OUR_ERROR, SIGNALLED
 
@@ -175,9 +176,6 @@ def _reason(error: Exception) -> str:
     if "ray[default]" in text:
         return "Ray's jobs need more of Ray here: install balpoe[cluster]"
     if "oken" in text:
-        return (
-            "the cluster does not take this process's token, or the lack of one; set "
-            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) as on its nodes"
-        )
+        return WRONG_TOKEN
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return f"{first}; check the address, and that the head was started with its dashboard"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from balpoe.config import StudySpec
@@ -32,8 +32,6 @@ from balpoe.tracking.translation import (
     run_name,
     state_tags,
 )
-
-_METRICS_PER_BATCH = 1000  # the most that MLflow accepts in one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +148,11 @@ class Mirror:
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]
-        metrics = list(epoch_metrics(fresh))
-        while len(metrics) > _METRICS_PER_BATCH - len(record.objectives or ()):
-            self._client.log_batch(child.run_id, metrics=metrics[:_METRICS_PER_BATCH])
-            del metrics[:_METRICS_PER_BATCH]
+        # Before the state, so that an interruption leaves no state without its epochs.
+        self._client.log_batch(child.run_id, metrics=list(epoch_metrics(fresh)))
         status = child.status
         if child.record is None or state_tags(child.record) != state_tags(record):
-            status = self._write_state(child, record, metrics)
-        elif metrics:
-            self._client.log_batch(child.run_id, metrics=metrics)
+            status = self._write_state(child, record)
         epoch = max([child.epoch, *(result.epoch for result in fresh)])
         return _ChildRun(child.run_id, epoch, status, record)
 
@@ -172,11 +166,11 @@ class Mirror:
             {"violations": ", ".join(record.violations)} if self._spec.constraints else {}
         )
 
-    def _write_state(self, child: _ChildRun, record: TrialRecord, metrics: list[Metric]) -> str:
-        """Write the state, with the last `metrics`, and return the status of the run."""
+    def _write_state(self, child: _ChildRun, record: TrialRecord) -> str:
+        """Write parameters, objectives and state; return the status of the run."""
         self._client.log_batch(
             child.run_id,
-            metrics=[*metrics, *objective_metrics(record)],
+            metrics=objective_metrics(record),
             params=[Param(name, str(value)) for name, value in record.parameters.items()],
             tags=[RunTag(name, value) for name, value in self._tags(record).items()],
         )

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _CODE = Path(__file__).with_name("pyfunc_model.py")
-_PER_BATCH = 1000  # the most metrics that MLflow accepts in one request
 
 
 def log_trained_model(
@@ -67,10 +66,9 @@ def log_trained_model(
 def _log_figures(client: MlflowClient, run_id: str, model_id: str, model: TrainedModel) -> None:
     history = [EpochResult(**epoch) for epoch in model.metrics["epochs"]]
     metrics = [*epoch_metrics(history), *_test_metrics(model, history[-1], run_id, model_id)]
-    for start in range(0, len(metrics), _PER_BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + _PER_BATCH])
-    params = dict(_flat(model.provenance.configuration)) | {"seed": model.provenance.seed}
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+    values = dict(_flat(model.provenance.configuration)) | {"seed": model.provenance.seed}
+    params = [Param(key, str(value)) for key, value in values.items()]
+    client.log_batch(run_id, metrics=metrics, params=params)
 
 
 def _test_metrics(

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from balpoe.cluster import node_inspection
 from balpoe.cluster.node_inspection import NodeAnswer, inspect_node
-from balpoe.cluster.verdict import NodeReport, faults, remarks
+from balpoe.cluster.node_report import NodeReport, faults, remarks
 from balpoe.config import Configuration, DataConfig
 from balpoe.config.image_sources import CifarLT
 from balpoe.errors import UserError

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import balpoe
-from balpoe.cluster.connection import connected
+from balpoe.cluster.driver_connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
-from balpoe.cluster.seeds import SeedNews, SeedTask, TrainingSet, most_gpus, train_seeds
+from balpoe.cluster.seed_training import SeedNews, SeedTask, TrainingSet, most_gpus, train_seeds
 from balpoe.config import Configuration
 from balpoe.errors import UserError
 from balpoe.reporting.training_progress import TrainingProgress, training_progress

@@ -17,7 +17,7 @@ from balpoe.errors import DataError
 from balpoe.evaluation import PriorEstimate
 from balpoe.evaluation.post_hoc import Scaling
 from balpoe.inference import Classifier, TargetPrior
-from balpoe.inference.image_sources import ImageSources
+from balpoe.inference.input_images import ImageSources
 from balpoe.inference.prediction_file import ScoredImages, prediction_writer
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.inference.target_prior import is_estimate

@@ -17,9 +17,9 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.mirror import Mirror
-from balpoe.tracking.run import Origin
+from balpoe.tracking.mirror_writer import start_mirror
+from balpoe.tracking.run_data import Origin
 from balpoe.tracking.tracking_store import TrackingStore, local_store
-from balpoe.tracking.writer import start_mirror
 
 MakeRecord = Callable[..., TrialRecord]
 ORIGIN = Origin(user="ada", git_commit="c0ffee")
@@ -250,7 +250,7 @@ def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(
     make_record: MakeRecord,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log_batch = SqlAlchemyStore.log_batch
+    log_batch: Callable[..., None] = SqlAlchemyStore.log_batch
     sizes: list[int] = []
 
     # MLflow's client splits what it is given into requests; the store sees each of them.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.errors import DataError, UserError
-from balpoe.inference.image_sources import ImageSources, LocatedImages
+from balpoe.inference.input_images import ImageSources, LocatedImages
 from balpoe.inference.prediction_file import prediction_writer
 from balpoe.training.prediction import PREDICTION_BATCH
 

@@ -1,10 +1,11 @@
-"""Images in files, folders and Parquet files, batch by batch, however many there are.
+"""The images of files, folders and Parquet files, in batches that bound memory.
 
 B batch, H height, W width, D channels.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,23 +13,28 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from balpoe.data.decoding.decoding import ImageShape, decode_fitted
 from balpoe.data.decoding.encoded_images import printable
+from balpoe.data.sources.image_schema import no_bytes, reading, require_image_column
 from balpoe.data.sources.image_tree import extension_of, image_extensions, is_hidden, names_below
 from balpoe.errors import DataError, UserError
-from balpoe.inference.encoded_rows import PARQUET, EncodedRows
 from balpoe.inference.images import read_image
 from balpoe.inference.prediction_file import holds_predictions
 from balpoe.training.prediction import PREDICTION_BATCH
 
+PARQUET = ".parquet"
+_ROWS_AT_ONCE = 64
+_BUFFER = 2**20  # bytes of a column that are read at a time, since row groups may be huge
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LocatedImages:
-    """Images uint8 [B, H, W, D], and where each lies: `rows` are None but in Parquet files."""
+    """Images uint8 [B, H, W, D] with their files; `rows` are None unless the file is Parquet."""
 
     paths: tuple[str, ...]
     rows: tuple[int | None, ...]
@@ -36,35 +42,32 @@ class LocatedImages:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
-    """An image yet to be decoded: the bytes of a row, or a file yet to be read."""
+class _EncodedImage:
+    """An image to decode: a file, or the bytes of a row of a Parquet file."""
 
     path: str
     row: int | None = None
     encoded: bytes = b""
 
-    def decoded(self, shape: ImageShape) -> NDArray[np.uint8] | DataError:
-        try:
-            if self.row is None:
-                return read_image(self.path, shape)
-            return decode_fitted(
-                self.encoded, shape, f"{printable(Path(self.path))}, row {self.row}"
-            )
-        except DataError as error:
-            return error
 
+class InputImages:
+    """The images of the given image files, Parquet files and folders.
 
-class ImageSources:
-    """What the given paths hold: image files, Parquet files, and folders of both.
+    Folders are searched recursively in the order of names; hidden files and files without the
+    suffix of an image format are skipped.
 
-    Folders are searched to the bottom, in the order of their names; hidden files and those
-    whose suffix is of no image format are left out and counted as `ignored`. `images` is the
-    number of the others, rows included. `without` is a file to leave out: the one that is
-    to be written, which replaces nothing in a folder but earlier predictions.
+    Args:
+        paths: Image files, Parquet files and folders of both.
+        image_column: The column of the Parquet files.
+        without: The file to be written; it is skipped in a folder if it holds predictions.
+
+    Attributes:
+        images: The number of images, rows of Parquet files included.
+        ignored: The number of files that were skipped.
 
     Raises:
-        UserError: `without` is one of the files that are to be read, or lies among them and is
-            of another kind.
+        UserError: `without` is one of `paths`, or lies in one of the folders and does not hold
+            predictions.
         DataError: a path does not exist, a Parquet file lacks the column, or there is no image.
         StorageError: a file cannot be read.
     """
@@ -78,7 +81,7 @@ class ImageSources:
         self.images = self.ignored = 0
         for file in self._files():
             if file.suffix.lower() == PARQUET:
-                self.images += EncodedRows(file, image_column).count
+                self.images += self._open(file).metadata.num_rows
             elif self._is_image(file):
                 self.images += 1
             else:
@@ -93,45 +96,77 @@ class ImageSources:
     def batches(
         self, shape: ImageShape, *, on_unreadable: Callable[[DataError], None] | None = None
     ) -> Iterator[LocatedImages]:
-        """The images fitted to `shape`, in batches; decoded by as many threads as torch uses.
+        """The images fitted to `shape`, in batches, decoded in `torch.get_num_threads()` threads.
+
+        Args:
+            shape: The shape of all images.
+            on_unreadable: Called with the error of each image that cannot be decoded and is
+                skipped; None raises the error.
 
         Raises:
-            DataError: an image cannot be decoded, unless `on_unreadable` takes the error: then
-                the image is left out.
+            DataError: an image cannot be decoded, and `on_unreadable` is None.
             StorageError: a file cannot be read.
         """
-        items = self._items()
+        images = self._encoded_images()
+        decode = functools.partial(_decoded, shape)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            while batch := list(islice(items, PREDICTION_BATCH)):
+            while batch := list(islice(images, PREDICTION_BATCH)):
                 kept, pixels = [], []
-                for item, decoded in zip(batch, pool.map(_decoder(shape), batch), strict=True):
-                    if isinstance(decoded, DataError):
-                        if on_unreadable is None:
-                            raise decoded
-                        on_unreadable(decoded)
-                    else:
-                        kept.append(item)
+                for image, decoded in zip(batch, pool.map(decode, batch), strict=True):
+                    if not isinstance(decoded, DataError):
+                        kept.append(image)
                         pixels.append(decoded)
+                    elif on_unreadable is None:
+                        raise decoded
+                    else:
+                        on_unreadable(decoded)
                 if kept:
                     yield LocatedImages(
-                        tuple(printable(Path(item.path)) for item in kept),
-                        tuple(item.row for item in kept),
+                        tuple(printable(Path(image.path)) for image in kept),
+                        tuple(image.row for image in kept),
                         torch.from_numpy(np.stack(pixels)),
                     )
 
-    def _items(self) -> Iterator[_Item]:
+    def _encoded_images(self) -> Iterator[_EncodedImage]:
         for file in self._files():
             if file.suffix.lower() == PARQUET:
-                for row, encoded in EncodedRows(file, self._image_column):
-                    yield _Item(str(file), row, encoded)
+                for row, encoded in enumerate(self._encoded_rows(file)):
+                    yield _EncodedImage(str(file), row, encoded)
             elif self._is_image(file):
-                yield _Item(str(file))
+                yield _EncodedImage(str(file))
+
+    def _open(self, file: Path) -> pq.ParquetFile:
+        with reading(str(file)):
+            opened = pq.ParquetFile(
+                file, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER
+            )
+        require_image_column(
+            opened.schema_arrow, self._image_column, str(file), named="with --image-column"
+        )
+        return opened
+
+    def _encoded_rows(self, file: Path) -> Iterator[bytes]:
+        """The images of a column `struct<bytes: binary, ...>`, the Hugging Face convention."""
+        batches = self._open(file).iter_batches(
+            _ROWS_AT_ONCE, columns=[f"{self._image_column}.bytes"], use_threads=False
+        )
+        row = 0
+        while True:
+            with reading(str(file)):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            for encoded in batch.column(0).field("bytes").to_pylist():
+                if encoded is None:
+                    raise no_bytes(f"{file}, row {row}", self._image_column)
+                yield encoded
+                row += 1
 
     def _files(self) -> Iterator[Path]:
         for path in self._paths:
             if path.is_dir():
                 below = (path / name for name in names_below(path))
-                yield from (file for file in below if not self._is_left_out(file))
+                yield from (file for file in below if not self._is_earlier_output(file))
             elif path.exists():
                 if path.resolve() == self._without:
                     raise _overwritten(path)
@@ -139,8 +174,7 @@ class ImageSources:
             else:
                 raise DataError(f"{path}: no such file or folder")
 
-    def _is_left_out(self, file: Path) -> bool:
-        """Whether it is the file to be written, where that replaces nothing of the user's."""
+    def _is_earlier_output(self, file: Path) -> bool:
         if file.resolve() != self._without:
             return False
         if not holds_predictions(file):
@@ -148,9 +182,9 @@ class ImageSources:
         return True
 
     def _is_image(self, file: Path) -> bool:
-        """A file that was named outright is one whatever it is called."""
-        known = extension_of(file.name) in image_extensions() and not is_hidden(file.name)
-        return known or file in self._paths
+        """A file that was given itself is an image, whatever its name."""
+        has_image_name = extension_of(file.name) in image_extensions() and not is_hidden(file.name)
+        return has_image_name or file in self._paths
 
 
 def _overwritten(file: Path) -> UserError:
@@ -160,5 +194,11 @@ def _overwritten(file: Path) -> UserError:
     )
 
 
-def _decoder(shape: ImageShape) -> Callable[[_Item], NDArray[np.uint8] | DataError]:
-    return lambda item: item.decoded(shape)
+def _decoded(shape: ImageShape, image: _EncodedImage) -> NDArray[np.uint8] | DataError:
+    try:
+        if image.row is None:
+            return read_image(image.path, shape)
+        place = f"{printable(Path(image.path))}, row {image.row}"
+        return decode_fitted(image.encoded, shape, place)
+    except DataError as error:
+        return error

@@ -95,7 +95,7 @@ class StudyOfFaults:
         return sum(trial.user_attrs.get("deaths_without_progress", 0) for trial in study.trials)
 
     def assert_whole(self) -> None:
-        """Check that every trial is COMPLETE with its expected values, and `doctor` finds no fault."""
+        """Check that every trial is COMPLETE with its values, and `doctor` finds no fault."""
         assert_complete(self._directory, self._trials)
 
 

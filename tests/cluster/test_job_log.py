@@ -21,7 +21,7 @@ RAYS_OWN = (
 
 
 class Dashboard:
-    """Answers for one job like Ray's dashboard; each poll gets the next of `logs`, None no answer."""
+    """Answers for one job like Ray's dashboard; a poll gets the next of `logs`; None: no answer."""
 
     def __init__(self, logs: list[str | None], end: dict[str, Any]) -> None:
         self._logs = logs

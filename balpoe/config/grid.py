@@ -1,4 +1,4 @@
-"""The finite search space, point by point."""
+"""The points of a finite search space."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MOST_POINTS: Final = 100_000
 
 
 def grid_points(search: Search, base: Configuration) -> Iterator[dict[str, Choice]]:
-    """Every assignment of the parameters to be decided, none twice; the last varies fastest.
+    """Generate every assignment of the parameters once; the last parameter varies fastest.
 
-    Implied parameters are left out, as are those that do not exist beside the others.
+    Implied parameters and parameters whose conditions do not hold are left out.
     """
     return _completed(search, base, suggestion_order(search), {})
 
@@ -26,7 +26,7 @@ def grid_points(search: Search, base: Configuration) -> Iterator[dict[str, Choic
 def _completed(
     search: Search, base: Configuration, order: Sequence[str], decided: Mapping[str, Choice]
 ) -> Iterator[dict[str, Choice]]:
-    """All ways to decide the parameters in `order` beside those already decided."""
+    """Generate the assignments of the parameters in `order` that extend `decided`."""
     if not order:
         yield dict(decided)
         return

@@ -20,7 +20,7 @@ from balpoe.config.bounds import (
     Positive,
     Real,
 )
-from balpoe.config.data import DataConfig
+from balpoe.config.data import DataSource
 from balpoe.config.loss import LOSSES, Loss
 from balpoe.config.mixing import MIXERS, Mixer
 from balpoe.config.model import ModelConfig
@@ -107,7 +107,7 @@ class TrainingConfig(Bounded):
 class Configuration(Bounded):
     """Everything that determines a training, except its seed."""
 
-    data: DataConfig
+    data: DataSource
     model: ModelConfig = field(default_factory=ModelConfig)
     experts: ExpertsConfig = field(default_factory=ExpertsConfig)
     mixup: MixupConfig = field(default_factory=MixupConfig)

@@ -51,12 +51,14 @@ def _written_out(content: Any, owner: type) -> Any:
     if not isinstance(content, dict):
         return content
     hints = fields_in_file(owner)
-    chosen = {
-        key: {"name": value}
+    short = {
+        key
         for key, value in content.items()
-        if isinstance(value, str) and (key == "sampler" or table_of(hints.get(key)) is not None)
+        # a data source has no short form, since most sources need further settings
+        if isinstance(value, str) and key != "data"
+        if key == "sampler" or table_of(hints.get(key)) is not None
     }
-    return {**content, **chosen}
+    return {key: {"name": value} if key in short else value for key, value in content.items()}
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:

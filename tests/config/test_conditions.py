@@ -13,7 +13,6 @@ from balpoe.config import (
     Choice,
     Condition,
     Configuration,
-    DigitsLT,
     FloatParameter,
     IntParameter,
     Parameter,
@@ -22,6 +21,7 @@ from balpoe.config import (
 )
 from balpoe.config.assignment import assigned, conditional_parameters, suggestion_order, witness
 from balpoe.config.grid import grid_points
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())

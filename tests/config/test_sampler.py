@@ -11,7 +11,6 @@ from balpoe.config import (
     BudgetConfig,
     Condition,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     IntParameter,
@@ -19,6 +18,7 @@ from balpoe.config import (
     SamplerConfig,
     StudySpec,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 ALPHA = FloatParameter(low=0, high=1)

@@ -8,15 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from balpoe.config import (
-    Configuration,
-    Constraint,
-    DigitsLT,
-    FloatParameter,
-    GaussianLT,
-    SamplerConfig,
-    to_plain,
-)
+from balpoe.config import Configuration, Constraint, FloatParameter, SamplerConfig, to_plain
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.errors import ConfigurationError, UserError
 from balpoe.files import configuration_from_plain, load_configuration, load_study
 from balpoe.files.restricted_yaml import MOST_BYTES
@@ -30,7 +24,7 @@ objectives: {val/accuracy: maximize}
 budget: {trials: 2}
 """
 
-SOURCES = "digits_lt, gaussian_lt, parquet, folder, image_list, cifar10_lt or cifar100_lt"
+SOURCES = "cifar100_lt, cifar10_lt, digits_lt, folder, gaussian_lt, image_list or parquet"
 
 Write = Callable[[str | bytes], Path]
 
@@ -68,6 +62,7 @@ def test_integers_serve_as_numbers_and_lists_as_tuples(write: Write) -> None:
         "data: {name: digits_lt, imbalance_ratio: 20}\nexperts: {count: 2, lambdas: [1, -1]}\n"
     )
     configuration = load_configuration(path)
+    assert isinstance(configuration.data, DigitsLT)
     assert isinstance(configuration.data.imbalance_ratio, float)
     assert configuration.experts.lambdas == (1.0, -1.0)
 

@@ -15,21 +15,21 @@ from balpoe.config import (
     CategoricalParameter,
     Condition,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FinalConfig,
     FloatParameter,
-    GaussianLT,
     IntParameter,
     MixupConfig,
     ModelConfig,
-    ParquetImages,
     ResourcesConfig,
     SamplerConfig,
     StudySpec,
     TrainingConfig,
     to_plain,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.gaussian_lt import GaussianLT
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.files import (
     configuration_from_plain,
     dump_configuration,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from balpoe.config import Parameter, StudySpec
 from balpoe.config.bounds import Bounded
+from balpoe.config.sampler import DEFAULT_SAMPLER
 from balpoe.config.search_space import misfits
 from balpoe.config.tables import table_of
 from balpoe.files.document import Document, Problem
@@ -54,8 +55,11 @@ def _written_out(content: Any, owner: type) -> Any:
     chosen = {
         key: {"name": value}
         for key, value in content.items()
-        if isinstance(value, str) and (key == "sampler" or table_of(hints.get(key)) is not None)
+        if isinstance(value, str) and table_of(hints.get(key)) is not None
     }
+    sampler = content.get("sampler")
+    if isinstance(sampler, dict):
+        chosen["sampler"] = {"name": DEFAULT_SAMPLER, **sampler}
     return {**content, **chosen}
 
 

@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from balpoe.config import (
+    SAMPLERS,
     Configuration,
     Constraint,
     DigitsLT,
     FloatParameter,
     GaussianLT,
-    SamplerConfig,
     to_plain,
 )
 from balpoe.errors import ConfigurationError, UserError
@@ -266,7 +266,7 @@ bugdet: {trials: 12}
         ("high: 1}", "high: 1, when: 3}",
          "x.yaml:4 search.mixup.alpha.when: must be keys with values, got 3"),
         ("name: s", "name: s\nsampler: tp",
-         "x.yaml:2 sampler.name: must be tpe, random, nsgaii, gp or grid, got \"tp\"; "
+         "x.yaml:2 sampler.name: must be gp, grid, nsgaii, random or tpe, got \"tp\"; "
          "did you mean tpe?"),
         ("name: s", "name: s\nsampler: grid",
          "x.yaml:2 sampler.name: grid cannot take mixup.alpha, a range of numbers: "
@@ -301,7 +301,8 @@ def test_a_study_keeps_the_paths_of_its_file(
 def test_a_sampler_may_be_named_alone(write: Write) -> None:
     alone = load_study(write(STUDY + "sampler: random\n")).sampler
     section = load_study(write(STUDY + "sampler: {name: random, seed: null}\n")).sampler
-    assert alone == section == SamplerConfig(name="random")
+    assert alone == section == SAMPLERS["random"]()
+    assert load_study(write(STUDY + "sampler: {seed: 3}\n")).sampler == SAMPLERS["tpe"](seed=3)
 
 
 def test_what_the_search_found_is_not_undone_by_the_final_training(write: Write) -> None:

@@ -20,7 +20,7 @@ from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
 from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain
-from balpoe.config.sampler import SamplerConfig
+from balpoe.config.sampler import SAMPLERS, SamplerConfig
 from balpoe.config.search_space import (
     CategoricalParameter,
     FloatParameter,
@@ -34,6 +34,7 @@ __all__ = [
     "IMAGENET_BACKBONES",
     "METRICS",
     "OBJECTIVES",
+    "SAMPLERS",
     "SHIFT_METRICS",
     "AugmentationConfig",
     "BudgetConfig",

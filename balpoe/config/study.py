@@ -24,7 +24,7 @@ from balpoe.config.known_points import (
 )
 from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
 from balpoe.config.parameters import with_parameters
-from balpoe.config.sampler import SamplerConfig, refusals
+from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
 from balpoe.config.search_space import Parameter, misfits
 from balpoe.config.wording import must_be, unknown
 from balpoe.errors import FieldProblem, InvalidFields, dotted
@@ -76,7 +76,7 @@ class StudySpec(Bounded):
         dict[Annotated[str, ObjectiveName()], Direction], NotEmpty("metric with its direction")
     ]
     budget: BudgetConfig
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    sampler: SamplerConfig = field(default_factory=lambda: SAMPLERS[DEFAULT_SAMPLER]())
     seed: Seed = 0
     warm_start: tuple[Annotated[str, StudyName()], ...] = ()
     known_points: dict[str, dict[str, Choice]] = field(default_factory=default_points)
@@ -100,7 +100,7 @@ class StudySpec(Bounded):
         else:
             yield from self._idle_parameters()
             yield from self._impossible_values()
-            for reason in refusals(self.sampler, self.search, self.base, list(self.objectives)):
+            for reason in self.sampler.refusals(self.search, self.base, list(self.objectives)):
                 yield FieldProblem("sampler", reason, ("name",))
             if self.early_stopping is not None:
                 yield from self.early_stopping.misfits(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from balpoe.config import Parameter, StudySpec
 from balpoe.config.bounds import Bounded
+from balpoe.config.sampler import DEFAULT_SAMPLER
 from balpoe.config.search_space import misfits
 from balpoe.config.tables import table_of
 from balpoe.files.document import Document, Problem
@@ -55,10 +56,13 @@ def _written_out(content: Any, owner: type) -> Any:
         key
         for key, value in content.items()
         # a data source has no short form, since most sources need further settings
-        if isinstance(value, str) and key != "data"
-        if key == "sampler" or table_of(hints.get(key)) is not None
+        if isinstance(value, str) and key != "data" and table_of(hints.get(key)) is not None
     }
-    return {key: {"name": value} if key in short else value for key, value in content.items()}
+    long = {key: {"name": value} if key in short else value for key, value in content.items()}
+    sampler = content.get("sampler")
+    if isinstance(sampler, dict):
+        long["sampler"] = {"name": DEFAULT_SAMPLER, **sampler}
+    return long
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:

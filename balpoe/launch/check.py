@@ -103,7 +103,7 @@ def _storage_warnings(directory: StudyDirectory) -> Iterator[str]:
 
 
 def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
-    if spec.constraints and spec.sampler.name in ("random", "grid"):
+    if spec.constraints and not spec.sampler.learns_constraints:
         yield (
             f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
             f"who is on the front; tpe, nsgaii and gp learn where they are kept"

@@ -8,6 +8,7 @@ import pytest
 
 from balpoe.config import (
     OBJECTIVES,
+    SAMPLERS,
     BudgetConfig,
     Condition,
     Configuration,
@@ -15,7 +16,6 @@ from balpoe.config import (
     FloatParameter,
     IntParameter,
     Parameter,
-    SamplerConfig,
     StudySpec,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
@@ -33,7 +33,7 @@ def study(name: Any, search: Mapping[str, Parameter]) -> StudySpec:
         search=dict(search),
         objectives={"val/accuracy": "maximize", "val/ece": "minimize"},
         budget=BudgetConfig(trials=1),
-        sampler=SamplerConfig(name=name),
+        sampler=SAMPLERS[name](),
     )
 
 
@@ -62,7 +62,7 @@ def test_a_gaussian_process_takes_four_objectives_and_names_those_beyond() -> No
         replace(four, objectives={**objectives, "val/nll": minimized})
     replace(
         four,
-        sampler=SamplerConfig(name="nsgaii"),
+        sampler=SAMPLERS["nsgaii"](),
         objectives=dict.fromkeys(OBJECTIVES, minimized),
     )
 

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from balpoe.config import Configuration, Constraint, FloatParameter, SamplerConfig, to_plain
+from balpoe.config import (
+    SAMPLERS,
+    Configuration,
+    Constraint,
+    FloatParameter,
+    to_plain,
+)
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.errors import ConfigurationError, UserError
@@ -261,7 +267,7 @@ bugdet: {trials: 12}
         ("high: 1}", "high: 1, when: 3}",
          "x.yaml:4 search.mixup.alpha.when: must be keys with values, got 3"),
         ("name: s", "name: s\nsampler: tp",
-         "x.yaml:2 sampler.name: must be tpe, random, nsgaii, gp or grid, got \"tp\"; "
+         "x.yaml:2 sampler.name: must be gp, grid, nsgaii, random or tpe, got \"tp\"; "
          "did you mean tpe?"),
         ("name: s", "name: s\nsampler: grid",
          "x.yaml:2 sampler.name: grid cannot take mixup.alpha, a range of numbers: "
@@ -297,7 +303,8 @@ def test_a_study_keeps_the_paths_of_its_file(
 def test_a_sampler_may_be_named_alone(write: Write) -> None:
     alone = load_study(write(STUDY + "sampler: random\n")).sampler
     section = load_study(write(STUDY + "sampler: {name: random, seed: null}\n")).sampler
-    assert alone == section == SamplerConfig(name="random")
+    assert alone == section == SAMPLERS["random"]()
+    assert load_study(write(STUDY + "sampler: {seed: 3}\n")).sampler == SAMPLERS["tpe"](seed=3)
 
 
 def test_what_the_search_found_is_not_undone_by_the_final_training(write: Write) -> None:

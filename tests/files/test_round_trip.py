@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from balpoe.config import (
     OBJECTIVES,
+    SAMPLERS,
     AugmentationConfig,
     BudgetConfig,
     CategoricalParameter,
@@ -22,7 +23,6 @@ from balpoe.config import (
     MixupConfig,
     ModelConfig,
     ResourcesConfig,
-    SamplerConfig,
     StudySpec,
     TrainingConfig,
     to_plain,
@@ -133,7 +133,9 @@ STUDIES = st.builds(
         seeds=st.lists(SEED, min_size=1, max_size=3, unique=True).map(tuple),
     ),
     sampler=st.builds(
-        SamplerConfig, name=st.sampled_from(["tpe", "random"]), seed=st.none() | SEED
+        lambda name, seed: SAMPLERS[name](seed=seed),
+        st.sampled_from(["tpe", "random"]),
+        st.none() | SEED,
     ),
     seed=SEED,
     resources=st.builds(ResourcesConfig, gpus_per_trial=POSITIVE, concurrent_trials=COUNTS),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from balpoe.config import (
+    SAMPLERS,
     BudgetConfig,
     Condition,
     Configuration,
@@ -13,7 +14,6 @@ from balpoe.config import (
     FloatParameter,
     HalvingConfig,
     IntParameter,
-    SamplerConfig,
     StudySpec,
     TrainingConfig,
 )
@@ -37,7 +37,7 @@ def test_how_far_and_by_whom_may_change() -> None:
         STUDY,
         search={**STUDY.search, "mixup.alpha": FloatParameter(low=0, high=2)},
         budget=BudgetConfig(wall_hours=2),
-        sampler=SamplerConfig(name="random", seed=7),
+        sampler=SAMPLERS["random"](seed=7),
         known_points={},
         repeats=3,
         early_stopping=HalvingConfig(grace_epochs=5),

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from balpoe.config import Constraint, FloatParameter, SamplerConfig, StudySpec
+from balpoe.config import SAMPLERS, Constraint, FloatParameter, StudySpec
 from balpoe.config.constraints import excesses
 from balpoe.errors import NonFiniteError
 from balpoe.study.execution.gpu_memory import GpuMemory
@@ -19,7 +19,7 @@ from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import COMPLETE
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.trial_book import TrialBook
-from balpoe.study.search.spent_budget import Account, Spent
+from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.selection.front import pareto_front
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import StudyEvent, TrialEnded
@@ -71,7 +71,7 @@ def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
     spec: StudySpec, book: TrialBook, directory: StudyDirectory, few: tuple[float, ...]
 ) -> None:
     events: list[StudyEvent] = []
-    account = Account(Spent(0, 0.0, 0.0), spec.resources)
+    account = Account(SpentBudget(0, 0.0, 0.0), spec.resources)
     memory = GpuMemory(spec, directory.memory)
     searcher = StudySearcher(spec, book, events.append, Interruption(), account, memory)
     searcher.suggest("a")
@@ -112,7 +112,7 @@ def test_samplers_learn_where_a_constraint_is_kept(
         spec = make_spec(
             search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
             objectives={"val/accuracy": "maximize"},
-            sampler=SamplerConfig(name=name),  # type: ignore[arg-type]  # one of its choices
+            sampler=SAMPLERS[name](),
             constraints=constraints,
         )
         directory = StudyDirectory.of(tmp_path / str(len(constraints)), spec.name)

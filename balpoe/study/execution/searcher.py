@@ -31,7 +31,7 @@ from balpoe.study.execution.trial_actor import (
     PARAMETERS,
 )
 from balpoe.study.records.trial_book import TakenTrial, TrialBook
-from balpoe.study.search.early_stopping import EarlyStopping, Reached
+from balpoe.study.search.early_stopping import EarlyStopping, RungResult
 from balpoe.study.search.spent_budget import Account, budget_spent, hours_spent
 from balpoe.study.selection.race import SeedToTrain
 from balpoe.study.trials.events import (
@@ -61,7 +61,7 @@ class LiveTrial:
     parameters: Mapping[str, Choice]
     alone: bool
     epoch: int = 0
-    fallen_behind: Reached | None = None
+    fallen_behind: RungResult | None = None
 
 
 class StudySearcher(Searcher):
@@ -205,7 +205,7 @@ class StudySearcher(Searcher):
         live.fallen_behind = stopping.judge(identity.number, live.parameters, epoch, result)
         return live.fallen_behind is not None
 
-    def _fallen_behind_before(self, identity: TrialIdentity) -> Reached | None:
+    def _fallen_behind_before(self, identity: TrialIdentity) -> RungResult | None:
         """With what a trial was stopped that its launch left unfinished all the same."""
         if self._early_stopping is None or identity.repeat:
             return None
@@ -233,7 +233,7 @@ class StudySearcher(Searcher):
         self._opening.complete()
         self._listener(TrialEnded(live.identity, "COMPLETE", objectives, violations=violations))
 
-    def _prune(self, identity: TrialIdentity, reached: Reached) -> None:
+    def _prune(self, identity: TrialIdentity, reached: RungResult) -> None:
         self._book.prune(identity.number, reached.epoch, reached.objectives)
         self._finished += 1
         self._opening.complete()

@@ -33,8 +33,8 @@ from balpoe.study.records.ledger_entry import (
     parameters_of,
 )
 from balpoe.study.search.earlier_trials import EarlierStudy
+from balpoe.study.search.launch_sampler import launch_sampler
 from balpoe.study.search.planned_trials import PlannedTrial, not_yet_tried, planned_trials
-from balpoe.study.search.sampling import sampler_for
 from balpoe.study.search.warm_start import WarmStart
 from balpoe.study.storage.optuna_storage import open_study, storage_errors
 from balpoe.study.storage.storage import ConfirmLease
@@ -101,7 +101,7 @@ class Ledger:
             launch = int(self._study.user_attrs.get(_LAUNCHES, 0))
             self._study.set_user_attr(_LAUNCHES, launch + 1)
             self._study.set_user_attr(_LAUNCHED, [*self.launches(), time.time()])
-        sampler = sampler_for(self._spec, launch)
+        sampler = launch_sampler(self._spec, launch)
         self._warm_start = WarmStart(self._spec, earlier, sampler) if earlier else None
         self._study.sampler = RandomSampler() if earlier else sampler
         tried = [parameters_of(trial, self._spec) for trial in self._trials(*TrialState)]
@@ -128,7 +128,7 @@ class Ledger:
         self._suggest(proposed)
         self._study.enqueue_trial(proposed.params)
         trial = self._study.ask()
-        warm_start.is_asked(trial.number, proposed)
+        warm_start.assign(trial.number, proposed)
         return self._begun(trial)
 
     def _begun(self, trial: optuna.Trial) -> Proposal:
@@ -137,7 +137,7 @@ class Ledger:
 
     def is_exhausted(self) -> bool:
         """Whether every point of a grid has been proposed; other samplers never run out."""
-        if self._spec.sampler.name != "grid":
+        if not self._spec.sampler.is_exhaustive:
             return False
         return not (self._planned or self._trials(TrialState.WAITING))
 

@@ -12,7 +12,7 @@ from balpoe.config import StudySpec
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.ledger_entry import LedgerEntry
 from balpoe.study.records.repeat_ledger import RepeatLedger
-from balpoe.study.search.spent_budget import Spent, spent_by_launches
+from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
 from balpoe.study.storage.storage_record import kept_storage
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
@@ -36,7 +36,7 @@ def outlines(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, .
 
 def spent_so_far(
     spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
-) -> Spent:
+) -> SpentBudget:
     """What the study has spent of its budget, as far as the outlines of its trials tell.
 
     Raises:

@@ -14,8 +14,7 @@ from balpoe.config.constraints import excesses, violated
 from balpoe.study.object_store.working_copy import bring_trial
 from balpoe.study.records.ledger import Ledger, Proposal
 from balpoe.study.records.repeat_ledger import RepeatLedger
-from balpoe.study.selection.candidates import Candidate, candidate
-from balpoe.study.selection.feasibility import is_feasible
+from balpoe.study.selection.candidates import Candidate, candidate, is_feasible
 from balpoe.study.selection.race import SeedToTrain, race
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import optuna
 import pytest
 
-from balpoe.config import FloatParameter, SamplerConfig, StudySpec
-from balpoe.study.search.sampling import POPULATION, sampler_for
+from balpoe.config import SAMPLERS, FloatParameter, StudySpec
+from balpoe.study.search.launch_sampler import launch_sampler
+from balpoe.study.search.samplers.nsgaii import POPULATION
 
 MakeSpec = Callable[..., StudySpec]
 BOUND = 0.3
@@ -26,7 +27,7 @@ def late_feasible(spec: StudySpec, trials: int) -> float:
 
     They are x and y - x, so that there is a whole front to look for.
     """
-    study = optuna.create_study(directions=["maximize"] * 2, sampler=sampler_for(spec, 0))
+    study = optuna.create_study(directions=["maximize"] * 2, sampler=launch_sampler(spec, 0))
     feasible = []
     for _ in range(trials):
         trial = study.ask()
@@ -42,7 +43,7 @@ def test_samplers_propose_where_a_constraint_is_kept_and_random_does_not(
     make_spec: MakeSpec, name: str, trials: int
 ) -> None:
     def parts(sampler: str) -> list[float]:
-        config = SamplerConfig(name=sampler)  # type: ignore[arg-type]  # one of its choices
+        config = SAMPLERS[sampler]()
         search = {"mixup.alpha": FloatParameter(low=0.0, high=1.0)}
         return [
             late_feasible(make_spec(seed=seed, sampler=config, search=search), trials)

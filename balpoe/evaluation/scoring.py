@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from balpoe.evaluation.divergence import divergences_to_target
+from balpoe.evaluation.image_weights import Weighting, image_weights
+from balpoe.evaluation.input_checks import refuse_labels_ruled_out, refuse_non_finite_logits
 from balpoe.evaluation.metrics import Evaluation, Metrics
-from balpoe.evaluation.refusals import refuse_labels_ruled_out, refuse_non_finite_logits
-from balpoe.evaluation.weights import Weighting, image_weights
 from balpoe.method.calibration import bin_confidences, refuse_impossible_labels
 from balpoe.method.longtail import ShotGroup, shot_groups
 from balpoe.method.losses import product_of_experts

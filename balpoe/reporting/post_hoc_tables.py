@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.table import Table
 
-from balpoe.evaluation import WHOLE_TEST, PostHocEvaluation, Scorer
-from balpoe.evaluation.post_hoc import PriorKnowledge
-from balpoe.reporting.evaluation_table import distribution_name
-from balpoe.reporting.figures import mean_and_sd
-from balpoe.reporting.tables import open_table
+from balpoe.evaluation.distributions import WHOLE_TEST
+from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
+from balpoe.reporting.evaluation_tables import distribution_name
+from balpoe.reporting.formatting import mean_and_sd
+from balpoe.reporting.table_style import plain_table
 from balpoe.study.selection.repeats import over_seeds
 from balpoe.training.model_directory import Calibration
 
@@ -40,7 +40,7 @@ def post_hoc_tables(
 
 
 def _prior_table(seeds: Sequence[PostHoc], everyone: Scorer) -> RenderableType:
-    table = open_table(
+    table = plain_table(
         "Class frequencies of the test set: unknown, known, estimated",
         "estimated: by EM from the unlabelled images of the test set",
     )
@@ -64,7 +64,7 @@ def _temperature_table(
     assert calibration.temperatures is not None
     single = f"{calibration.temperatures.ensemble:.3g}"
     each = ", ".join(f"{value:.3g}" for value in calibration.temperatures.experts)
-    table = open_table(
+    table = plain_table(
         f"Temperatures: {single} of the ensemble, {each} of the experts",
         f"{calibration.origin}; the prior is unknown",
     )
@@ -88,7 +88,7 @@ def _temperature_table(
 
 
 def _subset_table(seeds: Sequence[PostHoc], lambdas: Sequence[float]) -> RenderableType:
-    table = open_table("Subsets of experts whose λs have the mean 0", "the prior is unknown")
+    table = plain_table("Subsets of experts whose λs have the mean 0", "the prior is unknown")
     table.add_column("λs", style="bold")
     shown = [name for name in _distributions(seeds) if name in _EXTREMES]
     for distribution in shown:

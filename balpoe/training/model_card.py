@@ -15,7 +15,7 @@ from pathlib import Path
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import METRICS, SHIFT_METRICS
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.evaluation import WHOLE_TEST
+from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.method.longtail import shot_groups
 from balpoe.method.priors import mean_lambda
 from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import balpoe
 from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
-from balpoe.evaluation import fit_temperatures
+from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import load_configuration
 from balpoe.launch.carried_temperatures import carried_calibration
 from balpoe.launch.train import TrainedSeeds

@@ -20,7 +20,8 @@ from sklearn.metrics import (
 from torch import Tensor
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.evaluation import Evaluation, evaluate
+from balpoe.evaluation.metrics import Evaluation
+from balpoe.evaluation.scoring import evaluate
 from balpoe.method.calibration import reliability_bins
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
 

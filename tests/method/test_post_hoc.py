@@ -7,16 +7,11 @@ import torch
 from torch import Tensor
 
 from balpoe.config.shifts import SHIFTS
-from balpoe.evaluation import (
-    PostHocEvaluation,
-    Scorer,
-    Temperatures,
-    estimate_prior,
-    evaluate,
-    evaluate_distributions,
-    evaluate_post_hoc,
-    likelihood_ratios,
-)
+from balpoe.evaluation.distributions import evaluate_distributions
+from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_hoc
+from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
+from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.losses import product_of_experts
 from balpoe.method.priors import class_prior
 

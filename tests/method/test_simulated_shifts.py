@@ -11,7 +11,8 @@ from torch import Tensor
 
 from balpoe.config.metric_names import SHIFTED_METRICS
 from balpoe.config.shifts import SHIFTS, Shift
-from balpoe.evaluation import evaluate, simulated_shifts
+from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.simulated_shifts import simulated_shifts
 
 CLASSES, PER_CLASS = 3, 6
 PRIOR_C = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from balpoe.config import METRICS, SHIFT_METRICS
-from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, Metrics
-from balpoe.reporting.figures import label_with_unit, mean_and_sd, seed_count
-from balpoe.reporting.tables import add_figures, open_table
+from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
+from balpoe.evaluation.metrics import Metrics
+from balpoe.reporting.formatting import label_with_unit, mean_and_sd, seed_count
+from balpoe.reporting.table_style import add_number_column, plain_table
 from balpoe.study.selection.repeats import over_seeds
 
 _SHORT_HEADS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %"}  # eleven columns in 80
@@ -23,7 +24,7 @@ FinalEvaluation = Sequence[DistributionEvaluation]
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
     """Accuracy and ECE on every test distribution, without and with its prior."""
-    table = open_table(
+    table = plain_table(
         f"{model}: {_spread(seeds)}",
         "prior known: logits adjusted to the class frequencies of the test set",
     )
@@ -49,12 +50,12 @@ def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()
     """Every metric on the whole test set, and with the λs of the experts a row for each too."""
     products = _ensembles(seeds, WHOLE_TEST, known_prior=False)
     metrics = _telling(products[0])
-    table = open_table(
+    table = plain_table(
         f"{distribution_name(WHOLE_TEST)} in detail: {_spread(seeds)}", "NLL and KL in nats"
     )
     table.add_column("", style="bold", no_wrap=True)
     for metric in metrics:
-        add_figures(table, _SHORT_HEADS.get(metric, label_with_unit(metric)))
+        add_number_column(table, _SHORT_HEADS.get(metric, label_with_unit(metric)))
     table.add_row("product", *(_cell(products, metric, "\n") for metric in metrics))
     for i, lam in enumerate(lambdas):
         experts = [

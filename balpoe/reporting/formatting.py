@@ -58,7 +58,7 @@ def mean_and_sd(metric: str, seeds: OverSeeds, separator: str = " ") -> str:
     return mean if seeds.sd is None else f"{mean}{separator}±{bare_number(metric, seeds.sd)}"
 
 
-def parameter(value: Choice | None) -> str:
+def parameter_value(value: Choice | None) -> str:
     """A parameter in three significant digits; a dash where the trial has none."""
     if value is None:
         return "–"
@@ -67,11 +67,19 @@ def parameter(value: Choice | None) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time: `0:07`, `12:40`, `3:05:00`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def byte_size(count: int) -> str:
+    """A number of bytes: `3 kB`, `12 MB`, `1.4 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 1e3:.0f} kB"
 
 
 def seed_count(n: int) -> str:

@@ -78,7 +78,7 @@ def _plain_choice(row: PostHocEvaluation) -> dict[str, Any]:
         "prior": row.prior,
         "distribution": row.distribution,
         "images": row.images,
-        "metrics": row.metrics.scalars(),
+        "metrics": row.metrics.values,
     }
 
 

@@ -23,7 +23,7 @@ from balpoe.config.image_sources import (
     ImageList,
     ParquetImages,
 )
-from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
+from balpoe.config.metrics import metric_table, objective_names, shift_metrics
 from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain
@@ -38,9 +38,6 @@ from balpoe.config.study import Direction, StudySpec
 
 __all__ = [
     "IMAGENET_BACKBONES",
-    "METRICS",
-    "OBJECTIVES",
-    "SHIFT_METRICS",
     "AugmentationConfig",
     "BudgetConfig",
     "CategoricalParameter",
@@ -75,6 +72,9 @@ __all__ = [
     "TrainingConfig",
     "canonical_parameters",
     "identifying",
+    "metric_table",
+    "objective_names",
+    "shift_metrics",
     "to_plain",
     "with_parameters",
 ]

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.table import Table
 
+from balpoe.config import shift_metrics
 from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
 from balpoe.reporting.evaluation_tables import distribution_name
-from balpoe.reporting.formatting import mean_and_sd
+from balpoe.reporting.formatting import label_with_unit, mean_and_sd
 from balpoe.reporting.table_style import plain_table
 from balpoe.study.selection.repeats import over_seeds
 from balpoe.training.model_directory import Calibration
 
-_HEADS = {"accuracy": "acc. %", "ece": "ECE %"}
 _PRIORS: tuple[PriorKnowledge, ...] = ("unknown", "known", "estimated")
 _EXTREMES = (WHOLE_TEST, "forward_50", "backward_50")
 
@@ -46,13 +46,13 @@ def _prior_table(seeds: Sequence[PostHoc], everyone: Scorer) -> RenderableType:
     )
     table.add_column("test set", style="bold", no_wrap=True)
     for prior in _PRIORS:
-        for metric in _HEADS:
+        for metric in shift_metrics():
             _add_column(table, prior, metric)
     for distribution in _distributions(seeds):
         cells = (
             _cell(seeds, everyone, prior, distribution, metric)
             for prior in _PRIORS
-            for metric in _HEADS
+            for metric in shift_metrics()
         )
         table.add_row(distribution_name(distribution), *cells)
     return table
@@ -92,13 +92,13 @@ def _subset_table(seeds: Sequence[PostHoc], lambdas: Sequence[float]) -> Rendera
     table.add_column("λs", style="bold")
     shown = [name for name in _distributions(seeds) if name in _EXTREMES]
     for distribution in shown:
-        for metric in _HEADS:
+        for metric in shift_metrics():
             _add_column(table, distribution.replace("_", "\n"), metric)
     for scorer in dict.fromkeys(row.scorer for row in seeds[0] if row.scorer.scaling == "none"):
         cells = (
             _cell(seeds, scorer, "unknown", distribution, metric)
             for distribution in shown
-            for metric in _HEADS
+            for metric in shift_metrics()
         )
         table.add_row(", ".join(f"{lambdas[e]:.3g}" for e in scorer.experts), *cells)
     return table
@@ -106,7 +106,8 @@ def _subset_table(seeds: Sequence[PostHoc], lambdas: Sequence[float]) -> Rendera
 
 def _add_column(table: Table, head: str, metric: str) -> None:
     """Where space is short a figure goes on below: one with digits cut off would be another."""
-    table.add_column(f"{head}\n{_HEADS[metric]}", justify="right", overflow="fold")
+    head = f"{head}\n{label_with_unit(metric, short=True)}"
+    table.add_column(head, justify="right", overflow="fold")
 
 
 def _distributions(seeds: Sequence[PostHoc]) -> list[str]:
@@ -122,7 +123,7 @@ def _cell(
 ) -> str:
     wanted = (scorer, prior, distribution)
     values = [
-        row.metrics.scalars()[metric]
+        row.metrics.values[metric]
         for seed in seeds
         for row in seed
         if (row.scorer, row.prior, row.distribution) == wanted

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balpoe.config import (
-    OBJECTIVES,
     AugmentationConfig,
     BudgetConfig,
     CategoricalParameter,
@@ -28,6 +27,7 @@ from balpoe.config import (
     SamplerConfig,
     StudySpec,
     TrainingConfig,
+    objective_names,
     to_plain,
 )
 from balpoe.files import (
@@ -114,7 +114,7 @@ STUDIES = st.builds(
         },
     ),
     objectives=st.dictionaries(
-        st.sampled_from(OBJECTIVES), st.sampled_from(["maximize", "minimize"]), min_size=1
+        st.sampled_from(objective_names()), st.sampled_from(["maximize", "minimize"]), min_size=1
     ),
     budget=st.builds(BudgetConfig, trials=COUNTS, wall_hours=st.none() | POSITIVE)
     | st.builds(BudgetConfig, device_hours=POSITIVE),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from balpoe.config.metric_names import SHIFTED_METRICS
+from balpoe.config.metrics import shifted_metrics
 from balpoe.config.shifts import SHIFTS, Shift
 from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.simulated_shifts import simulated_shifts
@@ -70,4 +70,4 @@ def test_every_shift_is_there_and_may_be_an_objective(logits_nec: Tensor, labels
     assert {name.split("/")[0].removesuffix("_known_prior") for name in found} == {
         shift.name for shift in SHIFTS
     }
-    assert {f"val/{name}" for name in found} == set(SHIFTED_METRICS)
+    assert {f"val/{name}" for name in found} == set(shifted_metrics())

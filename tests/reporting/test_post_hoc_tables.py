@@ -59,7 +59,7 @@ def figures(lines: Sequence[str], name: str) -> list[list[str]]:
 
 def metric(seeds: Seeds, scorer: Scorer, prior: str, distribution: str, name: str) -> str:
     values = [
-        100 * row.metrics.scalars()[name]
+        100 * row.metrics.values[name]
         for seed in seeds
         for row in seed
         if (row.scorer, row.prior, row.distribution) == (scorer, prior, distribution)

@@ -17,7 +17,7 @@ from balpoe.exit_status import USERS_ERROR
 def check(study: Path, runs: str) -> None:
     """Show what the file STUDY amounts to: every setting, time, disk, and what is doubtful."""
     from balpoe.launch.check import check as check_study
-    from balpoe.reporting.study_check import cost_lines
+    from balpoe.reporting.study_cost import cost_lines
 
     report = check_study(study, runs=runs)
     click.echo(report.resolved)

@@ -75,8 +75,8 @@ def run(
 
 def _run(study: Path, places: Places, as_json: bool) -> StudyOutcome:
     from balpoe.launch.run import run as run_study
+    from balpoe.reporting.json_events import event_lines, outcome_line
     from balpoe.reporting.study_display import StudyDisplay
-    from balpoe.reporting.study_events import event_lines, outcome_line
 
     console = Console()
     outcome = run_study(

@@ -14,7 +14,7 @@ import torch
 from balpoe.config import Configuration, ExpertsConfig
 from balpoe.data import load_search_splits
 from balpoe.errors import UserError
-from balpoe.evaluation import fit_temperatures
+from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import configuration_from_plain
 from balpoe.launch.tracking import study_exported_from
 from balpoe.method.priors import class_prior

@@ -24,7 +24,7 @@ from balpoe.launch.devices import chosen_device
 from balpoe.launch.model_logging import log_models
 from balpoe.launch.runs import is_remote
 from balpoe.launch.tracking import model_store
-from balpoe.reporting.training_progress import TrainingProgress, training_progress
+from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final_training import train_final

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import balpoe
 from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
-from balpoe.evaluation import fit_temperatures
+from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import load_configuration
 from balpoe.launch.carried_temperatures import carried_calibration
 from balpoe.launch.train import TrainedSeeds
@@ -118,8 +118,8 @@ def test_a_model_keeps_them_and_evaluation_shows_them(
     (seed,) = balpoe.evaluate(trained.path, post_hoc=True)
     assert plain.post_hoc == ()
     assert {row.scorer.scaling for row in seed.post_hoc} == {"none", "ensemble", "experts"}
-    assert seed.post_hoc[0].metrics.scalars() == pytest.approx(
-        plain.rows[0].evaluation.ensemble.scalars(), rel=1e-5, abs=1e-6
+    assert seed.post_hoc[0].metrics.values == pytest.approx(
+        plain.rows[0].evaluation.ensemble.values, rel=1e-5, abs=1e-6
     )
 
 

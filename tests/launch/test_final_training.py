@@ -11,7 +11,7 @@ import pytest
 from balpoe.errors import StorageError, UserError
 from balpoe.launch.evaluate import evaluate
 from balpoe.launch.train import default_output, train
-from balpoe.reporting.training_progress import TrainingProgress
+from balpoe.reporting.training_display import TrainingProgress
 from balpoe.study.storage.lease import hold_lease
 
 CONFIGURATION = """

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from balpoe.config import StudySpec
-from balpoe.reporting import race_outlook
-from balpoe.reporting.race_outlook import RaceOutlook
+from balpoe.reporting import race_forecast
+from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.study.selection.candidates import Candidate, candidates
 from balpoe.study.selection.race import Race, race
 from balpoe.study.trials.record import TrialRecord
@@ -34,13 +34,13 @@ def course(make_record: MakeRecord) -> list[TrialRecord]:
 def test_what_is_foreseen_is_what_the_race_would_decide_now(
     racing_spec: StudySpec, course: Sequence[TrialRecord], searching: bool
 ) -> None:
-    kept = RaceOutlook(racing_spec)
+    kept = RaceForecast(racing_spec)
     known: dict[tuple[int, int], TrialRecord] = {}
     for record in course:
         known[record.identity.number, record.identity.repeat] = record
         records = list(known.values())
-        foreseen = kept.racing(records, searching=searching)
-        assert foreseen == RaceOutlook(racing_spec).racing(records, searching=searching)
+        foreseen = kept.racing_trials(records, searching=searching)
+        assert foreseen == RaceForecast(racing_spec).racing_trials(records, searching=searching)
         if not searching:
             assert foreseen == race(racing_spec, candidates(records)).racing
 
@@ -57,11 +57,11 @@ def test_the_race_is_replayed_where_a_trial_has_ended_and_not_where_one_goes_on(
         replayed.append(len(known))
         return race(spec, known)
 
-    monkeypatch.setattr(race_outlook, "race", counted)
+    monkeypatch.setattr(race_forecast, "race", counted)
     *ended, begun, end = course
-    outlook = RaceOutlook(racing_spec)
+    forecast = RaceForecast(racing_spec)
     for running in ([], [begun], [begun], [make_record(0, "RUNNING", epochs=6, repeat=1)]):
-        outlook.racing([*ended, *running], searching=False)
+        forecast.racing_trials([*ended, *running], searching=False)
     assert replayed == [4]
-    outlook.racing([*ended, end], searching=False)
+    forecast.racing_trials([*ended, end], searching=False)
     assert replayed == [4, 4]

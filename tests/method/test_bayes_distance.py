@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from balpoe.errors import NonFiniteError
-from balpoe.evaluation import distance_to_bayes
+from balpoe.evaluation.bayes_distance import distance_to_bayes
 
 LIKELIHOOD_YX = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], dtype=torch.float64)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from balpoe.config import StudySpec
-from balpoe.reporting.study_events import event_lines, outcome_line
+from balpoe.reporting.json_events import event_lines, outcome_line
 from balpoe.study.trials.events import EpochReported, StopRequested, TrialEnded, TrialStarted
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 

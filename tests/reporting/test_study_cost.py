@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from balpoe.config import StudySpec
-from balpoe.reporting.study_check import cost_lines
+from balpoe.reporting.study_cost import cost_lines
 from balpoe.study.execution.cost import StudyCost, TrialCost
 
 MEGABYTE = 10**6

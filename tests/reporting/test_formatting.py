@@ -2,23 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from balpoe.config import METRICS, Choice
-from balpoe.reporting.figures import (
+from balpoe.config import Choice, metric_table
+from balpoe.reporting.formatting import (
     bare_number,
-    clock,
+    duration,
     is_fraction,
     label,
     label_with_unit,
     mean_and_sd,
     number_with_unit,
-    parameter,
+    parameter_value,
 )
 from balpoe.study.selection.candidates import OverSeeds
 
 
 def test_accuracies_and_calibration_errors_are_percent_and_nothing_else() -> None:
-    in_percent = {name for name in METRICS if is_fraction(f"val/{name}")}
-    assert set(METRICS) - in_percent == {
+    in_percent = {name for name in metric_table() if is_fraction(f"val/{name}")}
+    assert set(metric_table()) - in_percent == {
         "nll",
         "kl_to_target_prior",
         "kl_to_target_prior_matched",
@@ -33,7 +33,7 @@ def test_a_fraction_becomes_percent_and_a_divergence_stays() -> None:
 
 
 def test_every_metric_has_a_label_of_its_own() -> None:
-    assert len({label(name) for name in METRICS}) == len(METRICS)
+    assert len({label(name) for name in metric_table()}) == len(metric_table())
 
 
 def test_a_spread_is_in_the_unit_of_its_mean() -> None:
@@ -46,7 +46,7 @@ def test_a_spread_is_in_the_unit_of_its_mean() -> None:
     [(0.4, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599.6, "1:00:00"), (11_100, "3:05:00")],
 )
 def test_a_length_of_time_reads_like_a_clock(seconds: float, shown: str) -> None:
-    assert clock(seconds) == shown
+    assert duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_length_of_time_reads_like_a_clock(seconds: float, shown: str) -> None
     [(0.43714, "0.437"), (1e-4, "0.0001"), (3, "3"), (True, "true"), ("shared", "shared")],
 )
 def test_a_parameter_has_three_significant_digits(value: Choice, shown: str) -> None:
-    assert parameter(value) == shown
+    assert parameter_value(value) == shown
 
 
 def test_a_parameter_that_a_trial_does_not_have_is_a_dash() -> None:
-    assert parameter(None) == "–"
+    assert parameter_value(None) == "–"

@@ -9,9 +9,9 @@ import pytest
 import torch
 from rich.console import RenderableType
 
-from balpoe.evaluation import DistributionEvaluation, evaluate_distributions
+from balpoe.evaluation.distributions import DistributionEvaluation, evaluate_distributions
 from balpoe.method.priors import class_prior
-from balpoe.reporting.evaluation_table import detail_table, evaluation_table
+from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
 
 Lines = Callable[[RenderableType], list[str]]
 Seeds = list[tuple[DistributionEvaluation, ...]]

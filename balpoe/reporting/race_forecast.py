@@ -12,7 +12,7 @@ from balpoe.study.selection.race import race
 from balpoe.study.trials.record import TrialRecord
 
 
-class RaceOutlook:
+class RaceForecast:
     """Foresees the race of the study `spec`, anew only where other trials have ended than before.
 
     The race is replayed from its beginning, which a display cannot afford several times a second.
@@ -23,7 +23,7 @@ class RaceOutlook:
         self._ended: tuple[TrialRecord, ...] = ()
         self._known: dict[bool, tuple[int, ...]] = {}
 
-    def racing(self, records: Sequence[TrialRecord], *, searching: bool) -> tuple[int, ...]:
+    def racing_trials(self, records: Sequence[TrialRecord], *, searching: bool) -> tuple[int, ...]:
         """The trials that get seeds: the front while it is searched for, then those in the race.
 
         Args:
@@ -37,7 +37,7 @@ class RaceOutlook:
             self._known[searching] = self._front(ended) if searching else self._racing(ended)
         return self._known[searching]
 
-    def seeds(self, *, searching: bool) -> int:
+    def seed_limit(self, *, searching: bool) -> int:
         """How many seeds each of them has at the end, at most."""
         return min(FEWEST_SEEDS, self._spec.repeats) if searching else self._spec.repeats
 

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from balpoe.config import Choice
+from balpoe.config import Choice, metric_table
+from balpoe.config.metrics import Metric
 from balpoe.study.selection.candidates import OverSeeds
-
-_LABELS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced",
-    "accuracy_many": "many",
-    "accuracy_medium": "medium",
-    "accuracy_few": "few",
-    "nll": "NLL",
-    "ece": "ECE",
-    "mce": "MCE",
-    "kl_to_target_prior": "KL to prior",
-    "kl_to_target_prior_matched": "KL, matched",
-}
 
 
 def is_fraction(metric: str) -> bool:
-    """Whether a metric is a fraction, shown in percent: accuracies and calibration errors."""
-    name = _bare(metric)
-    return "accuracy" in name or name in ("ece", "mce")
+    """Whether a metric such as `val/ece` is a fraction, shown in percent."""
+    return _entry(metric).is_fraction
 
 
 def label(metric: str) -> str:
-    """What a metric is called on screen: `val/ece` is `ECE`."""
-    return _LABELS.get(_bare(metric), _bare(metric))
+    """The name of a metric on screen: `ECE` for `val/ece`."""
+    return _entry(metric).label
 
 
-def label_with_unit(metric: str) -> str:
-    """The head of a column: `accuracy %`."""
-    return f"{label(metric)} %" if is_fraction(metric) else label(metric)
+def label_with_unit(metric: str, *, short: bool = False) -> str:
+    """The head of a column: `accuracy %`, in short `acc. %`."""
+    name = _entry(metric).short_label if short else label(metric)
+    return f"{name} %" if is_fraction(metric) else name
 
 
 def bare_number(metric: str, value: float) -> str:
@@ -58,7 +46,7 @@ def mean_and_sd(metric: str, seeds: OverSeeds, separator: str = " ") -> str:
     return mean if seeds.sd is None else f"{mean}{separator}±{bare_number(metric, seeds.sd)}"
 
 
-def parameter(value: Choice | None) -> str:
+def parameter_value(value: Choice | None) -> str:
     """A parameter in three significant digits; a dash where the trial has none."""
     if value is None:
         return "–"
@@ -67,11 +55,19 @@ def parameter(value: Choice | None) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time: `0:07`, `12:40`, `3:05:00`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def byte_size(count: int) -> str:
+    """A number of bytes: `3 kB`, `12 MB`, `1.4 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 1e3:.0f} kB"
 
 
 def seed_count(n: int) -> str:
@@ -79,5 +75,6 @@ def seed_count(n: int) -> str:
     return f"n = {n} seed" if n == 1 else f"n = {n} seeds"
 
 
-def _bare(metric: str) -> str:
-    return metric.rpartition("/")[2]
+def _entry(metric: str) -> Metric:
+    """The entry of `<split>/<metric>` or `<split>/expert_<i>/<metric>` in the table of metrics."""
+    return metric_table()[metric.rpartition("/")[2]]

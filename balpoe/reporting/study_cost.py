@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from balpoe.config import StudySpec
-from balpoe.reporting.figures import clock, parameter
+from balpoe.reporting.formatting import byte_size, duration, parameter_value
 from balpoe.study.execution.cost import StudyCost, TrialCost, most_disk_bytes, most_trials
 
 
@@ -18,24 +18,16 @@ def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> I
     low, high = (trials * trial.seconds / cost.at_a_time for trial in (cost.smallest, cost.largest))
     if spec.budget.wall_hours is not None:
         high = min(high, spec.budget.wall_hours * 3600 + cost.largest.seconds)
-    span = f"{clock(min(low, high))} to {clock(high)}"
+    span = f"{duration(min(low, high))} to {duration(high)}"
     yield f"time            {span}, {cost.at_a_time} at a time on this machine"
     if spec.repeats > 1:
         yield (
             f"                and at most {spec.repeats - 1} further seeds of every trial on the "
             f"front and close to it"
         )
-    needed = size(most_disk_bytes(spec, cost))
-    free = "" if free_bytes is None else f"; {size(free_bytes)} are free"
+    needed = byte_size(most_disk_bytes(spec, cost))
+    free = "" if free_bytes is None else f"; {byte_size(free_bytes)} are free"
     yield f"disk            at most {needed} and MLflow's database{free}"
-
-
-def size(count: int) -> str:
-    """A number of bytes: `3 kB`, `12 MB`, `1.4 GB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count / 1e3:.0f} kB"
 
 
 def _epochs(cost: StudyCost) -> str:
@@ -44,5 +36,7 @@ def _epochs(cost: StudyCost) -> str:
 
 
 def _trial(trial: TrialCost) -> str:
-    values = ", ".join(f"{path} {parameter(value)}" for path, value in trial.parameters.items())
-    return f"{clock(trial.seconds)} by itself, {size(trial.disk_bytes)}: {values}"
+    values = ", ".join(
+        f"{path} {parameter_value(value)}" for path, value in trial.parameters.items()
+    )
+    return f"{duration(trial.seconds)} by itself, {byte_size(trial.disk_bytes)}: {values}"

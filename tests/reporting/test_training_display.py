@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console, RenderableType
 
-from balpoe.reporting.training_display import TrainingDisplay
-from balpoe.reporting.training_progress import (
+from balpoe.reporting.training_display import (
+    TrainingDisplay,
     TrainingProgress,
     deserves_line,
     training_bar,

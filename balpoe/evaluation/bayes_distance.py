@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.refusals import refuse_non_finite_logits
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
 
 
 @dataclass(frozen=True, slots=True)

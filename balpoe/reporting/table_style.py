@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 
 
-def open_table(title: str, caption: str | None = None) -> Table:
+def plain_table(title: str, caption: str | None = None) -> Table:
     """A table without frame, its title and caption at the left."""
     return Table(
         title=title,
@@ -21,7 +21,7 @@ def open_table(title: str, caption: str | None = None) -> Table:
     )
 
 
-def add_figures(table: Table, head: str, *, style: str = "") -> None:
+def add_number_column(table: Table, head: str, *, style: str = "") -> None:
     """A column of figures; the last word of its head stands on a line of its own.
 
     Where space is short a figure goes on below: one with digits cut off would be another.

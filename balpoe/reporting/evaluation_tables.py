@@ -10,34 +10,33 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from balpoe.config import METRICS, SHIFT_METRICS
-from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, Metrics
-from balpoe.reporting.figures import label_with_unit, mean_and_sd, seed_count
-from balpoe.reporting.tables import add_figures, open_table
+from balpoe.config import shift_metrics
+from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
+from balpoe.evaluation.scoring import Metrics
+from balpoe.reporting.formatting import label_with_unit, mean_and_sd, seed_count
+from balpoe.reporting.table_style import add_number_column, plain_table
 from balpoe.study.selection.candidates import over_seeds
-
-_SHORT_HEADS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %"}  # eleven columns in 80
 
 FinalEvaluation = Sequence[DistributionEvaluation]
 
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
     """Accuracy and ECE on every test distribution, without and with its prior."""
-    table = open_table(
+    table = plain_table(
         f"{model}: {_spread(seeds)}",
         "prior known: logits adjusted to the class frequencies of the test set",
     )
     table.add_column("test set", style="bold", no_wrap=True)
     table.add_column("images", justify="right")
     for head in ("", "prior known\n"):
-        for metric in SHIFT_METRICS:
+        for metric in shift_metrics():
             table.add_column(head + label_with_unit(metric), justify="right", min_width=11)
     for row in seeds[0]:
         if not row.known_prior:
             cells = (
                 _cell(_ensembles(seeds, row.distribution, known_prior=known_prior), metric)
                 for known_prior in (False, True)
-                for metric in SHIFT_METRICS
+                for metric in shift_metrics()
             )
             name = distribution_name(row.distribution)
             whole = row.distribution == WHOLE_TEST
@@ -48,19 +47,19 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
 def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()) -> RenderableType:
     """Every metric on the whole test set, and with the λs of the experts a row for each too."""
     products = _ensembles(seeds, WHOLE_TEST, known_prior=False)
-    metrics = _telling(products[0])
-    table = open_table(
+    names = _informative(products[0])
+    table = plain_table(
         f"{distribution_name(WHOLE_TEST)} in detail: {_spread(seeds)}", "NLL and KL in nats"
     )
     table.add_column("", style="bold", no_wrap=True)
-    for metric in metrics:
-        add_figures(table, _SHORT_HEADS.get(metric, label_with_unit(metric)))
-    table.add_row("product", *(_cell(products, metric, "\n") for metric in metrics))
+    for metric in names:
+        add_number_column(table, label_with_unit(metric, short=True))
+    table.add_row("product", *(_cell(products, metric, "\n") for metric in names))
     for i, lam in enumerate(lambdas):
         experts = [
             _row(seed, WHOLE_TEST, known_prior=False).evaluation.experts[i] for seed in seeds
         ]
-        cells = (_cell(experts, metric, "\n") for metric in metrics)
+        cells = (_cell(experts, metric, "\n") for metric in names)
         table.add_row(f"expert {i}\nλ {lam:.3g}", *cells)
     return table
 
@@ -70,12 +69,10 @@ def distribution_name(distribution: str) -> str:
     return "whole test set" if distribution == WHOLE_TEST else distribution.replace("_", " ")
 
 
-def _telling(metrics: Metrics) -> list[str]:
+def _informative(scored: Metrics) -> list[str]:
     """The metrics there are; the balanced accuracy only where classes differ in size."""
-    scalars = metrics.scalars()
-    balanced = math.isclose(metrics.accuracy, metrics.balanced_accuracy, abs_tol=1e-9)
-    left_out = {"balanced_accuracy"} if balanced else set()
-    return [name for name in METRICS if name in scalars and name not in left_out]
+    balanced = math.isclose(scored.accuracy, scored.balanced_accuracy, abs_tol=1e-9)
+    return [name for name in scored.values if not (balanced and name == "balanced_accuracy")]
 
 
 def _ensembles(
@@ -97,4 +94,4 @@ def _spread(seeds: Sequence[FinalEvaluation]) -> str:
 
 
 def _cell(seeds: Sequence[Metrics], metric: str, separator: str = " ") -> str:
-    return mean_and_sd(metric, over_seeds([one.scalars()[metric] for one in seeds]), separator)
+    return mean_and_sd(metric, over_seeds([one.values[metric] for one in seeds]), separator)

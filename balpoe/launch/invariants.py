@@ -11,7 +11,7 @@ from balpoe.config.constraints import excesses, violated
 from balpoe.study.trials.record import TrialRecord
 from balpoe.study.trials.result_file import TrialResult
 from balpoe.study.trials.training_seed import training_seed
-from balpoe.tracking import FoundStudy
+from balpoe.tracking import MirroredStudy
 
 Key = tuple[int, int]
 """The number and the repeat of a trial."""
@@ -43,7 +43,7 @@ class Findings:
     trials: tuple[TrialRecord, ...]
     is_over: bool
     files: Mapping[Key, RepeatFiles]
-    mirror: FoundStudy | str
+    mirror: MirroredStudy | str
     exported: Mapping[str, int | None]
 
     @property

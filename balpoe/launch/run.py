@@ -11,7 +11,7 @@ from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.cluster.address import LOCAL
-from balpoe.cluster.connection import connected
+from balpoe.cluster.driver_connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
 from balpoe.data import load_search_splits

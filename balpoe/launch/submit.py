@@ -119,7 +119,7 @@ def ask_on_head(
     if submission.runs is not None:
         command += ["--runs", submission.runs]
     name = f"{submission.study}-{verb}"
-    return Jobs(submission.address).answer(name, _on_head(command, submission.runs), write)
+    return Jobs(submission.address).execute(name, _on_head(command, submission.runs), write)
 
 
 def _on_head(command: list[str], runs: str | None) -> str:

@@ -12,8 +12,7 @@ from balpoe.launch import RUNS
 from balpoe.launch.lookup import known_studies, study_of
 from balpoe.launch.runs import local_runs
 from balpoe.tracking import local_store
-from balpoe.tracking.pages import trials_page
-from balpoe.tracking.server import Server, serving
+from balpoe.tracking.server import Server, serving, trials_page
 
 PORT = 5000
 

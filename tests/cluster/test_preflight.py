@@ -109,7 +109,7 @@ def test_sqlite_is_refused_where_trials_would_run_on_another_host(
 
 @pytest.mark.parametrize(
     ("token", "told"),
-    [("wrong\n", "does not take this process's token"), (None, "there is no token here")],
+    [("wrong\n", "does not accept this process's token"), (None, "there is no token here")],
 )
 def test_a_token_that_is_not_accepted_is_named_as_the_cause_within_seconds(
     cluster: RayCluster, directory: Path, token: str | None, told: str

@@ -12,13 +12,14 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.mirror import Mirror
-from balpoe.tracking.run import Origin
+from balpoe.tracking.mirror_writer import start_mirror
+from balpoe.tracking.run_data import Origin
 from balpoe.tracking.tracking_store import TrackingStore, local_store
-from balpoe.tracking.writer import start_mirror
 
 MakeRecord = Callable[..., TrialRecord]
 ORIGIN = Origin(user="ada", git_commit="c0ffee")
@@ -249,19 +250,20 @@ def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(
     make_record: MakeRecord,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log_batch = MlflowClient.log_batch
+    log_batch: Callable[..., None] = SqlAlchemyStore.log_batch
     sizes: list[int] = []
 
+    # MLflow's client splits what it is given into requests; the store sees each of them.
     def fail_at_the_second(
-        client: MlflowClient, run_id: str, metrics: Sequence[Metric] = (), **rest: object
+        self: SqlAlchemyStore, run_id: str, metrics: Sequence[Metric], **rest: Any
     ) -> None:
         sizes.append(len(metrics))
         if len(sizes) == 2:
             raise ConnectionError("the server went away")
-        log_batch(client, run_id, metrics=metrics, **rest)  # type: ignore[arg-type]
+        log_batch(self, run_id, metrics=metrics, **rest)
 
     record = make_record(0, 5, "COMPLETE", experts=397)  # 5 epochs of 400 metrics
-    monkeypatch.setattr(MlflowClient, "log_batch", fail_at_the_second)
+    monkeypatch.setattr(SqlAlchemyStore, "log_batch", fail_at_the_second)
     with pytest.raises(ConnectionError):
         mirror.mirror(record)
     Mirror(store, spec, ORIGIN).mirror(record)

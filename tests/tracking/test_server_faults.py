@@ -20,10 +20,10 @@ import pytest
 from balpoe.config import StudySpec
 from balpoe.launch.sync import sync
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking.mirror_check import found_study
-from balpoe.tracking.run import Origin
+from balpoe.tracking.mirror_writer import MirrorWriter, start_mirror
+from balpoe.tracking.mirrored_study import mirrored_study
+from balpoe.tracking.run_data import Origin
 from balpoe.tracking.tracking_store import TrackingStore
-from balpoe.tracking.writer import MirrorWriter, start_mirror
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import assert_whole, holding, launch, recorded
 from tests.tracking.tracking_server import TrackingServer, tracking_server
@@ -128,7 +128,7 @@ def assert_nothing_is_missing_or_twice(
         writer.submit(make_record(number, EPOCHS, "COMPLETE"))
     report = writer.close("finished", deadline_seconds=DEADLINE_SECONDS)
     assert (report.missed, report.error) == (0, None)
-    found = found_study(service.store, spec.name)
+    found = mirrored_study(service.store, spec.name)
     assert found.parents == ("FINISHED",)
     assert sorted(run.number for run in found.runs) == list(range(TRIALS))
     for run in found.runs:
@@ -152,7 +152,7 @@ def test_a_server_that_fails_midway_holds_everything_once_when_it_is_back(
 ) -> None:
     writer = mirror_to(service, spec)
     submit_epochs(writer, make_record, range(1, EPOCHS // 2))
-    while not found_study(service.store, spec.name).runs:
+    while not mirrored_study(service.store, spec.name).runs:
         time.sleep(0.1)
     with outage(service):
         submit_epochs(writer, make_record, range(EPOCHS // 2, EPOCHS))
@@ -183,7 +183,7 @@ def test_a_study_waits_for_no_server_and_random_outages_leave_every_trial_and_ep
         assert told.startswith("warning: MLflow lacks ")
         sync("faults", runs=tmp_path / "runs")
     assert_whole(tmp_path, trials)
-    runs = found_study(service.store, "faults").runs
+    runs = mirrored_study(service.store, "faults").runs
     assert sorted(run.number for run in runs) == list(range(trials))
     for run in runs:
         assert run.status == "FINISHED"

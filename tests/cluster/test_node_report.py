@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from balpoe.cluster.verdict import NodeReport, faults, remarks
+from balpoe.cluster.node_report import NodeReport, faults, remarks
 from balpoe.study.execution.software import CODE, software
 
 

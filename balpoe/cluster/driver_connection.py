@@ -1,4 +1,4 @@
-"""A process that joins a cluster for a while, as its driver."""
+"""The connection of this process to a cluster, as a driver."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from balpoe.study.execution.ray_session import leaving_ray
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Within the block this process is a driver of the cluster at `address`.
+    """Make this process a driver of the cluster at `address` within the block.
 
-    Nothing is started on this host, and the cluster outlives the block; the address `local`
-    leaves everything to whoever needs Ray.
+    Nothing is started on this host, and the cluster outlives the block. With the address `local`
+    nothing happens: a study or a training starts Ray itself if it needs it.
 
     Raises:
-        UserError: no cluster answers there, or it does not take this process in.
+        UserError: no cluster answers there, or it refuses this process.
     """
     if address == LOCAL:
         yield
@@ -33,10 +33,10 @@ def connected(address: str) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"--address {found}: Ray refuses to join it: {reason}; run the command on a node of "
+            f"--address {found}: Ray cannot join it: {reason}; run the command on a node of "
             f"the cluster (`ray start --address {found}` makes this host one), or use "
             f"`balpoe submit`"
         ) from error
-    # Ray has put its own handler of SIGTERM in the place of ours
+    # `ray.init` replaces the handler of SIGTERM.
     with leaving_ray(), leaving_at_sigterm():
         yield

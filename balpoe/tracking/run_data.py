@@ -1,17 +1,26 @@
-"""What MLflow is told of a trial: names, tags and metrics, translated from its record."""
+"""The names, tags, metrics and status of a run in MLflow, from a trial's record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-
-from mlflow.entities import Metric
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_USER
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from balpoe.study.trials.record import TrialRecord, TrialState
-from balpoe.tracking.run import Origin, Outcome
 from balpoe.training.epoch import EpochResult
 
-EPOCH_MARKER = "train/loss"  # every epoch has it; written last, it says that the epoch is whole
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+Outcome = Literal["finished", "failed", "interrupted"]
+"""How a launch of a study ended."""
+
+# MLflow's system tags. `MlflowClient.create_run` sets none of them.
+USER, GIT_COMMIT = "mlflow.user", "mlflow.source.git.commit"
+PARENT_RUN, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+# A metric of every epoch; the last one of its epoch to be written.
+EPOCH_MARKER = "train/loss"
+OBJECTIVE = "objective/"
 TRIAL_STATUS: Mapping[TrialState, str] = {
     "RUNNING": "RUNNING",
     "COMPLETE": "FINISHED",
@@ -25,8 +34,22 @@ STUDY_STATUS: Mapping[Outcome, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The user and the commit of the code that created a run; None if unknown."""
+
+    user: str | None = None
+    git_commit: str | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """MLflow's system tags for both."""
+        tags = {USER: self.user, GIT_COMMIT: self.git_commit}
+        return {name: value for name, value in tags.items() if value is not None}
+
+
 def run_name(record: TrialRecord) -> str:
-    """`trial 0007`; further seeds of it are `trial 0007 repeat 1` and so on."""
+    """`trial 0007`, or `trial 0007 repeat 1` for its first further seed."""
     name = f"trial {record.identity.number:04d}"
     return f"{name} repeat {record.identity.repeat}" if record.identity.repeat else name
 
@@ -41,14 +64,8 @@ def identity_tags(record: TrialRecord) -> dict[str, str]:
     }
 
 
-def origin_tags(origin: Origin) -> dict[str, str]:
-    """MLflow's own tags for user and commit: it creates runs without them."""
-    tags = {MLFLOW_USER: origin.user, MLFLOW_GIT_COMMIT: origin.git_commit}
-    return {name: value for name, value in tags.items() if value is not None}
-
-
 def state_tags(record: TrialRecord) -> dict[str, str]:
-    """How a trial stands; an empty `failure` takes back that of an earlier attempt."""
+    """The state of a trial; an empty `failure` replaces that of an earlier attempt."""
     return {
         "state": record.state,
         "attempt": str(record.identity.attempt),
@@ -59,7 +76,9 @@ def state_tags(record: TrialRecord) -> dict[str, str]:
 
 
 def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:
-    """The metrics of each epoch under their own time, with the marker as the last."""
+    """The metrics of each epoch with the epoch's own time; the marker is the last one."""
+    from mlflow.entities import Metric
+
     for result in history:
         for name in sorted(result.metrics, key=lambda name: (name == EPOCH_MARKER, name)):
             value = result.metrics[name]
@@ -67,20 +86,21 @@ def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:
 
 
 def objective_metrics(record: TrialRecord) -> list[Metric]:
-    """`objective/<metric>`: columns that only trials with a value have.
+    """`objective/<metric>`, which only trials with objectives have.
 
     MLflow drops a metric that it already holds with the same time, step and value.
     """
+    from mlflow.entities import Metric
+
     if record.objectives is None or not record.history:
         return []
     last = record.history[-1]
-    time = milliseconds(last.unix_time)
     return [
-        Metric(f"objective/{name}", value, time, last.epoch)
+        Metric(f"{OBJECTIVE}{name}", value, milliseconds(last.unix_time), last.epoch)
         for name, value in record.objectives.items()
     ]
 
 
 def milliseconds(unix_seconds: float) -> int:
-    """The unit of all times in MLflow."""
+    """Unix time in MLflow's unit."""
     return round(unix_seconds * 1000)

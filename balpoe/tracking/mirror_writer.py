@@ -1,7 +1,7 @@
-"""Mirroring off the trials' path: a thread of the driver that writes what it is handed.
+"""Mirroring in a background thread of the driver, independent of the trials.
 
-A store that is slow, down or broken costs the caller nothing. Records wait in memory (one
-per trial, the newest) until the store takes them; what it never took is counted at the end.
+A slow, unreachable or broken store does not delay the caller. Records wait in memory, one per
+trial (the newest), until the store accepts them; those it never accepted are counted at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking.run import Origin, Outcome
+from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.tracking_store import TrackingStore
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -24,21 +24,21 @@ _ATTEMPTS_WHEN_CLOSING = 3
 
 
 class Sink(Protocol):
-    """What records are written to: `balpoe.tracking.mirror.Mirror`, opened in the thread."""
+    """The destination of records: `balpoe.tracking.mirror.Mirror`."""
 
     def mirror(self, record: TrialRecord) -> None:
-        """Bring one trial up to date; may be repeated."""
+        """Update one trial; the call can be repeated."""
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
-        """End the study's run."""
+        """End the study's run; the call can be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorReport:
-    """How the mirroring ended.
+    """The result of mirroring.
 
-    `missed` counts the trials whose last record the store does not hold; `error` is the last
-    reason why something is missing, None where all was written.
+    `missed` counts the trials whose last record the store does not hold. `error` is the last
+    reason why something is missing, or None if everything is written.
     """
 
     missed: int
@@ -55,10 +55,10 @@ class _Closing:
 def start_mirror(
     store: TrackingStore, spec: StudySpec, origin: Origin, description: str = ""
 ) -> MirrorWriter:
-    """Start mirroring a study; MLflow is imported and the store opened in the thread.
+    """Start mirroring a study; the thread imports MLflow and opens the store.
 
-    Two threads that import the same modules at once may see them half-made: call this when
-    the caller has imported what it needs.
+    Two threads that import the same modules at once may see them partially initialised: call
+    this after the caller's own imports.
     """
 
     def open_mirror() -> Sink:
@@ -70,10 +70,10 @@ def start_mirror(
 
 
 class MirrorWriter:
-    """Hands records to a sink in a thread of its own, in order of arrival.
+    """Writes records to a sink in a background thread, in order of arrival.
 
-    While the store refuses, the pauses between attempts grow to half a minute. A record that
-    was refused goes behind the others, so that a bad one holds up none.
+    While the store fails, the pauses between attempts grow to half a minute. A record that was
+    refused is queued last, so that it does not block the others.
     """
 
     def __init__(self, open_sink: Callable[[], Sink]) -> None:
@@ -81,16 +81,16 @@ class MirrorWriter:
         self._sink: Sink | None = None
         self._changed = threading.Condition()
         self._pending: dict[tuple[int, int], TrialRecord] = {}
-        self._failures = 0  # in a row; counted anew when closing begins
+        self._failures = 0  # in a row; reset when closing begins
         self._error: str | None = None
         self._closing: _Closing | None = None
         self._finished = False
-        # A daemon: a store that hangs must not keep the process alive past `close`.
+        # A daemon, since a store that hangs must not keep the process alive after `close`.
         self._thread = threading.Thread(target=self._run, name="mlflow-mirror", daemon=True)
         self._thread.start()
 
     def submit(self, record: TrialRecord) -> None:
-        """Queue `record`, in place of an older record of the same trial; returns at once."""
+        """Queue `record` in place of an older record of the same trial; return at once."""
         with self._changed:
             self._pending[_key(record)] = record
             self._changed.notify()
@@ -98,7 +98,7 @@ class MirrorWriter:
     def close(
         self, outcome: Outcome, *, description: str | None = None, deadline_seconds: float = 30.0
     ) -> MirrorReport:
-        """Write what is pending, end the study's run and stop, at the deadline at the latest."""
+        """Write pending records and end the study's run, for at most `deadline_seconds`."""
         with self._changed:
             deadline = time.monotonic() + deadline_seconds
             self._closing = _Closing(outcome, description, deadline)
@@ -112,49 +112,44 @@ class MirrorWriter:
 
     def _run(self) -> None:
         while not self._attempt(self._open):
-            if self._hopeless():
+            if self._is_given_up():
                 return
+        sink = self._sink
+        assert sink is not None
         while (record := self._next()) is not None:
-            written = self._attempt(functools.partial(self._opened.mirror, record))
-            self._settle(record, written)
-        self._finish()
+            self._settle(record, self._attempt(functools.partial(sink.mirror, record)))
+        closing = self._closing
+        assert closing is not None
+        while not self._finished:
+            self._finished = self._attempt(
+                lambda: sink.finish(closing.outcome, closing.description)
+            )
+            if self._is_given_up():
+                return
 
     def _open(self) -> None:
         self._sink = self._open_sink()
 
-    @property
-    def _opened(self) -> Sink:
-        assert self._sink is not None
-        return self._sink
-
     def _next(self) -> TrialRecord | None:
-        """The oldest pending record, as soon as there is one; None when it is time to end."""
+        """Wait for the oldest pending record; None when the thread should end."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._closing)
-            if not self._pending or self._hopeless():
+            if not self._pending or self._is_given_up():
                 return None
             return next(iter(self._pending.values()))
 
-    def _settle(self, record: TrialRecord, written: bool) -> None:
-        """Strike a written record off; what was refused, or is newer by now, goes last."""
+    def _settle(self, record: TrialRecord, is_written: bool) -> None:
+        """Remove a written record; queue it last if it was refused or is outdated."""
         with self._changed:
             newest = self._pending.pop(_key(record))
-            if not written or newest is not record:
+            if not is_written or newest is not record:
                 self._pending[_key(record)] = newest
 
-    def _finish(self) -> None:
-        assert self._closing is not None
-        outcome, description = self._closing.outcome, self._closing.description
-        while not self._finished:
-            self._finished = self._attempt(lambda: self._opened.finish(outcome, description))
-            if self._hopeless():
-                return
-
     def _attempt(self, action: Callable[[], None]) -> bool:
-        """Whether `action` went through; after a failure, pause before the next attempt."""
+        """Return whether `action` succeeded; after a failure, pause first."""
         try:
             action()
-        except Exception as error:  # whatever a store raises must not end the thread
+        except Exception as error:  # no exception of a store may end the thread
             with self._changed:
                 self._failures += 1
                 self._error = f"{type(error).__name__}: {error}"
@@ -164,8 +159,8 @@ class MirrorWriter:
         return True
 
     def _pause(self) -> None:
-        """Wait longer with every failure in a row; the beginning of closing cuts it short."""
-        if self._hopeless():
+        """Wait, longer with every failure in a row, until closing begins at the latest."""
+        if self._is_given_up():
             return
         seconds = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
         closing = self._closing
@@ -173,12 +168,12 @@ class MirrorWriter:
             seconds = min(seconds, max(0.0, closing.deadline - time.monotonic()))
         self._changed.wait_for(lambda: self._closing is not closing, timeout=seconds)
 
-    def _hopeless(self) -> bool:
-        """Whether closing has begun and further attempts would not help or come too late."""
+    def _is_given_up(self) -> bool:
+        """Whether closing has begun, and its deadline or number of attempts is reached."""
         if self._closing is None:
             return False
-        too_late = time.monotonic() >= self._closing.deadline
-        return too_late or self._failures >= _ATTEMPTS_WHEN_CLOSING
+        is_late = time.monotonic() >= self._closing.deadline
+        return is_late or self._failures >= _ATTEMPTS_WHEN_CLOSING
 
 
 def _key(record: TrialRecord) -> tuple[int, int]:

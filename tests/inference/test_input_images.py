@@ -18,7 +18,7 @@ from PIL import Image
 
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.errors import DataError, UserError
-from balpoe.inference.image_sources import ImageSources, LocatedImages
+from balpoe.inference.input_images import InputImages, LocatedImages
 from balpoe.inference.prediction_file import prediction_writer
 from balpoe.training.prediction import PREDICTION_BATCH
 
@@ -42,11 +42,11 @@ def write_parquet(
     return path
 
 
-def sources_of(*paths: Path, **options: Any) -> ImageSources:
-    return ImageSources(paths, **{"image_column": "image", **options})
+def sources_of(*paths: Path, **options: Any) -> InputImages:
+    return InputImages(paths, **{"image_column": "image", **options})
 
 
-def everything(sources: ImageSources, **options: Any) -> LocatedImages:
+def everything(sources: InputImages, **options: Any) -> LocatedImages:
     batches = list(sources.batches(SHAPE, **options))
     return LocatedImages(
         tuple(path for batch in batches for path in batch.paths),

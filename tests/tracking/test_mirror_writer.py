@@ -11,17 +11,17 @@ import pytest
 
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking import writer as writer_module
-from balpoe.tracking.run import Origin, Outcome
+from balpoe.tracking import mirror_writer
+from balpoe.tracking.mirror_writer import MirrorWriter, start_mirror
+from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.tracking_store import TrackingStore
-from balpoe.tracking.writer import MirrorWriter, start_mirror
 
 MakeRecord = Callable[..., TrialRecord]
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(mirror_writer, "_FIRST_PAUSE_SECONDS", 0.01)
 
 
 class RecordingSink:

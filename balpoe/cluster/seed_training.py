@@ -1,7 +1,7 @@
-"""Final trainings on a cluster: each seed a task of its own, on whichever node has room.
+"""Final trainings on a cluster: one task for each seed, on any node with enough resources.
 
-A seed whose worker or node is lost goes on elsewhere from its newest checkpoint; one that fails
-does not disturb the others.
+A seed whose worker or node is lost resumes elsewhere from its newest checkpoint. A seed that
+fails does not affect the others.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class SeedTask:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """What a seed is trained on: how many images, and what its source remarks."""
+    """The number of training images of a seed, and the remarks of their source."""
 
     images: int
     remarks: tuple[str, ...]
 
 
-SeedNews = TrainingSet | EpochResult
-"""What a seed tells: first its training set, then each epoch."""
+SeedUpdate = TrainingSet | EpochResult
+"""What each attempt at a seed reports: first its training set, then each epoch."""
 
 
 def train_seeds(
@@ -58,20 +58,26 @@ def train_seeds(
     *,
     cpus: int,
     gpus: float,
-    on_news: Callable[[int, SeedNews], None],
+    on_update: Callable[[int, SeedUpdate], None],
 ) -> Mapping[int, str]:
-    """Train all seeds on the connected cluster; `on_news` hears of each, in this thread.
+    """Train all seeds on the connected cluster.
+
+    Args:
+        tasks: The seeds.
+        cpus: CPUs for each seed.
+        gpus: GPUs for each seed.
+        on_update: Called in this thread with a seed and its update.
 
     Returns:
-        Why a seed failed, for each that did.
+        The reason of the failure of each seed that failed.
     """
-    crew = _Crew(tasks, cpus, gpus, on_news)
+    trainings = _SeedTrainings(tasks, cpus, gpus, on_update)
     try:
-        crew.work()
+        trainings.run()
     except BaseException:
-        crew.leave()
+        trainings.stop()
         raise
-    return crew.failures
+    return trainings.failures
 
 
 def most_gpus() -> float:
@@ -80,73 +86,70 @@ def most_gpus() -> float:
     return max((node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]), default=0.0)
 
 
-class _Crew:
-    """The seeds that are being trained."""
+class _SeedTrainings:
+    """The running trainings of seeds."""
 
     def __init__(
         self,
         tasks: Sequence[SeedTask],
         cpus: int,
         gpus: float,
-        on_news: Callable[[int, SeedNews], None],
+        on_update: Callable[[int, SeedUpdate], None],
     ) -> None:
         self._cpus, self._gpus = cpus, gpus
-        self._on_news = on_news
+        self._on_update = on_update
         self._deaths = dict.fromkeys((task.seed for task in tasks), 0)
-        self._working: dict[ObjectRefGenerator, SeedTask] = {}
+        self._running: dict[ObjectRefGenerator, SeedTask] = {}
         self.failures: dict[int, str] = {}
         for task in tasks:
             self._begin(task)
 
-    def work(self) -> None:
-        """Return once every seed has its model or has failed."""
-        while self._working:
-            [ready], _ = ray.wait(list(self._working), num_returns=1)
-            self._hear(cast("ObjectRefGenerator", ready))
+    def run(self) -> None:
+        """Return when every seed has its model or has failed."""
+        while self._running:
+            [ready], _ = ray.wait(list(self._running), num_returns=1)
+            self._receive(cast("ObjectRefGenerator", ready))
 
-    def leave(self) -> None:
-        """Leave the seeds that are being trained; one between two epochs saves a checkpoint.
-
-        Of an epoch that is broken off nothing can be saved: the last checkpoint stands.
-        """
-        for working in self._working:
-            ray.cancel(working)
+    def stop(self) -> None:
+        """Cancel all running seeds; those between two epochs save a checkpoint."""
+        for running in self._running:
+            ray.cancel(running)
         deadline = time.monotonic() + SEEDS_SAVE_SECONDS
-        while self._working and time.monotonic() < deadline:
-            ready, _ = ray.wait(list(self._working), num_returns=1, timeout=1.0)
+        while self._running and time.monotonic() < deadline:
+            ready, _ = ray.wait(list(self._running), num_returns=1, timeout=1.0)
             for each in ready:
                 with suppress(StopIteration, RayError):
                     ray.get(next(cast("ObjectRefGenerator", each)))
                     continue
-                self._working.pop(cast("ObjectRefGenerator", each))
+                self._running.pop(cast("ObjectRefGenerator", each))
 
     def _begin(self, task: SeedTask) -> None:
-        remote = ray.remote(_seed_news).options(
+        remote = ray.remote(_seed_updates).options(
             num_returns="streaming", num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0
         )
-        working = remote.remote(task, software(), self._cpus, self._gpus > 0)
-        self._working[cast("ObjectRefGenerator", working)] = task
+        running = remote.remote(task, software(), self._cpus, self._gpus > 0)
+        self._running[cast("ObjectRefGenerator", running)] = task
 
-    def _hear(self, working: ObjectRefGenerator) -> None:
-        task = self._working[working]
+    def _receive(self, running: ObjectRefGenerator) -> None:
+        task = self._running[running]
         try:
-            news: SeedNews = ray.get(cast("ObjectRef[SeedNews]", next(working)))
+            update: SeedUpdate = ray.get(cast("ObjectRef[SeedUpdate]", next(running)))
         except StopIteration:
-            del self._working[working]
+            del self._running[running]
         except RayTaskError as error:
-            del self._working[working]
+            del self._running[running]
             cause = error.cause if isinstance(error.cause, Exception) else error
             self.failures[task.seed] = failure_of(cause).reason
         except RayError as error:
-            del self._working[working]
+            del self._running[running]
             self._after_death(task, error)
         else:
-            if isinstance(news, EpochResult):
+            if isinstance(update, EpochResult):
                 self._deaths[task.seed] = 0
-            self._on_news(task.seed, news)
+            self._on_update(task.seed, update)
 
     def _after_death(self, task: SeedTask, error: RayError) -> None:
-        """Go on elsewhere; a node that was lost is not the seed's fault."""
+        """Resume the seed elsewhere, unless its worker died too often; a lost node never counts."""
         self._deaths[task.seed] += not isinstance(error, NodeDiedError)
         if self._deaths[task.seed] < MOST_DEATHS:
             self._begin(replace(task, attempt=task.attempt + 1))
@@ -157,10 +160,10 @@ class _Crew:
             )
 
 
-def _seed_news(
+def _seed_updates(
     task: SeedTask, drivers: Software, cpus: int, on_gpu: bool
-) -> Generator[SeedNews, None, None]:
-    """The worker's part."""
+) -> Generator[SeedUpdate, None, None]:
+    """Train one seed in a worker."""
     differing = [each for each in disagreements(drivers, software()) if each.is_decisive]
     if differing:
         raise UserError(in_words(differing))

@@ -1,4 +1,4 @@
-"""What is wrong with the nodes of a cluster, from what they said of themselves."""
+"""Faults and remarks about the nodes of a cluster, from their reports."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ WRONG_CLOCK_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
-    """One node that was inspected; `name` as users know it.
+    """The result of inspecting one node.
 
-    `host` is where it runs. `faults` it found itself. `is_seen`: whether the driver reads in the
-    study's directory what the node wrote there. `sizes` are those of the data's files by path.
-    `ahead_seconds` is how far its clock is ahead of the driver's at least; negative: behind. A
-    node that gave no answer has no host and no software.
+    Attributes:
+        name: The node's host name and address, for messages.
+        host: The node's host, None if it gave no answer.
+        software: The node's software, None if it gave no answer.
+        faults: The faults that the node itself found.
+        is_seen: Whether the driver can read what the node wrote to the study's directory.
+        sizes: The size of each data file by its path.
+        ahead_seconds: The least time by which its clock is ahead of the driver's; negative if
+            it is behind.
     """
 
     name: str
@@ -31,7 +36,7 @@ class NodeReport:
 
 
 def faults(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
-    """A line for each reason why a node could not run trials, with its cure."""
+    """One line for each reason why a node cannot run trials, with a hint."""
     reference: dict[str, tuple[int, str]] = {}
     for report in reports:
         found = [*_differences(report, ours, decisive=True), *report.faults]
@@ -51,7 +56,7 @@ def faults(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
 
 
 def remarks(reports: Sequence[NodeReport], ours: Software) -> Iterator[str]:
-    """A line for what differs on a node and decides nothing: its software, its clock."""
+    """One line for each difference that does not exclude a node: its software, its clock."""
     for report in reports:
         found = [*_differences(report, ours, decisive=False), *_wrong_clock(report)]
         yield from (f"{report.name}: {difference}" for difference in found)
@@ -62,7 +67,7 @@ def _wrong_clock(report: NodeReport) -> Iterator[str]:
         side = "ahead of" if report.ahead_seconds > 0 else "behind"
         yield (
             f"its clock is at least {abs(report.ahead_seconds):.0f} seconds {side} the driver's, "
-            f"by which the study goes; set it, or have NTP do so"
+            f"which the study uses; set it, or use NTP"
         )
 
 

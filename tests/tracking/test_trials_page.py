@@ -6,15 +6,15 @@ import socket
 
 import pytest
 
-from balpoe.tracking import pages
+from balpoe.tracking import server
 
 
 def _page(port: int) -> str | None:
-    return pages.trials_page(f"http://127.0.0.1:{port}", "tiny", "val/accuracy", "maximize")
+    return server.trials_page(f"http://127.0.0.1:{port}", "tiny", "val/accuracy", "maximize")
 
 
 def test_a_server_that_never_answers_has_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "_SECONDS", 0.2)
+    monkeypatch.setattr(server, "_ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert _page(silent.getsockname()[1]) is None
 

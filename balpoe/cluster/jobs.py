@@ -21,10 +21,10 @@ from typing import Any
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from balpoe.errors import UserError
-from balpoe.exit_status import OUR_ERROR, SIGNALLED
+from balpoe.exit_status import INTERNAL_ERROR, SIGNALLED
 
 REQUEST_SECONDS, POLL_SECONDS, PATIENCE_SECONDS = 30.0, 1.0, 600.0
-STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, OUR_ERROR
+STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, INTERNAL_ERROR
 _RAYS_OWN = re.compile(
     r"^(\S+ \S+\tINFO job_manager\.py:\d+ -- |Running entrypoint for job ).*\n", re.MULTILINE
 )

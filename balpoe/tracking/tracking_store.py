@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balpoe.atomic_write import appearing_at_once, create_directory
+from balpoe.atomic_write import created_atomically, create_directory
 from balpoe.file_lock import held_lock
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def open_client(store: TrackingStore) -> MlflowClient:
     with held_lock(store.schema_lock):
         if not store.exists:
             # MLflow cannot open a file with a part of its tables
-            with appearing_at_once(_file_of(store.tracking_uri)) as unfinished:
+            with created_atomically(_file_of(store.tracking_uri)) as unfinished:
                 MlflowClient(tracking_uri=f"{_SQLITE}{unfinished}")
         return MlflowClient(tracking_uri=store.tracking_uri)
 

@@ -20,7 +20,7 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.errors import UserError
-from balpoe.launch.continuation import refuse_changes
+from balpoe.launch.study_file import refuse_changes
 
 ALPHA = FloatParameter(low=0, high=1)
 STUDY = StudySpec(

@@ -16,10 +16,10 @@ from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import local_runs
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
+from balpoe.launch.study_file import refuse_changes
+from balpoe.launch.warm_start_studies import earlier_studies
 from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
 from balpoe.study.object_store.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, remote_of
 from balpoe.study.trials.directory import StudyDirectory

@@ -11,7 +11,7 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.launch import RUNS
-from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
+from balpoe.launch.doctor_checks import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.launch.tracking import kept_store

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 
-from balpoe.atomic_write import appearing_at_once
+from balpoe.atomic_write import created_atomically
 from balpoe.errors import CorruptFile
 from balpoe.file_lock import held_lock
 from balpoe.study.storage.storage import ConfirmLease, StudyStorage
@@ -42,7 +42,7 @@ class SqliteStorage(StudyStorage):
         """The lease is the kernel's and cannot be lost: there is nothing to confirm."""
         if not self.is_there:
             # Optuna cannot open a file with a part of its tables
-            with appearing_at_once(self.database) as unfinished:
+            with created_atomically(self.database) as unfinished:
                 _storage_in(unfinished).engine.dispose()
         return _storage_in(self.database)
 

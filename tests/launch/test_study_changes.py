@@ -20,7 +20,7 @@ from balpoe.config import (
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import UserError
-from balpoe.launch.continuation import refuse_changes
+from balpoe.launch.study_file import refuse_changes
 
 ALPHA = FloatParameter(low=0, high=1)
 STUDY = StudySpec(

@@ -59,7 +59,7 @@ class Meter:
         """Read the record of a trial that begins or ends; print the figures now and then."""
         if not isinstance(event, TrialStarted | TrialEnded):
             return
-        self.timed("read", lambda: self.reader.entry(event.identity.number))
+        self.timed("read", lambda: self.reader.record(event.identity))
         self.ended += isinstance(event, TrialEnded)
         if isinstance(event, TrialEnded) and self.ended % self.every == 0:
             self.tell()
@@ -105,7 +105,7 @@ def store_trials(spec: StudySpec, directory: StudyDirectory, trials: int) -> Non
         device = actors.begun({PARAMETERS: proposal.parameters})
         device.epoch = len(device.curve)
         metrics = device.metrics()
-        ledger.complete(proposal.number, {name: metrics[name] for name in spec.objectives})
+        ledger.complete(proposal.identity, {name: metrics[name] for name in spec.objectives})
 
 
 def study(arguments: argparse.Namespace) -> StudySpec:

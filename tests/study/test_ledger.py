@@ -253,13 +253,10 @@ def test_times_are_right_wherever_the_driver_was_and_the_reader_is(
             entries = Ledger(make_spec(), directory).records()
     finally:
         time.tzset()
-    assert (
-        begin
-        <= entries[ended.identity.number].started
-        <= (entries[ended.identity.number].ended or 0)
-    )
-    assert begin <= entries[running.identity.number].started <= time.time()
-    assert entries[running.identity.number].ended is None
+    one, other = entries[ended.identity.number], entries[running.identity.number]
+    assert begin <= one.started <= (one.ended or 0)
+    assert begin <= other.started <= time.time()
+    assert other.ended is None
 
 
 def test_a_trial_during_which_the_clock_was_set_back_lasted_no_time(make_spec: MakeSpec) -> None:

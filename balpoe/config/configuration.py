@@ -21,8 +21,10 @@ from balpoe.config.bounds import (
     Real,
 )
 from balpoe.config.data import DataConfig
+from balpoe.config.loss import LOSSES, Loss
+from balpoe.config.mixing import MIXERS, Mixer
 from balpoe.config.model import ModelConfig
-from balpoe.config.plain import ADDED
+from balpoe.config.plain import ADDED, ADDED_SECTION
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
@@ -56,7 +58,7 @@ class ExpertsConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixupConfig(Bounded):
-    """Mixup with ξ ~ Beta(α, α); α = 0 switches it off (ERM)."""
+    """The strength of mixing: ξ ~ Beta(α, α); α = 0 switches mixing off (ERM)."""
 
     alpha: NonNegative = 0.0
 
@@ -109,3 +111,5 @@ class Configuration(Bounded):
     experts: ExpertsConfig = field(default_factory=ExpertsConfig)
     mixup: MixupConfig = field(default_factory=MixupConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    loss: Loss = field(default_factory=lambda: LOSSES["logit_adjustment"](), metadata=ADDED_SECTION)
+    mixing: Mixer = field(default_factory=lambda: MIXERS["mixup"](), metadata=ADDED_SECTION)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from balpoe.config.bounds import broken_rules, hints_of
 from balpoe.config.configuration import Configuration
+from balpoe.config.tables import Table, count_entries, table_of
 from balpoe.config.wording import NOUNS, did_you_mean, listed, must_be, unknown
 
 Choice = bool | int | float | str
@@ -49,16 +50,27 @@ def wrong_choice(value: Any, choices: tuple[Choice, ...]) -> str:
     return must_be(listed(names), value) + suggestion
 
 
-@functools.cache
 def searchable_fields() -> Mapping[str, SearchableField]:
     """Every field with one value outside `data`, by its dotted path."""
-    described = (_described(path, hint) for path, hint in configuration_fields().items())
+    return _searchable_fields(count_entries())
+
+
+def configuration_fields() -> Mapping[str, Any]:
+    """The types of all fields outside `data`, by dotted path, in the order of the sections.
+
+    A section that is chosen from a table has the fields of all entries of the table.
+    """
+    return _configuration_fields(count_entries())
+
+
+@functools.cache
+def _searchable_fields(entries: int) -> Mapping[str, SearchableField]:
+    described = (_described(path, hint) for path, hint in _configuration_fields(entries).items())
     return {field.path: field for field in described if field is not None}
 
 
 @functools.cache
-def configuration_fields() -> Mapping[str, Any]:
-    """The types of all fields outside `data`, by dotted path, in the order of the sections."""
+def _configuration_fields(entries: int) -> Mapping[str, Any]:
     sections = {name: hint for name, hint in hints_of(Configuration).items() if name != "data"}
     return dict(_leaves(sections, ""))
 
@@ -83,10 +95,21 @@ def _not_one_value(hint: Any) -> str:
 
 def _leaves(hints: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, hint in hints.items():
-        if dataclasses.is_dataclass(hint):
+        table = table_of(hint)
+        if table is not None:
+            yield from _entry_fields(table, f"{prefix}{name}.")
+        elif dataclasses.is_dataclass(hint):
             yield from _leaves(hints_of(typing.cast("type", hint)), f"{prefix}{name}.")
         else:
             yield prefix + name, hint
+
+
+def _entry_fields(table: Table[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """The `name` with all names of the table, then the fields of its entries."""
+    yield f"{prefix}name", Literal[tuple(table.entries)]
+    for settings in table.entries.values():
+        hints = hints_of(settings)
+        yield from _leaves({name: hints[name] for name in hints if name != "name"}, prefix)
 
 
 def _described(path: str, hint: Any) -> SearchableField | None:

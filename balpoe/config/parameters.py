@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from balpoe.config.bounds import Bounded
+from balpoe.config.bounds import Bounded, hints_of
 from balpoe.config.configuration import Configuration
 from balpoe.config.fields import Choice, searchable_fields, why_not_searchable
+from balpoe.config.tables import Entry, table_with
 from balpoe.errors import FieldProblem, InvalidFields
 
 Section = TypeVar("Section", bound=Bounded)
@@ -48,12 +49,20 @@ def canonical_parameters(parameters: Mapping[str, Choice]) -> dict[str, Choice]:
 
 
 def field_value(configuration: Configuration, path: str) -> Choice:
-    """What a configuration holds in the searchable field at `path`."""
+    """What a configuration holds in the searchable field at `path`.
+
+    A setting that the chosen entry of a table lacks has its default in the entry that has it.
+    """
     value: Any = configuration
     for name in path.split("."):
-        value = getattr(value, name)
+        value = getattr(value, name) if hasattr(value, name) else _default_setting(value, name)
     assert isinstance(value, Choice)
     return value
+
+
+def _default_setting(entry: Entry, name: str) -> Any:
+    settings = table_with(entry).entries.values()
+    return next(getattr(other(), name) for other in settings if name in hints_of(other))
 
 
 def _problems(parameters: Mapping[str, Choice]) -> Iterator[FieldProblem]:
@@ -65,8 +74,23 @@ def _problems(parameters: Mapping[str, Choice]) -> Iterator[FieldProblem]:
             yield FieldProblem(path, message)
 
 
+def _require_settings(entry: Entry, names: Iterable[str]) -> None:
+    """Raise `InvalidFields` where the entry lacks one of the settings."""
+    message = f"is no setting of {entry.name}"
+    missing = [FieldProblem(name, message) for name in names if not hasattr(entry, name)]
+    if missing:
+        raise InvalidFields(type(entry).__name__, missing)
+
+
 def _replaced(section: Section, changes: Mapping[str, Any]) -> Section:
-    """A copy in which values are replaced and mappings change the section they name."""
+    """A copy in which values are replaced and mappings change the section they name.
+
+    Settings chosen by another name are those of the other entry, with its defaults.
+    """
+    if isinstance(section, Entry) and "name" in changes and changes["name"] != section.name:
+        section = table_with(section)[changes["name"]]()
+    if isinstance(section, Entry):
+        _require_settings(section, changes)
     values = {
         name: _replaced(getattr(section, name), change) if isinstance(change, Mapping) else change
         for name, change in changes.items()

@@ -11,9 +11,16 @@ from balpoe.config.bounds import Bounded
 ADDED: Final[Mapping[str, bool]] = {"added": True}
 """The metadata of a field that was added after its section, with a default that says what was."""
 
+ADDED_SECTION: Final[Mapping[str, bool]] = {**ADDED, "omitted": True}
+"""The metadata of a section that was added later: files leave it out while it has its default."""
+
 
 def to_plain(section: Bounded) -> dict[str, Any]:
-    """All fields of a section as dicts, lists, numbers, text, booleans and None, in order."""
+    """All fields of a section as dicts, lists, numbers, text, booleans and None, in order.
+
+    Sections that were added later are left out while they have their default, so that files,
+    and whatever is compared with a file, stay as earlier versions wrote them.
+    """
     plain = _plain(section)
     assert isinstance(plain, dict)
     return plain
@@ -27,9 +34,14 @@ def identifying(section: Bounded) -> dict[str, Any]:
     plain = {}
     for item in dataclasses.fields(section):  # type: ignore[arg-type]  # all are dataclasses
         value = getattr(section, item.name)
-        if not (ADDED.items() <= item.metadata.items() and value == _default(item)):
+        if not _is_omitted(item, value, ADDED):
             plain[item.name] = identifying(value) if isinstance(value, Bounded) else _plain(value)
     return plain
+
+
+def _is_omitted(item: dataclasses.Field[Any], value: Any, metadata: Mapping[str, bool]) -> bool:
+    """Whether a field with this `metadata` holds its default."""
+    return metadata.items() <= item.metadata.items() and bool(value == _default(item))
 
 
 def _default(item: dataclasses.Field[Any]) -> Any:
@@ -40,7 +52,12 @@ def _default(item: dataclasses.Field[Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        fields = ((item, getattr(value, item.name)) for item in dataclasses.fields(value))
+        return {
+            item.name: _plain(held)
+            for item, held in fields
+            if not _is_omitted(item, held, ADDED_SECTION)
+        }
     if isinstance(value, dict):
         return {key: _plain(element) for key, element in value.items()}
     return [_plain(element) for element in value] if isinstance(value, tuple) else value

@@ -17,8 +17,8 @@ from balpoe.evaluation.metrics import Evaluation, Metrics
 from balpoe.evaluation.refusals import refuse_labels_ruled_out, refuse_non_finite_logits
 from balpoe.evaluation.weights import Weighting, image_weights
 from balpoe.method.calibration import bin_confidences, refuse_impossible_labels
+from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.longtail import ShotGroup, shot_groups
-from balpoe.method.losses import product_of_experts
 from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from balpoe.evaluation.refusals import refuse_non_finite_logits
 from balpoe.evaluation.weights import image_weights
 from balpoe.method.calibration import refuse_impossible_labels
-from balpoe.method.losses import product_of_experts
+from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior
 
 LOWEST, HIGHEST = 0.01, 100.0

@@ -52,7 +52,7 @@ def dump_study(study: StudySpec) -> str:
     """All fields as YAML that `load_study` reads back to an equal object."""
     plain = to_plain(study)
     merged = plain | plain.pop("base")
-    return _dumped({name: merged[name] for name in fields_in_file(StudySpec)})
+    return _dumped({name: merged[name] for name in fields_in_file(StudySpec) if name in merged})
 
 
 def _dumped(plain: Mapping[str, Any]) -> str:

@@ -67,6 +67,9 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
         is_value = origin is dict
         if of_key:
             break
+        if tagged is not None and len(tagged.members) == 1:
+            [hint] = tagged.members.values()
+            tagged = None
         if tagged is not None:
             hint = tagged.members[part]
         elif is_section(hint):

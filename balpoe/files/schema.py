@@ -20,13 +20,18 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, create_mode
 
 from balpoe.config import Configuration, StudySpec
 from balpoe.config.bounds import Rule, hints_of
+from balpoe.config.tables import count_entries, table_of
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-@functools.cache
 def adapter(hint: Any) -> TypeAdapter[Any]:
     """What validates JSON into a value of the type `hint`."""
+    return _adapter(hint, count_entries())
+
+
+@functools.cache
+def _adapter(hint: Any, _entries: int) -> TypeAdapter[Any]:
     return TypeAdapter(_read_as(hint))
 
 
@@ -44,7 +49,7 @@ def _is_base(owner: type, name: str) -> bool:
 
 def is_section(hint: Any) -> bool:
     """Whether a type is read from a mapping with fixed keys."""
-    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint) and table_of(hint) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,10 @@ class TaggedSections:
 
 
 def tagged_sections(hint: Any) -> TaggedSections | None:
-    """The sections of a union, or None for any other type."""
+    """The sections of a union or of a table, or None for any other type."""
+    table = table_of(hint)
+    if table is not None:
+        return TaggedSections("name", table.entries)
     members = typing.get_args(hint)
     if not is_union(hint) or not all(is_section(member) for member in members):
         return None
@@ -72,6 +80,13 @@ def is_union(hint: Any) -> bool:
 
 def _read_as(hint: Any) -> Any:
     """The type with its sections and rules in pydantic's terms."""
+    tagged = tagged_sections(hint)
+    if tagged is not None:
+        sections = [_section(member) for member in tagged.members.values()]
+        if len(sections) == 1:
+            return sections[0]
+        union = functools.reduce(operator.or_, sections)
+        return Annotated[union, Field(discriminator=tagged.key)]
     if is_section(hint):
         return _section(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -82,10 +97,7 @@ def _read_as(hint: Any) -> Any:
         rules = [_obeying(rule) for rule in metadata if isinstance(rule, Rule)]
         return functools.reduce(lambda read, rule: Annotated[read, rule], rules, _read_as(base))
     read = tuple(argument if argument is ... else _read_as(argument) for argument in arguments)
-    if not is_union(hint):
-        return origin[read]
-    union, tagged = functools.reduce(operator.or_, read), tagged_sections(hint)
-    return Annotated[union, Field(discriminator=tagged.key)] if tagged else union
+    return functools.reduce(operator.or_, read) if is_union(hint) else origin[read]
 
 
 def _section(owner: type) -> Any:

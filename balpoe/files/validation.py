@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from balpoe.config import Parameter, StudySpec
 from balpoe.config.bounds import Bounded
 from balpoe.config.search_space import misfits
+from balpoe.config.tables import table_of
 from balpoe.files.document import Document, Problem
 from balpoe.files.problems import at, problems_in
-from balpoe.files.schema import adapter
+from balpoe.files.schema import adapter, fields_in_file
 
 Owner = TypeVar("Owner", bound=Bounded)
 
@@ -25,7 +26,7 @@ def validated(document: Document, owner: type[Owner]) -> Owner:
         ConfigurationError: all problems, each with its place.
     """
     problems = list(document.problems)
-    content = _written_out(document.content) if owner is StudySpec else document.content
+    content = _written_out(document.content, owner)
     try:
         read = _read(owner, content)
     except ValidationError as error:
@@ -45,11 +46,17 @@ def _read(hint: Any, content: Any) -> Any:
     return adapter(hint).validate_json(json.dumps(content))
 
 
-def _written_out(content: Any) -> Any:
-    """A study's content with ``sampler: tpe`` as the section that it stands for."""
-    if isinstance(content, dict) and isinstance(content.get("sampler"), str):
-        return {**content, "sampler": {"name": content["sampler"]}}
-    return content
+def _written_out(content: Any, owner: type) -> Any:
+    """The content with ``sampler: tpe`` and its like as the sections that they stand for."""
+    if not isinstance(content, dict):
+        return content
+    hints = fields_in_file(owner)
+    chosen = {
+        key: {"name": value}
+        for key, value in content.items()
+        if isinstance(value, str) and (key == "sampler" or table_of(hints.get(key)) is not None)
+    }
+    return {**content, **chosen}
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
-from balpoe.study.search.spent_budget import Spent, hours_spent
+from balpoe.study.search.spent_budget import SpentBudget, hours_spent
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.comparison import Verdict, pair_verdicts
 from balpoe.study.selection.race import affordable, race
@@ -34,7 +34,7 @@ class StudyStatus:
 
     spec: StudySpec
     trials: tuple[TrialRecord, ...]
-    spent: Spent
+    spent: SpentBudget
     repeats_left: int
     pairs: Mapping[Verdict, int]
     driver: LeaseHolder | None

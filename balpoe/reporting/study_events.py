@@ -12,9 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 from balpoe.config import StudySpec
+from balpoe.study.selection.candidates import objectives_over_seeds
 from balpoe.study.selection.comparison import as_plain, comparisons
 from balpoe.study.selection.front import rivals
-from balpoe.study.selection.repeats import objectives_over_seeds
 from balpoe.study.trials.events import Listener, StudyEvent
 from balpoe.study.trials.record import TrialRecord
 

@@ -17,7 +17,7 @@ from balpoe.evaluation import (
     evaluate_post_hoc,
     likelihood_ratios,
 )
-from balpoe.method.losses import product_of_experts
+from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior
 
 COUNTS = (200, 60, 10)

@@ -19,7 +19,7 @@ from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import COMPLETE
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.spent_budget import Account, Spent
+from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.selection.front import pareto_front
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import StudyEvent, TrialEnded
@@ -71,7 +71,7 @@ def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
     spec: StudySpec, book: StudyTrials, directory: StudyDirectory, few: tuple[float, ...]
 ) -> None:
     events: list[StudyEvent] = []
-    account = Account(Spent(0, 0.0, 0.0), spec.resources)
+    account = Account(SpentBudget(0, 0.0, 0.0), spec.resources)
     memory = GpuMemory(spec, directory.memory)
     searcher = StudySearcher(spec, book, events.append, Interruption(), account, memory)
     searcher.suggest("a")

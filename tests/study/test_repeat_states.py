@@ -16,9 +16,8 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.search.completion import is_finished
-from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.candidates import candidates, objectives_over_seeds
 from balpoe.study.selection.race import race
-from balpoe.study.selection.repeats import objectives_over_seeds
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.metrics_file import write_metrics
@@ -111,7 +110,7 @@ def test_a_repeat_that_fails_ends_the_race_of_its_trial_and_not_the_study(
     store = RecordStore(spec, directory)
     [failed] = [record for record in store.records() if record.state == "FAIL"]
     assert (failed.identity.number, failed.failure) == (BEST, "ValueError: diverged")
-    assert race(spec, candidates(store.records())).left == (BEST,)
+    assert race(spec, candidates(store.records())).withdrawn == (BEST,)
     assert objectives_over_seeds(store.records(), BEST)["val/accuracy"].n == 2
     assert is_finished(spec, store.records(), store.launches())
     assert launch(spec, directory) == []

@@ -44,7 +44,7 @@ from balpoe.study.search.early_stopping import EarlyStopping
 from balpoe.study.search.planned_trials import is_exhausted
 from balpoe.study.search.spent_budget import (
     Account,
-    Spent,
+    SpentBudget,
     budget_spent,
     hours_spent,
     spent_by_launches,
@@ -144,15 +144,15 @@ def _refuse_full_disk(error: Exception, directory: StudyDirectory) -> None:
         raise storage_error(directory.tune, error) from error
 
 
-def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) -> Spent:
+def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) -> SpentBudget:
     """What earlier launches spent; only hours need the files of the trials."""
     if spec.budget.wall_hours is None and spec.budget.device_hours is None:
-        return Spent(ledger.finished(), 0.0, 0.0)
+        return SpentBudget(ledger.finished(), 0.0, 0.0)
     records = RecordStore(spec, directory).records()
     return spent_by_launches(records, ledger.launches(), spec.resources)
 
 
-def _is_over(spec: StudySpec, ledger: Ledger, trials: StudyTrials, before: Spent) -> bool:
+def _is_over(spec: StudySpec, ledger: Ledger, trials: StudyTrials, before: SpentBudget) -> bool:
     tried = (record.parameters for record in ledger.records())
     if not (budget_spent(spec.budget, before) or is_exhausted(spec, tried)):
         return False

@@ -31,7 +31,7 @@ from balpoe.study.execution.trial_actor import (
     PARAMETERS,
 )
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.early_stopping import EarlyStopping, Reached
+from balpoe.study.search.early_stopping import EarlyStopping, RungResult
 from balpoe.study.search.spent_budget import Account, budget_spent, hours_spent
 from balpoe.study.selection.race import SeedToTrain
 from balpoe.study.trials.events import (
@@ -60,7 +60,7 @@ class LiveTrial:
 
     trial: TrialToRun
     epoch: int = 0
-    fallen_behind: Reached | None = None
+    fallen_behind: RungResult | None = None
 
 
 class StudySearcher(Searcher):
@@ -204,7 +204,7 @@ class StudySearcher(Searcher):
         live.fallen_behind = stopping.judge(identity.number, live.trial.parameters, epoch, result)
         return live.fallen_behind is not None
 
-    def _fallen_behind_before(self, identity: TrialIdentity) -> Reached | None:
+    def _fallen_behind_before(self, identity: TrialIdentity) -> RungResult | None:
         """With what a trial was stopped that its launch left unfinished all the same."""
         if self._early_stopping is None or identity.repeat:
             return None
@@ -234,7 +234,7 @@ class StudySearcher(Searcher):
             TrialEnded(live.trial.identity, "COMPLETE", objectives, violations=violations)
         )
 
-    def _prune(self, identity: TrialIdentity, reached: Reached) -> None:
+    def _prune(self, identity: TrialIdentity, reached: RungResult) -> None:
         self._trials.prune(identity, reached.epoch, reached.objectives)
         self._finished += 1
         self._opening.complete()

@@ -115,7 +115,7 @@ class Ledger:
         self._suggest(proposed)
         self._study.enqueue_trial(proposed.params)
         trial = self._study.ask()
-        warm_start.is_asked(trial.number, proposed)
+        warm_start.assign(trial.number, proposed)
         return self._started(trial)
 
     def _started(self, trial: optuna.Trial) -> TrialToRun:

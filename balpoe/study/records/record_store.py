@@ -13,7 +13,7 @@ from balpoe.config import StudySpec
 from balpoe.study.object_store.working_copy import bring_study, bring_trial
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.repeat_states import RepeatStates
-from balpoe.study.search.spent_budget import Spent, spent_by_launches
+from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
 from balpoe.study.storage.storage_record import kept_storage
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
@@ -108,7 +108,7 @@ def with_repeats(
 
 def spent_so_far(
     spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
-) -> Spent:
+) -> SpentBudget:
     """Return what the study has spent of its budget, as far as the summaries `trials` show.
 
     Raises:

@@ -13,8 +13,7 @@ from balpoe.config.constraints import excesses, violated
 from balpoe.study.object_store.working_copy import bring_trial
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.repeat_states import RepeatStates
-from balpoe.study.selection.candidates import Candidate, candidates
-from balpoe.study.selection.feasibility import is_feasible
+from balpoe.study.selection.candidates import Candidate, candidates, is_feasible
 from balpoe.study.selection.race import SeedToTrain, race
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from balpoe.config import StudySpec
 from balpoe.study.search.planned_trials import is_exhausted
-from balpoe.study.search.spent_budget import Spent, budget_spent, hours_spent, spent_by_launches
+from balpoe.study.search.spent_budget import (
+    SpentBudget,
+    budget_spent,
+    hours_spent,
+    spent_by_launches,
+)
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.race import affordable, race
 from balpoe.study.trials.record import TrialRecord
@@ -20,7 +25,7 @@ def is_finished(spec: StudySpec, records: Sequence[TrialRecord], launches: Seque
     return not affordable(race(spec, candidates(records)).to_do, hours_spent(spec.budget, spent))
 
 
-def search_is_over(spec: StudySpec, records: Sequence[TrialRecord], spent: Spent) -> bool:
+def search_is_over(spec: StudySpec, records: Sequence[TrialRecord], spent: SpentBudget) -> bool:
     """Whether what was `spent` allows no new trial, and all have ended; further seeds apart."""
     searched = [record for record in records if record.identity.repeat == 0]
     if any(record.state == "RUNNING" for record in searched):

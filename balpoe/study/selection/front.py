@@ -1,4 +1,4 @@
-"""Which trials are worth keeping: the Pareto front, and an order on it."""
+"""The Pareto front of a study, and the order of the trials on it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,55 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from balpoe.config import Direction
-from balpoe.study.selection.candidates import Candidate, candidates, standing
-from balpoe.study.selection.feasibility import Judged, is_feasible
-from balpoe.study.selection.repeats import metrics_over_seeds
+from balpoe.study.selection.candidates import (
+    Candidate,
+    TrialOutcome,
+    candidates,
+    is_feasible,
+    metrics_over_seeds,
+)
 from balpoe.study.trials.objectives import losses
 from balpoe.study.trials.record import TrialRecord
 
 ACCURACY, CALIBRATION_ERROR = "val/accuracy", "val/ece"
 
-
-AnyTrial = TypeVar("AnyTrial", bound=Judged)
+Trial = TypeVar("Trial", bound=TrialOutcome)
+Item = TypeVar("Item")
 
 
 def pareto_front(
-    records: Sequence[AnyTrial], directions: Mapping[str, Direction]
-) -> tuple[AnyTrial, ...]:
-    """The feasible records that no other is at least as good as in everything and better in one.
+    records: Sequence[Trial], directions: Mapping[str, Direction]
+) -> tuple[Trial, ...]:
+    """Return the feasible records that no other feasible record dominates.
 
-    Feasible are COMPLETE ones that break no constraint; others dominate nobody.
-    Records with equal objectives do not dominate each other; all of them are on the front.
+    A record dominates another if it is at least as good in every objective and better in one.
+    Records with equal objectives do not dominate each other: all of them are on the front.
     """
-    complete = [
-        (record, losses(record.objectives, directions))
-        for record in records
-        if is_feasible(record) and record.objectives is not None
-    ]
-    return tuple(
-        record
-        for record, loss in complete
-        if not any(_dominates(other, loss) for _, other in complete)
+    return _non_dominated(
+        [
+            (record, losses(record.objectives, directions))
+            for record in records
+            if is_feasible(record) and record.objectives is not None
+        ]
     )
 
 
 def mean_front(
     candidates: Iterable[Candidate], directions: Mapping[str, Direction]
 ) -> tuple[Candidate, ...]:
-    """The candidates on the front of the means over their seeds."""
-    return tuple(
-        found.candidate for found in pareto_front([*map(standing, candidates)], directions)
+    """Return the candidates on the front of the means over their seeds."""
+    return _non_dominated(
+        [
+            (candidate, losses({name: candidate.mean(name) for name in directions}, directions))
+            for candidate in candidates
+        ]
     )
 
 
 def rivals(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[Candidate, ...]:
-    """The candidates on the front, and all others that have further seeds."""
+    """Return the candidates on the front, and all others with more than one seed."""
     known = candidates(records)
     front = {found.number for found in mean_front(known, directions)}
     return tuple(each for each in known if each.number in front or len(each.objectives) > 1)
@@ -59,10 +63,10 @@ def rivals(
 def ordered_front(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[TrialRecord, ...]:
-    """The trials on the front, highest validation accuracy first.
+    """Return the trials on the front by descending validation accuracy.
 
-    Ties go to the lower ECE, then to the trial number. All figures are means over the repeats
-    of a trial among `records`.
+    Ties are broken by the lower ECE, then by the trial number. All values are means over the
+    repeats of a trial among `records`.
     """
     front = {found.number for found in mean_front(candidates(records), directions)}
 
@@ -73,6 +77,13 @@ def ordered_front(
 
     searched = (record for record in records if record.identity.repeat == 0)
     return tuple(sorted((t for t in searched if t.identity.number in front), key=rank))
+
+
+def _non_dominated(losses: Sequence[tuple[Item, tuple[float, ...]]]) -> tuple[Item, ...]:
+    """Return the items whose losses no other losses dominate."""
+    return tuple(
+        item for item, own in losses if not any(_dominates(other, own) for _, other in losses)
+    )
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

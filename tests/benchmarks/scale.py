@@ -33,7 +33,7 @@ from balpoe.study.execution.trial_actor import PARAMETERS
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.storage.storage import unconfirmed
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.events import StateChange, StudyEvent, TrialEnded
 from tests.benchmarks.idle_study import idle_spec
 from tests.benchmarks.overhead import setting
 from tests.benchmarks.simulated_actors import SimulatedActors
@@ -57,7 +57,7 @@ class Meter:
 
     def follow(self, event: StudyEvent) -> None:
         """Read the record of a trial that begins or ends; print the figures now and then."""
-        if not isinstance(event, TrialStarted | TrialEnded):
+        if not isinstance(event, StateChange):
             return
         self.timed("read", lambda: self.reader.record(event.identity))
         self.ended += isinstance(event, TrialEnded)

@@ -16,7 +16,7 @@ from balpoe.study.object_store.tune_credentials import own_credentials
 from balpoe.study.object_store.working_copy import bring_study
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import StopRequested, TrialEnded, TrialStarted
+from balpoe.study.trials.events import AttemptEnded, StopRequested, TrialStarted
 from balpoe.study.trials.record import TrialIdentity
 from tests.launch.faults_study import faults_study
 
@@ -56,7 +56,7 @@ def test_it_is_there_before_a_trial_begins_and_when_one_ends(
     files.follow(TrialStarted(REPEAT, {}))
     assert bucket.names(BELOW) == {"study.yaml", STATE}
     ledger.write_retries(REPEAT, ledger.retries(REPEAT).after_death(0))
-    files.follow(TrialEnded(REPEAT, "RUNNING"))
+    files.follow(AttemptEnded(REPEAT))
     assert json.loads(bucket.objects(BELOW)[STATE])["deaths"] == 1
 
 

@@ -23,6 +23,7 @@ from balpoe.study.execution.trial import Course, RunTrial, TrialTask
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import (
+    AttemptEnded,
     EpochReported,
     StudyEvent,
     TrialEnded,
@@ -185,7 +186,10 @@ def test_the_events_of_a_trial_come_in_order_and_each_once(finished: Finished) -
 
 
 def test_no_more_trials_run_at_a_time_than_asked_for(finished: Finished) -> None:
-    steps = [isinstance(e, TrialStarted) - isinstance(e, TrialEnded) for e in finished.events]
+    steps = [
+        isinstance(event, TrialStarted) - isinstance(event, TrialEnded | AttemptEnded)
+        for event in finished.events
+    ]
     assert max(itertools.accumulate(steps)) == finished.spec.resources.concurrent_trials == 2
 
 
@@ -222,8 +226,7 @@ def test_every_way_to_break_costs_one_failed_trial_of_its_class_and_not_the_stud
         assert (entry.state, entry.failure_class) == ("FAIL", failure_class)
         assert reason in entry.failure
         assert entry.objectives is None
-    ended = [event for event in broken.events if isinstance(event, TrialEnded)]
-    final = [event.identity.number for event in ended if event.state != "RUNNING"]
+    final = [event.identity.number for event in broken.events if isinstance(event, TrialEnded)]
     assert sorted(final) == list(range(len(entries)))
     failed = broken.directory.trial(TrialIdentity("digits", 7))
     assert "ValueError: no such thing" in failed.failure.read_text()
@@ -259,7 +262,7 @@ def test_a_trial_that_ran_out_of_memory_is_tried_once_more_without_neighbours(
             live.add(event.identity.number)
             if event.identity.attempt and event.identity.number in short_of_memory:
                 retried.add(event.identity.number)
-        elif isinstance(event, TrialEnded):
+        elif isinstance(event, TrialEnded | AttemptEnded):
             live.remove(event.identity.number)
         assert not live & retried or len(live) == 1
     assert retried == short_of_memory

@@ -76,7 +76,7 @@ def test_control_c_stops_every_running_trial_at_the_end_of_its_epoch(story: Stor
     running = story.stopped.numbers("RUNNING")
     assert running
     assert story.left_gently == running
-    assert sorted(story.stopped.announced("TrialEnded")) == sorted(running)
+    assert sorted(story.stopped.announced("AttemptEnded")) == sorted(running)
     assert story.stopped.numbers("FAIL", "COMPLETE") == set()
 
 

@@ -35,6 +35,7 @@ from balpoe.study.search.early_stopping import EarlyStopping, RungResult
 from balpoe.study.search.spent_budget import Account, budget_spent, hours_spent
 from balpoe.study.selection.race import SeedToTrain
 from balpoe.study.trials.events import (
+    AttemptEnded,
     EpochReported,
     Listener,
     StopRequested,
@@ -219,7 +220,7 @@ class StudySearcher(Searcher):
             self._report(live, result)  # Tune tells a searcher only of epochs to go on from
             self._prune(live.trial.identity, live.fallen_behind)
         else:
-            self._listener(TrialEnded(live.trial.identity, "RUNNING"))
+            self._listener(AttemptEnded(live.trial.identity))
 
     def _complete(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         try:
@@ -259,7 +260,7 @@ class StudySearcher(Searcher):
             return
         if step == "retry":
             self._unfinished.append(identity)
-        self._listener(TrialEnded(identity, "RUNNING", None, failure.reason, failure.kind))
+        self._listener(AttemptEnded(identity, failure.reason, failure.kind))
         if step == "stop":
             raise _STOPPING[failure.kind](failure.reason)
 

@@ -19,7 +19,7 @@ from balpoe.study.object_store.working_copy import bring_study
 from balpoe.study.records.outline import outlines
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.completion import is_finished
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.predictions_file import read_predictions

@@ -31,8 +31,7 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.completion import is_finished
 from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.storage.storage_record import keep_storage, refuse_local_storage_on
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.environment import current_environment
 from balpoe.study.trials.events import Listener, StudyEvent, TrialEnded, TrialStarted
@@ -116,7 +115,7 @@ def run(
         directory = StudyDirectory.of(drivers_runs(runs), spec.name)
         directory.create()
         files = DriverFiles(directory)
-        keep_storage(directory, chosen)
+        record_storage(directory, chosen)
         earlier = _earlier_studies(spec, copies)
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:

@@ -14,7 +14,7 @@ from balpoe.study.object_store.working_copy import put, undisturbed
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.completion import is_finished
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.environment import current_environment
 from balpoe.tracking import Origin, Outcome, rebuild, study_description
 

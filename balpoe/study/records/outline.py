@@ -13,7 +13,7 @@ from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.ledger_entry import LedgerEntry
 from balpoe.study.records.repeat_ledger import RepeatLedger
 from balpoe.study.search.spent_budget import Spent, spent_by_launches
-from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.storage.study_storage import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
@@ -29,7 +29,7 @@ def outlines(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, .
         CorruptFile: the storage, or the metrics of a RUNNING trial, are damaged.
         StorageError: the storage cannot be read.
     """
-    if not kept_storage(directory).storage.is_there:
+    if not storage_of(directory).is_there:
         return ()
     return tuple(_outline(spec, directory, entry) for entry in Ledger(spec, directory).entries())
 
@@ -42,7 +42,7 @@ def spent_so_far(
     Raises:
         StorageError: the storage cannot be read.
     """
-    is_there = kept_storage(directory).storage.is_there
+    is_there = storage_of(directory).is_there
     launches = Ledger(spec, directory).launches() if is_there else ()
     return spent_by_launches(trials, launches, spec.resources)
 

@@ -39,7 +39,7 @@ class BudgetConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceConfig(Bounded):
-    """Who races for further seeds beside the front: see `balpoe.study.selection.race`.
+    """The race of configurations for further seeds: see `balpoe.study.selection.race`.
 
     With fewer than three seeds a configuration is close to another where their means differ by
     no more than `margin` standard errors in any objective; with 0 only the front races.

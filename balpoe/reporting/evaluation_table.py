@@ -14,7 +14,7 @@ from balpoe.config import METRICS, SHIFT_METRICS
 from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, Metrics
 from balpoe.reporting.figures import label_with_unit, mean_and_sd, seed_count
 from balpoe.reporting.tables import add_figures, open_table
-from balpoe.study.selection.repeats import over_seeds
+from balpoe.study.selection.candidates import over_seeds
 
 _SHORT_HEADS = {"accuracy": "acc. %", "balanced_accuracy": "bal. %"}  # eleven columns in 80
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from balpoe.config import Choice
-from balpoe.study.selection.repeats import OverSeeds
+from balpoe.study.selection.candidates import OverSeeds
 
 _LABELS = {
     "accuracy": "accuracy",

@@ -14,9 +14,13 @@ from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter, si
 from balpoe.reporting.study_panel import trial_name
 from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.search.planned_trials import gain, tried_points
-from balpoe.study.selection.candidates import Candidate, candidates
-from balpoe.study.selection.letter_display import letter_display
-from balpoe.study.selection.repeats import OverSeeds, objectives_over_seeds
+from balpoe.study.selection.candidates import (
+    Candidate,
+    OverSeeds,
+    candidates,
+    objectives_over_seeds,
+)
+from balpoe.study.selection.comparison import compact_letter_display
 from balpoe.study.trials.record import TrialRecord
 
 _ALIKE = (
@@ -69,7 +73,7 @@ def _front_table(
 ) -> Table:
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
     several = _candidates(front, records) if len(front) > 1 else []
-    letters = letter_display(several, spec.seed)
+    letters = compact_letter_display(several, spec.seed)
     caption = "objectives on the validation split; n: seeds of the trial"
     table = open_table(
         f"{name} of {_outcome(spec, records)}", f"{caption}; {_ALIKE}" if letters else caption

@@ -15,7 +15,7 @@ from balpoe.evaluation.post_hoc import PriorKnowledge
 from balpoe.reporting.evaluation_table import distribution_name
 from balpoe.reporting.figures import mean_and_sd
 from balpoe.reporting.tables import open_table
-from balpoe.study.selection.repeats import over_seeds
+from balpoe.study.selection.candidates import over_seeds
 from balpoe.training.model_directory import Calibration
 
 _HEADS = {"accuracy": "acc. %", "ece": "ECE %"}

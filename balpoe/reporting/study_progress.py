@@ -9,7 +9,7 @@ from balpoe.config import StudySpec
 from balpoe.reporting.race_outlook import RaceOutlook
 from balpoe.reporting.time_left import epochs_done, epochs_of, seconds_left
 from balpoe.study.search.planned_trials import gain_over_points
-from balpoe.study.selection.feasibility import is_feasible
+from balpoe.study.selection.candidates import is_feasible
 from balpoe.study.trials.record import TrialRecord
 
 

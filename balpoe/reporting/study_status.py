@@ -16,7 +16,7 @@ from balpoe.reporting.study_panel import counts, trial_name
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.reporting.tables import add_figures, open_table
 from balpoe.study.search.completion import search_is_over
-from balpoe.study.search.spent_budget import Spent
+from balpoe.study.search.spent_budget import SpentBudget
 from balpoe.study.selection.comparison import Verdict
 from balpoe.study.trials.record import TrialRecord
 
@@ -28,7 +28,7 @@ def status_report(
     spec: StudySpec,
     records: Sequence[TrialRecord],
     *,
-    spent: Spent,
+    spent: SpentBudget,
     repeats_left: int,
     pairs: Mapping[Verdict, int],
     driver: DataclassInstance | None,
@@ -67,7 +67,7 @@ def status_plain(
     spec: StudySpec,
     records: Sequence[TrialRecord],
     *,
-    spent: Spent,
+    spent: SpentBudget,
     repeats_left: int,
     pairs: Mapping[Verdict, int],
     driver: DataclassInstance | None,
@@ -150,7 +150,7 @@ def _so_far(progress: StudyProgress) -> str:
     return f"{progress.finished} of {progress.trials} trials have ended, {progress.left} left"
 
 
-def _hours(budget: BudgetConfig, spent: Spent) -> Iterator[str]:
+def _hours(budget: BudgetConfig, spent: SpentBudget) -> Iterator[str]:
     """A line for each budget in hours: `1:20:00 of 2 wall hours spent`."""
     if budget.wall_hours is not None:
         yield f"{clock(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
@@ -171,7 +171,9 @@ def _left(hours: float | None, spent_seconds: float) -> float | None:
     return None if hours is None else max(0.0, hours - spent_seconds / 3600)
 
 
-def _idle(spec: StudySpec, records: Sequence[TrialRecord], spent: Spent, repeats_left: int) -> str:
+def _idle(
+    spec: StudySpec, records: Sequence[TrialRecord], spent: SpentBudget, repeats_left: int
+) -> str:
     if search_is_over(spec, records, spent) and not repeats_left:
         return "finished"
     return "run by nobody: `balpoe run` with its study file continues it"

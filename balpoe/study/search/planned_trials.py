@@ -1,4 +1,4 @@
-"""Trials that are planned, not proposed: known points first, then the points of a grid."""
+"""Planned trials: the known points of a study, then the points of a grid."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from balpoe.study.trials.record import TrialRecord
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:
-    """A trial whose parameters are known before it is asked for.
+    """A trial whose parameters are known in advance.
 
-    `decided` are those among its `parameters` that a sampler would decide. At a point
-    `outside` the search space there is nothing for a sampler to learn from.
+    `decided` are the `parameters` that a sampler would suggest, without the implied ones. A point
+    `outside` the search space is not reported to the sampler.
     """
 
     parameters: Mapping[str, Choice]
@@ -27,7 +27,7 @@ class PlannedTrial:
 
 
 def planned_trials(spec: StudySpec) -> Iterator[PlannedTrial]:
-    """The trials that a study begins with, in their order; of a grid all, in a random one."""
+    """Yield the planned trials of a study; the points of a grid come in random order."""
     for point in spec.points.points:
         yield PlannedTrial(point.parameters, point.decided, bool(point.outside))
     if spec.sampler.name == "grid":
@@ -41,7 +41,7 @@ def planned_trials(spec: StudySpec) -> Iterator[PlannedTrial]:
 def not_yet_tried(
     planned: Iterable[PlannedTrial], tried: Iterable[Mapping[str, Choice]]
 ) -> Iterator[PlannedTrial]:
-    """Those of `planned` whose parameters are neither among `tried` nor planned before."""
+    """Yield the `planned` trials whose parameters are not among `tried`, without duplicates."""
     seen = {frozenset(parameters.items()) for parameters in tried}
     for trial in planned:
         point = frozenset(trial.parameters.items())
@@ -51,26 +51,26 @@ def not_yet_tried(
 
 
 def is_exhausted(spec: StudySpec, tried: Iterable[Mapping[str, Choice]]) -> bool:
-    """Whether a grid has nothing left to try; other samplers never run out."""
+    """Return whether every point of a grid is `tried`; False for other samplers."""
     if spec.sampler.name != "grid":
         return False
     return next(not_yet_tried(planned_trials(spec), tried), None) is None
 
 
 def recorded_parameters(spec: StudySpec, decided: Mapping[str, Choice]) -> dict[str, Choice]:
-    """The decided parameters and those that follow, in the order of the study file."""
+    """Return the decided and the implied parameters in the order of the study file."""
     values = {**decided, **implied_parameters(spec.search, spec.base, decided)}
     return {path: values[path] for path in spec.search if path in values}
 
 
 def point_name(spec: StudySpec, parameters: Mapping[str, Choice]) -> str | None:
-    """The name of the known point with these parameters."""
+    """Return the name of the known point with these parameters, or None."""
     names = (point.name for point in spec.points.points if point.parameters == parameters)
     return next(names, None)
 
 
 def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
-    """The search's trials at the known points, by the points' names, the first of equals."""
+    """Return the first trial of the search at each known point, by the name of the point."""
     trials = [record for record in records if record.identity.repeat == 0]
     found: dict[str, TrialRecord] = {}
     for point in spec.points.points:
@@ -83,21 +83,21 @@ def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, T
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """By how much something is better than the known point called `point`."""
+    """The `gain` over the known point named `point`; positive if better."""
 
     point: str
     gain: float
 
 
 def gain(value: float, reference: float, direction: Direction) -> float:
-    """By how much `value` is better than `reference`."""
+    """Return by how much `value` is better than `reference`."""
     return value - reference if direction == "maximize" else reference - value
 
 
 def gain_over_points(
     spec: StudySpec, records: Sequence[TrialRecord], metric: str, value: float
 ) -> Gain | None:
-    """The gain of `value` over the known point that is best in `metric`, if one is COMPLETE."""
+    """Return the gain over the COMPLETE known point that is best in `metric`, if there is one."""
     direction = spec.objectives[metric]
     gains = [
         Gain(name, gain(value, record.objectives[metric], direction))

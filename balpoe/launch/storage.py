@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from balpoe.errors import UserError
-from balpoe.study.object_store.working_copy import remote_of
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.storage import StudyStorage
@@ -30,7 +30,7 @@ def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorag
         refuse_another_storage(directory, storage)
         return storage
     storage = _without_a_wish(directory)
-    remote = remote_of(directory)
+    remote = study_files(directory).remote
     if remote is not None and not storage.is_shared:
         raise UserError(
             f"{remote.url}: a study on an object store needs its trials in PostgreSQL; name a "

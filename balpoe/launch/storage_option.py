@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from balpoe.errors import UserError
-from balpoe.study.object_store.working_copy import remote_of
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.storage import StudyStorage
-from balpoe.study.storage.storage_record import has_storage, kept_storage, refuse_another_storage
+from balpoe.study.storage.study_storage import has_storage, refuse_another_storage, storage_of
 from balpoe.study.trials.directory import StudyDirectory
 
 OPTION = "--storage"
@@ -30,8 +30,8 @@ def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorag
         refuse_another_storage(directory, storage)
         return storage
     storage = _without_a_wish(directory)
-    remote = remote_of(directory)
-    if remote is not None and not isinstance(storage, PostgresStorage):
+    remote = study_files(directory).remote
+    if remote is not None and not storage.is_shared:
         raise UserError(
             f"{remote.url}: a study on an object store needs its trials in PostgreSQL; name a "
             f"database: {OPTION} postgresql://USER@HOST/DATABASE (or {VARIABLE})"
@@ -43,4 +43,4 @@ def _without_a_wish(directory: StudyDirectory) -> StudyStorage:
     by_environment = os.environ.get(VARIABLE)
     if by_environment and not has_storage(directory):
         return PostgresStorage(address_of(by_environment, VARIABLE))
-    return kept_storage(directory).storage
+    return storage_of(directory)

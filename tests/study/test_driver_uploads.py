@@ -11,9 +11,9 @@ from ray.tune.execution import class_cache
 
 from balpoe.files import load_study
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.study.object_store.driver_files import DriverFiles
-from balpoe.study.object_store.tune_credentials import own_credentials
-from balpoe.study.object_store.working_copy import bring_study
+from balpoe.study.execution.tune_credentials import own_credentials
+from balpoe.study.object_store.driver_uploads import DriverUploads
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import AttemptEnded, StopRequested, TrialStarted
@@ -48,29 +48,29 @@ def ledger(driven: StudyDirectory, tmp_path: Path) -> RepeatStates:
 def test_it_is_there_before_a_trial_begins_and_when_one_ends(
     bucket: S3Server, driven: StudyDirectory, ledger: RepeatStates
 ) -> None:
-    files = DriverFiles(driven)
+    uploads = DriverUploads(driven)
     driven.specification.write_text("name: faults\n")
     ledger.resume(REPEAT, {})
-    files.follow(StopRequested())
+    uploads.follow(StopRequested())
     assert bucket.names(BELOW) == set()
-    files.follow(TrialStarted(REPEAT, {}))
+    uploads.follow(TrialStarted(REPEAT, {}))
     assert bucket.names(BELOW) == {"study.yaml", STATE}
     ledger.write_retries(REPEAT, ledger.retries(REPEAT).after_death(0))
-    files.follow(AttemptEnded(REPEAT))
+    uploads.follow(AttemptEnded(REPEAT))
     assert json.loads(bucket.objects(BELOW)[STATE])["deaths"] == 1
 
 
 def test_whoever_looks_on_the_drivers_host_takes_nothing_back(
     bucket: S3Server, driven: StudyDirectory, ledger: RepeatStates
 ) -> None:
-    files = DriverFiles(driven)
+    uploads = DriverUploads(driven)
     ledger.resume(REPEAT, {})
-    files.put()
+    uploads.upload()
     assert ledger.resume(REPEAT, {}).identity.attempt == 1
     seen = StudyDirectory.of(local_runs(RUNS), "faults")
-    bring_study(seen)
+    study_files(seen).refresh()
     assert json.loads(seen.trial(REPEAT).state.read_text())["attempt"] == 0
-    files.put()
+    uploads.upload()
     stored = json.loads(bucket.objects(BELOW)[STATE])
     assert stored == json.loads(driven.trial(REPEAT).state.read_text())
     assert stored["attempt"] == 1
@@ -83,15 +83,15 @@ def test_a_launch_on_another_host_begins_with_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    files = DriverFiles(driven)
+    uploads = DriverUploads(driven)
     ledger.resume(REPEAT, {})
-    files.put()
-    ledger.resume(REPEAT, {})  # the driver dies before this is put
+    uploads.upload()
+    ledger.resume(REPEAT, {})  # the driver dies before this is uploaded
     monkeypatch.setenv("BALPOE_CACHE", str(tmp_path / "elsewhere"))
     other = StudyDirectory.of(drivers_runs(RUNS), "faults")
-    DriverFiles(other)
+    DriverUploads(other)
     assert json.loads(other.trial(REPEAT).state.read_text())["attempt"] == 0
-    DriverFiles(driven)
+    DriverUploads(driven)
     assert json.loads(driven.trial(REPEAT).state.read_text())["attempt"] == 0
 
 

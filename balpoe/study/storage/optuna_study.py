@@ -1,4 +1,4 @@
-"""Optuna's study in its storage: created once, refused where it is another, its errors ours."""
+"""Open the Optuna study of a study, and translate the errors of its storage."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from balpoe.config import StudySpec
 from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.host import this_host
-from balpoe.study.storage.reconnecting import StorageUnavailable
+from balpoe.study.storage.reconnecting_storage import StorageUnavailable
 from balpoe.study.storage.sole_writer import SoleWriterStorage
 from balpoe.study.storage.storage import ConfirmLease, StudyStorage, unconfirmed
-from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.storage.study_storage import mark_of, storage_of
 from balpoe.study.trials.directory import StudyDirectory
 
 # Optuna would print a line for every study and trial
@@ -26,33 +26,34 @@ _OBJECTIVES, _MARK, _PLACE = "objectives", "mark", "place"
 def open_study(
     spec: StudySpec, directory: StudyDirectory, confirm: ConfirmLease | None
 ) -> optuna.Study:
-    """The study `spec` in the storage of `directory`, created if need be.
+    """Open the study `spec` in the storage of `directory`; create it if it does not exist.
 
-    Who gives `confirm` holds the lease of the study, and alone changes its trials.
+    With `confirm`, this process holds the lease of the study: no other process writes its trials,
+    which are therefore kept in memory.
 
     Raises:
         CorruptFile: the storage is damaged.
         StorageError: the storage cannot be opened or written.
-        UserError: the study exists with other objectives, or belongs to another directory.
+        UserError: the study exists with other objectives, or is that of another directory.
     """
-    kept = kept_storage(directory)
-    with storage_errors(kept.storage), kept.storage.creating():
-        storage = kept.storage.open(confirm or unconfirmed)
+    storage, mark = storage_of(directory), mark_of(directory)
+    with storage_errors(storage), storage.creating():
+        trials = storage.open(confirm or unconfirmed)
         study = optuna.create_study(
             study_name=spec.name,
-            storage=SoleWriterStorage(storage) if confirm else storage,
+            storage=SoleWriterStorage(trials) if confirm else trials,
             directions=list(spec.objectives.values()),
             load_if_exists=True,
         )
-        if kept.mark is not None:
-            _refuse_another_directory(study, directory, kept.mark)
+        if mark is not None:
+            _refuse_another_directory(study, directory, mark)
         _refuse_other_objectives(study, spec)
     return study
 
 
 @contextmanager
 def storage_errors(storage: StudyStorage) -> Iterator[None]:
-    """Tell what goes wrong with `storage` in the block as a StorageError."""
+    """Translate errors of `storage` in the block into StorageError."""
     try:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, StorageUnavailable) as error:
@@ -64,7 +65,7 @@ def storage_errors(storage: StudyStorage) -> Iterator[None]:
 
 
 def _refuse_another_directory(study: optuna.Study, directory: StudyDirectory, mark: str) -> None:
-    """A database knows studies by their names alone, and two directories may have the same."""
+    """Refuse a study of the same name, whose files are in another directory."""
     found = study.user_attrs
     if _MARK not in found:
         study.set_user_attr(_PLACE, f"{this_host().name}:{directory.path}")

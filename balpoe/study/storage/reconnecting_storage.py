@@ -1,9 +1,8 @@
-"""Optuna's storage on a server that may be away, or out of room: what was begun is finished.
+"""Optuna's storage on a server that may be unavailable or out of disk space for a while.
 
-A lost connection leaves open whether the server still did what it was asked for; what met a full
-disk was not done. Every change here is such that asking once more is harmless, or is looked for
-before it is asked for again: only one process writes, as it holds the study's lease, which is
-confirmed before each change.
+After a lost connection it is unknown whether the server made the last change. Each change can be
+repeated without harm, or is looked for before it is repeated. Only the holder of the study's lease
+writes, and the lease is confirmed before each change.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ Answer = TypeVar("Answer")
 
 
 class StorageUnavailable(Exception):
-    """The database cannot be reached at the moment, or its disk is full."""
+    """The database cannot be reached now, or its disk is full."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether the server says that its disk is full, in whatever language."""
+    """Return whether the server reports a full disk, independent of its language."""
     return getattr(error, "sqlstate", None) == _DISK_FULL
 
 
 def persist(attempt: Callable[[bool], Answer]) -> Answer:
-    """What `attempt` returns; while the database is unavailable it is made again, for a minute.
+    """Return what `attempt` returns; repeat it for a minute while the database is unavailable.
 
-    It is told whether it was made before.
+    The argument of `attempt` is whether this is a repetition.
 
     Raises:
-        StorageUnavailable: it still is after that time.
+        StorageUnavailable: the database is still unavailable after that time.
     """
     deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
     again = False
@@ -78,7 +77,7 @@ def _reading(
 def _writing(
     method: Callable[Concatenate[RDBStorage, P], Answer],
 ) -> Callable[Concatenate[ReconnectingStorage, P], Answer]:
-    """For changes that are the same when they are made twice."""
+    """Wrap a method whose change has the same effect when it is made twice."""
 
     @functools.wraps(method)
     def write(self: ReconnectingStorage, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
@@ -92,10 +91,10 @@ def _writing(
 
 
 class ReconnectingStorage(RDBStorage):
-    """The storage at `url`; `confirm` raises before a change where the lease is lost.
+    """The storage at `url`; `confirm` raises before a change if the lease is lost.
 
-    Overridden is what Optuna's cache in front of it calls. `describe` turns an error of the
-    server into a sentence.
+    It overrides the methods that Optuna's cache calls. `describe` returns the message for an error
+    of the server.
     """
 
     def __init__(
@@ -109,8 +108,8 @@ class ReconnectingStorage(RDBStorage):
         super().__init__(url, engine_kwargs)
         self.confirm = confirm
         self._describe = describe
-        # Optuna would wrap the error, and ask for a new trial up to five times by itself
-        event.listen(self.engine, "handle_error", self._tell_what_may_pass_apart)
+        # Optuna would wrap the error, and request a new trial up to five times
+        event.listen(self.engine, "handle_error", self._raise_if_unavailable)
 
     set_study_user_attr = _writing(RDBStorage.set_study_user_attr)
     set_study_system_attr = _writing(RDBStorage.set_study_system_attr)
@@ -150,7 +149,7 @@ class ReconnectingStorage(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Set the state of a trial, unless an earlier attempt did."""
+        """Set the state of a trial, unless an earlier attempt has set it."""
 
         def attempt(again: bool) -> bool:
             self.confirm()
@@ -160,12 +159,12 @@ class ReconnectingStorage(RDBStorage):
 
         return persist(attempt)
 
-    def _tell_what_may_pass_apart(self, context: ExceptionContext) -> None:
-        if context.is_pre_ping:  # SQLAlchemy connects anew, and that may fail in turn
+    def _raise_if_unavailable(self, context: ExceptionContext) -> None:
+        if context.is_pre_ping:  # SQLAlchemy reconnects, which may fail in turn
             return
         failed_to_connect = context.connection is None and isinstance(
             context.sqlalchemy_exception, OperationalError
         )
-        no_room = is_disk_full(context.original_exception)
-        if context.is_disconnect or failed_to_connect or no_room:
+        full_disk = is_disk_full(context.original_exception)
+        if context.is_disconnect or failed_to_connect or full_disk:
             raise StorageUnavailable(self._describe(context.original_exception))

@@ -21,8 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from balpoe.cluster import node_inspection
 from balpoe.cluster.node_inspection import NodeAnswer, inspect_node
 from balpoe.cluster.verdict import NodeReport, faults, remarks
-from balpoe.config import Configuration, DataConfig
-from balpoe.config.image_sources import CifarLT
+from balpoe.config import Configuration, DataSource
 from balpoe.errors import UserError
 from balpoe.study.execution import software as software_module
 from balpoe.study.execution.software import Software, software
@@ -116,9 +115,8 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
             probe.remove()
 
 
-def _patience(data: DataConfig) -> float:
-    fetches = isinstance(data, CifarLT) and data.download
-    return FETCHING_SECONDS if fetches else INSPECTION_SECONDS
+def _patience(data: DataSource) -> float:
+    return FETCHING_SECONDS if data.may_download else INSPECTION_SECONDS
 
 
 def _asked(

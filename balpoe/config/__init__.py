@@ -12,17 +12,10 @@ from balpoe.config.configuration import (
     TrainingConfig,
 )
 from balpoe.config.constraints import Constraint
-from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
+from balpoe.config.data import DataSource
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
-from balpoe.config.image_sources import (
-    Cifar10LT,
-    Cifar100LT,
-    ImageFolder,
-    ImageList,
-    ParquetImages,
-)
 from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
 from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
@@ -35,6 +28,7 @@ from balpoe.config.search_space import (
     Parameter,
 )
 from balpoe.config.study import Direction, StudySpec
+from balpoe.config.tables import load_object
 
 __all__ = [
     "IMAGENET_BACKBONES",
@@ -46,26 +40,19 @@ __all__ = [
     "BudgetConfig",
     "CategoricalParameter",
     "Choice",
-    "Cifar10LT",
-    "Cifar100LT",
     "Condition",
     "Configuration",
     "Constraint",
-    "DataConfig",
-    "DigitsLT",
+    "DataSource",
     "Direction",
     "ExpertsConfig",
     "FinalConfig",
     "FloatParameter",
-    "GaussianLT",
     "HalvingConfig",
-    "ImageFolder",
-    "ImageList",
     "IntParameter",
     "MixupConfig",
     "ModelConfig",
     "Parameter",
-    "ParquetImages",
     "Precision",
     "RaceConfig",
     "RandAugmentConfig",
@@ -76,6 +63,7 @@ __all__ = [
     "TrainingConfig",
     "canonical_parameters",
     "identifying",
+    "load_object",
     "to_plain",
     "with_parameters",
 ]

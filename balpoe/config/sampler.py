@@ -19,8 +19,8 @@ DEFAULT_SAMPLER: Final = "tpe"
 class SamplerConfig(Entry):
     """The settings of a sampler; abstract. Without a `seed` it has the study's.
 
-    `optuna_sampler` names the class of Optuna's sampler, ``module:class``. It takes a `seed` and
-    the `options`.
+    `optuna_sampler` names the class of Optuna's sampler, ``package.module:class``; it takes a
+    `seed` and the `options`.
     """
 
     name: str

@@ -86,6 +86,12 @@ class Table(Generic[Base]):
 _TABLES: dict[type, Table[Any]] = {}
 
 
+def load_object(import_string: str) -> Any:
+    """Import the object that ``package.module:name`` names."""
+    module, _, name = import_string.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def table_of(base: Any) -> Table[Any] | None:
     """The table that a field of the type `base` is chosen from, or None for any other type."""
     return _TABLES.get(base) if isinstance(base, type) else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from balpoe.data.sources.image_schema import no_bytes, reading, require_image_column
+from balpoe.data.sources.parquet.image_schema import no_bytes, reading, require_image_column
 
 PARQUET = ".parquet"
 _ROWS_AT_ONCE = 64

@@ -18,7 +18,12 @@ from torch import Tensor
 
 from balpoe.data.decoding.decoding import ImageShape, decode_fitted
 from balpoe.data.decoding.encoded_images import printable
-from balpoe.data.sources.image_tree import extension_of, image_extensions, is_hidden, names_below
+from balpoe.data.sources.folder.image_tree import (
+    extension_of,
+    image_extensions,
+    is_hidden,
+    names_below,
+)
 from balpoe.errors import DataError, UserError
 from balpoe.inference.encoded_rows import PARQUET, EncodedRows
 from balpoe.inference.images import read_image

@@ -10,7 +10,6 @@ from balpoe.config import (
     CategoricalParameter,
     Choice,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FloatParameter,
     IntParameter,
@@ -18,6 +17,7 @@ from balpoe.config import (
     StudySpec,
     with_parameters,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())

@@ -12,13 +12,13 @@ from balpoe.config import (
     BudgetConfig,
     Condition,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     IntParameter,
     Parameter,
     StudySpec,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 ALPHA = FloatParameter(low=0, high=1)

@@ -9,7 +9,6 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FloatParameter,
     IntParameter,
@@ -18,6 +17,7 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())

@@ -16,20 +16,20 @@ from balpoe.config import (
     CategoricalParameter,
     Condition,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FinalConfig,
     FloatParameter,
-    GaussianLT,
     IntParameter,
     MixupConfig,
     ModelConfig,
-    ParquetImages,
     ResourcesConfig,
     StudySpec,
     TrainingConfig,
     to_plain,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.gaussian_lt import GaussianLT
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.files import (
     configuration_from_plain,
     dump_configuration,

@@ -10,15 +10,15 @@ from balpoe.config import (
     Condition,
     Configuration,
     Constraint,
-    DigitsLT,
     FinalConfig,
     FloatParameter,
     HalvingConfig,
-    ImageFolder,
     IntParameter,
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import UserError
 from balpoe.launch.continuation import refuse_changes
 

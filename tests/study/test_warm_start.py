@@ -16,12 +16,12 @@ from balpoe.config import (
     Choice,
     Configuration,
     Constraint,
-    DigitsLT,
     FloatParameter,
     IntParameter,
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.trial import Course, TrialTask

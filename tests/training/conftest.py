@@ -13,7 +13,6 @@ from PIL import Image
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     MixupConfig,
     ModelConfig,
@@ -23,6 +22,7 @@ from balpoe.data.decoding.decoded_images import Decoding
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.decoding.encoded_images import EncodedImages, LabelledImages
 from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.method.longtail import Indices
 

@@ -11,13 +11,13 @@ import torch
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     MixupConfig,
     ModelConfig,
     RandAugmentConfig,
     Sharing,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import NonFiniteError
 from balpoe.training.checkpoint import CheckpointDirectory

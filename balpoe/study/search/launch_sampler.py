@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 import warnings
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from balpoe.config import StudySpec
+from balpoe.config.tables import load_object
 
 
 def launch_sampler(spec: StudySpec, launch: int) -> BaseSampler:
@@ -20,7 +20,7 @@ def launch_sampler(spec: StudySpec, launch: int) -> BaseSampler:
     """
     own = spec.sampler.seed_in(spec.seed)
     seed = int(np.random.SeedSequence((own, launch)).generate_state(1)[0])
-    sampler: Callable[..., BaseSampler] = pkgutil.resolve_name(spec.sampler.optuna_sampler)
+    sampler: Callable[..., BaseSampler] = load_object(spec.sampler.optuna_sampler)
     with warnings.catch_warnings():
         # TPE's `group` is experimental since Optuna 2.8
         warnings.simplefilter("ignore", ExperimentalWarning)

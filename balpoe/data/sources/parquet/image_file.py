@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from balpoe.data.decoding.encoded_images import EncodedImages
-from balpoe.data.sources.image_schema import class_names, no_bytes, reading, require_columns
+from balpoe.data.sources.parquet.image_schema import class_names, no_bytes, reading, require_columns
 from balpoe.errors import DataError
 from balpoe.method.longtail import Indices
 

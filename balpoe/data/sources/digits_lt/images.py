@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from balpoe.config.data import DigitsLT
 from balpoe.data.description import describe_final, describe_search
+from balpoe.data.source import Source
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
 from balpoe.errors import DataError
 from balpoe.method.longtail import Indices, class_counts, shuffled_class_indices
@@ -29,20 +30,25 @@ class _DigitSplits:
     test: ImageSet
 
 
-def search_splits(config: DigitsLT) -> SearchSplits:
-    """The long tail, and 30 validation images of every digit."""
-    digits = _split(config)
-    return describe_search(digits.train, digits.validation, CLASS_NAMES)
+class Digits(Source):
+    """Splits of the scanned digits."""
 
+    def __init__(self, settings: DigitsLT) -> None:
+        self._settings = settings
 
-def final_splits(config: DigitsLT) -> FinalSplits:
-    """The same long tail, and 40 test images of every digit."""
-    digits = _split(config)
-    return describe_final(digits.train, digits.test, CLASS_NAMES)
+    def search_splits(self) -> SearchSplits:
+        """Return the long tail, and 30 validation images of every digit."""
+        digits = _split(self._settings)
+        return describe_search(digits.train, digits.validation, CLASS_NAMES)
+
+    def final_splits(self) -> FinalSplits:
+        """Return the same long tail, and 40 test images of every digit."""
+        digits = _split(self._settings)
+        return describe_final(digits.train, digits.test, CLASS_NAMES)
 
 
 def _split(config: DigitsLT) -> _DigitSplits:
-    """Every class in its shuffled order: training first, test last, validation before it."""
+    """Shuffle each class; take training images first, test images last, validation before."""
     images = _all_digits()
     orders = shuffled_class_indices(images.labels_n.numpy(), len(CLASS_NAMES), config.subset_seed)
     counts = class_counts(config.head_count, config.imbalance_ratio, len(CLASS_NAMES))
@@ -62,7 +68,7 @@ def _split(config: DigitsLT) -> _DigitSplits:
 
 
 def _all_digits() -> ImageSet:
-    # Costs a second, and only this source needs it.
+    # the import takes a second, and only this source needs it
     from sklearn.datasets import load_digits
 
     digits = load_digits()

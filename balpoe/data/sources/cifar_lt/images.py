@@ -10,54 +10,49 @@ import torch
 from numpy.typing import NDArray
 
 from balpoe.atomic_write import ensure_writable
-from balpoe.config.image_sources import Cifar10LT, Cifar100LT
 from balpoe.data.description import describe_final, describe_search
 from balpoe.data.encoded_splits import normalisation
 from balpoe.data.row_selection import search_rows, training_rows
+from balpoe.data.source import Source
+from balpoe.data.sources.cifar_lt import Cifar10LT, CifarLT
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
 from balpoe.errors import DataError
 from balpoe.file_lock import held_lock
 from balpoe.method.longtail import Indices
 
 
-def search_splits(config: Cifar10LT | Cifar100LT) -> SearchSplits:
-    """The cut, its head capped to leave validation images; and these.
+class Cifar(Source):
+    """Splits of CIFAR-10 or CIFAR-100."""
 
-    Raises:
-        DataError: The files are missing or damaged, or cannot be fetched.
-    """
-    archive = _archive(config, train=True)
-    split = search_rows(config, np.asarray(archive.targets), len(archive.classes))
-    train, validation = _chosen(archive, split.train), _chosen(archive, split.validation)
-    return describe_search(train, validation, archive.classes, normalisation(config))
+    def __init__(self, settings: CifarLT) -> None:
+        self._settings = settings
 
+    def search_splits(self) -> SearchSplits:
+        """Return the cut, with a head that leaves validation images, and the validation images."""
+        config = self._settings
+        archive = _archive(config, train=True)
+        split = search_rows(config, np.asarray(archive.targets), len(archive.classes))
+        train, validation = _chosen(archive, split.train), _chosen(archive, split.validation)
+        return describe_search(train, validation, archive.classes, normalisation(config))
 
-def final_splits(config: Cifar10LT | Cifar100LT) -> FinalSplits:
-    """The full cut, and the 10,000 test images.
+    def final_splits(self) -> FinalSplits:
+        """Return the full cut, and the 10,000 test images."""
+        config = self._settings
+        archive, test = _archive(config, train=True), _archive(config, train=False)
+        rows = training_rows(config, np.asarray(archive.targets), len(archive.classes))
+        whole = np.arange(len(test.targets))
+        return describe_final(
+            _chosen(archive, rows), _chosen(test, whole), archive.classes, normalisation(config)
+        )
 
-    Raises:
-        DataError: The files are missing or damaged, or cannot be fetched.
-    """
-    archive, test = _archive(config, train=True), _archive(config, train=False)
-    rows = training_rows(config, np.asarray(archive.targets), len(archive.classes))
-    whole = np.arange(len(test.targets))
-    return describe_final(
-        _chosen(archive, rows), _chosen(test, whole), archive.classes, normalisation(config)
-    )
-
-
-def ensure_present(config: Cifar10LT | Cifar100LT) -> None:
-    """Fetch the files where they are missing and may be fetched.
-
-    Raises:
-        DataError: The files are missing or damaged, or cannot be fetched.
-    """
-    _archive(config, train=True)
+    def fetch(self) -> None:
+        """Check the files, and download missing ones if `download` is set."""
+        _archive(self._settings, train=True)
 
 
-def _archive(config: Cifar10LT | Cifar100LT, *, train: bool) -> Any:
-    """Torchvision's data set; its original order makes the cut that of the released code."""
-    # Costs a second, and only this source needs it.
+def _archive(config: CifarLT, *, train: bool) -> Any:
+    """Open torchvision's data set; its order gives the same cut as the released code."""
+    # the import takes a second, and only this source needs it
     from torchvision.datasets import CIFAR10, CIFAR100
 
     archive = CIFAR10 if isinstance(config, Cifar10LT) else CIFAR100
@@ -69,7 +64,7 @@ def _archive(config: Cifar10LT | Cifar100LT, *, train: bool) -> Any:
         return _opened(archive, config, train=train, download=True)
 
 
-def _opened(archive: Any, config: Cifar10LT | Cifar100LT, *, train: bool, download: bool) -> Any:
+def _opened(archive: Any, config: CifarLT, *, train: bool, download: bool) -> Any:
     try:
         return archive(config.root, train=train, download=download)
     except (RuntimeError, OSError) as error:

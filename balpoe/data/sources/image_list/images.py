@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from balpoe.config.image_sources import ImageList
 from balpoe.config.wording import shown
+from balpoe.data.class_labels import require_images, require_labels
 from balpoe.data.decoding.encoded_images import ImageFiles, LabelledImages
 from balpoe.data.decoding.image_names import PackedNames, caseless
-from balpoe.data.encoded_splits import FinalImages, SearchImages
-from balpoe.data.sources.classes import require_images, require_labels
-from balpoe.data.sources.published import require_published
+from balpoe.data.encoded_splits import EncodedSource, FinalImages, SearchImages
+from balpoe.data.sources.image_list import ImageList
+from balpoe.data.sources.image_list.published import require_published
 from balpoe.errors import DataError, StorageError
 from balpoe.method.longtail import Indices
 
@@ -31,25 +31,32 @@ class ListedImages:
     labels_n: Indices
 
 
-def search_images(config: ImageList) -> SearchImages:
-    """The training list, and the validation list where there is one."""
-    paths = {"train": config.train}
-    if config.validation is not None:
-        paths["validation"] = config.validation
-    lists, names = _lists(config, paths)
-    return SearchImages(names, lists["train"], lists.get("validation"))
+class ListSource(EncodedSource):
+    """The images that text files list."""
 
+    def __init__(self, settings: ImageList) -> None:
+        super().__init__(settings)
+        self._lists = settings
 
-def final_images(config: ImageList) -> FinalImages:
-    """The training list and the test list."""
-    lists, names = _lists(config, {"train": config.train, "test": config.test})
-    return FinalImages(names, lists["train"], lists["test"])
+    def search_images(self) -> SearchImages:
+        """Read the training list, and the validation list if there is one."""
+        paths = {"train": self._lists.train}
+        if self._lists.validation is not None:
+            paths["validation"] = self._lists.validation
+        lists, names = _lists(self._lists, paths)
+        return SearchImages(names, lists["train"], lists.get("validation"))
+
+    def final_images(self) -> FinalImages:
+        """Read the training list and the test list."""
+        paths = {"train": self._lists.train, "test": self._lists.test}
+        lists, names = _lists(self._lists, paths)
+        return FinalImages(names, lists["train"], lists["test"])
 
 
 def _lists(
     config: ImageList, paths: Mapping[str, str]
 ) -> tuple[dict[str, LabelledImages], tuple[str, ...]]:
-    """The lists by their splits, checked one by one and against each other, and the classes."""
+    """Read and check the lists, by split, and name the classes."""
     root = Path(config.root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder: data.root names the folder of the images")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from balpoe.config.image_sources import ImageFolder
 from balpoe.data.decoding.encoded_images import ImageFiles, LabelledImages, printable
 from balpoe.data.decoding.image_names import PackedNames
-from balpoe.data.encoded_splits import FinalImages, SearchImages
-from balpoe.data.sources.image_tree import ImageTree, entries, extension_of, read_tree
+from balpoe.data.encoded_splits import EncodedSource, FinalImages, SearchImages
+from balpoe.data.sources.folder import ImageFolder
+from balpoe.data.sources.folder.image_tree import ImageTree, entries, extension_of, read_tree
 from balpoe.errors import DataError
 from balpoe.method.longtail import Indices, split_off
 
@@ -25,7 +25,7 @@ _SPLIT_WORDS = frozenset(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FolderImages:
-    """All images of a folder tree; `ignored` counts the files that are none, by extension."""
+    """All images of a folder tree; `ignored` counts other files by extension."""
 
     class_names: tuple[str, ...]
     train: LabelledImages
@@ -34,16 +34,23 @@ class FolderImages:
     ignored: Counter[str]
 
 
-def search_images(config: ImageFolder) -> SearchImages:
-    """The training images, and those of `val/` where there is one."""
-    found = folder_images(config)
-    return SearchImages(found.class_names, found.train, found.validation, tuple(_remarks(found)))
+class FolderSource(EncodedSource):
+    """The images of a folder tree."""
 
+    def __init__(self, settings: ImageFolder) -> None:
+        super().__init__(settings)
+        self._folder = settings
 
-def final_images(config: ImageFolder) -> FinalImages:
-    """The training images and the test images."""
-    found = folder_images(config)
-    return FinalImages(found.class_names, found.train, found.test, tuple(_remarks(found)))
+    def search_images(self) -> SearchImages:
+        """Find the training images, and the validation images if there is a folder `val`."""
+        found = folder_images(self._folder)
+        remarks = tuple(_remarks(found))
+        return SearchImages(found.class_names, found.train, found.validation, remarks)
+
+    def final_images(self) -> FinalImages:
+        """Find the training images and the test images."""
+        found = folder_images(self._folder)
+        return FinalImages(found.class_names, found.train, found.test, tuple(_remarks(found)))
 
 
 def folder_images(config: ImageFolder) -> FolderImages:
@@ -136,7 +143,7 @@ def _has_folders(folder: Path) -> bool:
 
 
 def _loose_files(root: Path) -> Counter[str]:
-    """The files beside the splits, by extension; other folders there are refused."""
+    """Count the files beside the splits by extension; refuse other folders."""
     ignored: Counter[str] = Counter()
     for entry in entries(root):
         if not entry.is_dir():

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from balpoe.config.image_sources import ParquetImages
+from balpoe.data.class_labels import require_images, require_labels
 from balpoe.data.decoding.encoded_images import LabelledImages
-from balpoe.data.encoded_splits import FinalImages, SearchImages
-from balpoe.data.sources.classes import require_images, require_labels
-from balpoe.data.sources.image_file import LabelledImageFile
+from balpoe.data.encoded_splits import EncodedSource, FinalImages, SearchImages
+from balpoe.data.sources.parquet import ParquetImages
+from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError
 
 
-def search_images(config: ParquetImages) -> SearchImages:
-    """The training file, and the validation file where there is one."""
-    train, names = _training_file(config)
-    validation = None
-    if config.validation is not None:
-        validation = _further_file(config, config.validation, names)
-    return SearchImages(names, train, validation)
+class ParquetSource(EncodedSource):
+    """The images of Parquet files."""
 
+    def __init__(self, settings: ParquetImages) -> None:
+        super().__init__(settings)
+        self._files = settings
 
-def final_images(config: ParquetImages) -> FinalImages:
-    """The training file and the test file."""
-    train, names = _training_file(config)
-    return FinalImages(names, train, _further_file(config, config.test, names))
+    def search_images(self) -> SearchImages:
+        """Open the training file, and the validation file if there is one."""
+        train, names = _training_file(self._files)
+        validation = None
+        if self._files.validation is not None:
+            validation = _further_file(self._files, self._files.validation, names)
+        return SearchImages(names, train, validation)
+
+    def final_images(self) -> FinalImages:
+        """Open the training file and the test file."""
+        train, names = _training_file(self._files)
+        return FinalImages(names, train, _further_file(self._files, self._files.test, names))
 
 
 def _training_file(config: ParquetImages) -> tuple[LabelledImages, tuple[str, ...]]:
-    """The training images, and the names in their file, else the indices of the classes."""
+    """Open the training images; class names are those of the file, or the class indices."""
     file = LabelledImageFile(config.train, config.image_column, config.label_column)
     images = LabelledImages(file, file.labels())
     names = file.class_names()

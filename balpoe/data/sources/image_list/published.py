@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from balpoe.config.image_sources import PublishedSet
+from balpoe.data.sources.image_list import PublishedSet
 from balpoe.errors import DataError
 from balpoe.method.longtail import Indices
 

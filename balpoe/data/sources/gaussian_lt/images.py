@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from balpoe.config.data import GaussianLT
 from balpoe.data.description import describe_final, describe_search
-from balpoe.data.sources.gaussian_likelihood import log_likelihood
+from balpoe.data.source import Source
+from balpoe.data.sources.gaussian_lt import GaussianLT
+from balpoe.data.sources.gaussian_lt.likelihood import log_likelihood
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
 from balpoe.method.longtail import class_counts
 
@@ -22,7 +23,7 @@ _MID_GREY = 127.5
 
 
 class _Stream(IntEnum):
-    """What a stream of random numbers draws: each is independent of the length of the others."""
+    """Independent streams of random numbers, so that the length of one does not change another."""
 
     PROTOTYPES = 0
     TRAIN = 1
@@ -30,20 +31,27 @@ class _Stream(IntEnum):
     TEST = 3
 
 
-def search_splits(config: GaussianLT) -> SearchSplits:
-    """The long tail, and balanced validation images with log P(x|y)."""
-    validation = _with_likelihood(_draw_balanced(config, _Stream.VALIDATION), config)
-    return describe_search(_draw_long_tail(config), validation, _class_names(config))
+class Gaussian(Source):
+    """Splits of images drawn from a Gaussian for each class."""
 
+    def __init__(self, settings: GaussianLT) -> None:
+        self._settings = settings
 
-def final_splits(config: GaussianLT) -> FinalSplits:
-    """The same long tail, and balanced test images with log P(x|y)."""
-    test = _with_likelihood(_draw_balanced(config, _Stream.TEST), config)
-    return describe_final(_draw_long_tail(config), test, _class_names(config))
+    def search_splits(self) -> SearchSplits:
+        """Return the long tail, and balanced validation images with log P(x|y)."""
+        config = self._settings
+        validation = _with_likelihood(_draw_balanced(config, _Stream.VALIDATION), config)
+        return describe_search(_draw_long_tail(config), validation, _class_names(config))
+
+    def final_splits(self) -> FinalSplits:
+        """Return the same long tail, and balanced test images with log P(x|y)."""
+        config = self._settings
+        test = _with_likelihood(_draw_balanced(config, _Stream.TEST), config)
+        return describe_final(_draw_long_tail(config), test, _class_names(config))
 
 
 def prototypes(config: GaussianLT) -> NDArray[np.float64]:
-    """The mean image of every class before rounding and clipping, in grey levels: [C, P]."""
+    """Draw the mean image of every class, before rounding and clipping: grey levels [C, P]."""
     pixels = config.image_size**2 * config.channels
     generator = _generator(config, _Stream.PROTOTYPES)
     return _MID_GREY + config.contrast * generator.standard_normal((config.classes, pixels))
@@ -65,7 +73,7 @@ def _draw_balanced(config: GaussianLT, stream: _Stream) -> ImageSet:
 
 
 def _draw(config: GaussianLT, stream: _Stream, counts: Sequence[int]) -> ImageSet:
-    """Images of every class from a stream of its own, so that a smaller cut is a subset."""
+    """Draw each class from a stream of its own, so that a smaller cut is a subset."""
     drawn = []
     for y, (prototype, count) in enumerate(zip(prototypes(config), counts, strict=True)):
         noise = _generator(config, stream, y).standard_normal((count, len(prototype)))

@@ -16,8 +16,7 @@ from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.launch.tracking import kept_store
 from balpoe.study.object_store.working_copy import bring_study
-from balpoe.study.records.outline import outlines
-from balpoe.study.records.record_store import RecordStore
+from balpoe.study.records.record_store import RecordStore, summaries
 from balpoe.study.search.completion import is_finished
 from balpoe.study.storage.study_lease import hold_study
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
@@ -50,7 +49,7 @@ def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
     spec, directory = study_of(study, copies)
     with hold_study(directory):
         bring_study(directory)
-        trials = outlines(spec, directory)
+        trials = summaries(spec, directory)
         numbers = [trial.identity.number for trial in trials]
         found = Findings(
             spec=spec,

@@ -8,7 +8,7 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.lookup import study_of
-from balpoe.study.records.outline import outlines
+from balpoe.study.records.record_store import summaries
 from balpoe.study.search.earlier_trials import EarlierStudy, earlier_study
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
@@ -34,7 +34,7 @@ def _trials(name: str, runs: Path, *, curves: bool) -> tuple[StudySpec, list[Tri
         spec, directory = study_of(name, runs)
     except UserError as error:
         raise UserError(f"warm_start: {error}") from error
-    complete = [trial for trial in outlines(spec, directory) if trial.state == "COMPLETE"]
+    complete = [trial for trial in summaries(spec, directory) if trial.state == "COMPLETE"]
     found = [_with_fingerprint(trial, directory) for trial in complete]
     return spec, [_with_curve(trial, directory) for trial in found] if curves else found
 

@@ -35,7 +35,7 @@ from balpoe.study.storage.storage_record import keep_storage, refuse_local_stora
 from balpoe.study.storage.study_lease import hold_study
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.environment import current_environment
-from balpoe.study.trials.events import Listener, StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.events import Listener, StateChange, StudyEvent
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import (
     MirrorReport,
@@ -206,7 +206,7 @@ def _reflector(store: RecordStore, mirror: MirrorWriter) -> Listener:
     """Hands the record of a trial to the mirror when it begins and when it ends."""
 
     def reflect(event: StudyEvent) -> None:
-        if isinstance(event, TrialStarted | TrialEnded):
+        if isinstance(event, StateChange):
             mirror.submit(store.record(event.identity.number, event.identity.repeat))
 
     return reflect

@@ -34,7 +34,7 @@ from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial import Course, TrialTask, _recorded_objectives
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.storage import reconnecting
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.newest_attempt import claim, newest_alone, require_newest
@@ -54,7 +54,7 @@ POINTS: dict[str, tuple[type, str]] = {
     "run created": (MlflowClient, "create_run"),
     "reported": (StudySearcher, "on_trial_result"),
     "told": (Ledger, "complete"),
-    "judged": (TrialBook, "prune"),
+    "judged": (StudyTrials, "prune"),
     "pruned": (Ledger, "prune"),
     "mirrored": (MirrorWriter, "close"),
 }

@@ -33,5 +33,5 @@ def long_trial(task: TrialTask) -> Course:
 if __name__ == "__main__":
     directory = StudyDirectory.of(Path(sys.argv[1]), "digits")
     print(run_trials(spec(), directory, lambda event: None, run=long_trial))
-    for entry in Ledger(spec(), directory).entries():
-        print(entry.state, entry.attempt, entry.failure_class, entry.failure)
+    for entry in Ledger(spec(), directory).records():
+        print(entry.state, entry.identity.attempt, entry.failure_class, entry.failure)

@@ -109,5 +109,5 @@ def test_a_study_with_a_budget_in_hours_ends(
     ledger = Ledger(spec, directory)
     assert ledger.finished() >= 1
     assert not ledger.running()
-    spent = sum((entry.ended or 0) - entry.started for entry in ledger.entries())
+    spent = sum((entry.ended or 0) - entry.started for entry in ledger.records())
     assert spent >= 0.036

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +14,9 @@ from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.study.object_store.driver_files import DriverFiles
 from balpoe.study.object_store.tune_credentials import own_credentials
 from balpoe.study.object_store.working_copy import bring_study
-from balpoe.study.records.repeat_ledger import RepeatLedger
+from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import StopRequested, TrialEnded, TrialStarted
+from balpoe.study.trials.events import AttemptEnded, StopRequested, TrialStarted
 from balpoe.study.trials.record import TrialIdentity
 from tests.launch.faults_study import faults_study
 
@@ -40,52 +39,54 @@ def driven(bucket: S3Server) -> StudyDirectory:
 
 
 @pytest.fixture
-def ledger(driven: StudyDirectory, tmp_path: Path) -> RepeatLedger:
+def ledger(driven: StudyDirectory, tmp_path: Path) -> RepeatStates:
     file = tmp_path / "faults.yaml"
     file.write_text(faults_study(1))
-    return RepeatLedger(load_study(file), driven)
+    return RepeatStates(load_study(file), driven)
 
 
 def test_it_is_there_before_a_trial_begins_and_when_one_ends(
-    bucket: S3Server, driven: StudyDirectory, ledger: RepeatLedger
+    bucket: S3Server, driven: StudyDirectory, ledger: RepeatStates
 ) -> None:
     files = DriverFiles(driven)
     driven.specification.write_text("name: faults\n")
-    ledger.take_up(REPEAT, {})
+    ledger.resume(REPEAT, {})
     files.follow(StopRequested())
     assert bucket.names(BELOW) == set()
     files.follow(TrialStarted(REPEAT, {}))
     assert bucket.names(BELOW) == {"study.yaml", STATE}
-    assert ledger.count_death(REPEAT, 0) == 1
-    files.follow(TrialEnded(REPEAT, "RUNNING"))
+    ledger.write_retries(REPEAT, ledger.retries(REPEAT).after_death(0))
+    files.follow(AttemptEnded(REPEAT))
     assert json.loads(bucket.objects(BELOW)[STATE])["deaths"] == 1
 
 
 def test_whoever_looks_on_the_drivers_host_takes_nothing_back(
-    bucket: S3Server, driven: StudyDirectory, ledger: RepeatLedger
+    bucket: S3Server, driven: StudyDirectory, ledger: RepeatStates
 ) -> None:
     files = DriverFiles(driven)
-    ledger.take_up(REPEAT, {})
+    ledger.resume(REPEAT, {})
     files.put()
-    state = ledger.take_up(REPEAT, {})
+    assert ledger.resume(REPEAT, {}).identity.attempt == 1
     seen = StudyDirectory.of(local_runs(RUNS), "faults")
     bring_study(seen)
     assert json.loads(seen.trial(REPEAT).state.read_text())["attempt"] == 0
     files.put()
-    assert json.loads(bucket.objects(BELOW)[STATE]) == asdict(replace(state, attempt=1))
+    stored = json.loads(bucket.objects(BELOW)[STATE])
+    assert stored == json.loads(driven.trial(REPEAT).state.read_text())
+    assert stored["attempt"] == 1
 
 
 def test_a_launch_on_another_host_begins_with_what_is_there(
     bucket: S3Server,
     driven: StudyDirectory,
-    ledger: RepeatLedger,
+    ledger: RepeatStates,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     files = DriverFiles(driven)
-    ledger.take_up(REPEAT, {})
+    ledger.resume(REPEAT, {})
     files.put()
-    ledger.take_up(REPEAT, {})  # the driver dies before this is put
+    ledger.resume(REPEAT, {})  # the driver dies before this is put
     monkeypatch.setenv("BALPOE_CACHE", str(tmp_path / "elsewhere"))
     other = StudyDirectory.of(drivers_runs(RUNS), "faults")
     DriverFiles(other)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from optuna.samplers.nsgaii._constraints_evaluation import _constrained_dominates
 
 from balpoe.study.search import halving
-from balpoe.study.search.halving import non_dominated, spread_order
+from balpoe.study.search.halving import spread_order
+from balpoe.study.selection.front import non_dominated
 
 Losses = NDArray[np.float64]
 REDUCTION = 3

@@ -52,7 +52,7 @@ def test_a_storage_that_was_made_in_part_is_made_anew(
     assert not directory.database.exists()
     for _ in range(2):
         Ledger(make_spec(), directory).ask()
-    assert len(Ledger(make_spec(), directory).entries()) == 2
+    assert len(Ledger(make_spec(), directory).records()) == 2
     left = set(directory.path.glob("*optuna.db*"))
     assert left == {directory.database, directory.database_lock}
 

@@ -37,9 +37,8 @@ from balpoe.study.execution.worker_death import failure_of_worker
 from balpoe.study.object_store.tune_credentials import own_credentials
 from balpoe.study.object_store.working_copy import remote_of
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.ledger_entry import LedgerEntry
 from balpoe.study.records.record_store import RecordStore
-from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.early_stopping import EarlyStopping
 from balpoe.study.search.planned_trials import is_exhausted
@@ -57,7 +56,7 @@ from balpoe.study.trials.events import Listener
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.launch_log import log_launch
 from balpoe.study.trials.metrics_file import read_metrics
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import TrialRecord
 
 OBJECT_STORE_BYTES = 100 * 2**20
 
@@ -102,8 +101,8 @@ def run_trials(
     directory.create()
     ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
-    book = TrialBook(spec, ledger, directory)
-    if not ledger.running() and _is_over(spec, ledger, book, before):
+    trials = StudyTrials(spec, ledger, directory)
+    if not ledger.running() and _is_over(spec, ledger, trials, before):
         return LaunchEnd()
     number = ledger.begin_launch(earlier)
     sign = log_launch(
@@ -117,9 +116,9 @@ def run_trials(
         listener(study.event)
     interruption = Interruption()
     account = Account(before, spec.resources)
-    early_stopping = _early_stopping(spec, directory, ledger.entries())
+    early_stopping = _early_stopping(spec, directory, ledger.records())
     memory = GpuMemory(spec, directory.memory)
-    searcher = StudySearcher(spec, book, listener, interruption, account, memory, early_stopping)
+    searcher = StudySearcher(spec, trials, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
@@ -153,11 +152,11 @@ def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) ->
     return spent_by_launches(records, ledger.launches(), spec.resources)
 
 
-def _is_over(spec: StudySpec, ledger: Ledger, book: TrialBook, before: SpentBudget) -> bool:
-    tried = (entry.parameters for entry in ledger.entries())
+def _is_over(spec: StudySpec, ledger: Ledger, trials: StudyTrials, before: SpentBudget) -> bool:
+    tried = (record.parameters for record in ledger.records())
     if not (budget_spent(spec.budget, before) or is_exhausted(spec, tried)):
         return False
-    return not affordable(book.seeds_to_train(), hours_spent(spec.budget, before))
+    return not affordable(trials.seeds_to_train(), hours_spent(spec.budget, before))
 
 
 def _tuner(
@@ -291,7 +290,7 @@ def _refuse_too_small_a_cluster(resources: ResourcesConfig) -> None:
 
 
 def _early_stopping(
-    spec: StudySpec, directory: StudyDirectory, entries: Iterable[LedgerEntry]
+    spec: StudySpec, directory: StudyDirectory, records: Iterable[TrialRecord]
 ) -> EarlyStopping | None:
     """The early stopping of a study, with what its trials have reached; None where it has none.
 
@@ -301,8 +300,9 @@ def _early_stopping(
     if spec.early_stopping is None:
         return None
     stopping = EarlyStopping(spec, spec.early_stopping)
-    for entry in entries:
-        path = directory.trial(TrialIdentity(spec.name, entry.number)).metrics
+    for record in records:
+        path = directory.trial(record.identity).metrics
         if path.exists():
-            stopping.rebuild(entry.number, entry.parameters, read_metrics(path))
+            number = record.identity.number
+            stopping.rebuild(number, record.parameters, read_metrics(path))
     return stopping

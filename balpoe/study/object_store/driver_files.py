@@ -11,7 +11,7 @@ from pathlib import Path
 
 from balpoe.study.object_store.working_copy import bring_study, put, remote_of
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
-from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.events import StateChange, StudyEvent
 
 _STATE = TrialDirectory(Path()).state.name
 
@@ -37,7 +37,7 @@ class DriverFiles:
 
     def follow(self, event: StudyEvent) -> None:
         """Put it before a trial begins, and when it has ended."""
-        if isinstance(event, TrialStarted | TrialEnded):
+        if isinstance(event, StateChange):
             self.put()
 
     def _present(self) -> Iterator[tuple[Path, bytes]]:

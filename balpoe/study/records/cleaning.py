@@ -22,7 +22,7 @@ from balpoe.study.object_store.working_copy import (
     put,
     undisturbed,
 )
-from balpoe.study.records.outline import with_repeats
+from balpoe.study.records.record_store import with_repeats
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import mean_front
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory

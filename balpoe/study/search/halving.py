@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Losses = NDArray[np.float64]
+from balpoe.study.selection.front import Losses, non_dominated
 
 
 def is_promoted(
@@ -48,22 +48,6 @@ def is_promoted(
         places_left -= int(counts_f.sum())
         points_um, counts_u = points_um[~front_u], counts_u[~front_u]
     return False
-
-
-def non_dominated(points_nm: Losses) -> NDArray[np.bool_]:
-    """Return which points no other point dominates, [N].
-
-    Args:
-        points_nm: Different points in lexicographic order, as returned by `np.unique`.
-    """
-    is_on_front_n = np.zeros(len(points_nm), bool)
-    left = np.arange(len(points_nm))
-    while left.size:
-        # in this order no later point dominates an earlier one
-        first = left[0]
-        is_on_front_n[first] = True
-        left = left[(points_nm[left] < points_nm[first]).any(axis=1)]
-    return is_on_front_n
 
 
 def spread_order(front_fm: Losses) -> list[int]:

@@ -6,29 +6,12 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from balpoe.config import Choice
-from balpoe.study.trials.record import TrialRecord, TrialState
+from balpoe.study.trials.record import TrialRecord
 
 
-class TrialOutcome(Protocol):
-    """The state of a trial, its objectives if it is COMPLETE, and the constraints it violates."""
-
-    @property
-    def state(self) -> TrialState:
-        """RUNNING, COMPLETE, PRUNED or FAIL."""
-
-    @property
-    def objectives(self) -> Mapping[str, float] | None:
-        """The objective values by name."""
-
-    @property
-    def violations(self) -> Mapping[str, float]:
-        """The violated constraints, with the excess over each bound."""
-
-
-def is_feasible(trial: TrialOutcome) -> bool:
+def is_feasible(trial: TrialRecord) -> bool:
     """Return whether a trial is COMPLETE and violates no constraint."""
     return trial.state == "COMPLETE" and not trial.violations
 
@@ -66,20 +49,6 @@ class Candidate:
         return statistics.mean(self.values(objective))
 
 
-def candidate(
-    number: int,
-    parameters: Mapping[str, Choice],
-    objectives: Mapping[str, float],
-    repeats: Iterable[TrialRecord],
-) -> Candidate:
-    """Return the candidate of a trial with these `objectives` and these further `repeats`."""
-    further = {repeat.identity.repeat: repeat for repeat in repeats}
-    complete = {n: r.objectives for n, r in sorted(further.items()) if r.objectives is not None}
-    failed = frozenset(n for n, repeat in further.items() if repeat.state == "FAIL")
-    begun = frozenset(further.keys() - complete.keys() - failed)
-    return Candidate(number, parameters, {0: objectives, **complete}, failed, begun)
-
-
 def candidates(records: Sequence[TrialRecord]) -> tuple[Candidate, ...]:
     """Return the candidates among `records`, which hold trials and their repeats."""
     repeats: defaultdict[int, list[TrialRecord]] = defaultdict(list)
@@ -87,14 +56,21 @@ def candidates(records: Sequence[TrialRecord]) -> tuple[Candidate, ...]:
         if record.identity.repeat:
             repeats[record.identity.number].append(record)
     return tuple(
-        candidate(
-            trial.identity.number,
-            trial.parameters,
-            trial.objectives,
-            repeats[trial.identity.number],
-        )
+        _candidate(trial, trial.objectives, repeats[trial.identity.number])
         for trial in records
         if trial.identity.repeat == 0 and is_feasible(trial) and trial.objectives is not None
+    )
+
+
+def _candidate(
+    trial: TrialRecord, objectives: Mapping[str, float], repeats: Iterable[TrialRecord]
+) -> Candidate:
+    further = {repeat.identity.repeat: repeat for repeat in repeats}
+    complete = {n: r.objectives for n, r in sorted(further.items()) if r.objectives is not None}
+    failed = frozenset(n for n, repeat in further.items() if repeat.state == "FAIL")
+    begun = frozenset(further.keys() - complete.keys() - failed)
+    return Candidate(
+        trial.identity.number, trial.parameters, {0: objectives, **complete}, failed, begun
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from balpoe.config import Direction
 from balpoe.study.selection.candidates import (
     Candidate,
-    TrialOutcome,
     candidates,
     is_feasible,
     metrics_over_seeds,
@@ -18,19 +20,19 @@ from balpoe.study.trials.record import TrialRecord
 
 ACCURACY, CALIBRATION_ERROR = "val/accuracy", "val/ece"
 
-Trial = TypeVar("Trial", bound=TrialOutcome)
 Item = TypeVar("Item")
+Losses = NDArray[np.float64]
 
 
 def pareto_front(
-    records: Sequence[Trial], directions: Mapping[str, Direction]
-) -> tuple[Trial, ...]:
+    records: Sequence[TrialRecord], directions: Mapping[str, Direction]
+) -> tuple[TrialRecord, ...]:
     """Return the feasible records that no other feasible record dominates.
 
     A record dominates another if it is at least as good in every objective and better in one.
     Records with equal objectives do not dominate each other: all of them are on the front.
     """
-    return _non_dominated(
+    return _on_front(
         [
             (record, losses(record.objectives, directions))
             for record in records
@@ -43,7 +45,7 @@ def mean_front(
     candidates: Iterable[Candidate], directions: Mapping[str, Direction]
 ) -> tuple[Candidate, ...]:
     """Return the candidates on the front of the means over their seeds."""
-    return _non_dominated(
+    return _on_front(
         [
             (candidate, losses({name: candidate.mean(name) for name in directions}, directions))
             for candidate in candidates
@@ -79,12 +81,27 @@ def ordered_front(
     return tuple(sorted((t for t in searched if t.identity.number in front), key=rank))
 
 
-def _non_dominated(losses: Sequence[tuple[Item, tuple[float, ...]]]) -> tuple[Item, ...]:
+def non_dominated(points_nm: Losses) -> NDArray[np.bool_]:
+    """Return which points no other point dominates, [N].
+
+    Args:
+        points_nm: Different points in lexicographic order, as returned by `np.unique`.
+    """
+    is_on_front_n = np.zeros(len(points_nm), bool)
+    left = np.arange(len(points_nm))
+    while left.size:
+        # in this order no later point dominates an earlier one
+        first = left[0]
+        is_on_front_n[first] = True
+        left = left[(points_nm[left] < points_nm[first]).any(axis=1)]
+    return is_on_front_n
+
+
+def _on_front(losses: Sequence[tuple[Item, tuple[float, ...]]]) -> tuple[Item, ...]:
     """Return the items whose losses no other losses dominate."""
-    return tuple(
-        item for item, own in losses if not any(_dominates(other, own) for _, other in losses)
-    )
-
-
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+    if not losses:
+        return ()
+    loss_nm = np.array([own for _, own in losses])
+    points_um, point_n = np.unique(loss_nm, axis=0, return_inverse=True)
+    on_front_n = non_dominated(points_um)[point_n.reshape(-1)]
+    return tuple(item for (item, _), on_front in zip(losses, on_front_n, strict=True) if on_front)

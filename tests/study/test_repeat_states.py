@@ -13,8 +13,8 @@ from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.trial import Course, RunTrial, TrialTask
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
-from balpoe.study.records.repeat_ledger import RepeatLedger
-from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.records.repeat_states import RepeatStates
+from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.search.completion import is_finished
 from balpoe.study.selection.candidates import candidates, objectives_over_seeds
 from balpoe.study.selection.race import race
@@ -117,15 +117,17 @@ def test_a_repeat_that_fails_ends_the_race_of_its_trial_and_not_the_study(
 
 
 def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyDirectory) -> None:
-    ledger = RepeatLedger(make_spec(repeats=3), directory)
+    ledger = RepeatStates(make_spec(repeats=3), directory)
     one, two = TrialIdentity("digits", 5, 1), TrialIdentity("digits", 5, 2)
-    assert ledger.take_up(one, {"experts.count": 2}).attempt == 0
-    assert ledger.take_up(one, {"experts.count": 2}).attempt == 1
-    assert not ledger.is_set_apart(one)
-    ledger.set_apart(one)
-    assert ledger.is_set_apart(one)
-    assert [ledger.count_death(one, epoch) for epoch in (0, 0, 3, 3)] == [1, 2, 1, 2]
-    ledger.take_up(two, {"experts.count": 2})
+    assert ledger.resume(one, {"experts.count": 2}).identity.attempt == 0
+    assert ledger.resume(one, {"experts.count": 2}).identity.attempt == 1
+    assert not ledger.retries(one).exclusive
+    ledger.write_retries(one, replace(ledger.retries(one), exclusive=True))
+    assert ledger.retries(one).exclusive
+    for epoch, deaths in ((0, 1), (0, 2), (3, 1), (3, 2)):
+        ledger.write_retries(one, ledger.retries(one).after_death(epoch))
+        assert ledger.retries(one).deaths == deaths
+    ledger.resume(two, {"experts.count": 2})
     ledger.fail(two, Failure("deterministic", "diverged"))
     assert [(r.state, r.identity.attempt, r.failure) for r in ledger.records(5)] == [
         ("RUNNING", 1, None),
@@ -136,9 +138,9 @@ def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyD
 def test_a_damaged_state_is_named_with_the_cure(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
-    ledger = RepeatLedger(make_spec(repeats=2), directory)
+    ledger = RepeatStates(make_spec(repeats=2), directory)
     identity = TrialIdentity("digits", 0, 1)
-    ledger.take_up(identity, {})
+    ledger.resume(identity, {})
     directory.trial(identity).state.write_text("{")
     with pytest.raises(CorruptFile, match=r"state\.json: damaged: .*delete its directory"):
         ledger.record(identity)
@@ -149,20 +151,20 @@ def test_the_book_leads_each_repeat_to_its_own_truth(
 ) -> None:
     spec = make_spec(repeats=2)
     ledger = Ledger(spec, directory)
-    book = TrialBook(spec, ledger, directory)
+    book = StudyTrials(spec, ledger, directory)
     trial = book.ask()
     book.complete(trial.identity, {"val/accuracy": 0.9, "val/ece": 0.1})
     [seed] = book.seeds_to_train()
     repeat = TrialIdentity("digits", seed.number, seed.repeat)
-    taken = book.take_up(repeat)
+    taken = book.resume(repeat)
     assert taken.parameters == trial.parameters
-    book.set_apart(repeat)
-    assert book.take_up(repeat).alone
+    book.write_retries(repeat, replace(taken.retries, exclusive=True))
+    assert book.resume(repeat).retries.exclusive
     book.fail(repeat, Failure("resource", "out of memory"))
     assert book.seeds_to_train() == ()
     book.complete(repeat, {"val/accuracy": 0.1, "val/ece": 0.1})
     assert book.seeds_to_train() == ()
-    [entry] = ledger.entries()
+    [entry] = ledger.records()
     assert (entry.state, book.finished()) == ("COMPLETE", 1)
     assert entry.objectives == {"val/accuracy": 0.9, "val/ece": 0.1}
 

@@ -17,11 +17,16 @@ DEFAULT_SAMPLER: Final = "tpe"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerConfig(Entry):
-    """The settings of a sampler; abstract. Without a `seed` it has the study's."""
+    """The settings of a sampler; abstract. Without a `seed` it has the study's.
+
+    `optuna_sampler` names the class of Optuna's sampler, ``package.module:class``; it takes a
+    `seed` and the `options`.
+    """
 
     name: str
     seed: Seed | None = None
 
+    optuna_sampler: ClassVar[str]
     learns_from_others: ClassVar[bool] = False
     """Whether the sampler learns from trials that it did not propose."""
     learns_constraints: ClassVar[bool] = True
@@ -31,9 +36,9 @@ class SamplerConfig(Entry):
     is_exhaustive: ClassVar[bool] = False
     """Whether the sampler proposes its planned points and nothing else."""
 
-    def optuna_sampler(self, seed: int, objectives: int) -> Any:
-        """Return Optuna's sampler for one launch of a study with so many objectives."""
-        raise NotImplementedError
+    def options(self, objectives: int) -> dict[str, Any]:
+        """Return the arguments of Optuna's sampler for a study with so many objectives."""
+        return {}
 
     def planned_points(
         self, search: Search, base: Configuration, seed: int

@@ -58,11 +58,10 @@ def _written_out(content: Any, owner: type) -> Any:
         # a data source has no short form, since most sources need further settings
         if isinstance(value, str) and key != "data" and table_of(hints.get(key)) is not None
     }
-    long = {key: {"name": value} if key in short else value for key, value in content.items()}
-    sampler = content.get("sampler")
-    if isinstance(sampler, dict):
-        long["sampler"] = {"name": DEFAULT_SAMPLER, **sampler}
-    return long
+    written = {key: {"name": value} if key in short else value for key, value in content.items()}
+    if isinstance(written.get("sampler"), dict):
+        written["sampler"] = {"name": DEFAULT_SAMPLER, **written["sampler"]}
+    return written
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:

@@ -8,13 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from balpoe.config import (
-    SAMPLERS,
-    Configuration,
-    Constraint,
-    FloatParameter,
-    to_plain,
-)
+from balpoe.config import SAMPLERS, Configuration, Constraint, FloatParameter, to_plain
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.errors import ConfigurationError, UserError

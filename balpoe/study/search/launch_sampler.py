@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable
 
 import numpy as np
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
 
 from balpoe.config import StudySpec
-
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
+from balpoe.config.tables import load_object
 
 
 def launch_sampler(spec: StudySpec, launch: int) -> BaseSampler:
@@ -19,5 +20,8 @@ def launch_sampler(spec: StudySpec, launch: int) -> BaseSampler:
     """
     own = spec.sampler.seed_in(spec.seed)
     seed = int(np.random.SeedSequence((own, launch)).generate_state(1)[0])
-    sampler: BaseSampler = spec.sampler.optuna_sampler(seed, len(spec.objectives))
-    return sampler
+    sampler: Callable[..., BaseSampler] = load_object(spec.sampler.optuna_sampler)
+    with warnings.catch_warnings():
+        # TPE's `group` is experimental since Optuna 2.8
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return sampler(seed=seed, **spec.sampler.options(len(spec.objectives)))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from balpoe.config import Configuration
 from balpoe.config.assignment import Search
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
-
-if TYPE_CHECKING:
-    from optuna.samplers import GPSampler
 
 MOST_OBJECTIVES: Final = 4
 """With more, Optuna 5.0 takes too long to decompose their hypervolume."""
@@ -24,6 +21,7 @@ class GPConfig(SamplerConfig):
 
     name: Literal["gp"] = "gp"
 
+    optuna_sampler: ClassVar[str] = "optuna.samplers:GPSampler"
     learns_from_others: ClassVar[bool] = True
     needs_every_parameter: ClassVar[bool] = True
 
@@ -34,9 +32,3 @@ class GPConfig(SamplerConfig):
         if len(objectives) > MOST_OBJECTIVES:
             beyond = ", ".join(objectives[MOST_OBJECTIVES:])
             yield f"gp takes at most {MOST_OBJECTIVES} objectives: leave out {beyond}, or use tpe"
-
-    def optuna_sampler(self, seed: int, objectives: int) -> GPSampler:
-        """Return Optuna's sampler."""
-        from optuna.samplers import GPSampler
-
-        return GPSampler(seed=seed)

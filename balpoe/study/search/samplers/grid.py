@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from balpoe.config.assignment import Search, implied_parameters, suggestion_order
 from balpoe.config.conditions import all_hold
@@ -13,9 +13,6 @@ from balpoe.config.configuration import Configuration
 from balpoe.config.fields import Choice
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
 from balpoe.config.search_space import CategoricalParameter, FloatParameter
-
-if TYPE_CHECKING:
-    from optuna.samplers import RandomSampler
 
 MOST_POINTS: Final = 100_000
 
@@ -27,6 +24,8 @@ class GridConfig(SamplerConfig):
 
     name: Literal["grid"] = "grid"
 
+    # all trials are planned: this one has nothing to propose
+    optuna_sampler: ClassVar[str] = "optuna.samplers:RandomSampler"
     learns_constraints: ClassVar[bool] = False
     is_exhaustive: ClassVar[bool] = True
 
@@ -48,12 +47,6 @@ class GridConfig(SamplerConfig):
 
         points = list(grid_points(search, base))
         return [points[index] for index in np.random.default_rng(seed).permutation(len(points))]
-
-    def optuna_sampler(self, seed: int, objectives: int) -> RandomSampler:
-        """Return a sampler that has nothing to propose, as all trials are planned."""
-        from optuna.samplers import RandomSampler
-
-        return RandomSampler(seed=seed)
 
 
 def grid_points(search: Search, base: Configuration) -> Iterator[dict[str, Choice]]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
-
-if TYPE_CHECKING:
-    from optuna.samplers import NSGAIISampler
 
 POPULATION: Final = 20
 """Trials in a generation; Optuna's default of 50 would spend most budgets on the first one."""
@@ -21,10 +18,9 @@ class NSGAIIConfig(SamplerConfig):
 
     name: Literal["nsgaii"] = "nsgaii"
 
+    optuna_sampler: ClassVar[str] = "optuna.samplers:NSGAIISampler"
     needs_every_parameter: ClassVar[bool] = True
 
-    def optuna_sampler(self, seed: int, objectives: int) -> NSGAIISampler:
-        """Return Optuna's sampler; it breeds from its own generations only."""
-        from optuna.samplers import NSGAIISampler
-
-        return NSGAIISampler(seed=seed, population_size=POPULATION)
+    def options(self, objectives: int) -> dict[str, Any]:
+        """Return the size of a generation."""
+        return {"population_size": POPULATION}

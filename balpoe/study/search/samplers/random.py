@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
-
-if TYPE_CHECKING:
-    from optuna.samplers import RandomSampler
 
 
 @SAMPLERS.add
@@ -18,10 +15,5 @@ class RandomConfig(SamplerConfig):
 
     name: Literal["random"] = "random"
 
+    optuna_sampler: ClassVar[str] = "optuna.samplers:RandomSampler"
     learns_constraints: ClassVar[bool] = False
-
-    def optuna_sampler(self, seed: int, objectives: int) -> RandomSampler:
-        """Return Optuna's sampler."""
-        from optuna.samplers import RandomSampler
-
-        return RandomSampler(seed=seed)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
-
-if TYPE_CHECKING:
-    from optuna.samplers import TPESampler
 
 
 @SAMPLERS.add
@@ -19,20 +15,13 @@ class TPEConfig(SamplerConfig):
 
     name: Literal["tpe"] = "tpe"
 
+    optuna_sampler: ClassVar[str] = "optuna.samplers:TPESampler"
     learns_from_others: ClassVar[bool] = True
 
-    def optuna_sampler(self, seed: int, objectives: int) -> TPESampler:
-        """Return a sampler that models parameters jointly for one objective, else separately.
+    def options(self, objectives: int) -> dict[str, Any]:
+        """Model parameters jointly for one objective, and each by itself for several.
 
         The joint model needs groups where some trials lack parameters: under a condition, or at a
         known point outside the search space.
         """
-        from optuna.exceptions import ExperimentalWarning
-        from optuna.samplers import TPESampler
-
-        if objectives > 1:
-            return TPESampler(seed=seed)
-        with warnings.catch_warnings():
-            # `group` is experimental since Optuna 2.8
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return TPESampler(seed=seed, multivariate=True, group=True)
+        return {"multivariate": True, "group": True} if objectives == 1 else {}

@@ -94,6 +94,11 @@ def _alive_nodes() -> Iterator[_Node]:
             yield _Node(node["NodeID"], name, resources.get("CPU", 0), resources.get("GPU", 0))
 
 
+def most_gpus() -> float:
+    """The GPUs of the largest node of the connected cluster."""
+    return max((node.gpus for node in _alive_nodes()), default=0.0)
+
+
 def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
     token, started = secrets.token_hex(8), time.time()
     probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]

@@ -81,12 +81,6 @@ def train_seeds(
     return trainings.failures
 
 
-def most_gpus() -> float:
-    """The GPUs of the largest node of the connected cluster."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's
-    return max((node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]), default=0.0)
-
-
 class _SeedTrainings:
     """The running trainings of seeds."""
 

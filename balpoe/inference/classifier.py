@@ -200,13 +200,14 @@ class Classifier:
             refuse_impossible_labels(torch.from_numpy(given.astype(np.int64)), len(self.classes_))
             return given.astype(np.int64)
         place_of = {name: y for y, name in enumerate(self.classes_.tolist())}
-        for label in given.tolist():
-            if label not in place_of:
-                raise DataError(
-                    f"labels: {shown(label)} is not a class of the model"
-                    f"{did_you_mean(str(label), list(place_of))}"
-                )
-        return np.array([place_of[label] for label in given.tolist()], dtype=np.int64)
+        try:
+            return np.array([place_of[label] for label in given.tolist()], dtype=np.int64)
+        except KeyError as error:
+            [label] = error.args
+            raise DataError(
+                f"labels: {shown(label)} is not a class of the model"
+                f"{did_you_mean(str(label), list(place_of))}"
+            ) from error
 
 
 def _one_per_image(labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[Any]:

@@ -100,9 +100,17 @@ def prediction_writer(
     Raises:
         StorageError: the file cannot be written; an earlier file at `path` is unchanged.
     """
-    schema = _schema(class_names, experts).with_metadata(
-        {METADATA: json.dumps({"format": FORMAT, "classes": list(class_names), **about})}
-    )
+    per_class = pa.list_(pa.float32(), len(class_names))
+    fields = {
+        "path": pa.string(),
+        "row": pa.int64(),
+        "predicted": pa.string(),
+        "probability": pa.float32(),
+        "probabilities": per_class,
+        **{f"logits_expert_{e}": per_class for e in range(experts)},
+    }
+    metadata = {METADATA: json.dumps({"format": FORMAT, "classes": list(class_names), **about})}
+    schema = pa.schema(list(fields.items()), metadata)
     with (
         atomic_writer(path) as file,
         pq.ParquetWriter(
@@ -124,19 +132,6 @@ def holds_predictions(path: Path) -> bool:
         return METADATA in (pq.read_schema(path).metadata or {})
     except (pa.ArrowException, OSError):
         return False
-
-
-def _schema(class_names: Sequence[str], experts: int) -> pa.Schema:
-    per_class = pa.list_(pa.float32(), len(class_names))
-    fields = {
-        "path": pa.string(),
-        "row": pa.int64(),
-        "predicted": pa.string(),
-        "probability": pa.float32(),
-        "probabilities": per_class,
-    }
-    fields |= {f"logits_expert_{e}": per_class for e in range(experts)}
-    return pa.schema(list(fields.items()))
 
 
 def _lists(values_bc: Tensor) -> pa.Array:

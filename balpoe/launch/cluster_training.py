@@ -8,8 +8,8 @@ from pathlib import Path
 
 import balpoe
 from balpoe.cluster.driver_connection import connected
-from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
-from balpoe.cluster.seed_training import SeedTask, SeedUpdate, TrainingSet, most_gpus, train_seeds
+from balpoe.cluster.preflight import TrialNeeds, most_gpus, refuse_unfit_nodes
+from balpoe.cluster.seed_training import SeedTask, SeedUpdate, TrainingSet, train_seeds
 from balpoe.config import Configuration
 from balpoe.errors import UserError
 from balpoe.reporting.training_display import TrainingProgress, training_progress

@@ -4,7 +4,7 @@ Importing this package does not import mlflow, which takes seconds.
 """
 
 from balpoe.tracking.mirror_writer import MirrorReport, MirrorWriter, start_mirror
-from balpoe.tracking.mirrored_study import MirroredRun, MirroredStudy, mirrored_study
+from balpoe.tracking.mirrored_study import MirroredStudy, mirrored_study
 from balpoe.tracking.rebuild import rebuild
 from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.study_description import study_description
@@ -13,7 +13,6 @@ from balpoe.tracking.tracking_store import TrackingStore, local_store, store_at
 __all__ = [
     "MirrorReport",
     "MirrorWriter",
-    "MirroredRun",
     "MirroredStudy",
     "Origin",
     "Outcome",

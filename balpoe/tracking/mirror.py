@@ -114,7 +114,7 @@ class Mirror:
         return str(run.info.run_id)
 
     def _delete_duplicates(self) -> None:
-        self._runs.parent(kept=self._parent_id)
+        self._runs.parent(self._parent_id)
         if self._has_failed:  # listing the runs of all trials is slow
             self._runs.refresh()
             self._stored_trials()
@@ -138,11 +138,7 @@ class Mirror:
         return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
 
     def _stored_trials(self) -> Mapping[Key, Run]:
-        return self._runs.trials(kept=self._known_id)
-
-    def _known_id(self, key: Key) -> str | None:
-        child = self._children.get(key)
-        return None if child is None else child.run_id
+        return self._runs.trials({key: child.run_id for key, child in self._children.items()})
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]

@@ -8,7 +8,7 @@ MLflow can restore a deleted run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balpoe.tracking.run_lookup import tagged_runs
@@ -34,19 +34,19 @@ class StudyRuns:
         self._study = study
         self._trials: dict[Key, Run] | None = None
 
-    def parent(self, *, kept: str | None = None) -> Run | None:
+    def parent(self, kept: str | None = None) -> Run | None:
         """Return the study's own run; of duplicates, keep the one with the id `kept`."""
         runs = tagged_runs(self._client, self._experiment_id, self.tags("study"))
         return self._without_duplicates(runs, kept) if runs else None
 
-    def trials(self, *, kept: Callable[[Key], str | None]) -> Mapping[Key, Run]:
-        """Return the run of each trial; of duplicates, keep the one with the id `kept(key)`."""
+    def trials(self, kept: Mapping[Key, str]) -> Mapping[Key, Run]:
+        """Return the run of each trial; of duplicates, keep the one with the id `kept[key]`."""
         if self._trials is None:
             found: defaultdict[Key, list[Run]] = defaultdict(list)
             for run in tagged_runs(self._client, self._experiment_id, self.tags("trial")):
                 found[int(run.data.tags["number"]), int(run.data.tags["repeat"])].append(run)
             self._trials = {
-                key: self._without_duplicates(runs, kept(key)) for key, runs in found.items()
+                key: self._without_duplicates(runs, kept.get(key)) for key, runs in found.items()
             }
         return self._trials
 

@@ -53,14 +53,13 @@ def log_trained_model(
         return
     run_id = str(runs[0].info.run_id)
     models = client.search_logged_models([experiment_id], tag_filter(tags), max_results=1)
-    logged = (
-        models[0]
-        if models
-        else client.create_logged_model(
-            experiment_id, _model_name(name), run_id, tags, model_type="balpoe"
-        )
-    )
-    model_id = str(logged.model_id)
+    if not models:
+        # MLflow refuses blanks, dots, colons, slashes and quotes in the names of models.
+        valid_name = re.sub(r"[^\w-]", "_", name)
+        models += [
+            client.create_logged_model(experiment_id, valid_name, run_id, tags, model_type="balpoe")
+        ]
+    model_id = str(models[0].model_id)
     _log_values(client, run_id, model_id, model)
     _log_files(client, run_id, model_id, path, model.provenance)
     client.set_terminated(run_id)
@@ -117,11 +116,6 @@ def _signature(provenance: Provenance) -> ModelSignature:
         inputs=Schema([TensorSpec(np.dtype(np.uint8), images)]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), probabilities)]),
     )
-
-
-def _model_name(name: str) -> str:
-    # MLflow refuses blanks, dots, colons, slashes and quotes in the names of models.
-    return re.sub(r"[^\w-]", "_", name)
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is told of the nodes of a cluster before any trial."""
+"""Faults and remarks about the nodes of a cluster."""
 
 from __future__ import annotations
 

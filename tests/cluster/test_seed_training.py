@@ -1,4 +1,4 @@
-"""Final trainings on a real cluster: the seeds side by side, and what becomes of lost nodes."""
+"""Final trainings on a real cluster: parallel seeds, and lost nodes."""
 
 from __future__ import annotations
 

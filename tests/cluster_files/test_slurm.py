@@ -88,7 +88,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Allocation:
-    """One node that Slurm gave to a job, whose user has this home."""
+    """One node that Slurm assigned to a job of a user with this home directory."""
 
     home: Path
 
@@ -127,7 +127,7 @@ class Allocation:
                 job.kill()
 
     def end_soon(self, job: subprocess.Popen[str]) -> None:
-        """Slurm's notice to the script, once the study runs."""
+        """Send Slurm's signal to the script when the study runs."""
         driver = self.home / "driver"
         deadline = time.monotonic() + 120
         while not driver.exists() and job.poll() is None and time.monotonic() < deadline:
@@ -143,7 +143,7 @@ class Allocation:
 
 @pytest.fixture
 def allocation() -> Iterator[Allocation]:
-    """A node whose home has a short path: Ray's sockets lie below it."""
+    """A node whose home has a short path, since Ray's sockets are in it."""
     with tempfile.TemporaryDirectory(prefix="slurm", dir="/tmp") as directory:
         home = Path(directory)
         programs = home / "balpoe-env" / "bin"
@@ -189,7 +189,7 @@ def test_a_study_that_does_not_stop_in_time_is_queued_again_before_slurm_kills_i
         while not queued.exists() and job.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
         still_runs = job.poll() is None
-        job.kill()  # as Slurm does to what it queues again, and at the end of the time
+        job.kill()  # as Slurm does to requeued jobs, and at the end of the time
         output, _ = job.communicate(timeout=60)
     assert still_runs, output
     assert (allocation.home / "stopped").read_text() == "tail"

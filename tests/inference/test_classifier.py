@@ -1,4 +1,4 @@
-"""Predictions of a loaded model: probabilities for every prior, and scikit-learn's conventions."""
+"""Predictions of a loaded model: probabilities for every prior, and scikit-learn's interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of image becomes the same pixels, and what is none is refused with the cure."""
+"""Every kind of image becomes the same pixels, and invalid ones are refused with a hint."""
 
 from __future__ import annotations
 

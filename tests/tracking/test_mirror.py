@@ -46,7 +46,7 @@ print(writer.close("finished", deadline_seconds=60))
 def first_start(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A process of its own that finds no MLflow store yet, and the directory it ran in."""
+    """A process that starts without an MLflow store, and its working directory."""
     directory = tmp_path_factory.mktemp("work")
     command = [sys.executable, "-c", FIRST_START]
     return directory, subprocess.run(command, cwd=directory, capture_output=True, text=True)
@@ -187,7 +187,7 @@ def test_a_run_that_a_crash_left_without_metrics_is_taken_up(
 
 @pytest.fixture
 def late_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """The server is too late with the next run that is created; called, it creates it after all."""
+    """Time out the next creation of a run; the returned function executes it late."""
     create_run = MlflowClient.create_run
     given_up: list[Callable[[], object]] = []
 
@@ -253,7 +253,7 @@ def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(
     log_batch: Callable[..., None] = SqlAlchemyStore.log_batch
     sizes: list[int] = []
 
-    # MLflow's client splits what it is given into requests; the store sees each of them.
+    # MLflow's client splits a batch into requests; the store receives each of them.
     def fail_at_the_second(
         self: SqlAlchemyStore, run_id: str, metrics: Sequence[Metric], **rest: Any
     ) -> None:

@@ -1,4 +1,4 @@
-"""The writer with sinks that record, block and raise, and with a server that is not there."""
+"""The writer with sinks that record, block and raise, and with an absent server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AT_ONCE_SECONDS = 5.0  # far below what the store makes its callers wait, on a l
 
 
 class RecordingSink:
-    """Keeps what it is given; raises for trials in `refused`, and holds while `gate` is shut."""
+    """Keeps all records; raises for trials in `refused`, and blocks while `gate` is closed."""
 
     def __init__(self) -> None:
         self.written: list[TrialRecord] = []
@@ -151,8 +151,8 @@ def test_a_hanging_store_neither_slows_the_caller_nor_outlasts_the_deadline(
 def test_a_server_that_is_not_there_is_reported_at_the_end_and_raises_nothing(
     spec: StudySpec, make_record: MakeRecord
 ) -> None:
-    nobody_listens = TrackingStore(tracking_uri="http://127.0.0.1:9")
-    writer = start_mirror(nobody_listens, spec, Origin())
+    absent = TrackingStore(tracking_uri="http://127.0.0.1:9")
+    writer = start_mirror(absent, spec, Origin())
     start = time.monotonic()
     writer.submit(make_record(0, 1))
     assert time.monotonic() - start < AT_ONCE_SECONDS

@@ -1,4 +1,4 @@
-"""A database of MLflow's own, whatever became of the process that was to make it."""
+"""The local database of MLflow after the process that created it was killed."""
 
 from __future__ import annotations
 

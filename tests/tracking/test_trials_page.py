@@ -1,4 +1,4 @@
-"""Addresses of pages on servers that do not answer as they should."""
+"""The page of a server that does not answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A port through which a server is reached, or not: it can be cut, or answer with errors alone."""
+"""A TCP proxy to a server that can be cut off, or answer with errors only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Line:
-    """Hands every connection to its own port on to `target`, while it is not interrupted."""
+class FaultyProxy:
+    """Forwards every connection to the port `target`, unless it is interrupted."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -24,7 +24,7 @@ class Line:
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        """Refuse connections, and break those that there are, in the middle of what they say."""
+        """Refuse new connections, and break the open ones."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._accepting.join()
@@ -34,7 +34,7 @@ class Line:
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        """Nobody answers."""
+        """Connections are refused within the block."""
         self.close()
         yield
         self._listener = _listener(self.port)
@@ -42,7 +42,7 @@ class Line:
 
     @contextmanager
     def broken(self) -> Iterator[None]:
-        """Every answer has the status 500."""
+        """Every answer has the status 500 within the block."""
         with self.cut(), ThreadingHTTPServer(("127.0.0.1", self.port), _Broken) as stand_in:
             answering = threading.Thread(target=stand_in.serve_forever)
             answering.start()
@@ -82,7 +82,7 @@ class Line:
 
 
 class _Broken(BaseHTTPRequestHandler):
-    """Answers 500, whatever it is asked."""
+    """Answers every request with 500."""
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -93,7 +93,7 @@ class _Broken(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = _answer  # noqa: N815  # http.server looks for these names
 
     def log_message(self, *arguments: object) -> None:
-        """Not a word."""
+        """Print nothing."""
 
 
 def _listener(port: int) -> socket.socket:

@@ -21,10 +21,10 @@ from ray.job_submission import JobDetails, JobStatus
 from balpoe.cluster.address import WRONG_TOKEN
 from balpoe.cluster.ray_private import JOB_LOG_HEADER, UPLOAD_LOGGERS, JobClient
 from balpoe.errors import UserError
-from balpoe.exit_status import OUR_ERROR, SIGNALLED
+from balpoe.exit_status import INTERNAL_ERROR, SIGNALLED
 
 POLL_SECONDS, PATIENCE_SECONDS = 1.0, 600.0
-STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, OUR_ERROR
+STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, INTERNAL_ERROR
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 

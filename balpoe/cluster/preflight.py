@@ -22,7 +22,6 @@ from balpoe.cluster import node_inspection
 from balpoe.cluster.node_inspection import NodeAnswer, inspect_node
 from balpoe.cluster.node_report import NodeReport, faults, remarks
 from balpoe.config import Configuration
-from balpoe.config.image_sources import CifarLT
 from balpoe.errors import UserError
 from balpoe.study.execution import software as software_module
 from balpoe.study.execution.software import Software, software
@@ -103,8 +102,7 @@ def most_gpus() -> float:
 def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
     token, started = secrets.token_hex(8), time.time()
     probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]
-    data = needs.configuration.data
-    downloads = isinstance(data, CifarLT) and data.download
+    downloads = needs.configuration.data.may_download
     seconds = DOWNLOAD_SECONDS if downloads else INSPECTION_SECONDS
     try:
         answers = [

@@ -23,7 +23,8 @@ from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.study.execution.interruption import SEEDS_SAVE_SECONDS
 from balpoe.study.execution.software import Software, disagreements, in_words, software
-from balpoe.study.trials.failures import MOST_DEATHS, failure_of
+from balpoe.study.trials.failures import FailureClass, failure_of
+from balpoe.study.trials.retries import RetryState, next_step
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final_training import final_epochs
 from balpoe.training.model_directory import Calibration
@@ -92,7 +93,8 @@ class _SeedTrainings:
     ) -> None:
         self._cpus, self._gpus = cpus, gpus
         self._on_update = on_update
-        self._deaths = dict.fromkeys((task.seed for task in tasks), 0)
+        self._retries = {task.seed: RetryState() for task in tasks}
+        self._epochs = dict.fromkeys(self._retries, 0)
         self._running: dict[ObjectRefGenerator, SeedTask] = {}
         self.failures: dict[int, str] = {}
         for task in tasks:
@@ -139,19 +141,23 @@ class _SeedTrainings:
             self._after_death(task, error)
         else:
             if isinstance(update, EpochResult):
-                self._deaths[task.seed] = 0
+                # a resumed training reports its earlier epochs again
+                self._epochs[task.seed] = max(self._epochs[task.seed], update.epoch)
             self._on_update(task.seed, update)
 
     def _after_death(self, task: SeedTask, error: RayError) -> None:
         """Resume the seed elsewhere, unless its worker died too often; a lost node never counts."""
-        self._deaths[task.seed] += not isinstance(error, NodeDiedError)
-        if self._deaths[task.seed] < MOST_DEATHS:
-            self._begin(replace(task, attempt=task.attempt + 1))
+        kind: FailureClass = "departure" if isinstance(error, NodeDiedError) else "infrastructure"
+        step, state = next_step(kind, self._retries[task.seed], self._epochs[task.seed])
+        if step == "retry":
+            state = state.next_attempt()
+            self._begin(replace(task, attempt=state.attempt))
         else:
             reason = str(error).strip().splitlines()[0]
             self.failures[task.seed] = (
-                f"its worker died {MOST_DEATHS} times without progress: {reason}"
+                f"its worker died {state.deaths} times without progress: {reason}"
             )
+        self._retries[task.seed] = state
 
 
 def _seed_updates(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from balpoe.config.bounds import Bounded, Bounds, Fraction, Index, NonNegative
-from balpoe.config.plain import ADDED
+from balpoe.config.plain import ADDED, ADDED_SECTION
+from balpoe.config.tables import Entry, Table
 from balpoe.errors import FieldProblem
 
 Side = Annotated[int, Bounds(at_least=0, at_most=4096)]
@@ -30,6 +31,16 @@ class RandAugmentConfig(Bounded):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policy(Entry):
+    """The settings of an augmentation policy; abstract."""
+
+    name: str
+
+
+POLICIES = Table(Policy, package="balpoe.training.policies", group="balpoe.augmentation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationConfig(Bounded):
     """Random crop after zero padding, flip, rotation, then changes of colour and shape.
 
@@ -37,6 +48,7 @@ class AugmentationConfig(Bounded):
     many pixels; in evaluation the shorter side is resized to 8/7 of it and the centre is taken:
     256 and 224 for ImageNet. `colour_jitter` is the most by which brightness, contrast and
     saturation change, in a random order. `auto_augment` is AutoAugment with the CIFAR-10 policy.
+    `policies` are applied after these, in their order.
     """
 
     crop_padding: Index = 0
@@ -46,6 +58,7 @@ class AugmentationConfig(Bounded):
     colour_jitter: Fraction = field(default=0.0, metadata=ADDED)
     auto_augment: bool = field(default=False, metadata=ADDED)
     rand_augment: RandAugmentConfig = field(default_factory=RandAugmentConfig, metadata=ADDED)
+    policies: tuple[Policy, ...] = field(default=(), metadata=ADDED_SECTION)
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """A resized crop replaces the other ways to cut and turn an image."""

@@ -1,4 +1,4 @@
-"""The fields of a configuration that parameters may replace, by their dotted path."""
+"""The fields of a configuration that search parameters can replace, by dotted path."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from balpoe.config.bounds import broken_rules, hints_of
 from balpoe.config.configuration import Configuration
+from balpoe.config.tables import Table, count_entries, table_of
 from balpoe.config.wording import NOUNS, did_you_mean, listed, must_be, unknown
 
 Choice = bool | int | float | str
@@ -18,9 +19,9 @@ Choice = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class SearchableField:
-    """A field with one value: ``mixup.alpha``.
+    """A field that holds a single value, such as ``mixup.alpha``.
 
-    `kind` is its type, `choices` are the only values of a field with a fixed set of them.
+    `kind` is its type; `choices` lists the allowed values of a field with a fixed set.
     """
 
     path: str
@@ -29,7 +30,7 @@ class SearchableField:
     hint: Any
 
     def problem(self, value: Choice) -> str | None:
-        """What is wrong with `value` in this field, or None."""
+        """Return a message if the field cannot hold `value`, else None."""
         if self.choices:
             return None if value in self.choices else wrong_choice(value, self.choices)
         integer_as_number = self.kind is float and type(value) is int
@@ -38,33 +39,44 @@ class SearchableField:
         return next((message for _, message in broken_rules(self.hint, value)), None)
 
     def holding(self, value: Choice) -> Choice:
-        """`value` as the field keeps it: numbers as floats where it is a float."""
+        """Convert `value` to the type of the field: an integer to a float where needed."""
         return float(value) if self.kind is float else value
 
 
 def wrong_choice(value: Any, choices: tuple[Choice, ...]) -> str:
-    """``must be shared or linear, got "share"; did you mean shared?``."""
+    """Return ``must be shared or linear, got "share"; did you mean shared?``."""
     names = [str(choice) for choice in choices]
     suggestion = did_you_mean(value, names) if isinstance(value, str) else ""
     return must_be(listed(names), value) + suggestion
 
 
-@functools.cache
 def searchable_fields() -> Mapping[str, SearchableField]:
-    """Every field with one value outside `data`, by its dotted path."""
-    described = (_described(path, hint) for path, hint in configuration_fields().items())
+    """Return the fields outside `data` that hold a single value, by dotted path."""
+    return _searchable_fields(count_entries())
+
+
+def configuration_fields() -> Mapping[str, Any]:
+    """Return the types of all fields outside `data`, by dotted path, in order.
+
+    A section that is chosen from a table has the fields of all entries of the table.
+    """
+    return _configuration_fields(count_entries())
+
+
+@functools.cache
+def _searchable_fields(entries: int) -> Mapping[str, SearchableField]:
+    described = (_described(path, hint) for path, hint in _configuration_fields(entries).items())
     return {field.path: field for field in described if field is not None}
 
 
 @functools.cache
-def configuration_fields() -> Mapping[str, Any]:
-    """The types of all fields outside `data`, by dotted path, in the order of the sections."""
+def _configuration_fields(entries: int) -> Mapping[str, Any]:
     sections = {name: hint for name, hint in hints_of(Configuration).items() if name != "data"}
     return dict(_leaves(sections, ""))
 
 
 def why_not_searchable(path: str) -> str:
-    """The reason, for a path that is not among `searchable_fields`."""
+    """Explain why a path is not among `searchable_fields`."""
     if path == "data" or path.startswith("data."):
         return "cannot be searched: trials on different data cannot be compared"
     if path in configuration_fields():
@@ -83,10 +95,21 @@ def _not_one_value(hint: Any) -> str:
 
 def _leaves(hints: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, hint in hints.items():
-        if dataclasses.is_dataclass(hint):
+        table = table_of(hint)
+        if table is not None:
+            yield from _entry_fields(table, f"{prefix}{name}.")
+        elif dataclasses.is_dataclass(hint):
             yield from _leaves(hints_of(typing.cast("type", hint)), f"{prefix}{name}.")
         else:
             yield prefix + name, hint
+
+
+def _entry_fields(table: Table[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the `name` with all names of the table, then the fields of its entries."""
+    yield f"{prefix}name", Literal[tuple(table.entries)]
+    for settings in table.entries.values():
+        hints = hints_of(settings)
+        yield from _leaves({name: hints[name] for name in hints if name != "name"}, prefix)
 
 
 def _described(path: str, hint: Any) -> SearchableField | None:

@@ -1,4 +1,4 @@
-"""A configuration as plain data: what fingerprints, files and model directories are made of."""
+"""Conversion of a configuration to plain data, for files, model directories and fingerprints."""
 
 from __future__ import annotations
 
@@ -9,27 +9,39 @@ from typing import Any, Final
 from balpoe.config.bounds import Bounded
 
 ADDED: Final[Mapping[str, bool]] = {"added": True}
-"""The metadata of a field that was added after its section, with a default that says what was."""
+"""Metadata of a field that was added to an existing section; its default is the old behaviour."""
+
+ADDED_SECTION: Final[Mapping[str, bool]] = {**ADDED, "omitted": True}
+"""Metadata of a section that was added later; files omit it while it has its default."""
 
 
 def to_plain(section: Bounded) -> dict[str, Any]:
-    """All fields of a section as dicts, lists, numbers, text, booleans and None, in order."""
+    """Convert a section to dicts, lists, numbers, text, booleans and None, in field order.
+
+    Sections that were added later are omitted while they have their default, so that files stay
+    as earlier versions wrote them.
+    """
     plain = _plain(section)
     assert isinstance(plain, dict)
     return plain
 
 
 def identifying(section: Bounded) -> dict[str, Any]:
-    """As `to_plain`, without the added fields that hold their default.
+    """Convert like `to_plain`, but omit added fields that have their default.
 
-    What was identified before a field was added keeps its identity.
+    The identity of a configuration therefore does not change when a field is added.
     """
     plain = {}
     for item in dataclasses.fields(section):  # type: ignore[arg-type]  # all are dataclasses
         value = getattr(section, item.name)
-        if not (ADDED.items() <= item.metadata.items() and value == _default(item)):
+        if not _is_omitted(item, value, ADDED):
             plain[item.name] = identifying(value) if isinstance(value, Bounded) else _plain(value)
     return plain
+
+
+def _is_omitted(item: dataclasses.Field[Any], value: Any, metadata: Mapping[str, bool]) -> bool:
+    """Whether a field has this `metadata` and its default value."""
+    return metadata.items() <= item.metadata.items() and bool(value == _default(item))
 
 
 def _default(item: dataclasses.Field[Any]) -> Any:
@@ -40,7 +52,12 @@ def _default(item: dataclasses.Field[Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        fields = ((item, getattr(value, item.name)) for item in dataclasses.fields(value))
+        return {
+            item.name: _plain(held)
+            for item, held in fields
+            if not _is_omitted(item, held, ADDED_SECTION)
+        }
     if isinstance(value, dict):
         return {key: _plain(element) for key, element in value.items()}
     return [_plain(element) for element in value] if isinstance(value, tuple) else value

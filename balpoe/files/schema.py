@@ -1,8 +1,8 @@
-"""Pydantic's view of the configuration dataclasses: strict, and complete in one go.
+"""Pydantic models of the configuration dataclasses, for strict validation of files.
 
-Each dataclass is read through a model with the same fields, whose rules run on every field
-whether or not its neighbours are sound; only a section without problems becomes a dataclass,
-which then checks its fields against one another.
+Each dataclass is read through a model with the same fields. The model checks the rules of every
+field, so that one pass reports all invalid fields. A section without invalid fields then becomes
+a dataclass, which checks its fields against each other.
 """
 
 from __future__ import annotations
@@ -20,18 +20,23 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, create_mode
 
 from balpoe.config import Configuration, StudySpec
 from balpoe.config.bounds import Rule, hints_of
+from balpoe.config.tables import count_entries, table_of
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-@functools.cache
 def adapter(hint: Any) -> TypeAdapter[Any]:
-    """What validates JSON into a value of the type `hint`."""
+    """Return the validator of JSON for the type `hint`."""
+    return _adapter(hint, count_entries())
+
+
+@functools.cache
+def _adapter(hint: Any, _entries: int) -> TypeAdapter[Any]:
     return TypeAdapter(_read_as(hint))
 
 
 def fields_in_file(owner: type) -> Mapping[str, Any]:
-    """The types of a section's keys; a study file has those of its base among its own."""
+    """Return the types of a section's keys; a study file includes the keys of its base."""
     hints: dict[str, Any] = {}
     for name, hint in hints_of(owner).items():
         hints |= hints_of(Configuration) if _is_base(owner, name) else {name: hint}
@@ -44,19 +49,22 @@ def _is_base(owner: type, name: str) -> bool:
 
 def is_section(hint: Any) -> bool:
     """Whether a type is read from a mapping with fixed keys."""
-    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint) and table_of(hint) is None
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedSections:
-    """A union of sections: the key that chooses among them, and whom each value chooses."""
+    """A union of sections: the key that selects one, and the section for each value."""
 
     key: str
     members: Mapping[Any, Any]
 
 
 def tagged_sections(hint: Any) -> TaggedSections | None:
-    """The sections of a union, or None for any other type."""
+    """Return the sections of a union or a table, or None for any other type."""
+    table = table_of(hint)
+    if table is not None:
+        return TaggedSections("name", table.entries)
     members = typing.get_args(hint)
     if not is_union(hint) or not all(is_section(member) for member in members):
         return None
@@ -66,12 +74,19 @@ def tagged_sections(hint: Any) -> TaggedSections | None:
 
 
 def is_union(hint: Any) -> bool:
-    """Whether a type is ``A | B``, also ``A | None``."""
+    """Whether a type is ``A | B``, including ``A | None``."""
     return typing.get_origin(hint) in (Union, types.UnionType)
 
 
 def _read_as(hint: Any) -> Any:
-    """The type with its sections and rules in pydantic's terms."""
+    """Convert a type, its sections and rules to pydantic's types."""
+    tagged = tagged_sections(hint)
+    if tagged is not None:
+        sections = [_section(member) for member in tagged.members.values()]
+        if len(sections) == 1:
+            return sections[0]
+        union = functools.reduce(operator.or_, sections)
+        return Annotated[union, Field(discriminator=tagged.key)]
     if is_section(hint):
         return _section(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -82,10 +97,7 @@ def _read_as(hint: Any) -> Any:
         rules = [_obeying(rule) for rule in metadata if isinstance(rule, Rule)]
         return functools.reduce(lambda read, rule: Annotated[read, rule], rules, _read_as(base))
     read = tuple(argument if argument is ... else _read_as(argument) for argument in arguments)
-    if not is_union(hint):
-        return origin[read]
-    union, tagged = functools.reduce(operator.or_, read), tagged_sections(hint)
-    return Annotated[union, Field(discriminator=tagged.key)] if tagged else union
+    return functools.reduce(operator.or_, read) if is_union(hint) else origin[read]
 
 
 def _section(owner: type) -> Any:
@@ -107,7 +119,7 @@ def _required(owner: type) -> set[str]:
 
 
 def _built(owner: type, model: Any) -> Any:
-    """The dataclass, from the keys that were given; its own defaults fill the rest."""
+    """Construct the dataclass from the given keys; its own defaults fill the rest."""
     given = {name: getattr(model, name) for name in model.model_fields_set}
     if owner is StudySpec:
         base = {name: given.pop(name) for name in hints_of(Configuration) if name in given}

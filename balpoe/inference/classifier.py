@@ -18,9 +18,9 @@ from balpoe.config.wording import did_you_mean, shown
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.splits import ImageSet
 from balpoe.errors import DataError
-from balpoe.evaluation import PriorEstimate, Scorer, estimate_prior, likelihood_ratios
-from balpoe.evaluation.post_hoc import Scaling
-from balpoe.evaluation.refusals import refuse_non_finite_logits
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
+from balpoe.evaluation.post_hoc import Scaling, Scorer
+from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, likelihood_ratios
 from balpoe.inference.images import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
 from balpoe.method.calibration import refuse_impossible_labels

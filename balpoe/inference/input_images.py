@@ -20,8 +20,13 @@ from torch import Tensor
 
 from balpoe.data.decoding.decoding import ImageShape, decode_fitted
 from balpoe.data.decoding.encoded_images import printable
-from balpoe.data.sources.image_schema import no_bytes, reading, require_image_column
-from balpoe.data.sources.image_tree import extension_of, image_extensions, is_hidden, names_below
+from balpoe.data.sources.folder.image_tree import (
+    extension_of,
+    image_extensions,
+    is_hidden,
+    names_below,
+)
+from balpoe.data.sources.parquet.image_schema import no_bytes, reading, require_image_column
 from balpoe.errors import DataError, UserError
 from balpoe.inference.images import read_image
 from balpoe.inference.prediction_file import holds_predictions

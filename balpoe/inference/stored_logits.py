@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from balpoe.atomic_write import storage_error
-from balpoe.evaluation import PriorEstimate, estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, likelihood_ratios
 from balpoe.inference.prediction_file import ScoredImages
 
 

@@ -12,7 +12,7 @@ from balpoe.cluster.preflight import TrialNeeds, most_gpus, refuse_unfit_nodes
 from balpoe.cluster.seed_training import SeedTask, SeedUpdate, TrainingSet, train_seeds
 from balpoe.config import Configuration
 from balpoe.errors import UserError
-from balpoe.reporting.training_progress import TrainingProgress, training_progress
+from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.model_directory import Calibration
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from balpoe.atomic_write import ensure_writable, refuse_directory
 from balpoe.errors import DataError
-from balpoe.evaluation import PriorEstimate
 from balpoe.evaluation.post_hoc import Scaling
+from balpoe.evaluation.prior_estimation import PriorEstimate
 from balpoe.inference import Classifier, TargetPrior
 from balpoe.inference.input_images import InputImages
 from balpoe.inference.prediction_file import ScoredImages, prediction_writer

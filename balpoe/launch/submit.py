@@ -21,7 +21,7 @@ from balpoe.errors import UserError
 from balpoe.files import load_study
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.runs import ensure_known_kind, is_remote
-from balpoe.launch.storage import OPTION as STORAGE
+from balpoe.launch.storage_option import OPTION as STORAGE
 from balpoe.launch.supervision import CONTINUATION
 from balpoe.launch.tracking_address import OPTION as TRACKING
 from balpoe.launch.tracking_address import refuse_credentials

@@ -1,6 +1,6 @@
 """Mixup: convex combinations of images (Zhang et al., 2018; paper, section 3.4).
 
-S steps. The matching combination of losses is `balpoe.method.losses.expert_losses`.
+S steps. The matching combination of losses is `balpoe.method.logit_adjusted_losses.expert_losses`.
 """
 
 from __future__ import annotations

@@ -11,10 +11,11 @@ from rich.live import Live
 
 from balpoe.config import StudySpec
 from balpoe.reporting.live_display import LiveDisplay
-from balpoe.reporting.race_outlook import RaceOutlook
+from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.study.trials.events import (
+    AttemptEnded,
     EpochReported,
     StopRequested,
     StudyEvent,
@@ -53,7 +54,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         self._spec = spec
         self._now = now
         self._launches = (*launches, now())
-        self._outlook = RaceOutlook(spec)
+        self._forecast = RaceForecast(spec)
         self._records = {_key(record.identity): record for record in earlier}
         live = Live(
             get_renderable=self._panel, console=console, refresh_per_second=_REFRESHES_PER_SECOND
@@ -71,7 +72,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
             return
         record = self._changed(news)
         self._records[_key(news.identity)] = record
-        if self._live is None and isinstance(news, TrialEnded) and record.state != "RUNNING":
+        if self._live is None and isinstance(news, TrialEnded):
             self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
 
     def _changed(self, event: TrialEvent) -> TrialRecord:
@@ -85,6 +86,8 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                 result = EpochResult(event.epoch, self._now(), event.metrics)
                 earlier = (past for past in known.history if past.epoch < event.epoch)
                 return replace(known, history=(*earlier, result))
+            case AttemptEnded():
+                return replace(known, failure=event.failure)
             case TrialEnded():
                 return replace(
                     known,
@@ -92,7 +95,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                     objectives=event.objectives,
                     failure=event.failure,
                     violations=event.violations,
-                    ended=None if event.state == "RUNNING" else self._now(),
+                    ended=self._now(),
                 )
 
     def _progress(self) -> StudyProgress:
@@ -102,7 +105,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
             records,
             launches=self._launches,
             now=self._now(),
-            outlook=self._outlook,
+            forecast=self._forecast,
         )
 
     def _panel(self) -> RenderableType:

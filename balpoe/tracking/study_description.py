@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from balpoe.config import Choice, StudySpec
-from balpoe.study.selection.repeats import objectives_over_seeds
+from balpoe.study.selection.candidates import objectives_over_seeds
 from balpoe.study.trials.record import TrialRecord
 
 

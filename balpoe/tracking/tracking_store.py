@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balpoe.atomic_write import appearing_at_once, create_directory
+from balpoe.atomic_write import create_directory, created_atomically
 from balpoe.errors import StorageError
 from balpoe.file_lock import held_lock
 
@@ -93,7 +93,7 @@ def open_client(store: TrackingStore) -> MlflowClient:
     with held_lock(store.schema_lock):
         if not store.exists:
             # MLflow cannot open a file that has some of its tables only.
-            with appearing_at_once(_file_of(store.tracking_uri)) as unfinished:
+            with created_atomically(_file_of(store.tracking_uri)) as unfinished:
                 MlflowClient(tracking_uri=f"{_SQLITE}{unfinished}")
         return MlflowClient(tracking_uri=store.tracking_uri)
 

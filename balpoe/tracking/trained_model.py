@@ -19,6 +19,7 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Param,
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from balpoe.config import shift_metrics
 from balpoe.tracking.pyfunc_model import ARTIFACT
 from balpoe.tracking.run_data import Origin, epoch_metrics, milliseconds
 from balpoe.tracking.run_lookup import find_or_create_experiment, tag_filter, tagged_runs
@@ -78,7 +79,7 @@ def _test_metrics(
     """Every metric of the whole test set; of its subsets only accuracy and ECE."""
     for name, value in model.metrics["final"].items():
         split, _, metric = name.partition("/")
-        if split == "test" or metric in ("accuracy", "ece"):
+        if split == "test" or metric in shift_metrics():
             time = milliseconds(last.unix_time)
             yield Metric(name, value, time, last.epoch, model_id=model_id, run_id=run_id)
 

@@ -23,7 +23,7 @@ from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.errors import DataError
 from balpoe.training.configured_policies import configured_policies
 from balpoe.training.draws import Draws
-from balpoe.training.policies import Policy, apply_operations
+from balpoe.training.policy import Policy, apply_operations
 from balpoe.training.resized_crop import resized_boxes
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from balpoe.training.operations import BLENDS, GEOMETRIC, Operation, Operations
-from balpoe.training.policies import DrawnOperations, Policy
+from balpoe.training.policy import DrawnOperations, Policy
 from balpoe.training.streams import Purpose
 
 Step = tuple[Operation, float, int]

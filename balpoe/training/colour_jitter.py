@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from balpoe.training.operations import Operation, Operations
-from balpoe.training.policies import DrawnOperations, Policy
+from balpoe.training.policy import DrawnOperations, Policy
 from balpoe.training.streams import Purpose
 
 JITTERED: Final = (Operation.BRIGHTNESS, Operation.CONTRAST, Operation.COLOUR)

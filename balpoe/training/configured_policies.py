@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from balpoe.config import AugmentationConfig
 from balpoe.training.auto_augment import AutoAugment
 from balpoe.training.colour_jitter import ColourJitter
-from balpoe.training.policies import Policy
+from balpoe.training.policy import Policy
 from balpoe.training.rand_augment import RandAugment
 
 

@@ -18,7 +18,7 @@ from balpoe.config import AugmentationConfig, TrainingConfig
 from balpoe.errors import StorageError
 from balpoe.method.mixing import draw_xi
 from balpoe.training.configured_policies import configured_policies
-from balpoe.training.policies import draw_operations
+from balpoe.training.policy import draw_operations
 from balpoe.training.resized_crop import draw_boxes
 from balpoe.training.streams import Purpose, random_stream
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.method.losses import expert_losses
+from balpoe.method.logit_adjusted_losses import expert_losses
 from balpoe.method.mixing import mix_images
 from balpoe.models import ExpertNetwork
 from balpoe.training.augmentation import ImageGatherer

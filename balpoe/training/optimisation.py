@@ -12,7 +12,7 @@ from torch import Tensor
 
 from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, Images
-from balpoe.method.losses import logit_adjustments
+from balpoe.method.logit_adjusted_losses import logit_adjustments
 from balpoe.method.priors import class_prior
 from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
 from balpoe.training.capture import CapturedSteps

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from balpoe.config import RandAugmentConfig
 from balpoe.training.operations import GEOMETRIC, Operation, Operations
-from balpoe.training.policies import DrawnOperations, Policy
+from balpoe.training.policy import DrawnOperations, Policy
 from balpoe.training.streams import Purpose
 
 Levels = npt.NDArray[np.float64]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
+from balpoe.config import BudgetConfig, Configuration, FloatParameter, StudySpec
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 

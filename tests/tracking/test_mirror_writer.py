@@ -24,6 +24,10 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_writer, "_FIRST_PAUSE_SECONDS", 0.01)
 
 
+HANG_SECONDS = 30
+AT_ONCE_SECONDS = 5.0  # far below what the store makes its callers wait, on a loaded machine too
+
+
 class RecordingSink:
     """Keeps all records; raises for trials in `refused`, and blocks while `gate` is closed."""
 
@@ -37,7 +41,7 @@ class RecordingSink:
 
     def mirror(self, record: TrialRecord) -> None:
         self.entered.set()
-        self.gate.wait(timeout=30)
+        self.gate.wait(timeout=HANG_SECONDS)
         if record.identity.number in self.refused:
             raise ConnectionError("refused")
         self.written.append(record)
@@ -137,8 +141,9 @@ def test_a_hanging_store_neither_slows_the_caller_nor_outlasts_the_deadline(
         writer.submit(make_record(number, 1))
     submitted = time.monotonic()
     report = writer.close("interrupted", deadline_seconds=0.2)
-    assert submitted - start < 0.1
-    assert time.monotonic() - submitted < 1.0
+    assert submitted - start < AT_ONCE_SECONDS
+    assert time.monotonic() - submitted < AT_ONCE_SECONDS
+    assert sink.written == []  # the store still hangs
     assert report.missed == 100
     assert report.error == "the store did not answer within 0.2 s"
 
@@ -150,7 +155,7 @@ def test_a_server_that_is_not_there_is_reported_at_the_end_and_raises_nothing(
     writer = start_mirror(absent, spec, Origin())
     start = time.monotonic()
     writer.submit(make_record(0, 1))
-    assert time.monotonic() - start < 0.1
+    assert time.monotonic() - start < AT_ONCE_SECONDS
     report = writer.close("finished", deadline_seconds=20.0)
     assert report.missed == 1
     assert report.error is not None

@@ -19,7 +19,7 @@ from balpoe.errors import DataError
 from balpoe.training.augmentation import Normaliser, PixelSource
 from balpoe.training.configured_policies import configured_policies
 from balpoe.training.draws import Draws, EpochDraws
-from balpoe.training.policies import apply_operations
+from balpoe.training.policy import apply_operations
 from balpoe.training.resized_crop import resized_boxes
 
 PIXELS = Normalisation((0.0, 0.0, 0.0), (1 / 255,) * 3)  # the network's input is the pixel itself

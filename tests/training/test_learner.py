@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from balpoe.config import ExpertsConfig, ModelConfig
 from balpoe.config.configuration import Sharing
-from balpoe.method.losses import expert_losses, logit_adjustments
+from balpoe.method.logit_adjusted_losses import expert_losses, logit_adjustments
 from balpoe.models import ExpertNetwork, build_experts
 from balpoe.training.learner import Batch, Learner
 

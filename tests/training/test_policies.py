@@ -18,7 +18,7 @@ from balpoe.training.colour_jitter import JITTERED, ColourJitter
 from balpoe.training.colour_operations import blend
 from balpoe.training.configured_policies import configured_policies
 from balpoe.training.operations import GEOMETRIC, Operation
-from balpoe.training.policies import Policy, apply_operations, draw_operations
+from balpoe.training.policy import Policy, apply_operations, draw_operations
 from balpoe.training.rand_augment import MAGNITUDES, RandAugment
 from balpoe.training.streams import Purpose, random_stream
 

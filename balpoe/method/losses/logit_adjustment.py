@@ -1,0 +1,16 @@
+"""The generalised logit-adjusted loss (Aimar et al., CVPR 2023, eq. 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from balpoe.config.loss import LOSSES, Loss
+
+
+@LOSSES.add
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitAdjustment(Loss):
+    """Cross-entropy of f + (1 − λ_e)·log π for expert e; `experts` gives the biases λ."""
+
+    name: Literal["logit_adjustment"] = "logit_adjustment"

@@ -1,0 +1,1 @@
+"""The mixers, one module each; `balpoe.config.mixing` has their table."""

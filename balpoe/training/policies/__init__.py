@@ -1,0 +1,1 @@
+"""The augmentation policies, one module each; `balpoe.config.augmentation` has their table."""

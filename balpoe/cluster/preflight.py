@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from balpoe.config import Configuration, DataConfig
 from balpoe.config.image_sources import CifarLT
 from balpoe.errors import UserError
 from balpoe.study.execution import software as software_module
+from balpoe.study.execution.ray_nodes import Node, large_nodes, living_nodes
 from balpoe.study.execution.software import Software, software
 from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.storage import host as host_module
@@ -44,16 +45,6 @@ class TrialNeeds:
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
-    """A living node; `name` as users know it."""
-
-    key: str
-    name: str
-    cpus: float
-    gpus: float
-
-
-@dataclass(frozen=True, slots=True)
 class FitNodes:
     """The hosts of nodes that can run trials.
 
@@ -67,17 +58,12 @@ class FitNodes:
 def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     """Inspect all nodes of the connected cluster that are large enough for a trial.
 
-    One that leaves the cluster meanwhile is passed over.
+    A node that leaves the cluster meanwhile is ignored.
 
     Raises:
-        UserError: a node is unfit.
+        UserError: a node is unfit, or no node is large enough.
     """
-    nodes = [node for node in _living() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
-    if not nodes:
-        raise UserError(
-            f"no node of the cluster has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs, as one "
-            f"training asks for; ask for less, or start larger nodes"
-        )
+    nodes = large_nodes(cpus=needs.cpus, gpus=needs.gpus)
     ours = software()
     reports = list(_reports(nodes, needs, ours))
     found = list(faults(reports, ours))
@@ -87,15 +73,7 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     return FitNodes(hosts, tuple(remarks(reports, ours)))
 
 
-def _living() -> Iterator[_Node]:
-    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray's
-        if node["Alive"]:
-            resources: Mapping[str, float] = node["Resources"]
-            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-            yield _Node(node["NodeID"], name, resources.get("CPU", 0), resources.get("GPU", 0))
-
-
-def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
+def _reports(nodes: list[Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
     token, asked = secrets.token_hex(8), time.time()
     probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]
     seconds = _patience(needs.configuration.data)
@@ -105,7 +83,7 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
             for node, probe in zip(nodes, probes, strict=True)
         ]
         ray.wait(answers, num_returns=len(answers), timeout=seconds)
-        still_living = {node.key for node in _living()}
+        still_living = {node.key for node in living_nodes()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
             between = (asked, time.time())
             report = _report(node, answer, seconds, between, is_seen=probe.holds(token))
@@ -122,7 +100,7 @@ def _patience(data: DataConfig) -> float:
 
 
 def _asked(
-    node: _Node, needs: TrialNeeds, ours: Software, probe: _Probe, token: str
+    node: Node, needs: TrialNeeds, ours: Software, probe: _Probe, token: str
 ) -> ObjectRef[NodeAnswer]:
     """A node's answer to come."""
     gpus = int(node.gpus) if needs.gpus else 0
@@ -147,7 +125,7 @@ def _by_value() -> Iterator[None]:
 
 
 def _report(
-    node: _Node,
+    node: Node,
     answer: ObjectRef[NodeAnswer],
     seconds: float,
     between: tuple[float, float],

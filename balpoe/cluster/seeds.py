@@ -22,6 +22,7 @@ from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.study.execution.interruption import SEEDS_SAVE_SECONDS
+from balpoe.study.execution.ray_nodes import living_nodes
 from balpoe.study.execution.software import Software, disagreements, in_words, software
 from balpoe.study.trials.failures import FailureClass, failure_of
 from balpoe.study.trials.retries import RetryState, next_step
@@ -77,8 +78,7 @@ def train_seeds(
 
 def most_gpus() -> float:
     """The GPUs of the largest node of the connected cluster."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's
-    return max((node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]), default=0.0)
+    return max((node.gpus for node in living_nodes()), default=0.0)
 
 
 class _Crew:

@@ -11,9 +11,8 @@ import pytest
 
 from balpoe.errors import StorageError
 from balpoe.files import load_study
-from balpoe.study.execution.remote_trial import where_it_is_kept
-from balpoe.study.execution.traceback_file import KeepingTraceback
-from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.execution.remote_trial import with_uploads
+from balpoe.study.execution.trial import Course, SavingTraceback, TrialTask
 from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.object_store.working_copy import REMOTE_FILE, bring_study, bring_trial
 from balpoe.study.trials.directory import StudyDirectory
@@ -74,7 +73,7 @@ def begun(directory: StudyDirectory, attempt: int, run: object = noting) -> Cour
     identity = replace(IDENTITY, attempt=attempt)
     nowhere = StudyDirectory(Path("/nowhere")).trial(identity)
     task = TrialTask(load_study(file), identity, {}, nowhere)
-    sent = pickle.dumps(where_it_is_kept(KeepingTraceback(run), directory))  # type: ignore[arg-type]
+    sent = pickle.dumps(with_uploads(SavingTraceback(run), directory))  # type: ignore[arg-type]
     return pickle.loads(sent)(task)  # type: ignore[no-any-return]
 
 
@@ -123,7 +122,7 @@ def test_an_attempt_goes_on_from_what_is_there_and_the_frozen_one_before_changes
         "checkpoints/epoch_1.attempt_0",
         "checkpoints/epoch_2.attempt_1",
     }
-    with pytest.raises(SupersededError, match="attempt 0 was taken over by a later"):
+    with pytest.raises(SupersededError, match="attempt 0 was superseded by a later one"):
         next(frozen)
     with pytest.raises(SupersededError):
         next(begun(directory, 0))
@@ -226,4 +225,4 @@ def test_what_has_settled_is_brought_once(
 
 
 def test_elsewhere_a_trial_is_run_as_it_is(tmp_path: Path) -> None:
-    assert where_it_is_kept(noting, StudyDirectory.of(tmp_path, "faults")) is noting
+    assert with_uploads(noting, StudyDirectory.of(tmp_path, "faults")) is noting

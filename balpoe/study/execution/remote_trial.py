@@ -1,9 +1,9 @@
-"""A trial of a study on an object store: worked on beside its worker, and put there as it goes.
+"""A trial of a study on an object store: it runs in a local directory that is uploaded.
 
-An attempt has a directory of its own, which begins as what the store has of the trial and is
-gone when the attempt ends. What changed in it is put before an epoch is reported, and at the end:
-checkpoints and curves, then the result that vouches for them, and only then what was dropped
-goes. So whatever becomes of a worker or of its node, the store has all that was reported.
+An attempt has a temporary directory, which begins as a copy of the store's files of the trial.
+Its changes are uploaded before an epoch is reported, and at the end: checkpoints and curves
+first, then the result that lists them; deletions follow. So the store has all that was reported,
+even if the worker or its node is lost.
 """
 
 from __future__ import annotations
@@ -20,71 +20,70 @@ from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.newest_attempt import SupersededError
 
 FileState = tuple[int, int, int]
-"""By what a replaced file is known: its inode, its size, and when it was changed."""
+"""The inode, size and modification time of a file, by which a replaced file is detected."""
 
 
-def where_it_is_kept(run: RunTrial, directory: StudyDirectory) -> RunTrial:
-    """`run` for the trials of the study in `directory`, be that on an object store or not."""
+def with_uploads(run: RunTrial, directory: StudyDirectory) -> RunTrial:
+    """Return `run`, with uploads where the study in `directory` is on an object store."""
     remote = remote_of(directory)
     return run if remote is None else _RemoteTrial(run, remote)
 
 
 @dataclass(frozen=True, slots=True)
 class _RemoteTrial:
-    """Runs a trial of the study at `study`."""
+    """Runs a trial by `run` and uploads it to `study`."""
 
     run: RunTrial
     study: RemoteDirectory
 
     def __call__(self, task: TrialTask) -> Course:
-        """As `RunTrial` says.
+        """Begin or resume the trial.
 
         Raises:
             StorageError: the store cannot be reached.
-            SupersededError: a later attempt has taken the trial over.
+            SupersededError: a later attempt at the trial has begun.
         """
         with tempfile.TemporaryDirectory(prefix="balpoe-") as scratch:
             files = TrialDirectory(Path(scratch))
             changes = _Changes(self.study.below(trial_name(task.identity)), files, task)
             changes.begin()
             course = self.run(replace(task, directory=files))
-            return (yield from _put_before_reported(course, changes.put))
+            return (yield from _uploaded_before_reported(course, changes.upload))
 
 
-def _put_before_reported(course: Course, put: Callable[[], None]) -> Course:
-    """The same course; what it wrote is put before each epoch, and however it ends."""
+def _uploaded_before_reported(course: Course, upload: Callable[[], None]) -> Course:
+    """Run `course`; call `upload` before each epoch is reported and at any end."""
     try:
         while True:
             try:
                 epoch = next(course)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # typeshed's
-            put()
+            upload()
             yield epoch
     finally:
         course.close()
-        put()
+        upload()
 
 
 class _Changes:
-    """What an attempt at a trial changes in its `files`, to be put to `remote`."""
+    """The changes of an attempt in its `files`, uploaded to `remote`."""
 
     def __init__(self, remote: RemoteDirectory, files: TrialDirectory, task: TrialTask) -> None:
         self._remote, self._files, self._attempt = remote, files, task.identity.attempt
         self._known: dict[str, FileState] = {}
 
     def begin(self) -> None:
-        """Take the trial over from earlier attempts, then bring what they left."""
+        """Supersede earlier attempts, then download what they left."""
         self._require_newest()
         self._remote.write(self._files.attempt.name, f"{self._attempt}\n".encode())
         mirror(self._remote, self._files.path)
         self._known = self._present()
 
-    def put(self) -> None:
-        """Put what changed, the result last, and then delete what is gone.
+    def upload(self) -> None:
+        """Upload changed files, the result last, then delete the objects of deleted files.
 
-        A worker may freeze between any two objects: before each it is made sure that no later
-        attempt has begun.
+        A worker may freeze between any two objects; before each, a later attempt is looked for.
         """
         present = self._present()
         changed = [name for name, state in present.items() if self._known.get(name) != state]
@@ -100,11 +99,11 @@ class _Changes:
         newest = self._remote.read(self._files.attempt.name)
         if newest is not None and int(newest) > self._attempt:
             raise SupersededError(
-                f"{self._remote.url}: attempt {self._attempt} was taken over by a later"
+                f"{self._remote.url}: attempt {self._attempt} was superseded by a later one"
             )
 
     def _present(self) -> dict[str, FileState]:
-        """All files but the number of the attempt: only its beginning puts that."""
+        """Return the state of all files but the attempt number, which only `begin` uploads."""
         found = {}
         for path in present(self._files.path):
             if path != self._files.attempt:

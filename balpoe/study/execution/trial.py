@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.config import Choice, DataConfig, StudySpec, with_parameters
+from balpoe.config import Choice, DataSource, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.study.trials.directory import TrialDirectory
@@ -169,6 +169,6 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
 
 
 @functools.lru_cache(maxsize=1)
-def _search_splits(data: DataConfig) -> SearchSplits:
+def _search_splits(data: DataSource) -> SearchSplits:
     """Return the splits, which a worker loads once for all its trials."""
     return load_search_splits(data)

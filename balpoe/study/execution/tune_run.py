@@ -27,10 +27,10 @@ from balpoe.study.execution.software import software
 from balpoe.study.execution.study_clock import timekeeper_beside_driver
 from balpoe.study.execution.trial import RunTrial, SavingTraceback
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
+from balpoe.study.execution.tune_credentials import own_credentials
 from balpoe.study.execution.worker_check import WorkerNeeds
 from balpoe.study.execution.worker_death import failure_of_worker
-from balpoe.study.object_store.tune_credentials import own_credentials
-from balpoe.study.object_store.working_copy import remote_of
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_tune(
     # Ray installs a handler for SIGTERM: that of the interruption comes after it
     with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory.tune):
         large_nodes(cpus=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
-        is_remote = remote_of(directory) is not None
+        is_remote = study_files(directory).remote is not None
         actor = tune.with_parameters(
             TrialActor,
             spec=spec,

@@ -6,11 +6,10 @@ Optuna's ledger keeps repeat 0 of every trial, files keep the repeats after it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from balpoe.config import StudySpec
 from balpoe.config.constraints import excesses, violated
-from balpoe.study.object_store.working_copy import bring_trial
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore, with_repeats
 from balpoe.study.records.repeat_states import RepeatStates
@@ -25,22 +24,6 @@ from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.objectives import finite_objectives
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialToRun
 from balpoe.study.trials.retries import RetryState
-
-
-class _Place(Protocol):
-    """Where a trial or a repeat is kept."""
-
-    def retries(self, identity: TrialIdentity) -> RetryState:
-        """Return the attempts so far."""
-
-    def write_retries(self, identity: TrialIdentity, state: RetryState) -> None:
-        """Write the attempts so far."""
-
-    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
-        """End it as failed."""
-
-    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
-        """End it with its objective values."""
 
 
 class StudyTrials:
@@ -62,6 +45,7 @@ class StudyTrials:
     ) -> None:
         self._spec = spec
         self._directory = directory
+        self._files = study_files(directory)
         self._ledger = Ledger(spec, directory, confirm_lease)
         self._repeats = RepeatStates(spec, directory)
 
@@ -147,7 +131,7 @@ class StudyTrials:
         """End a trial as failed."""
         self._place(identity).fail(identity, failure)
 
-    def _place(self, identity: TrialIdentity) -> _Place:
+    def _place(self, identity: TrialIdentity) -> Ledger | RepeatStates:
         return self._repeats if identity.repeat else self._ledger
 
     def _candidates(self) -> tuple[Candidate, ...]:
@@ -165,6 +149,5 @@ class StudyTrials:
         constraints = self._spec.constraints
         if not constraints:
             return {}
-        bring_trial(self._directory, identity)
-        *_, last = read_metrics(self._directory.trial(identity).metrics)
+        *_, last = read_metrics(self._files.refresh_trial(identity).metrics)
         return excesses(constraints, finite_objectives(last.metrics, constraints))

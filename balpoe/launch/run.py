@@ -24,7 +24,7 @@ from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.launch.storage import chosen_storage
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.execution.executor import LaunchEnd, run_trials
-from balpoe.study.execution.interruption import leaving_at_sigterm
+from balpoe.study.execution.interruption import exit_at_sigterm
 from balpoe.study.object_store.driver_files import DriverFiles
 from balpoe.study.object_store.working_copy import bring_study, remote_of
 from balpoe.study.records.record_store import RecordStore
@@ -195,7 +195,7 @@ def _earlier_studies(spec: StudySpec, runs: Path) -> tuple[EarlierStudy, ...]:
 def _closing_at_once(mirror: MirrorWriter) -> Iterator[None]:
     """Mark the study as interrupted where the block is left early, in the second that there is."""
     try:
-        with leaving_at_sigterm():
+        with exit_at_sigterm():
             yield
     except BaseException:
         mirror.close("interrupted", deadline_seconds=HASTE_SECONDS)

@@ -28,11 +28,11 @@ from balpoe.study.execution.remote_trial import where_it_is_kept
 from balpoe.study.execution.scheduler import StudyScheduler
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.software import software
-from balpoe.study.execution.study_clock import Timekeeper, timekeeper_beside_driver
+from balpoe.study.execution.study_clock import Timekeeper, start_timekeeper
 from balpoe.study.execution.traceback_file import KeepingTraceback
 from balpoe.study.execution.trial import RunTrial, run_trial
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
-from balpoe.study.execution.worker_check import WorkerNeeds
+from balpoe.study.execution.worker_check import WorkerRequirements
 from balpoe.study.execution.worker_death import failure_of_worker
 from balpoe.study.object_store.tune_credentials import own_credentials
 from balpoe.study.object_store.working_copy import remote_of
@@ -120,12 +120,17 @@ def run_trials(
     memory = GpuMemory(spec, directory.memory)
     searcher = StudySearcher(spec, trials, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
-    with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory):
+    with (
+        connected_ray(),
+        own_credentials(),
+        interruption.handle_signals(),
+        _scratch(directory),
+    ):
         _refuse_too_small_a_cluster(spec.resources)
         run = where_it_is_kept(KeepingTraceback(run), directory)
-        timekeeper = timekeeper_beside_driver() if other_hosts else None
+        timekeeper = start_timekeeper() if other_hosts else None
         is_remote = remote_of(directory) is not None
-        needs = WorkerNeeds(software(), spec.base, None if is_remote else sign)
+        needs = WorkerRequirements(software(), spec.base, None if is_remote else sign)
         try:
             _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()
         except Exception as error:
@@ -165,7 +170,7 @@ def _tuner(
     searcher: StudySearcher,
     interruption: Interruption,
     run: RunTrial,
-    needs: WorkerNeeds,
+    needs: WorkerRequirements,
     timekeeper: Timekeeper | None,
 ) -> tune.Tuner:
     resources = spec.resources

@@ -147,7 +147,7 @@ class StudySearcher(Searcher):
         taken = None if self._interruption.requested else self._next_taken()
         if taken is None:
             return None
-        gpus = self._memory.gpus(taken.parameters, alone=taken.retries.exclusive)
+        gpus = self._memory.gpus(taken.parameters, exclusive=taken.retries.exclusive)
         self._listener(TrialStarted(taken.identity, taken.parameters))
         # only now: of a trial that Tune is not given it would never tell the end
         self._account.begin(trial_id)

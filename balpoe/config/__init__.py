@@ -16,7 +16,7 @@ from balpoe.config.data import DataSource
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
-from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
+from balpoe.config.metrics import metric_table, objective_names, shift_metrics
 from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain
@@ -32,10 +32,7 @@ from balpoe.config.tables import load_object
 
 __all__ = [
     "IMAGENET_BACKBONES",
-    "METRICS",
-    "OBJECTIVES",
     "SAMPLERS",
-    "SHIFT_METRICS",
     "AugmentationConfig",
     "BudgetConfig",
     "CategoricalParameter",
@@ -64,6 +61,9 @@ __all__ = [
     "canonical_parameters",
     "identifying",
     "load_object",
+    "metric_table",
+    "objective_names",
+    "shift_metrics",
     "to_plain",
     "with_parameters",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from balpoe.config.bounds import Bounded, Real, Rule
 from balpoe.config.conditions import empty_interval
-from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
+from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
 from balpoe.config.wording import unknown
 from balpoe.errors import FieldProblem
 
@@ -23,12 +23,12 @@ class ConstrainedName(Rule):
 
     def problem(self, value: Any) -> str | None:
         """Return a message if `value` is no such name, else None."""
-        known = (*OBJECTIVES, *COSTS)
+        known = (*objective_names(), *COSTS)
         if value in known:
             return None
         if value.startswith("test/"):
             return "must be a val/ metric or a cost: a search never sees the test set"
-        listed = (*VALIDATION_METRICS, f"{SHIFTED_METRICS[0]} and its like", *COSTS)
+        listed = (*validation_metrics(), f"{shifted_metrics()[0]} and its like", *COSTS)
         return unknown("metric", value, known, listed=listed)
 
 

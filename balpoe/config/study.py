@@ -22,7 +22,7 @@ from balpoe.config.known_points import (
     known_points,
     point_problems,
 )
-from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
+from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
 from balpoe.config.parameters import with_parameters
 from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
 from balpoe.config.search_space import Parameter, misfits
@@ -49,12 +49,12 @@ class ObjectiveName(Rule):
 
     def problem(self, value: Any) -> str | None:
         """Return a message if `value` is no such name, else None."""
-        if value in OBJECTIVES:
+        if value in objective_names():
             return None
         if value.startswith("test/"):
             return "must be a val/ metric: a search never sees the test set"
-        listed = (*VALIDATION_METRICS, f"{SHIFTED_METRICS[0]} and its like")
-        return unknown("metric", value, OBJECTIVES, listed=listed)
+        listed = (*validation_metrics(), f"{shifted_metrics()[0]} and its like")
+        return unknown("metric", value, objective_names(), listed=listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class StudySpec(Bounded):
         return {
             metric: constraint
             for metric, constraint in self.constraints.items()
-            if metric not in SHIFTED_METRICS
+            if metric not in shifted_metrics()
         }
 
     def _idle_warm_start(self) -> Iterator[FieldProblem]:

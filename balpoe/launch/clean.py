@@ -10,7 +10,7 @@ from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.study.records.cleaning import Surplus, remove, surplus
 from balpoe.study.records.record_store import summaries
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study
 
 
 @dataclass(frozen=True, slots=True)

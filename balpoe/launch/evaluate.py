@@ -13,9 +13,10 @@ from balpoe.config.data import DataSource
 from balpoe.data import Images, load_final_splits, load_test_images
 from balpoe.data.description import test_fingerprint
 from balpoe.errors import DataError, StorageError
-from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation, evaluate_post_hoc
+from balpoe.evaluation.distributions import DistributionEvaluation
+from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
-from balpoe.launch.devices import chosen_device
+from balpoe.launch.device_option import chosen_device
 from balpoe.method.priors import class_prior
 from balpoe.training.final_training import evaluate_on
 from balpoe.training.model_directory import (

@@ -17,7 +17,7 @@ from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.comparison import Verdict, pair_verdicts
 from balpoe.study.selection.race import affordable, race
 from balpoe.study.storage.lease import LeaseHolder
-from balpoe.study.storage.study_lease import driver_of
+from balpoe.study.storage.study_storage import driver_of
 from balpoe.study.trials.record import TrialRecord
 
 

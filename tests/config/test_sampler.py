@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from balpoe.config import (
-    OBJECTIVES,
     SAMPLERS,
     BudgetConfig,
     Condition,
@@ -17,6 +16,7 @@ from balpoe.config import (
     IntParameter,
     Parameter,
     StudySpec,
+    objective_names,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
@@ -56,14 +56,14 @@ def test_tpe_and_random_take_conditional_parameters(name: str) -> None:
 
 def test_a_gaussian_process_takes_four_objectives_and_names_those_beyond() -> None:
     minimized: Direction = "minimize"
-    objectives = dict.fromkeys(OBJECTIVES[:4], minimized)
+    objectives = dict.fromkeys(objective_names()[:4], minimized)
     four = replace(study("gp", {"mixup.alpha": ALPHA}), objectives=objectives)
     with pytest.raises(InvalidFields, match=r"gp takes at most 4 objectives: leave out val/nll"):
         replace(four, objectives={**objectives, "val/nll": minimized})
     replace(
         four,
         sampler=SAMPLERS["nsgaii"](),
-        objectives=dict.fromkeys(OBJECTIVES, minimized),
+        objectives=dict.fromkeys(objective_names(), minimized),
     )
 
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balpoe.config import (
-    OBJECTIVES,
     SAMPLERS,
     AugmentationConfig,
     BudgetConfig,
@@ -25,6 +24,7 @@ from balpoe.config import (
     ResourcesConfig,
     StudySpec,
     TrainingConfig,
+    objective_names,
     to_plain,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
@@ -114,7 +114,7 @@ STUDIES = st.builds(
         },
     ),
     objectives=st.dictionaries(
-        st.sampled_from(OBJECTIVES), st.sampled_from(["maximize", "minimize"]), min_size=1
+        st.sampled_from(objective_names()), st.sampled_from(["maximize", "minimize"]), min_size=1
     ),
     budget=st.builds(BudgetConfig, trials=COUNTS, wall_hours=st.none() | POSITIVE)
     | st.builds(BudgetConfig, device_hours=POSITIVE),

@@ -1,4 +1,4 @@
-"""A saved model of drawn weights for small colour images, and images for it."""
+"""A saved model with random weights for small colour images, and images for it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import RenderableType
 
 from balpoe.config import SAMPLERS, BudgetConfig, IntParameter, Parameter, StudySpec
-from balpoe.reporting.study_events import outcome_line
+from balpoe.reporting.json_events import outcome_line
 from balpoe.reporting.study_status import status_plain, status_report
 from balpoe.study.search.completion import is_finished
 from balpoe.study.search.planned_trials import planned_trials

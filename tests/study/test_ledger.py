@@ -15,7 +15,7 @@ from balpoe.errors import UserError
 from balpoe.study.records.ledger import AlreadyEndedError, Ledger
 from balpoe.study.records.optuna_trial import record_of
 from balpoe.study.storage.storage import unconfirmed
-from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.storage.study_storage import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.record import TrialIdentity
@@ -32,7 +32,7 @@ def directory(any_directory: StudyDirectory) -> StudyDirectory:
 
 
 def optuna_study(directory: StudyDirectory) -> optuna.Study:
-    storage = kept_storage(directory).storage.open(unconfirmed)
+    storage = storage_of(directory).open(unconfirmed)
     return optuna.load_study(study_name="digits", storage=storage)
 
 

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.storage import reconnecting
+from balpoe.study.storage import reconnecting_storage
 from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.storage.postgres_storage import PostgresStorage
-from balpoe.study.storage.reconnecting import StorageUnavailable
-from balpoe.study.storage.storage_record import keep_storage
+from balpoe.study.storage.reconnecting_storage import StorageUnavailable
+from balpoe.study.storage.study_storage import record_storage
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 
@@ -42,7 +42,7 @@ class PostgresServer(Protocol):
 def directory(tmp_path: Path, postgres_url: str) -> StudyDirectory:
     directory = StudyDirectory.of(tmp_path, "digits")
     directory.create()
-    keep_storage(directory, PostgresStorage(postgres_url))
+    record_storage(directory, PostgresStorage(postgres_url))
     return directory
 
 
@@ -89,7 +89,7 @@ def test_what_the_server_did_before_its_answer_was_lost_is_not_done_twice(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "commit", unanswered)
-        patch.setattr(reconnecting, "_FIRST_PAUSE_SECONDS", 0.0)
+        patch.setattr(reconnecting_storage, "_FIRST_PAUSE_SECONDS", 0.0)
         proposals = [ledger.ask() for _ in range(3)]
         dying, _, failing = (proposal.identity for proposal in proposals)
         for epoch, deaths in ((0, 1), (0, 2), (3, 1)):
@@ -113,7 +113,7 @@ def test_a_server_that_stays_away_ends_the_patience_and_the_trial_stays_running(
 ) -> None:
     ledger = Ledger(make_spec(), directory)
     trial = ledger.ask()
-    monkeypatch.setattr(reconnecting, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(reconnecting_storage, "PATIENCE_SECONDS", 1.0)
     postgres_server.stop()
     try:
         began = time.monotonic()
@@ -138,7 +138,7 @@ def test_a_full_disk_is_waited_for_and_named_where_it_stays_full(
     later.start()
     trial = ledger.ask()
     later.join()
-    monkeypatch.setattr(reconnecting, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(reconnecting_storage, "PATIENCE_SECONDS", 0.2)
     words = "No space left on device; free some space on the disk of the server.* is kept"
     free = no_room(storage)
     with pytest.raises(StorageError, match=words):
@@ -200,7 +200,7 @@ def test_a_database_that_cannot_be_used_is_told_in_a_line_without_the_password(
     }.items():
         monkeypatch.setenv(VARIABLE, secret_url)
         directory.storage.unlink(missing_ok=True)
-        keep_storage(directory, PostgresStorage(address_of(secret_url, VARIABLE)))
+        record_storage(directory, PostgresStorage(address_of(secret_url, VARIABLE)))
         with pytest.raises(StorageError, match=told) as caught:
             Ledger(make_spec(), directory)
         assert secret not in str(caught.value)
@@ -237,7 +237,7 @@ def test_two_directories_never_share_a_study_of_one_database(
     Ledger(make_spec(), directory).ask()
     other = StudyDirectory.of(tmp_path / "elsewhere", "digits")
     other.create()
-    keep_storage(other, PostgresStorage(postgres_url))
+    record_storage(other, PostgresStorage(postgres_url))
     with pytest.raises(UserError, match=r"study digits whose files are in .+:.*digits; continue"):
         Ledger(make_spec(), other)
 
@@ -245,14 +245,14 @@ def test_two_directories_never_share_a_study_of_one_database(
 def test_a_study_stays_in_its_storage(
     make_spec: MakeSpec, directory: StudyDirectory, postgres_url: str, tmp_path: Path
 ) -> None:
-    keep_storage(directory, PostgresStorage(postgres_url))
+    record_storage(directory, PostgresStorage(postgres_url))
     with pytest.raises(UserError, match=r"--storage: the study digits has its trials in post"):
-        keep_storage(directory, PostgresStorage(postgres_url + "_2"))
+        record_storage(directory, PostgresStorage(postgres_url + "_2"))
     local = StudyDirectory.of(tmp_path / "local", "digits")
     local.create()
     Ledger(make_spec(), local)
     with pytest.raises(UserError, match=r"has its trials in .*optuna\.db, not in postgresql"):
-        keep_storage(local, PostgresStorage(postgres_url))
+        record_storage(local, PostgresStorage(postgres_url))
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ from balpoe.study.execution.study_clock import Timekeeper, start_timekeeper
 from balpoe.study.execution.traceback_file import KeepingTraceback
 from balpoe.study.execution.trial import RunTrial, run_trial
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
+from balpoe.study.execution.tune_credentials import own_credentials
 from balpoe.study.execution.worker_check import WorkerRequirements
 from balpoe.study.execution.worker_death import failure_of_worker
-from balpoe.study.object_store.tune_credentials import own_credentials
-from balpoe.study.object_store.working_copy import remote_of
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.records.study_trials import StudyTrials
@@ -129,7 +129,7 @@ def run_trials(
         _refuse_too_small_a_cluster(spec.resources)
         run = where_it_is_kept(KeepingTraceback(run), directory)
         timekeeper = start_timekeeper() if other_hosts else None
-        is_remote = remote_of(directory) is not None
+        is_remote = study_files(directory).remote is not None
         needs = WorkerRequirements(software(), spec.base, None if is_remote else sign)
         try:
             _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()

@@ -35,9 +35,9 @@ from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.launch_sampler import launch_sampler
 from balpoe.study.search.planned_trials import PlannedTrial, not_yet_tried, planned_trials
 from balpoe.study.search.warm_start import WarmStart
-from balpoe.study.storage.optuna_storage import open_study, storage_errors
+from balpoe.study.storage.optuna_study import open_study, storage_errors
 from balpoe.study.storage.storage import ConfirmLease
-from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.storage.study_storage import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialToRun
@@ -75,7 +75,7 @@ class Ledger:
         self._planned: deque[PlannedTrial] = deque()
         self._warm_start: WarmStart | None = None
         self._study = open_study(spec, directory, confirm_lease)
-        storage = kept_storage(directory).storage
+        storage = storage_of(directory)
         self._storage_errors = functools.partial(storage_errors, storage)
 
     def begin_launch(self, earlier: Sequence[EarlierStudy] = ()) -> int:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from balpoe.config import StudySpec
-from balpoe.study.object_store.working_copy import bring_study, bring_trial
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
-from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.storage.study_storage import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
@@ -33,6 +33,7 @@ class RecordStore:
     def __init__(self, spec: StudySpec, directory: StudyDirectory) -> None:
         self._study = spec.name
         self._directory = directory
+        self._files = study_files(directory)
         self._ledger = Ledger(spec, directory)
         self._repeats = RepeatStates(spec, directory)
 
@@ -43,7 +44,7 @@ class RecordStore:
             CorruptFile: a file of a trial is missing, damaged or was changed.
         """
         trials = self._ledger.records()
-        bring_study(self._directory)  # after the ledger: its ended trials have their files
+        self._files.refresh()  # after the ledger: its ended trials have their files
         return tuple(
             record
             for trial in trials
@@ -62,7 +63,7 @@ class RecordStore:
         """
         identity = TrialIdentity(self._study, number, repeat)
         trial = None if repeat else self._ledger.record(identity)
-        bring_trial(self._directory, identity)
+        self._files.refresh_trial(identity)
         return self._with_files(trial) if trial else self._repeats.record(identity)
 
     def _with_files(self, trial: TrialRecord) -> TrialRecord:
@@ -87,7 +88,7 @@ def summaries(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, 
         CorruptFile: the storage, or the metrics of a RUNNING trial, are damaged.
         StorageError: the storage cannot be read.
     """
-    if not kept_storage(directory).storage.is_there:
+    if not storage_of(directory).is_there:
         return ()
     return tuple(_summary(directory, trial) for trial in Ledger(spec, directory).records())
 
@@ -114,7 +115,7 @@ def spent_so_far(
     Raises:
         StorageError: the storage cannot be read.
     """
-    is_there = kept_storage(directory).storage.is_there
+    is_there = storage_of(directory).is_there
     launches = Ledger(spec, directory).launches() if is_there else ()
     return spent_by_launches(trials, launches, spec.resources)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from balpoe.config import StudySpec
 from balpoe.config.constraints import excesses, violated
-from balpoe.study.object_store.working_copy import bring_trial
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.selection.candidates import Candidate, candidates, is_feasible
@@ -45,7 +45,7 @@ class StudyTrials:
     def __init__(self, spec: StudySpec, ledger: Ledger, directory: StudyDirectory) -> None:
         self._spec = spec
         self._ledger = ledger
-        self._directory = directory
+        self._files = study_files(directory)
         self._repeats = RepeatStates(spec, directory)
 
     def unfinished(self) -> list[TrialIdentity]:
@@ -128,6 +128,5 @@ class StudyTrials:
         constraints = self._spec.constraints
         if not constraints:
             return {}
-        bring_trial(self._directory, identity)
-        *_, last = read_metrics(self._directory.trial(identity).metrics)
+        *_, last = read_metrics(self._files.refresh_trial(identity).metrics)
         return excesses(constraints, finite_objectives(last.metrics, constraints))

@@ -74,7 +74,7 @@ def test_all_faults_of_all_nodes_are_told_at_once_by_name(
     assert not [line for line in told if GOOD in line or WITH_GPUS in line]
     [code] = [line for line in told if OTHER_CODE in line]
     assert "balpoe's code is" in code
-    assert "install the driver's there" in code
+    assert "install the driver's version there" in code
     storage, data = [line for line in told if WITHOUT_STORAGE in line]
     assert "shared/runs/unfit: cannot be written there: No such file or directory" in storage
     assert "must be on storage that all nodes share" in storage

@@ -111,7 +111,7 @@ class StudySearcher(Searcher):
         trial = self._queue.next(self._running.values())
         if trial is None:
             return None
-        gpus = self._memory.gpus(trial.parameters, alone=trial.retries.exclusive)
+        gpus = self._memory.gpus(trial.parameters, exclusive=trial.retries.exclusive)
         self._recorder.start(trial)
         # last: Tune never reports the end of a trial that it was not given
         self._account.begin(trial_id)

@@ -18,7 +18,7 @@ from balpoe.config import StudySpec
 from balpoe.study.execution.gpu_memory import memory_limit
 from balpoe.study.execution.study_clock import Clock, Timekeeper, clock_of
 from balpoe.study.execution.trial import Course, RunTrial, TrialTask
-from balpoe.study.execution.worker_check import WorkerNeeds, unfitness
+from balpoe.study.execution.worker_check import WorkerRequirements, check_worker
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure, failure_of
 from balpoe.study.trials.record import TrialIdentity
@@ -48,7 +48,7 @@ class TrialActor(tune.Trainable):
         spec: StudySpec,
         directory: StudyDirectory,
         run: RunTrial,
-        needs: WorkerNeeds,
+        needs: WorkerRequirements,
         timekeeper: Timekeeper | None,
     ) -> None:
         """Keep what all trials of the study share; the trial begins with the first step.
@@ -58,7 +58,7 @@ class TrialActor(tune.Trainable):
         """
         self._timekeeper = timekeeper
         self._spec, self._directory, self._run = spec, directory, run
-        self._unfit = unfitness(needs)
+        self._unfit = check_worker(needs)
         self._is_device_lost = False
         self._begin(config)
 

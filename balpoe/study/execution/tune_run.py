@@ -24,11 +24,11 @@ from balpoe.study.execution.ray_session import connected_ray
 from balpoe.study.execution.remote_trial import with_uploads
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.software import software
-from balpoe.study.execution.study_clock import timekeeper_beside_driver
+from balpoe.study.execution.study_clock import start_timekeeper
 from balpoe.study.execution.trial import RunTrial, SavingTraceback
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
 from balpoe.study.execution.tune_credentials import own_credentials
-from balpoe.study.execution.worker_check import WorkerNeeds
+from balpoe.study.execution.worker_check import WorkerRequirements
 from balpoe.study.execution.worker_death import failure_of_worker
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
@@ -58,7 +58,12 @@ def run_tune(
         UserError: no node is large enough for a trial.
     """
     # Ray installs a handler for SIGTERM: that of the interruption comes after it
-    with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory.tune):
+    with (
+        connected_ray(),
+        own_credentials(),
+        interruption.handle_signals(),
+        _scratch(directory.tune),
+    ):
         large_nodes(cpus=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
         is_remote = study_files(directory).remote is not None
         actor = tune.with_parameters(
@@ -66,8 +71,8 @@ def run_tune(
             spec=spec,
             directory=directory,
             run=with_uploads(SavingTraceback(run), directory),
-            needs=WorkerNeeds(software(), spec.base, None if is_remote else sign),
-            timekeeper=timekeeper_beside_driver() if other_hosts else None,
+            needs=WorkerRequirements(software(), spec.base, None if is_remote else sign),
+            timekeeper=start_timekeeper() if other_hosts else None,
         )
         try:
             _tuner(spec, directory, searcher, interruption, actor).fit()

@@ -24,7 +24,7 @@ from balpoe.config.image_sources import (
     ParquetImages,
 )
 from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
-from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
+from balpoe.config.model import ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain
 from balpoe.config.sampler import SamplerConfig
@@ -37,7 +37,6 @@ from balpoe.config.search_space import (
 from balpoe.config.study import Direction, StudySpec
 
 __all__ = [
-    "IMAGENET_BACKBONES",
     "METRICS",
     "OBJECTIVES",
     "SHIFT_METRICS",

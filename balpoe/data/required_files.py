@@ -15,7 +15,7 @@ from balpoe.config.image_sources import (
     ImageList,
     ParquetImages,
 )
-from balpoe.config.model import WEIGHT_NAMES
+from balpoe.config.model import is_weights_file
 from balpoe.errors import DataError
 
 
@@ -36,7 +36,7 @@ def needed_sizes(configuration: Configuration) -> dict[str, int]:
 
         cifar.ensure_present(data)
     sizes = {str(path): _size(path) for path in _paths(data)}
-    if weights is not None and weights not in WEIGHT_NAMES:
+    if weights is not None and is_weights_file(weights):
         sizes[weights] = _size(Path(weights))
     return sizes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from balpoe import data
 from balpoe.config import Configuration
-from balpoe.config.model import WEIGHT_NAMES, ModelConfig
+from balpoe.config.model import ModelConfig, is_weights_file
 
 
 def with_absolute_paths(configuration: Configuration) -> Configuration:
@@ -20,6 +20,6 @@ def with_absolute_paths(configuration: Configuration) -> Configuration:
 
 
 def _with_absolute_weights(model: ModelConfig) -> ModelConfig:
-    if model.pretrained is None or model.pretrained in WEIGHT_NAMES:
+    if model.pretrained is None or not is_weights_file(model.pretrained):
         return model
     return replace(model, pretrained=str(Path(model.pretrained).resolve()))

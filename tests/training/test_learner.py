@@ -14,8 +14,12 @@ from torch import Tensor, nn
 
 from balpoe.config import ExpertsConfig, ModelConfig
 from balpoe.config.configuration import Sharing
-from balpoe.method.logit_adjusted_losses import expert_losses, logit_adjustments
-from balpoe.models import ExpertNetwork, build_experts
+from balpoe.method.logit_adjusted_losses import (
+    AdjustedCrossEntropy,
+    expert_losses,
+    logit_adjustments,
+)
+from balpoe.models.experts import ExpertNetwork, build_experts
 from balpoe.training.learner import Batch, Learner
 
 EXPERTS, CLASSES, BATCH = 3, 4, 6
@@ -57,7 +61,7 @@ def test_gradients_and_losses_are_those_of_the_mean_over_experts(
     sharing: Sharing, adjustments_ec: Tensor, batch: Batch
 ) -> None:
     one_by_one, at_once = network_of(sharing), network_of(sharing)
-    learner = Learner(one_by_one, adjustments_ec)
+    learner = Learner(one_by_one, AdjustedCrossEntropy(adjustments_ec))
     learner.add_gradients(batch, torch.float32)
     losses_e = expert_losses(
         at_once(batch.images_bdhw),
@@ -83,7 +87,8 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(
     in_parts, whole = network_of(sharing), network_of(sharing)
     for network in (in_parts, whole):
         network.eval()  # batch normalisation with statistics that are given
-    learner, other = Learner(in_parts, adjustments_ec), Learner(whole, adjustments_ec)
+    criterion = AdjustedCrossEntropy(adjustments_ec)
+    learner, other = Learner(in_parts, criterion), Learner(whole, criterion)
     learner.add_gradients(batch, torch.float32, accumulate=accumulate)
     other.add_gradients(batch, torch.float32)
     torch.testing.assert_close(learner.loss_sum_e, other.loss_sum_e)
@@ -108,7 +113,8 @@ def test_only_one_part_of_a_batch_is_in_memory(adjustments_ec: Tensor, batch: Ba
     network = network_of("shared")
     sizes: list[int] = []
     network.shared.register_forward_hook(lambda *seen: sizes.append(len(seen[2])))
-    Learner(network, adjustments_ec).add_gradients(batch, torch.float32, accumulate=3)
+    learner = Learner(network, AdjustedCrossEntropy(adjustments_ec))
+    learner.add_gradients(batch, torch.float32, accumulate=3)
     assert sizes == [2, 2, 2]
 
 
@@ -128,7 +134,7 @@ def test_the_activations_of_one_expert_are_gone_before_the_next_begins(
         expert.get_submodule("stage2").register_forward_hook(remember)
     gc.disable()  # they must go by themselves
     try:
-        Learner(network, adjustments_ec).add_gradients(batch, torch.float32)
+        Learner(network, AdjustedCrossEntropy(adjustments_ec)).add_gradients(batch, torch.float32)
     finally:
         gc.enable()
     assert alive == [0] * EXPERTS

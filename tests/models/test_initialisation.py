@@ -1,4 +1,4 @@
-"""Networks of which a backbone leaves something uninitialised are refused, and the tensors named."""
+"""Networks with a tensor that the backbone leaves uninitialised are refused; the error names it."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from torchvision.transforms import AutoAugment as TorchvisionAutoAugment
 from torchvision.transforms import AutoAugmentPolicy
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig
-from balpoe.config.augmentation import Policy
+from balpoe.config.augmentation import DrawnOperations, Kernel, Operations, Policy
 from balpoe.training.augmentation.colour_operations import blend
 from balpoe.training.augmentation.operations import GEOMETRIC, Operation
 from balpoe.training.augmentation.pixel_source import apply_operations
@@ -21,7 +23,7 @@ from balpoe.training.draws import draw_operations
 from balpoe.training.policies.auto_augment import SUB_POLICIES, AutoAugment, magnitude
 from balpoe.training.policies.colour_jitter import JITTERED, ColourJitter
 from balpoe.training.policies.rand_augment import MAGNITUDES, RandAugment
-from balpoe.training.streams import policy_streams
+from balpoe.training.streams import policy_streams, random_stream
 
 TORCHVISION_NAMES = {
     "ShearX": Operation.SHEAR_X,
@@ -239,3 +241,56 @@ def test_without_policies_nothing_is_drawn_and_nothing_changes() -> None:
     images = torch.zeros(4, 5, 5, 3, dtype=torch.uint8)
     empty = torch.from_numpy(drawn.operation_nl), torch.from_numpy(drawn.magnitude_nl)
     assert apply_operations(images, *empty, policies) is images
+
+
+def test_policies_by_name_are_those_of_the_single_fields() -> None:
+    fields = AugmentationConfig(
+        colour_jitter=0.4, auto_augment=True, rand_augment=RandAugmentConfig(operations=2)
+    )
+    named = AugmentationConfig(policies=(ColourJitter(strength=0.4), AutoAugment(), RELEASED))
+    assert named.all_policies() == fields.all_policies()
+
+
+def test_a_stream_depends_on_the_name_and_the_occurrences_before() -> None:
+    names = ["auto_augment", "mine", "auto_augment", "mine", "another"]
+    drawn = [stream.random() for stream in policy_streams(0, names, 0)]
+    assert len(set(drawn)) == len(names)
+    assert drawn[0] == random_stream(0, 9, 0).random()
+    assert [stream.random() for stream in policy_streams(0, names[1:2], 0)] == drawn[1:2]
+    assert [stream.random() for stream in policy_streams(0, names[1:4], 0)] == [
+        drawn[1], drawn[0], drawn[3],
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves(Policy):
+    """A policy with an operation of its own, before one that it shares."""
+
+    name: Literal["halves"] = "halves"
+
+    @property
+    def possible(self) -> tuple[Operations, ...]:
+        return frozenset({100}), frozenset({Operation.INVERT})
+
+    def draw(self, images: int, generator: np.random.Generator) -> DrawnOperations:
+        operation_n2 = np.array([[100, Operation.INVERT]] * images, np.int32)
+        return DrawnOperations(operation_n2, np.full((images, 2), 2, np.float32))
+
+    def kernels(self) -> tuple[tuple[Operations, Kernel], ...]:
+        return ((frozenset({100}), self._divided),)
+
+    def _divided(self, pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tensor:
+        divided = (pixels_bhwd / magnitude_b[:, None, None, None]).to(torch.uint8)
+        return torch.where((operation_b == 100)[:, None, None, None], divided, pixels_bhwd)
+
+
+def test_a_policy_may_bring_operations_of_its_own() -> None:
+    images = torch.full((2, 4, 4, 3), 100, dtype=torch.uint8)
+    drawn = Halves().draw(2, generator())
+    operation_bl = torch.from_numpy(drawn.operation_nl)
+    operation_bl[1, 0] = Operation.IDENTITY
+    changed = apply_operations(
+        images, operation_bl, torch.from_numpy(drawn.magnitude_nl), [Halves()]
+    )
+    assert (changed[0] == 255 - 50).all()
+    assert (changed[1] == 255 - 100).all()

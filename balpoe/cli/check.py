@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from balpoe.cli.runs_option import runs_option
-from balpoe.exit_status import USERS_ERROR
+from balpoe.cli.options import runs_option
+from balpoe.exit_status import USER_ERROR
 
 
 @click.command()
@@ -31,4 +31,4 @@ def check(study: Path, runs: str) -> None:
     for problem in report.problems:
         click.echo(f"error: {problem}", err=True)
     if report.problems:
-        sys.exit(USERS_ERROR)
+        sys.exit(USER_ERROR)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 from balpoe.cluster.address import LOCAL
 from balpoe.exit_status import NOTHING_COMPLETE, SIGNALLED
 from balpoe.launch.supervision import (

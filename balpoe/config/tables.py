@@ -79,6 +79,12 @@ class Table(Generic[Base]):
 _TABLES: dict[type, Table[Any]] = {}
 
 
+def load_object(import_string: str) -> Any:
+    """Import the object that ``package.module:name`` names."""
+    module, _, name = import_string.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 @functools.cache
 def import_entries(package: str, *, group: str) -> None:
     """Import the modules of `package`, and those named by the entry points of `group`, once."""

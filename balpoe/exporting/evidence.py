@@ -11,9 +11,9 @@ from typing import Any
 
 from balpoe.config import Choice, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
+from balpoe.study.selection.candidates import OverSeeds, objectives_over_seeds
 from balpoe.study.selection.comparison import VERDICTS, Comparison, as_plain, comparisons
 from balpoe.study.selection.front import rivals
-from balpoe.study.selection.repeats import OverSeeds, objectives_over_seeds
 from balpoe.study.trials.launch_log import Launch, launch_at
 from balpoe.study.trials.record import TrialRecord
 

@@ -18,8 +18,8 @@ from balpoe.errors import UserError
 from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
 from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
+from balpoe.study.selection.candidates import metrics_over_seeds
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.selection.repeats import metrics_over_seeds
 from balpoe.study.trials.launch_log import Launch
 from balpoe.study.trials.record import TrialRecord
 

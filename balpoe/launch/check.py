@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +15,12 @@ from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import local_runs
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
+from balpoe.launch.study_file import refuse_changes
+from balpoe.launch.warm_start_studies import earlier_studies
 from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
-from balpoe.study.object_store.working_copy import CHECKPOINTS, PREDICTIONS, bring_study, remote_of
+from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import WarmStarted
 
@@ -57,8 +56,9 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     spec = load_study(study_file)
     spec = replace(spec, base=with_absolute_paths(spec.base))
     directory = StudyDirectory.of(local_runs(runs), spec.name)
-    bring_study(directory, without=(CHECKPOINTS, PREDICTIONS))
-    free_bytes = _free_bytes(directory)
+    files = study_files(directory)
+    files.refresh(without=(CHECKPOINTS, PREDICTIONS))
+    free_bytes = files.free_bytes
     problems = list(_conflicts(spec, directory, str(study_file)))
     warnings = [
         f"known point {name} is not tried: {reason}"
@@ -103,7 +103,7 @@ def _storage_warnings(directory: StudyDirectory) -> Iterator[str]:
 
 
 def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
-    if spec.constraints and spec.sampler.name in ("random", "grid"):
+    if spec.constraints and not spec.sampler.learns_constraints:
         yield (
             f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
             f"who is on the front; tpe, nsgaii and gp learn where they are kept"
@@ -154,11 +154,3 @@ def _space_problems(spec: StudySpec, cost: StudyCost, free_bytes: int, path: Pat
             f"{path}: the study may need {needed / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are "
             f"free; free some space, or lower the budget"
         )
-
-
-def _free_bytes(directory: StudyDirectory) -> int | None:
-    if remote_of(directory) is not None:
-        return None
-    path = directory.path
-    existing = next(parent for parent in (path, *path.parents) if parent.is_dir())
-    return shutil.disk_usage(existing).free

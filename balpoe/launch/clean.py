@@ -9,8 +9,8 @@ from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.study.records.cleaning import Surplus, remove, surplus
-from balpoe.study.records.outline import outlines
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.records.record_store import summaries
+from balpoe.study.storage.study_storage import hold_study
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> Clean
     """
     spec, directory = study_of(study, local_runs(runs))
     with hold_study(directory):
-        items = surplus(spec, directory, outlines(spec, directory))
+        items = surplus(spec, directory, summaries(spec, directory))
         if delete:
             remove(directory, items)
     return CleanReport(items, delete)

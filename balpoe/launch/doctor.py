@@ -11,21 +11,20 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.launch import RUNS
-from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
+from balpoe.launch.doctor_checks import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.launch.tracking import kept_store
-from balpoe.study.object_store.working_copy import bring_study
-from balpoe.study.records.outline import outlines
-from balpoe.study.records.record_store import RecordStore
+from balpoe.study.object_store.study_files import study_files
+from balpoe.study.records.record_store import RecordStore, summaries
 from balpoe.study.search.completion import is_finished
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.study.trials.result_file import TrialResult, read_result
-from balpoe.tracking import FoundStudy, TrackingStore, found_study
+from balpoe.tracking import MirroredStudy, TrackingStore, mirrored_study
 from balpoe.training.epoch import EpochResult
 
 
@@ -49,8 +48,8 @@ def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
     copies = local_runs(runs)
     spec, directory = study_of(study, copies)
     with hold_study(directory):
-        bring_study(directory)
-        trials = outlines(spec, directory)
+        study_files(directory).refresh()
+        trials = summaries(spec, directory)
         numbers = [trial.identity.number for trial in trials]
         found = Findings(
             spec=spec,
@@ -104,9 +103,9 @@ def _read(directory: TrialDirectory) -> RepeatFiles:
     return RepeatFiles(epochs, last, result, tuple(damage))
 
 
-def _mirror(store: TrackingStore, study: str) -> FoundStudy | str:
+def _mirror(store: TrackingStore, study: str) -> MirroredStudy | str:
     try:
-        return found_study(store, study)
+        return mirrored_study(store, study)
     except StorageError as error:
         return str(error)
 

@@ -8,7 +8,7 @@ from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
-from balpoe.study.object_store.working_copy import put, undisturbed
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.launch_log import logged_launches
 
@@ -29,8 +29,8 @@ def export(
     preference = None if prefer is None else Preference(prefer)
     spec, directory = study_of(study, local_runs(runs))
     records = RecordStore(spec, directory).records()
-    with undisturbed(directory):
-        report = export_best(
+    with study_files(directory).changing(directory.exports):
+        return export_best(
             spec,
             records,
             top=top,
@@ -38,6 +38,3 @@ def export(
             launches=logged_launches(directory.launches),
             preference=preference,
         )
-        for written in report.exports:
-            put(directory, written.provenance, written.path)
-    return report

@@ -11,31 +11,30 @@ from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.cluster.address import LOCAL
-from balpoe.cluster.connection import connected
+from balpoe.cluster.driver_connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
 from balpoe.data import load_search_splits
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
+from balpoe.launch.study_file import refuse_changes
 from balpoe.launch.tracking import tracking_store
+from balpoe.launch.warm_start_studies import earlier_studies
 from balpoe.study.execution.executor import LaunchEnd, run_trials
 from balpoe.study.execution.interruption import leaving_at_sigterm
-from balpoe.study.object_store.driver_files import DriverFiles
-from balpoe.study.object_store.working_copy import bring_study, remote_of
+from balpoe.study.object_store.driver_uploads import DriverUploads
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.completion import is_finished
 from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.storage.storage_record import keep_storage, refuse_local_storage_on
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.environment import current_environment
-from balpoe.study.trials.events import Listener, StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.events import Listener, StateChange, StudyEvent
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import (
     MirrorReport,
@@ -110,30 +109,30 @@ def run(
     copies = local_runs(runs)
     shown = StudyDirectory.of(copies, spec.name)
     shown.create()
-    bring_study(shown)
+    study_files(shown).refresh()
     chosen = chosen_storage(shown, storage)
     with hold_study(shown, chosen) as confirm_lease, connected(address):
         directory = StudyDirectory.of(drivers_runs(runs), spec.name)
         directory.create()
-        files = DriverFiles(directory)
-        keep_storage(directory, chosen)
+        uploads = DriverUploads(directory)
+        record_storage(directory, chosen)
         earlier = _earlier_studies(spec, copies)
         _keep_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, copies, tracking_uri)
-        files.put()
+        uploads.upload()
         command = command or f"balpoe run {study_file}"
         execute = functools.partial(
             run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
         )
-        outcome = _launch(spec, directory, files, tracking, command, watch, execute)
+        outcome = _launch(spec, directory, uploads, tracking, command, watch, execute)
         return replace(outcome, directory=shown)
 
 
 def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
     resources = spec.resources
-    place = remote_of(directory) or directory.path
+    place = study_files(directory).remote or directory.path
     needs = TrialNeeds(spec.base, place, resources.cpus_per_trial, resources.gpus_per_trial)
     fit = refuse_unfit_nodes(needs)
     for remark in fit.remarks:
@@ -150,7 +149,7 @@ def _keep_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
 def _launch(
     spec: StudySpec,
     directory: StudyDirectory,
-    files: DriverFiles,
+    uploads: DriverUploads,
     tracking: TrackingStore,
     command: str,
     watch: Watch,
@@ -171,9 +170,9 @@ def _launch(
     end = LaunchEnd()
     if not finished_before:
         with watch(spec, recorded, launches) as follow, _closing_at_once(mirror):
-            listener = _both(files.follow, _both(_reflector(store, mirror), follow))
+            listener = _both(uploads.follow, _both(_reflector(store, mirror), follow))
             end = execute(spec, directory, listener)
-        files.put()
+        uploads.upload()
     records = store.records()
     front = ordered_front(records, spec.objectives)
     report = mirror.close(
@@ -206,7 +205,7 @@ def _reflector(store: RecordStore, mirror: MirrorWriter) -> Listener:
     """Hands the record of a trial to the mirror when it begins and when it ends."""
 
     def reflect(event: StudyEvent) -> None:
-        if isinstance(event, TrialStarted | TrialEnded):
+        if isinstance(event, StateChange):
             mirror.submit(store.record(event.identity.number, event.identity.repeat))
 
     return reflect

@@ -7,10 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from balpoe.atomic_write import create_directory, write_text_atomically
 from balpoe.errors import UserError
 from balpoe.study.object_store.remote_directory import SCHEME, RemoteDirectory, endpoint
-from balpoe.study.object_store.working_copy import REMOTE_FILE
+from balpoe.study.object_store.study_files import create_copies
 
 OPTION, VARIABLE = "--runs", "BALPOE_CACHE"
 
@@ -62,11 +61,10 @@ def ensure_known_kind(runs: str) -> None:
 def _copies(runs: str, whose: str = "") -> Path:
     ensure_known_kind(runs)
     url = runs.rstrip("/")
-    RemoteDirectory(url).ensure_reachable()
+    store = RemoteDirectory(url)
+    store.ensure_reachable()
     copies = _cache() / _name(url) / whose
-    if not (copies / REMOTE_FILE).is_file():
-        create_directory(copies)
-        write_text_atomically(copies / REMOTE_FILE, url + "\n")
+    create_copies(copies, store)
     return copies
 
 

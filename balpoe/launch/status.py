@@ -9,12 +9,12 @@ from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.reporting.study_status import StudyStatus
-from balpoe.study.records.outline import outlines, spent_so_far, with_repeats
+from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
 from balpoe.study.search.spent_budget import hours_spent
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.comparison import pair_verdicts
 from balpoe.study.selection.race import affordable, race
-from balpoe.study.storage.study_lease import driver_of
+from balpoe.study.storage.study_storage import driver_of
 
 
 def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
@@ -26,7 +26,7 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
         StorageError: its storage cannot be read.
     """
     spec, directory = study_of(study, local_runs(runs))
-    trials = with_repeats(spec, directory, outlines(spec, directory))
+    trials = with_repeats(spec, directory, summaries(spec, directory))
     spent = spent_so_far(spec, directory, trials)
     known = candidates(trials)
     stand = race(spec, known)

@@ -13,7 +13,7 @@ from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.study.storage.lease import LeaseHolder
-from balpoe.study.storage.study_lease import driver_of
+from balpoe.study.storage.study_storage import driver_of
 
 _PAUSE_SECONDS = 0.2
 

@@ -10,11 +10,11 @@ from balpoe.launch import RUNS
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import OPTION, is_remote, local_runs
 from balpoe.launch.tracking import tracking_store
-from balpoe.study.object_store.working_copy import put, undisturbed
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.completion import is_finished
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.environment import current_environment
 from balpoe.tracking import Origin, Outcome, rebuild, study_description
 
@@ -40,10 +40,8 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
     copies = local_runs(runs)
     spec, directory = study_of(study, copies)
     with hold_study(directory):
-        with undisturbed(directory):
+        with study_files(directory).changing(directory.tracking_uri):
             store = tracking_store(directory, copies, tracking_uri)
-            if directory.tracking_uri.is_file():
-                put(directory, directory.tracking_uri)
         truth = RecordStore(spec, directory)
         records = truth.records()
         front = ordered_front(records, spec.objectives)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
-from balpoe.launch.lookup import known_studies, study_of
+from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
+from balpoe.study.object_store.study_files import study_names
 from balpoe.tracking import local_store
-from balpoe.tracking.pages import trials_page
-from balpoe.tracking.server import Server, serving
+from balpoe.tracking.server import Server, serving, trials_page
 
 PORT = 5000
 
@@ -43,7 +43,7 @@ def trial_pages(server: Server, *, runs: Path | str = RUNS) -> Mapping[str, str]
     A study that cannot be read is left out with a warning: the others are there to be looked at.
     """
     pages, directory = {}, local_runs(runs)
-    for name in known_studies(directory):
+    for name in study_names(directory):
         try:
             spec, _ = study_of(name, directory)
         except UserError as error:

@@ -15,7 +15,7 @@ from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
 from balpoe.evaluation.scoring import Metrics
 from balpoe.reporting.formatting import label_with_unit, mean_and_sd, seed_count
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
-from balpoe.study.selection.repeats import over_seeds
+from balpoe.study.selection.candidates import over_seeds
 
 FinalEvaluation = Sequence[DistributionEvaluation]
 

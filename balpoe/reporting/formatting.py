@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from balpoe.config import Choice, metric_table
 from balpoe.config.metrics import Metric
-from balpoe.study.selection.repeats import OverSeeds
+from balpoe.study.selection.candidates import OverSeeds
 from balpoe.study.trials.record import TrialIdentity
 
 

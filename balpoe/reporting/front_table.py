@@ -20,9 +20,8 @@ from balpoe.reporting.formatting import (
 from balpoe.reporting.study_progress import trial_states
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.search.planned_trials import gain, tried_points
-from balpoe.study.selection.candidates import candidates
-from balpoe.study.selection.letter_display import letter_display
-from balpoe.study.selection.repeats import objectives_over_seeds
+from balpoe.study.selection.candidates import candidates, objectives_over_seeds
+from balpoe.study.selection.comparison import compact_letter_display
 from balpoe.study.trials.record import TrialRecord
 
 _ALIKE = (
@@ -81,7 +80,7 @@ def _front_table(
 ) -> Table:
     known = {candidate.number: candidate for candidate in candidates(records)}
     several = [known[record.identity.number] for record in front] if len(front) > 1 else []
-    letters = letter_display(several, spec.seed)
+    letters = compact_letter_display(several, spec.seed)
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
     caption = "objectives on the validation split; n: seeds of the trial"
     return table_of(

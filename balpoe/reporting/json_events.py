@@ -13,10 +13,10 @@ from typing import Any
 
 from balpoe.config import StudySpec
 from balpoe.reporting.study_progress import trial_states
+from balpoe.study.selection.candidates import objectives_over_seeds
 from balpoe.study.selection.comparison import as_plain, comparisons
 from balpoe.study.selection.front import rivals
-from balpoe.study.selection.repeats import objectives_over_seeds
-from balpoe.study.trials.events import Listener, StudyEvent
+from balpoe.study.trials.events import AttemptEnded, Listener, StudyEvent
 from balpoe.study.trials.record import TrialRecord
 
 Now = Callable[[], float]
@@ -36,7 +36,8 @@ def event_lines(
     """
 
     def write_event(event: StudyEvent) -> None:
-        write(_line(_snake_case(type(event).__name__), now(), asdict(event)))
+        name, content = _plain(event)
+        write(_line(name, now(), content))
 
     launched = {"study": spec.name, "budget": asdict(spec.budget), "trials": trial_states(earlier)}
     write(_line("study_launched", now(), launched))
@@ -83,6 +84,21 @@ def outcome_line(
         "front": [plain(record) for record in front],
     }
     return _line("study_ended", now(), content)
+
+
+def _plain(event: StudyEvent) -> tuple[str, dict[str, Any]]:
+    """Return the name and the fields of an event as users read them."""
+    if not isinstance(event, AttemptEnded):
+        return _snake_case(type(event).__name__), asdict(event)
+    # an interface since the first version: one name for both ends, told apart by the state
+    return "trial_ended", {
+        "identity": asdict(event.identity),
+        "state": "RUNNING",
+        "objectives": None,
+        "failure": event.failure,
+        "failure_class": event.failure_class,
+        "violations": {},
+    }
 
 
 def _line(event: str, unix_time: float, content: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scalin
 from balpoe.reporting.evaluation_tables import distribution_name
 from balpoe.reporting.formatting import label_with_unit, mean_and_sd
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
-from balpoe.study.selection.repeats import over_seeds
+from balpoe.study.selection.candidates import over_seeds
 from balpoe.training.model_directory import Calibration
 
 _PRIORS: tuple[PriorKnowledge, ...] = ("unknown", "known", "estimated")

@@ -15,6 +15,7 @@ from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.study.trials.events import (
+    AttemptEnded,
     EpochReported,
     StopRequested,
     StudyEvent,
@@ -77,7 +78,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
             return
         record = self._updated(news)
         self._records[_key(news.identity)] = record
-        if self._live is None and isinstance(news, TrialEnded) and record.state != "RUNNING":
+        if self._live is None and isinstance(news, TrialEnded):
             self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
 
     def _print(self, text: str) -> None:
@@ -95,6 +96,8 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                 result = EpochResult(event.epoch, self._now(), event.metrics)
                 earlier = (past for past in known.history if past.epoch < event.epoch)
                 return replace(known, history=(*earlier, result))
+            case AttemptEnded():
+                return replace(known, failure=event.failure)
             case TrialEnded():
                 return replace(
                     known,
@@ -102,7 +105,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                     objectives=event.objectives,
                     failure=event.failure,
                     violations=event.violations,
-                    ended=None if event.state == "RUNNING" else self._now(),
+                    ended=self._now(),
                 )
 
     def _progress(self) -> StudyProgress:

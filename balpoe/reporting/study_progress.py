@@ -10,7 +10,7 @@ from balpoe.config import StudySpec
 from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.reporting.time_left import epochs_of, seconds_left
 from balpoe.study.search.planned_trials import gain_over_points
-from balpoe.study.selection.feasibility import is_feasible
+from balpoe.study.selection.candidates import is_feasible
 from balpoe.study.trials.record import TrialRecord, TrialState
 
 

@@ -17,7 +17,7 @@ from balpoe.reporting.study_progress import RunningTrial, StudyProgress, study_p
 from balpoe.reporting.table_style import Cell, table_of, text_cell
 from balpoe.reporting.time_left import epochs_done
 from balpoe.study.search.completion import search_is_over
-from balpoe.study.search.spent_budget import Spent
+from balpoe.study.search.spent_budget import SpentBudget
 from balpoe.study.selection.comparison import Verdict
 from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.trials.record import TrialRecord
@@ -35,7 +35,7 @@ class StudyStatus:
 
     spec: StudySpec
     trials: tuple[TrialRecord, ...]
-    spent: Spent
+    spent: SpentBudget
     repeats_left: int
     pairs: Mapping[Verdict, int]
     driver: LeaseHolder | None

@@ -29,18 +29,19 @@ from balpoe.config import (
     Choice,
     Configuration,
     FloatParameter,
-    GaussianLT,
     HalvingConfig,
     StudySpec,
     TrainingConfig,
     with_parameters,
 )
 from balpoe.data import load_search_splits
+from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.files import load_study
-from balpoe.study.records.ledger import Ledger, Proposal
+from balpoe.study.records.ledger import Ledger
 from balpoe.study.search.early_stopping import EarlyStopping
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.objectives import finite_objectives, losses
+from balpoe.study.trials.record import TrialToRun
 from balpoe.training.training import Training
 
 Metrics = Mapping[str, float]
@@ -141,7 +142,7 @@ class Outcome:
 class Worker:
     """One of the devices, and the trial that it has."""
 
-    proposal: Proposal | None = None
+    proposal: TrialToRun | None = None
     course: Iterator[Metrics] = field(default_factory=lambda: iter(()))
     epoch: int = 0
 
@@ -169,7 +170,7 @@ def search(family: Family, *, stops: bool, seed: int, epochs: int, workers: int)
             if worker.proposal is None:
                 worker.proposal, worker.epoch = ledger.ask(), 0
                 begun += 1
-                number, parameters = worker.proposal.number, worker.proposal.parameters
+                number, parameters = worker.proposal.identity.number, worker.proposal.parameters
                 worker.course = family.curves(parameters, number, seed)
             worker.epoch += 1
             metrics = next(worker.course)
@@ -193,13 +194,14 @@ def end_of(
     assert proposal is not None
     if worker.epoch == spec.base.training.epochs:
         objectives = finite_objectives(metrics, spec.objectives)
-        ledger.complete(proposal.number, objectives)
+        ledger.complete(proposal.identity, objectives)
         worker.proposal = None
         return losses(objectives, spec.objectives)
     if stopping is not None:
-        behind = stopping.judge(proposal.number, proposal.parameters, worker.epoch, metrics)
+        number = proposal.identity.number
+        behind = stopping.judge(number, proposal.parameters, worker.epoch, metrics)
         if behind is not None:
-            ledger.prune(proposal.number, behind.epoch, behind.objectives)
+            ledger.prune(proposal.identity, behind.epoch, behind.objectives)
             worker.proposal = None
     return None
 

@@ -14,19 +14,19 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     IntParameter,
     ResourcesConfig,
     StudySpec,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.execution.executor import connected_ray, run_trials
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.events import StateChange, StudyEvent, TrialEnded
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.parquet_tables import sha256_of
 from balpoe.study.trials.predictions_file import Predictions, write_predictions
@@ -123,7 +123,7 @@ def run_our_study(folder: Path, store: TrackingStore, trials: int) -> Figures:
         stopwatch = Stopwatch()
 
         def follow(event: StudyEvent) -> None:
-            if isinstance(event, TrialStarted | TrialEnded):
+            if isinstance(event, StateChange):
                 mirror.submit(records.record(event.identity.number))
             if isinstance(event, TrialEnded):
                 stopwatch.trial_ended()

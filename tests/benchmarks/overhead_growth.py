@@ -46,7 +46,7 @@ def ask_and_tell(folder: Path, repeats: int) -> float:
             started = time.perf_counter()
             proposal = ledger.ask()
             metrics = idle_metrics(1, proposal.parameters)
-            ledger.complete(proposal.number, {name: metrics[name] for name in OBJECTIVES})
+            ledger.complete(proposal.identity, {name: metrics[name] for name in OBJECTIVES})
             seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[1:])  # the first reads all trials from the disk
 

@@ -26,14 +26,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from ray.tune.execution import tune_controller
 
-from balpoe.config import BudgetConfig, HalvingConfig, ResourcesConfig, SamplerConfig, StudySpec
+from balpoe.config import SAMPLERS, BudgetConfig, HalvingConfig, ResourcesConfig, StudySpec
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import PARAMETERS
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.storage.storage import unconfirmed
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialStarted
+from balpoe.study.trials.events import StateChange, StudyEvent, TrialEnded
 from tests.benchmarks.idle_study import idle_spec
 from tests.benchmarks.overhead import setting
 from tests.benchmarks.simulated_actors import SimulatedActors
@@ -57,9 +57,9 @@ class Meter:
 
     def follow(self, event: StudyEvent) -> None:
         """Read the record of a trial that begins or ends; print the figures now and then."""
-        if not isinstance(event, TrialStarted | TrialEnded):
+        if not isinstance(event, StateChange):
             return
-        self.timed("read", lambda: self.reader.entry(event.identity.number))
+        self.timed("read", lambda: self.reader.record(event.identity))
         self.ended += isinstance(event, TrialEnded)
         if isinstance(event, TrialEnded) and self.ended % self.every == 0:
             self.tell()
@@ -96,7 +96,7 @@ class Meter:
 
 def store_trials(spec: StudySpec, directory: StudyDirectory, trials: int) -> None:
     """Fill the ledger up with trials of random parameters, as earlier launches left them."""
-    random = dataclasses.replace(spec, sampler=SamplerConfig(name="random"))
+    random = dataclasses.replace(spec, sampler=SAMPLERS["random"]())
     ledger = Ledger(random, directory, unconfirmed)
     ledger.begin_launch()
     actors = SimulatedActors(None)
@@ -105,7 +105,7 @@ def store_trials(spec: StudySpec, directory: StudyDirectory, trials: int) -> Non
         device = actors.begun({PARAMETERS: proposal.parameters})
         device.epoch = len(device.curve)
         metrics = device.metrics()
-        ledger.complete(proposal.number, {name: metrics[name] for name in spec.objectives})
+        ledger.complete(proposal.identity, {name: metrics[name] for name in spec.objectives})
 
 
 def study(arguments: argparse.Namespace) -> StudySpec:
@@ -116,7 +116,7 @@ def study(arguments: argparse.Namespace) -> StudySpec:
         objectives=dict(list(spec.objectives.items())[: arguments.objectives]),
         budget=BudgetConfig(trials=arguments.stored + arguments.trials),
         resources=ResourcesConfig(concurrent_trials=arguments.devices),
-        sampler=SamplerConfig(name=arguments.sampler),
+        sampler=SAMPLERS[arguments.sampler](),
         early_stopping=HalvingConfig(grace_epochs=1) if arguments.halving else None,
     )
 

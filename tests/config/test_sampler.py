@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from balpoe.config import (
+    SAMPLERS,
     BudgetConfig,
     Condition,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     IntParameter,
     Parameter,
-    SamplerConfig,
     StudySpec,
     objective_names,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 ALPHA = FloatParameter(low=0, high=1)
@@ -33,7 +33,7 @@ def study(name: Any, search: Mapping[str, Parameter]) -> StudySpec:
         search=dict(search),
         objectives={"val/accuracy": "maximize", "val/ece": "minimize"},
         budget=BudgetConfig(trials=1),
-        sampler=SamplerConfig(name=name),
+        sampler=SAMPLERS[name](),
     )
 
 
@@ -62,7 +62,7 @@ def test_a_gaussian_process_takes_four_objectives_and_names_those_beyond() -> No
         replace(four, objectives={**objectives, "val/nll": minimized})
     replace(
         four,
-        sampler=SamplerConfig(name="nsgaii"),
+        sampler=SAMPLERS["nsgaii"](),
         objectives=dict.fromkeys(objective_names(), minimized),
     )
 

@@ -8,7 +8,6 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FloatParameter,
     IntParameter,
@@ -18,6 +17,7 @@ from balpoe.config import (
     TrainingConfig,
     metric_table,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())

@@ -11,11 +11,11 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import StudySpec
 from balpoe.files import dump_study, load_study
 from balpoe.study.execution.trial import TrialTask, run_trial
-from balpoe.study.records.ledger import Ledger, Proposal
-from balpoe.study.records.repeat_ledger import RepeatLedger
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import failure_of
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import TrialIdentity, TrialToRun
 
 EPOCHS = 2
 STUDY = f"""
@@ -52,7 +52,7 @@ class TinyStudy:
         """Propose trials and train each to its end."""
         for _ in range(count):
             proposal = self.ledger.ask()
-            self.ledger.complete(proposal.number, self._train(proposal))
+            self.ledger.complete(proposal.identity, self._train(proposal))
 
     def leave_running(self, epochs: int) -> None:
         """Propose a trial and stop it gently after so many epochs."""
@@ -63,27 +63,27 @@ class TinyStudy:
 
     def fail(self, reason: str) -> None:
         """Propose a trial that fails."""
-        self.ledger.fail(self.ledger.ask().number, failure_of(RuntimeError(reason)))
+        self.ledger.fail(self.ledger.ask().identity, failure_of(RuntimeError(reason)))
 
     def repeat(self, number: int, repeats: Sequence[int]) -> None:
         """Train a trial with further seeds."""
-        parameters = self.ledger.entries()[number].parameters
+        parameters = self.ledger.records()[number].parameters
         for repeat in repeats:
             identity = TrialIdentity(self.spec.name, number, repeat)
-            RepeatLedger(self.spec, self.directory).take_up(identity, parameters)
-            self._train(Proposal(number, 0, parameters), repeat)
+            RepeatStates(self.spec, self.directory).resume(identity, parameters)
+            self._train(TrialToRun(identity, parameters))
 
-    def _train(self, proposal: Proposal, repeat: int = 0) -> dict[str, float]:
-        course = run_trial(self._task(proposal, repeat))
+    def _train(self, trial: TrialToRun) -> dict[str, float]:
+        course = run_trial(self._task(trial))
         while True:
             try:
                 next(course)
             except StopIteration as end:
                 return dict(end.value)
 
-    def _task(self, proposal: Proposal, repeat: int = 0) -> TrialTask:
-        identity = TrialIdentity(self.spec.name, proposal.number, repeat, proposal.attempt)
-        return TrialTask(self.spec, identity, proposal.parameters, self.directory.trial(identity))
+    def _task(self, trial: TrialToRun) -> TrialTask:
+        files = self.directory.trial(trial.identity)
+        return TrialTask(self.spec, trial.identity, trial.parameters, files)
 
 
 @pytest.fixture(scope="module")

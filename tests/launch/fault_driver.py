@@ -34,8 +34,8 @@ from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial import Course, TrialTask, _recorded_objectives
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.trial_book import TrialBook
-from balpoe.study.storage import reconnecting
+from balpoe.study.records.study_trials import StudyTrials
+from balpoe.study.storage import reconnecting_storage
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.newest_attempt import claim, newest_alone, require_newest
 from balpoe.study.trials.parquet_tables import sha256_of
@@ -54,7 +54,7 @@ POINTS: dict[str, tuple[type, str]] = {
     "run created": (MlflowClient, "create_run"),
     "reported": (StudySearcher, "on_trial_result"),
     "told": (Ledger, "complete"),
-    "judged": (TrialBook, "prune"),
+    "judged": (StudyTrials, "prune"),
     "pruned": (Ledger, "prune"),
     "mirrored": (MirrorWriter, "close"),
 }
@@ -190,8 +190,8 @@ if __name__ == "__main__":
     pretended_host = os.environ.get("FAULT_HOST", socket.gethostname())
     socket.gethostname = lambda: pretended_host
     os.environ[_DRIVER] = str(os.getpid())
-    reconnecting.PATIENCE_SECONDS = float(
-        os.environ.get("FAULT_PATIENCE", reconnecting.PATIENCE_SECONDS)
+    reconnecting_storage.PATIENCE_SECONDS = float(
+        os.environ.get("FAULT_PATIENCE", reconnecting_storage.PATIENCE_SECONDS)
     )
     for point, times in zip(faults[::2], faults[1::2], strict=True):
         if point == CHECKPOINT:

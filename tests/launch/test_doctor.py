@@ -88,7 +88,8 @@ def lose_a_result(patient: Patient) -> None:
 
 def lose_the_curve_of_a_pruned_trial(patient: Patient) -> None:
     spec, directory = study_of("tiny", patient.runs)
-    Ledger(spec, directory).prune(3, 1, {"val/accuracy": 0.5, "val/ece": 0.1})
+    objectives = {"val/accuracy": 0.5, "val/ece": 0.1}
+    Ledger(spec, directory).prune(TrialIdentity("tiny", 3), 1, objectives)
     patient.trial(3).metrics.unlink()
 
 

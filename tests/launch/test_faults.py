@@ -13,7 +13,7 @@ import pytest
 
 from balpoe.launch.lookup import study_of
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.ledger_entry import LedgerEntry
+from balpoe.study.trials.record import TrialRecord
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import (
     assert_complete,
@@ -61,7 +61,7 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
 ) -> None:
     trials = 20  # a launch may end several of them before it comes to its point
     write_study(tmp_path, trials)
-    before: Sequence[LedgerEntry] = ()
+    before: Sequence[TrialRecord] = ()
     for point, times in POINTS:
         status, told = end_of(tmp_path, point, str(times))
         assert status == 70, f"{point} {times}: {told}"
@@ -72,9 +72,9 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
     require_kept(before, tmp_path)
 
 
-def require_kept(before: Sequence[LedgerEntry], home: Path) -> Sequence[LedgerEntry]:
+def require_kept(before: Sequence[TrialRecord], home: Path) -> Sequence[TrialRecord]:
     """The ledger's entries now: what was in those `before` is still there."""
-    after = Ledger(*study_of("faults", home / "runs")).entries()
+    after = Ledger(*study_of("faults", home / "runs")).records()
     assert len(after) >= len(before)
     for old, new in zip(before, after, strict=False):
         assert old.parameters.items() <= new.parameters.items()

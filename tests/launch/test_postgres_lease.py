@@ -16,16 +16,15 @@ import pytest
 
 from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.postgres_storage import PostgresStorage
-from balpoe.study.storage.reconnecting import StorageUnavailable, persist
-from balpoe.study.storage.storage_record import keep_storage
-from balpoe.study.storage.study_lease import driver_of, hold_study
+from balpoe.study.storage.reconnecting_storage import StorageUnavailable, persist
+from balpoe.study.storage.study_storage import driver_of, hold_study, record_storage
 from balpoe.study.trials.directory import StudyDirectory
 
 HOLDER = """
 import socket, sys, time
 from pathlib import Path
 socket.gethostname = lambda: "node-2"
-from balpoe.study.storage.study_lease import hold_study
+from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.directory import StudyDirectory
 with hold_study(StudyDirectory(Path(sys.argv[1]))):
     print("held", flush=True)
@@ -42,7 +41,7 @@ class PostgresServer(Protocol):
 def directory(tmp_path: Path, postgres_url: str) -> StudyDirectory:
     directory = StudyDirectory.of(tmp_path, "digits")
     directory.create()
-    keep_storage(directory, PostgresStorage(postgres_url))
+    record_storage(directory, PostgresStorage(postgres_url))
     return directory
 
 

@@ -66,7 +66,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
 
 def states(directory: Path) -> list[str]:
     spec, study = study_of("faults", directory / "runs")
-    return [entry.state for entry in Ledger(spec, study).entries()]
+    return [entry.state for entry in Ledger(spec, study).records()]
 
 
 def processes_of(supervisor: subprocess.Popen[str]) -> dict[int, str]:

@@ -13,7 +13,7 @@ from balpoe.reporting.formatting import (
     number_with_unit,
     parameter_value,
 )
-from balpoe.study.selection.repeats import OverSeeds
+from balpoe.study.selection.candidates import OverSeeds
 
 
 def test_accuracies_and_calibration_errors_are_percent_and_nothing_else() -> None:

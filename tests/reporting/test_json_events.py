@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 from balpoe.config import StudySpec
 from balpoe.reporting.json_events import event_lines, outcome_line
-from balpoe.study.trials.events import EpochReported, StopRequested, TrialEnded, TrialStarted
+from balpoe.study.trials.events import (
+    AttemptEnded,
+    EpochReported,
+    StopRequested,
+    TrialEnded,
+    TrialStarted,
+)
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]
@@ -45,6 +51,25 @@ def test_every_event_is_a_line_with_its_name_and_time(spec: StudySpec) -> None:
     assert (ended["event"], ended["state"]) == ("trial_ended", "FAIL")
     assert ended["failure"] == "out of luck"
     assert stop == {"event": "stop_requested", "time": 1000.5, "reason": "no room"}
+
+
+def test_the_end_of_an_attempt_is_the_end_of_a_trial_that_is_running(spec: StudySpec) -> None:
+    events = (
+        AttemptEnded(IDENTITY, "the worker died", "infrastructure"),
+        TrialEnded(IDENTITY, "FAIL", None, "diverged", "deterministic"),
+    )
+    _, attempt, trial = _told(spec, *events)
+    assert list(attempt) == list(trial)
+    assert attempt == {
+        "event": "trial_ended",
+        "time": 1000.5,
+        "identity": {"study": "digits_lt", "number": 3, "repeat": 0, "attempt": 1},
+        "state": "RUNNING",
+        "objectives": None,
+        "failure": "the worker died",
+        "failure_class": "infrastructure",
+        "violations": {},
+    }
 
 
 def test_what_is_no_number_in_json_is_null(spec: StudySpec) -> None:

@@ -12,7 +12,7 @@ from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import study_progress
 from balpoe.reporting.time_left import epochs_done
-from balpoe.study.trials.events import EpochReported, TrialEnded, TrialStarted
+from balpoe.study.trials.events import AttemptEnded, EpochReported, TrialEnded, TrialStarted
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 
 MakeRecord = Callable[..., TrialRecord]
@@ -200,7 +200,7 @@ def _run(display: StudyDisplay) -> None:
         for epoch in range(1, 21):
             display(EpochReported(one, epoch, values))
         display(TrialEnded(one, "COMPLETE", values))
-        display(TrialEnded(two, "RUNNING"))
+        display(AttemptEnded(two))
 
 
 def test_without_a_terminal_there_is_one_plain_line_for_each_trial_that_ended(

@@ -9,7 +9,6 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     FloatParameter,
     IntParameter,
     ModelConfig,
@@ -17,8 +16,9 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.storage.postgres_storage import PostgresStorage
-from balpoe.study.storage.storage_record import keep_storage
+from balpoe.study.storage.study_storage import record_storage
 from balpoe.study.trials.directory import StudyDirectory
 
 MakeSpec = Callable[..., StudySpec]
@@ -69,7 +69,7 @@ def any_directory(tmp_path: Path, request: pytest.FixtureRequest) -> StudyDirect
     directory = StudyDirectory.of(tmp_path, "digits")
     directory.create()
     if request.param == "postgresql":
-        keep_storage(directory, PostgresStorage(request.getfixturevalue("postgres_url")))
+        record_storage(directory, PostgresStorage(request.getfixturevalue("postgres_url")))
     return directory
 
 

@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
+from balpoe.config import BudgetConfig, Configuration, FloatParameter, StudySpec
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.records.ledger import Ledger
@@ -32,5 +33,5 @@ def long_trial(task: TrialTask) -> Course:
 if __name__ == "__main__":
     directory = StudyDirectory.of(Path(sys.argv[1]), "digits")
     print(run_trials(spec(), directory, lambda event: None, run=long_trial))
-    for entry in Ledger(spec(), directory).entries():
-        print(entry.state, entry.attempt, entry.failure_class, entry.failure)
+    for entry in Ledger(spec(), directory).records():
+        print(entry.state, entry.identity.attempt, entry.failure_class, entry.failure)

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from balpoe.config import Constraint, FloatParameter, SamplerConfig, StudySpec
+from balpoe.config import SAMPLERS, Constraint, FloatParameter, StudySpec
 from balpoe.config.constraints import excesses
 from balpoe.errors import NonFiniteError
 from balpoe.study.execution.gpu_memory import GpuMemory
@@ -18,8 +18,8 @@ from balpoe.study.execution.interruption import Interruption
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import COMPLETE
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.trial_book import TrialBook
-from balpoe.study.search.spent_budget import Account, Spent
+from balpoe.study.records.study_trials import StudyTrials
+from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.selection.front import pareto_front
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import StudyEvent, TrialEnded
@@ -38,8 +38,8 @@ def spec(make_spec: MakeSpec) -> StudySpec:
 
 
 @pytest.fixture
-def book(spec: StudySpec, directory: StudyDirectory) -> TrialBook:
-    return TrialBook(spec, Ledger(spec, directory), directory)
+def book(spec: StudySpec, directory: StudyDirectory) -> StudyTrials:
+    return StudyTrials(spec, Ledger(spec, directory), directory)
 
 
 def write_curve(directory: StudyDirectory, identity: TrialIdentity, *few: float) -> None:
@@ -51,14 +51,14 @@ def write_curve(directory: StudyDirectory, identity: TrialIdentity, *few: float)
 
 
 def test_the_last_epoch_decides_and_optuna_knows_it(
-    spec: StudySpec, book: TrialBook, directory: StudyDirectory
+    spec: StudySpec, book: StudyTrials, directory: StudyDirectory
 ) -> None:
     kept, broken = book.ask().identity, book.ask().identity
     write_curve(directory, kept, 0.1, 0.2)
     write_curve(directory, broken, 0.9, 0.1)
     assert book.complete(kept, GOOD) == {}
     assert book.complete(broken, GOOD) == {f"{FEW} >= 0.2": 0.5}
-    entries = Ledger(spec, directory).entries()
+    entries = Ledger(spec, directory).records()
     assert [entry.state for entry in entries] == ["COMPLETE", "COMPLETE"]
     assert [entry.violations for entry in entries] == [{}, {f"{FEW} >= 0.2": 0.5}]
     assert pareto_front(entries, spec.objectives) == (entries[0],)
@@ -68,17 +68,17 @@ def test_the_last_epoch_decides_and_optuna_knows_it(
 
 @pytest.mark.parametrize("few", [(), (0.9, math.nan)])
 def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
-    spec: StudySpec, book: TrialBook, directory: StudyDirectory, few: tuple[float, ...]
+    spec: StudySpec, book: StudyTrials, directory: StudyDirectory, few: tuple[float, ...]
 ) -> None:
     events: list[StudyEvent] = []
-    account = Account(Spent(0, 0.0, 0.0), spec.resources)
+    account = Account(SpentBudget(0, 0.0, 0.0), spec.resources)
     memory = GpuMemory(spec, directory.memory)
     searcher = StudySearcher(spec, book, events.append, Interruption(), account, memory)
     searcher.suggest("a")
     write_curve(directory, TrialIdentity("digits", 0), *few)
     searcher.on_trial_complete("a", {COMPLETE: True, **GOOD})
     assert searcher.fault is None
-    [entry] = Ledger(spec, directory).entries()
+    [entry] = Ledger(spec, directory).records()
     assert entry.state == "FAIL"
     assert entry.failure is not None
     assert FEW in entry.failure
@@ -87,7 +87,7 @@ def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
 
 
 def test_a_trial_whose_driver_died_between_constraints_and_end_is_entered_again(
-    book: TrialBook, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+    book: StudyTrials, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = book.ask().identity
     write_curve(directory, identity)
@@ -112,7 +112,7 @@ def test_samplers_learn_where_a_constraint_is_kept(
         spec = make_spec(
             search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
             objectives={"val/accuracy": "maximize"},
-            sampler=SamplerConfig(name=name),  # type: ignore[arg-type]  # one of its choices
+            sampler=SAMPLERS[name](),
             constraints=constraints,
         )
         directory = StudyDirectory.of(tmp_path / str(len(constraints)), spec.name)
@@ -124,8 +124,8 @@ def test_samplers_learn_where_a_constraint_is_kept(
             proposal = ledger.ask()
             alpha = float(proposal.parameters["mixup.alpha"])
             proposed.append(alpha)
-            ledger.constrain(proposal.number, excesses(constraints, {"val/ece": alpha}))
-            ledger.complete(proposal.number, {"val/accuracy": alpha})
+            ledger.constrain(proposal.identity, excesses(constraints, {"val/ece": alpha}))
+            ledger.complete(proposal.identity, {"val/accuracy": alpha})
         return statistics.fmean(proposed[-10:])
 
     free = late_proposals({})

@@ -23,14 +23,16 @@ from balpoe.study.execution.trial import Course, RunTrial, TrialTask
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import (
+    AttemptEnded,
     EpochReported,
     StudyEvent,
     TrialEnded,
     TrialEvent,
     TrialStarted,
 )
-from balpoe.study.trials.failures import FEWEST_ALIKE, MOST_DEATHS, Failure, FailureClass
+from balpoe.study.trials.failures import FEWEST_ALIKE, Failure, FailureClass
 from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.retries import MOST_DEATHS
 from balpoe.training.epoch import EpochResult
 from tests.small_disk import small_disk
 from tests.study.listeners import breaking_at
@@ -163,13 +165,13 @@ def finished(
 
 
 def test_the_budget_is_met_exactly(finished: Finished) -> None:
-    entries = Ledger(finished.spec, finished.directory).entries()
+    entries = Ledger(finished.spec, finished.directory).records()
     assert [entry.state for entry in entries] == ["COMPLETE"] * 5
 
 
 def test_the_events_of_a_trial_come_in_order_and_each_once(finished: Finished) -> None:
-    for entry in Ledger(finished.spec, finished.directory).entries():
-        identity = TrialIdentity("digits", entry.number)
+    for entry in Ledger(finished.spec, finished.directory).records():
+        identity = TrialIdentity("digits", entry.identity.number)
         objectives = {"val/accuracy": 0.3, "val/ece": 1 / 3}
         assert entry.objectives == objectives
         events = [event for event in finished.events if isinstance(event, TrialEvent)]
@@ -184,7 +186,10 @@ def test_the_events_of_a_trial_come_in_order_and_each_once(finished: Finished) -
 
 
 def test_no_more_trials_run_at_a_time_than_asked_for(finished: Finished) -> None:
-    steps = [isinstance(e, TrialStarted) - isinstance(e, TrialEnded) for e in finished.events]
+    steps = [
+        isinstance(event, TrialStarted) - isinstance(event, TrialEnded | AttemptEnded)
+        for event in finished.events
+    ]
     assert max(itertools.accumulate(steps)) == finished.spec.resources.concurrent_trials == 2
 
 
@@ -214,15 +219,14 @@ def broken(
 def test_every_way_to_break_costs_one_failed_trial_of_its_class_and_not_the_study(
     broken: Finished,
 ) -> None:
-    entries = Ledger(broken.spec, broken.directory).entries()
+    entries = Ledger(broken.spec, broken.directory).records()
     assert len(entries) == broken.spec.budget.trials
     for entry, (_, failure_class, reason) in zip(entries[1:], BROKEN, strict=False):
         assert entry.failure is not None
         assert (entry.state, entry.failure_class) == ("FAIL", failure_class)
         assert reason in entry.failure
         assert entry.objectives is None
-    ended = [event for event in broken.events if isinstance(event, TrialEnded)]
-    final = [event.identity.number for event in ended if event.state != "RUNNING"]
+    final = [event.identity.number for event in broken.events if isinstance(event, TrialEnded)]
     assert sorted(final) == list(range(len(entries)))
     failed = broken.directory.trial(TrialIdentity("digits", 7))
     assert "ValueError: no such thing" in failed.failure.read_text()
@@ -231,9 +235,9 @@ def test_every_way_to_break_costs_one_failed_trial_of_its_class_and_not_the_stud
 def test_what_fails_for_a_passing_reason_is_tried_again_under_its_own_number(
     broken: Finished,
 ) -> None:
-    entries = Ledger(broken.spec, broken.directory).entries()
+    entries = Ledger(broken.spec, broken.directory).records()
     for entry in entries[1 + len(BROKEN) :]:
-        assert (entry.state, entry.attempt) == ("COMPLETE", 1)
+        assert (entry.state, entry.identity.attempt) == ("COMPLETE", 1)
         assert entry.failure_class is None
 
 
@@ -241,8 +245,8 @@ def test_a_trial_that_always_kills_its_worker_is_given_up_after_three_deaths(
     broken: Finished,
 ) -> None:
     [dying] = [number for number, (run, _, _) in enumerate(BROKEN, start=1) if run is vanishes]
-    entry = Ledger(broken.spec, broken.directory).entries()[dying]
-    assert entry.attempt == MOST_DEATHS - 1
+    entry = Ledger(broken.spec, broken.directory).records()[dying]
+    assert entry.identity.attempt == MOST_DEATHS - 1
     assert entry.failure is not None
     assert "3 times without progress" in entry.failure
 
@@ -258,12 +262,12 @@ def test_a_trial_that_ran_out_of_memory_is_tried_once_more_without_neighbours(
             live.add(event.identity.number)
             if event.identity.attempt and event.identity.number in short_of_memory:
                 retried.add(event.identity.number)
-        elif isinstance(event, TrialEnded):
+        elif isinstance(event, TrialEnded | AttemptEnded):
             live.remove(event.identity.number)
         assert not live & retried or len(live) == 1
     assert retried == short_of_memory
-    entries = Ledger(broken.spec, broken.directory).entries()
-    assert [entries[number].attempt for number in sorted(short_of_memory)] == [1, 1]
+    entries = Ledger(broken.spec, broken.directory).records()
+    assert [entries[number].identity.attempt for number in sorted(short_of_memory)] == [1, 1]
 
 
 def loses_its_device(task: TrialTask) -> Course:
@@ -281,9 +285,10 @@ def test_a_worker_that_lost_its_device_spoils_no_other_trial(
 ) -> None:
     spec = make_spec(trials=3, concurrent=1)
     run_trials(spec, directory, _ignore, run=first_loses_its_device)
-    first, *others = Ledger(spec, directory).entries()
-    assert (first.state, first.failure_class, first.attempt) == ("FAIL", "deterministic", 0)
-    assert [(entry.state, entry.attempt) for entry in others] == [("COMPLETE", 1), ("COMPLETE", 0)]
+    first, *others = Ledger(spec, directory).records()
+    assert (first.state, first.failure_class) == ("FAIL", "deterministic")
+    assert [entry.state for entry in others] == ["COMPLETE"] * 2
+    assert [entry.identity.attempt for entry in (first, *others)] == [0, 1, 0]
 
 
 @pytest.mark.slow
@@ -293,10 +298,10 @@ def test_a_study_whose_first_trials_all_fail_alike_stops_and_can_be_continued(
     spec = make_spec(trials=8)
     end = run_trials(spec, directory, _ignore, run=raises_at_once)
     assert end == LaunchEnd(failing_alike=Failure("deterministic", "ValueError: no such thing"))
-    failed = [entry.state for entry in Ledger(spec, directory).entries()].count("FAIL")
+    failed = [entry.state for entry in Ledger(spec, directory).records()].count("FAIL")
     assert failed <= FEWEST_ALIKE + 1
     assert run_trials(spec, directory, _ignore, run=sound) == LaunchEnd()
-    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    states = [entry.state for entry in Ledger(spec, directory).records()]
     assert sorted(states) == ["COMPLETE"] * (8 - failed) + ["FAIL"] * failed
 
 
@@ -315,7 +320,7 @@ def test_orphans_are_finished_first_under_their_own_numbers_and_parameters(
         (3, 0),
     ]
     assert [event.parameters for event in started[:3]] == [each.parameters for each in asked]
-    assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 4
+    assert [entry.state for entry in Ledger(spec, directory).records()] == ["COMPLETE"] * 4
 
 
 def cannot_write_its_files(task: TrialTask) -> Course:
@@ -332,11 +337,11 @@ def test_a_full_disk_ends_the_study_and_costs_no_trial(
     spec = make_spec(trials=5)
     with pytest.raises(StorageError, match="No space left on device; free some space"):
         run_trials(spec, directory, _ignore, run=cannot_write_its_files)
-    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    states = [entry.state for entry in Ledger(spec, directory).records()]
     assert states[2] == "RUNNING"
     assert "FAIL" not in states
     run_trials(spec, directory, _ignore, run=cannot_write_its_files)
-    assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 5
+    assert [entry.state for entry in Ledger(spec, directory).records()] == ["COMPLETE"] * 5
 
 
 @pytest.mark.slow
@@ -354,11 +359,11 @@ def test_a_fault_of_the_listener_ends_the_study_and_loses_no_trial(
     spec = make_spec(trials=6)
     with pytest.raises(StorageError, match="disk full"):
         run_trials(spec, directory, disk_is_full, run=sound)
-    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    states = [entry.state for entry in Ledger(spec, directory).records()]
     assert states.count("COMPLETE") == 2
     assert "FAIL" not in states
     run_trials(spec, directory, _ignore, run=sound)
-    assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 6
+    assert [entry.state for entry in Ledger(spec, directory).records()] == ["COMPLETE"] * 6
 
 
 @pytest.mark.parametrize("breaks_at", [1, 2])
@@ -371,10 +376,10 @@ def test_a_listener_that_cannot_hear_of_a_trials_start_ends_the_study_and_loses_
     spec = make_spec(trials=4)
     with pytest.raises(BrokenPipeError):
         run_trials(spec, directory, breaking_at(breaks_at), run=sound)
-    entries = Ledger(spec, directory).entries()
+    entries = Ledger(spec, directory).records()
     assert [entry.state for entry in entries] == ["RUNNING"] * breaks_at
     run_trials(spec, directory, _ignore, run=sound)
-    assert [entry.state for entry in Ledger(spec, directory).entries()] == ["COMPLETE"] * 4
+    assert [entry.state for entry in Ledger(spec, directory).records()] == ["COMPLETE"] * 4
 
 
 def test_a_trial_too_large_for_the_machine_is_refused(
@@ -417,5 +422,5 @@ def test_a_disk_that_tune_is_the_first_to_find_full_is_told_in_a_line(
         disk.free()
         monkeypatch.undo()
         run_trials(make_spec(trials=1), directory, _ignore, run=sound)
-        [entry] = Ledger(make_spec(), directory).entries()
+        [entry] = Ledger(make_spec(), directory).records()
         assert entry.state == "COMPLETE"

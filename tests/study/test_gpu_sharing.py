@@ -105,7 +105,7 @@ def study(
         assert memory.gpus({"experts.count": experts}, alone=False) == part
     run_trials(spec, directory, lambda event: None, run=stays)
     ledger = Ledger(spec, directory)
-    assert [entry.state for entry in ledger.entries()] == ["COMPLETE"] * TRIALS
+    assert [entry.state for entry in ledger.records()] == ["COMPLETE"] * TRIALS
     found = directory.path.glob("trials/*/repeat_0/stay.json")
     return spec, [Stay(**json.loads(path.read_text())) for path in found]
 

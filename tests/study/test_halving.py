@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from optuna.samplers.nsgaii._constraints_evaluation import _constrained_dominates
 
 from balpoe.study.search import halving
-from balpoe.study.search.halving import non_dominated, spread_order
+from balpoe.study.search.halving import spread_order
+from balpoe.study.selection.front import non_dominated
 
 Losses = NDArray[np.float64]
 REDUCTION = 3
@@ -22,9 +23,9 @@ def few_values(objectives: int) -> st.SearchStrategy[Losses]:
     return shape.flatmap(lambda s: arrays(np.float64, s, elements=st.integers(0, 4)))
 
 
-def goes_on(loss_m: Losses, loss_nm: Losses, reduction: int) -> bool:
+def is_promoted(loss_m: Losses, loss_nm: Losses, reduction: int) -> bool:
     """Without constraints."""
-    return halving.goes_on(loss_m, 0.0, loss_nm, np.zeros(len(loss_nm)), reduction)
+    return halving.is_promoted(loss_m, 0.0, loss_nm, np.zeros(len(loss_nm)), reduction)
 
 
 def with_violations(objectives: int) -> st.SearchStrategy[tuple[Losses, Losses]]:
@@ -54,7 +55,9 @@ def test_one_objective_is_asha(loss_nm: Losses, reduction: int) -> None:
     """A trial goes on if fewer than N/η, and never fewer than none, are better than it."""
     for loss_m in loss_nm:
         better = int((loss_nm < loss_m).sum())
-        assert goes_on(loss_m, loss_nm, reduction) == (better < max(1, len(loss_nm) // reduction))
+        assert is_promoted(loss_m, loss_nm, reduction) == (
+            better < max(1, len(loss_nm) // reduction)
+        )
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 4])
@@ -71,7 +74,7 @@ def test_one_objective_stops_whom_optunas_pruner_stops(reduction: int) -> None:
             ours = True
             if epoch in rungs:
                 rungs[epoch].append(loss)
-                ours = goes_on(np.array([loss]), np.array(rungs[epoch])[:, None], reduction)
+                ours = is_promoted(np.array([loss]), np.array(rungs[epoch])[:, None], reduction)
             assert trial.should_prune() == (not ours)
             decisions.append(ours)
             if not ours:
@@ -93,7 +96,7 @@ def test_fronts_are_those_of_the_definition(loss_nm: Losses) -> None:
 @given(few_values(objectives=2), st.integers(2, 4))
 def test_a_lower_front_goes_on_before_a_higher_one(loss_nm: Losses, reduction: int) -> None:
     ranks = np.array(rank_by_definition(loss_nm))
-    go_on = np.array([goes_on(loss_m, loss_nm, reduction) for loss_m in loss_nm])
+    go_on = np.array([is_promoted(loss_m, loss_nm, reduction) for loss_m in loss_nm])
     for rank, goes in zip(ranks, go_on, strict=True):
         ahead, level = int((ranks < rank).sum()), int((ranks == rank).sum())
         kept = max(1, len(loss_nm) // reduction)
@@ -103,7 +106,7 @@ def test_a_lower_front_goes_on_before_a_higher_one(loss_nm: Losses, reduction: i
 @given(few_values(objectives=2))
 def test_a_trial_that_dominates_all_is_never_stopped(loss_nm: Losses) -> None:
     best = loss_nm.min(axis=0) - 1
-    assert goes_on(best, np.vstack([loss_nm, best]), REDUCTION)
+    assert is_promoted(best, np.vstack([loss_nm, best]), REDUCTION)
 
 
 @given(few_values(objectives=2), st.data())
@@ -112,19 +115,19 @@ def test_who_goes_on_does_not_depend_on_the_order_of_the_others(
 ) -> None:
     shuffled = loss_nm[data.draw(st.permutations(range(len(loss_nm))))]
     for loss_m in loss_nm:
-        assert goes_on(loss_m, loss_nm, REDUCTION) == goes_on(loss_m, shuffled, REDUCTION)
+        assert is_promoted(loss_m, loss_nm, REDUCTION) == is_promoted(loss_m, shuffled, REDUCTION)
 
 
 @given(few_values(objectives=2), st.integers(0, 5), st.integers(-3, 3))
 def test_who_goes_on_does_not_depend_on_units(loss_nm: Losses, power: int, shift: int) -> None:
     in_other_units = loss_nm * [2.0**power, 1.0] + [0.0, shift]
     for loss_m, other_m in zip(loss_nm, in_other_units, strict=True):
-        assert goes_on(loss_m, loss_nm, 2) == goes_on(other_m, in_other_units, 2)
+        assert is_promoted(loss_m, loss_nm, 2) == is_promoted(other_m, in_other_units, 2)
 
 
 def test_equal_trials_go_on_together() -> None:
     equal = np.zeros((7, 2))
-    assert goes_on(equal[0], equal, REDUCTION)
+    assert is_promoted(equal[0], equal, REDUCTION)
 
 
 def test_of_a_front_the_ends_come_first_and_then_the_widest_gap() -> None:
@@ -134,7 +137,7 @@ def test_of_a_front_the_ends_come_first_and_then_the_widest_gap() -> None:
 
 def test_two_of_six_incomparable_trials_go_on_and_they_are_the_ends() -> None:
     front = np.array([[0, 5], [1, 4], [2, 3], [3, 2], [4, 1], [5, 0]], float)
-    assert [goes_on(loss_m, front, REDUCTION) for loss_m in front] == [
+    assert [is_promoted(loss_m, front, REDUCTION) for loss_m in front] == [
         True, False, False, False, False, True,
     ]  # fmt: skip
 
@@ -146,7 +149,7 @@ def test_who_breaks_constraints_goes_on_only_where_nobody_who_breaks_them_less_i
     loss_nm, violation_n = trials
     go_on = np.array(
         [
-            halving.goes_on(loss_m, violation, loss_nm, violation_n, reduction)
+            halving.is_promoted(loss_m, violation, loss_nm, violation_n, reduction)
             for loss_m, violation in zip(loss_nm, violation_n, strict=True)
         ]
     )
@@ -167,7 +170,7 @@ def test_trials_that_break_constraints_are_ranked_as_by_optuna(
         for loss_m, violation in zip(loss_nm, violation_n, strict=True)
     ]
     go_on = [
-        halving.goes_on(loss_m, violation, loss_nm, violation_n, reduction)
+        halving.is_promoted(loss_m, violation, loss_nm, violation_n, reduction)
         for loss_m, violation in zip(loss_nm, violation_n, strict=True)
     ]
     directions = [optuna.study.StudyDirection.MINIMIZE] * 2
@@ -183,11 +186,11 @@ def test_trials_that_break_constraints_alike_are_ranked_by_their_objectives(
 ) -> None:
     violation_n = np.full(len(loss_nm), 0.7)
     for loss_m in loss_nm:
-        alike = halving.goes_on(loss_m, 0.7, loss_nm, violation_n, reduction)
-        assert alike == goes_on(loss_m, loss_nm, reduction)
+        alike = halving.is_promoted(loss_m, 0.7, loss_nm, violation_n, reduction)
+        assert alike == is_promoted(loss_m, loss_nm, reduction)
 
 
 def test_a_feasible_trial_goes_on_before_a_better_one_that_breaks_a_constraint() -> None:
     loss_nm, violation_n = np.array([[0.0], [1.0]]), np.array([0.1, 0.0])
-    assert not halving.goes_on(loss_nm[0], 0.1, loss_nm, violation_n, 2)
-    assert halving.goes_on(loss_nm[1], 0.0, loss_nm, violation_n, 2)
+    assert not halving.is_promoted(loss_nm[0], 0.1, loss_nm, violation_n, 2)
+    assert halving.is_promoted(loss_nm[1], 0.0, loss_nm, violation_n, 2)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.ledger_entry import LedgerEntry
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialRecord
 
 pytestmark = pytest.mark.slow
 
@@ -29,10 +29,10 @@ class Launch:
     """The lines that a driver printed, and the trials as it left them."""
 
     lines: list[str]
-    entries: tuple[LedgerEntry, ...]
+    entries: tuple[TrialRecord, ...]
 
     def numbers(self, *states: str) -> set[int]:
-        return {entry.number for entry in self.entries if entry.state in states}
+        return {entry.identity.number for entry in self.entries if entry.state in states}
 
     def announced(self, event: str) -> list[int]:
         return [int(line.split()[1]) for line in self.lines if line.startswith(event)]
@@ -76,7 +76,7 @@ def test_control_c_stops_every_running_trial_at_the_end_of_its_epoch(story: Stor
     running = story.stopped.numbers("RUNNING")
     assert running
     assert story.left_gently == running
-    assert sorted(story.stopped.announced("TrialEnded")) == sorted(running)
+    assert sorted(story.stopped.announced("AttemptEnded")) == sorted(running)
     assert story.stopped.numbers("FAIL", "COMPLETE") == set()
 
 
@@ -99,8 +99,9 @@ def test_nothing_is_lost_and_nothing_done_twice(story: Story) -> None:
     assert len(story.finished.entries) == TRIALS
     for before, after in ((story.stopped, story.killed), (story.killed, story.finished)):
         for old, new in zip(before.entries, after.entries, strict=False):
-            assert (new.number, new.parameters) == (old.number, old.parameters)
-            assert new.attempt == old.attempt + (old.state == "RUNNING")
+            one, other = old.identity, new.identity
+            assert (other.number, new.parameters) == (one.number, old.parameters)
+            assert other.attempt == one.attempt + (old.state == "RUNNING")
             if old.state == "COMPLETE":
                 assert new == old
         assert not before.numbers("COMPLETE") & set(after.announced("TrialStarted"))
@@ -139,10 +140,10 @@ def _lines_until(process: subprocess.Popen[str], *beginnings: str) -> list[str]:
     raise AssertionError(f"no line begins with {beginnings}: {lines}")
 
 
-def _entries(directory: StudyDirectory) -> tuple[LedgerEntry, ...]:
+def _entries(directory: StudyDirectory) -> tuple[TrialRecord, ...]:
     specification = importlib.util.spec_from_file_location("slow_driver", DRIVER)
     assert specification is not None
     assert specification.loader is not None
     driver = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(driver)
-    return Ledger(driver.spec(TRIALS), directory).entries()
+    return Ledger(driver.spec(TRIALS), directory).records()

@@ -8,11 +8,11 @@ import optuna
 import pytest
 
 from balpoe.config import (
+    SAMPLERS,
     CategoricalParameter,
     Condition,
     FloatParameter,
     IntParameter,
-    SamplerConfig,
     StudySpec,
 )
 from balpoe.config.known_points import default_points
@@ -44,7 +44,7 @@ def stored(directory: StudyDirectory) -> list[optuna.trial.FrozenTrial]:
 def records(ledger: Ledger) -> list[TrialRecord]:
     return [
         TrialRecord(
-            identity=TrialIdentity("digits", entry.number),
+            identity=TrialIdentity("digits", entry.identity.number),
             parameters=entry.parameters,
             state=entry.state,
             history=(),
@@ -54,7 +54,7 @@ def records(ledger: Ledger) -> list[TrialRecord]:
             started=0,
             ended=None,
         )
-        for entry in ledger.entries()
+        for entry in ledger.records()
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_killed_driver_repeats_and_loses_no_known_point(
     spec = make_spec(known_points=DEFAULTS)
     begun = launched(spec, directory).ask()
     after = launched(spec, directory)
-    assert after.take_up(begun.number).parameters == begun.parameters
+    assert after.resume(begun.identity).parameters == begun.parameters
     points = [after.ask().parameters for _ in range(2)]
     assert [begun.parameters, *points] == [p.parameters for p in spec.points.points]
     later = launched(spec, directory)
@@ -100,7 +100,7 @@ def test_a_driver_killed_between_queueing_and_asking_leaves_its_point_to_the_nex
     storage = f"sqlite:///{directory.database}"
     optuna.load_study(study_name="digits", storage=storage).enqueue_trial(dict(balanced.decided))
     after = launched(spec, directory)
-    assert len(after.entries()) == 1
+    assert len(after.records()) == 1
     asked = [after.ask().parameters for _ in range(2)]
     assert asked == [balanced.parameters, balpoe.parameters]
 
@@ -112,7 +112,7 @@ def test_a_known_point_that_is_added_later_is_tried_then(
     launched(make_spec(known_points=one), directory).ask()
     both = {**one, "other": {"experts.count": 3, "experts.spread": 0.75}}
     asked = launched(make_spec(known_points=both), directory).ask()
-    assert (asked.number, asked.parameters["experts.spread"]) == (1, 0.75)
+    assert (asked.identity.number, asked.parameters["experts.spread"]) == (1, 0.75)
 
 
 def test_a_grid_is_gone_through_once_over_all_launches_and_with_its_known_points(
@@ -120,7 +120,7 @@ def test_a_grid_is_gone_through_once_over_all_launches_and_with_its_known_points
 ) -> None:
     spec = make_spec(
         search=GRID,
-        sampler=SamplerConfig(name="grid"),
+        sampler=SAMPLERS["grid"](),
         known_points={"two": {"experts.count": 2, "experts.spread": 1.0}},
     )
     first = launched(spec, directory)
@@ -139,7 +139,7 @@ def test_no_sampler_repeats_what_it_drew_in_the_launch_before(
 ) -> None:
     spec = make_spec(
         search={"mixup.alpha": FloatParameter(low=0, high=1)},
-        sampler=SamplerConfig(name=name, seed=5),  # type: ignore[arg-type]  # one of them
+        sampler=SAMPLERS[name](seed=5),
     )
     drawn = [launched(spec, directory).ask().parameters["mixup.alpha"] for _ in range(3)]
     assert len(set(drawn)) == 3
@@ -160,7 +160,7 @@ def test_the_joint_model_of_one_objective_learns_though_trials_lack_parameters(
     for _ in range(30):
         proposal = ledger.ask()
         error = (float(proposal.parameters.get("mixup.alpha", 1)) - 0.3) ** 2
-        ledger.complete(proposal.number, {"val/ece": error})
+        ledger.complete(proposal.identity, {"val/ece": error})
     assert stored(directory)[0].params == {}
     learned = [trial.params.get("mixup.alpha", 1) for trial in stored(directory)[20:]]
     assert sum(abs(value - 0.3) < 0.2 for value in learned) >= 7
@@ -174,13 +174,13 @@ def test_a_gaussian_process_learns_beside_the_known_points(
         known_points={"strong": {"mixup.alpha": 0.9}},
         search={"mixup.alpha": FloatParameter(low=0, high=1)},
         objectives={"val/ece": "minimize"},
-        sampler=SamplerConfig(name="gp"),
+        sampler=SAMPLERS["gp"](),
     )
     ledger = launched(spec, directory)
     for _ in range(13):
         proposal = ledger.ask()
         error = (float(proposal.parameters["mixup.alpha"]) - 0.3) ** 2
-        ledger.complete(proposal.number, {"val/ece": error})
+        ledger.complete(proposal.identity, {"val/ece": error})
     learned = [float(trial.params["mixup.alpha"]) for trial in stored(directory)[11:]]
     assert all(abs(alpha - 0.3) < 0.05 for alpha in learned)
 
@@ -195,10 +195,10 @@ def test_a_conditional_parameter_is_proposed_only_where_its_condition_holds(
             ),
             "experts.count": IntParameter(low=2, high=3),
         },
-        sampler=SamplerConfig(name="random"),
+        sampler=SAMPLERS["random"](),
     )
     ledger = launched(spec, directory)
     proposals = [ledger.ask().parameters for _ in range(12)]
     assert {len(parameters) for parameters in proposals} == {1, 2}
     assert all(("mixup.alpha" in p) == (p["experts.count"] == 3) for p in proposals)
-    assert [entry.parameters for entry in ledger.entries()] == proposals
+    assert [entry.parameters for entry in ledger.records()] == proposals

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.storage import reconnecting
+from balpoe.study.storage import reconnecting_storage
 from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.storage.postgres_storage import PostgresStorage
-from balpoe.study.storage.reconnecting import StorageUnavailable
-from balpoe.study.storage.storage_record import keep_storage
+from balpoe.study.storage.reconnecting_storage import StorageUnavailable
+from balpoe.study.storage.study_storage import record_storage
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 
@@ -42,7 +42,7 @@ class PostgresServer(Protocol):
 def directory(tmp_path: Path, postgres_url: str) -> StudyDirectory:
     directory = StudyDirectory.of(tmp_path, "digits")
     directory.create()
-    keep_storage(directory, PostgresStorage(postgres_url))
+    record_storage(directory, PostgresStorage(postgres_url))
     return directory
 
 
@@ -69,10 +69,10 @@ def test_a_ledger_goes_on_where_the_server_was_restarted_at_any_moment(
     with down_for(postgres_server, 0.5):
         second = ledger.ask()
     with down_for(postgres_server, 0.5):
-        ledger.complete(first.number, GOOD)
+        ledger.complete(first.identity, GOOD)
     with down_for(postgres_server, 0.5):
-        assert [entry.state for entry in ledger.entries()] == ["COMPLETE", "RUNNING"]
-    assert ledger.entries()[second.number].parameters == second.parameters
+        assert [entry.state for entry in ledger.records()] == ["COMPLETE", "RUNNING"]
+    assert ledger.records()[second.identity.number].parameters == second.parameters
 
 
 def test_what_the_server_did_before_its_answer_was_lost_is_not_done_twice(
@@ -89,14 +89,17 @@ def test_what_the_server_did_before_its_answer_was_lost_is_not_done_twice(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "commit", unanswered)
-        patch.setattr(reconnecting, "_FIRST_PAUSE_SECONDS", 0.0)
+        patch.setattr(reconnecting_storage, "_FIRST_PAUSE_SECONDS", 0.0)
         proposals = [ledger.ask() for _ in range(3)]
-        assert [ledger.count_death(0, epoch) for epoch in (0, 0, 3)] == [1, 2, 1]
+        dying, _, failing = (proposal.identity for proposal in proposals)
+        for epoch, deaths in ((0, 1), (0, 2), (3, 1)):
+            ledger.write_retries(dying, ledger.retries(dying).after_death(epoch))
+            assert ledger.retries(dying).deaths == deaths
         for proposal in proposals[:2]:
-            ledger.complete(proposal.number, GOOD)
-        ledger.fail(2, Failure("deterministic", "diverged"))
+            ledger.complete(proposal.identity, GOOD)
+        ledger.fail(failing, Failure("deterministic", "diverged"))
     assert next(commits) > 20
-    entries = Ledger(make_spec(), directory).entries()
+    entries = Ledger(make_spec(), directory).records()
     assert [entry.parameters for entry in entries] == [p.parameters for p in proposals]
     assert [entry.state for entry in entries] == ["COMPLETE", "COMPLETE", "FAIL"]
     assert [entry.objectives for entry in entries] == [GOOD, GOOD, None]
@@ -110,16 +113,16 @@ def test_a_server_that_stays_away_ends_the_patience_and_the_trial_stays_running(
 ) -> None:
     ledger = Ledger(make_spec(), directory)
     trial = ledger.ask()
-    monkeypatch.setattr(reconnecting, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(reconnecting_storage, "PATIENCE_SECONDS", 1.0)
     postgres_server.stop()
     try:
         began = time.monotonic()
         with pytest.raises(StorageError, match=r"refused.*what was recorded so far is kept"):
-            ledger.complete(trial.number, GOOD)
+            ledger.complete(trial.identity, GOOD)
         assert 1 <= time.monotonic() - began < 10
     finally:
         postgres_server.start()
-    [entry] = Ledger(make_spec(), directory).entries()
+    [entry] = Ledger(make_spec(), directory).records()
     assert entry.state == "RUNNING"
 
 
@@ -135,14 +138,14 @@ def test_a_full_disk_is_waited_for_and_named_where_it_stays_full(
     later.start()
     trial = ledger.ask()
     later.join()
-    monkeypatch.setattr(reconnecting, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(reconnecting_storage, "PATIENCE_SECONDS", 0.2)
     words = "No space left on device; free some space on the disk of the server.* is kept"
     free = no_room(storage)
     with pytest.raises(StorageError, match=words):
-        ledger.complete(trial.number, GOOD)
+        ledger.complete(trial.identity, GOOD)
     free()
-    ledger.complete(trial.number, GOOD)
-    [entry] = Ledger(make_spec(), directory).entries()
+    ledger.complete(trial.identity, GOOD)
+    [entry] = Ledger(make_spec(), directory).records()
     assert (entry.state, entry.objectives) == ("COMPLETE", GOOD)
 
 
@@ -174,10 +177,10 @@ def test_a_write_is_refused_once_the_lease_is_lost(
     ledger = Ledger(make_spec(), directory, confirm)
     trial = ledger.ask()
     held = False
-    for write in (ledger.ask, ledger.begin_launch, lambda: ledger.complete(trial.number, GOOD)):
+    for write in (ledger.ask, ledger.begin_launch, lambda: ledger.complete(trial.identity, GOOD)):
         with pytest.raises(UserError, match="taken by another"):
             write()
-    assert [entry.state for entry in ledger.entries()] == ["RUNNING"]
+    assert [entry.state for entry in ledger.records()] == ["RUNNING"]
 
 
 def test_a_database_that_cannot_be_used_is_told_in_a_line_without_the_password(
@@ -197,7 +200,7 @@ def test_a_database_that_cannot_be_used_is_told_in_a_line_without_the_password(
     }.items():
         monkeypatch.setenv(VARIABLE, secret_url)
         directory.storage.unlink(missing_ok=True)
-        keep_storage(directory, PostgresStorage(address_of(secret_url, VARIABLE)))
+        record_storage(directory, PostgresStorage(address_of(secret_url, VARIABLE)))
         with pytest.raises(StorageError, match=told) as caught:
             Ledger(make_spec(), directory)
         assert secret not in str(caught.value)
@@ -234,7 +237,7 @@ def test_two_directories_never_share_a_study_of_one_database(
     Ledger(make_spec(), directory).ask()
     other = StudyDirectory.of(tmp_path / "elsewhere", "digits")
     other.create()
-    keep_storage(other, PostgresStorage(postgres_url))
+    record_storage(other, PostgresStorage(postgres_url))
     with pytest.raises(UserError, match=r"study digits whose files are in .+:.*digits; continue"):
         Ledger(make_spec(), other)
 
@@ -242,14 +245,14 @@ def test_two_directories_never_share_a_study_of_one_database(
 def test_a_study_stays_in_its_storage(
     make_spec: MakeSpec, directory: StudyDirectory, postgres_url: str, tmp_path: Path
 ) -> None:
-    keep_storage(directory, PostgresStorage(postgres_url))
+    record_storage(directory, PostgresStorage(postgres_url))
     with pytest.raises(UserError, match=r"--storage: the study digits has its trials in post"):
-        keep_storage(directory, PostgresStorage(postgres_url + "_2"))
+        record_storage(directory, PostgresStorage(postgres_url + "_2"))
     local = StudyDirectory.of(tmp_path / "local", "digits")
     local.create()
     Ledger(make_spec(), local)
     with pytest.raises(UserError, match=r"has its trials in .*optuna\.db, not in postgresql"):
-        keep_storage(local, PostgresStorage(postgres_url))
+        record_storage(local, PostgresStorage(postgres_url))
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_failed_repeat_takes_its_configuration_out_and_leaves_the_others_racin
     assert asked(race(spec, [failed, other])) == [(1, 1), (1, 2)]
     other = candidate(1, (0.8, 0.05), (0.8, 0.05), (0.8, 0.05))
     stand = race(spec, [failed, other])
-    assert (stand.finalists, stand.to_do, stand.left) == ((1,), (), (0,))
+    assert (stand.finalists, stand.to_do, stand.withdrawn) == ((1,), (), (0,))
 
 
 def test_without_hours_only_the_fronts_first_seeds_and_what_has_begun_are_trained(

@@ -15,7 +15,7 @@ from balpoe.study.execution.remote_trial import where_it_is_kept
 from balpoe.study.execution.traceback_file import KeepingTraceback
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.object_store.remote_directory import RemoteDirectory
-from balpoe.study.object_store.working_copy import REMOTE_FILE, bring_study, bring_trial
+from balpoe.study.object_store.study_files import create_copies, study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.newest_attempt import SupersededError, claim
 from balpoe.study.trials.record import TrialIdentity
@@ -40,8 +40,7 @@ def directory(bucket: S3Server, tmp_path: Path) -> StudyDirectory:
 
 
 def copy_of(copies: Path) -> StudyDirectory:
-    copies.mkdir()
-    (copies / REMOTE_FILE).write_text("s3://studies/runs\n")
+    create_copies(copies, RemoteDirectory("s3://studies/runs"))
     return StudyDirectory.of(copies, "faults")
 
 
@@ -93,20 +92,20 @@ def test_what_an_epoch_wrote_is_there_before_it_is_reported(
     assert bucket.names(TRIAL) == reported[-1][1] | {"predictions.parquet", "result.json"}
 
 
-def test_the_result_is_put_after_all_that_it_vouches_for(
+def test_the_result_is_uploaded_after_all_that_it_vouches_for(
     bucket: S3Server, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = []
+    uploaded = []
     write = RemoteDirectory.write
 
     def noted(self: RemoteDirectory, name: str, content: bytes) -> None:
-        put.append(name)
+        uploaded.append(name)
         write(self, name, content)
 
     monkeypatch.setattr(RemoteDirectory, "write", noted)
     assert [epoch.epoch for epoch in begun(directory, 0)] == [1, 2, 3]
-    assert put[-2:] == ["predictions.parquet", "result.json"]
-    assert "result.json" not in put[:-1]
+    assert uploaded[-2:] == ["predictions.parquet", "result.json"]
+    assert "result.json" not in uploaded[:-1]
 
 
 def test_an_attempt_goes_on_from_what_is_there_and_the_frozen_one_before_changes_nothing_more(
@@ -123,7 +122,7 @@ def test_an_attempt_goes_on_from_what_is_there_and_the_frozen_one_before_changes
         "checkpoints/epoch_1.attempt_0",
         "checkpoints/epoch_2.attempt_1",
     }
-    with pytest.raises(SupersededError, match="attempt 0 was taken over by a later"):
+    with pytest.raises(SupersededError, match="attempt 0 was superseded by a later one"):
         next(frozen)
     with pytest.raises(SupersededError):
         next(begun(directory, 0))
@@ -133,7 +132,7 @@ def test_an_attempt_goes_on_from_what_is_there_and_the_frozen_one_before_changes
     assert bucket.objects(TRIAL)["result.json"] == b"{}"
 
 
-def test_a_worker_that_freezes_between_two_objects_puts_no_more_of_them(
+def test_a_worker_that_freezes_between_two_objects_uploads_no_more_of_them(
     bucket: S3Server, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen, later = begun(directory, 0), begun(directory, 1)
@@ -198,31 +197,31 @@ def test_whoever_reads_has_what_is_there_and_no_more(
     stale = directory.path / "trials/7/repeat_0/metrics.parquet"
     stale.parent.mkdir(parents=True)
     stale.write_text("of a study that was here before")
-    bring_study(directory)
+    study_files(directory).refresh()
     files = directory.trial(IDENTITY)
     assert files.metrics.read_text() == "m"
     assert not files.checkpoints.exists()
     assert not stale.exists()
     next(course)
-    bring_trial(directory, IDENTITY)
+    study_files(directory).refresh_trial(IDENTITY)
     assert files.metrics.read_text() == "mm"
 
 
-def test_what_has_settled_is_brought_once(
+def test_what_has_settled_is_downloaded_once(
     bucket: S3Server, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(list(begun(directory, 0))) == 3
-    monkeypatch.setattr("balpoe.study.object_store.working_copy.SETTLED_SECONDS", -1)
-    bring_study(directory)
-    brought: list[str] = []
+    monkeypatch.setattr("balpoe.study.object_store.synchronization.SETTLED_SECONDS", -1)
+    study_files(directory).refresh()
+    downloaded: list[str] = []
 
     def noted(self: RemoteDirectory, name: str, path: Path) -> bool:
-        brought.append(name)
+        downloaded.append(name)
         return True
 
-    monkeypatch.setattr(RemoteDirectory, "bring", noted)
-    bring_study(directory)
-    assert brought == []
+    monkeypatch.setattr(RemoteDirectory, "download", noted)
+    study_files(directory).refresh()
+    assert downloaded == []
 
 
 def test_elsewhere_a_trial_is_run_as_it_is(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from balpoe.study.selection.repeats import objectives_over_seeds, over_seeds
+from balpoe.study.selection.candidates import objectives_over_seeds, over_seeds
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 
 

@@ -63,7 +63,7 @@ def test_trials_that_fall_behind_end_pruned_and_the_others_complete(
     events: list[StudyEvent] = []
     assert run_trials(spec, directory, events.append, run=known_from_the_start) == LaunchEnd()
     ledger = Ledger(spec, directory)
-    entries = ledger.entries()
+    entries = ledger.records()
     assert [entry.state for entry in entries] == STATES
     assert [entry.objectives is None for entry in entries] == [s == "PRUNED" for s in STATES]
 
@@ -87,7 +87,7 @@ def test_trials_that_break_a_constraint_at_a_rung_fall_behind_worse_ones_that_ke
     spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING, constraints=constraints)
     spec = replace(spec, objectives={"val/accuracy": "maximize"})
     run_trials(spec, directory, lambda _: None, run=known_from_the_start)
-    states = [entry.state for entry in Ledger(spec, directory).entries()]
+    states = [entry.state for entry in Ledger(spec, directory).records()]
     assert states == ["COMPLETE", *["PRUNED"] * 4], "trials 2 and 4 are the best and break it"
 
 
@@ -98,15 +98,16 @@ def test_a_trial_that_was_stopped_but_not_told_so_is_stopped_by_the_next_launch(
     spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING)
     ledger = Ledger(spec, directory)
     for number, epochs in ((0, 3), (1, 1)):
-        assert ledger.ask().number == number
-        files = directory.trial(TrialIdentity("digits", number))
+        identity = ledger.ask().identity
+        assert identity.number == number
+        files = directory.trial(identity)
         files.create()
         metrics = metrics_of(number)
         write_metrics(files.metrics, [EpochResult(e, 0.0, metrics) for e in range(1, epochs + 1)])
-    ledger.complete(0, metrics_of(0))
+    ledger.complete(TrialIdentity("digits", 0), metrics_of(0))
     events: list[StudyEvent] = []
     run_trials(spec, directory, events.append, run=known_from_the_start)
-    assert [entry.state for entry in Ledger(spec, directory).entries()] == STATES
+    assert [entry.state for entry in Ledger(spec, directory).records()] == STATES
     assert events[0] == TrialEnded(TrialIdentity("digits", 1), "PRUNED")
     store = RecordStore(spec, directory)
     assert [result.epoch for result in store.record(1).history] == [1]
@@ -136,9 +137,9 @@ def test_what_goes_wrong_where_a_trial_is_left_costs_the_next_of_its_worker_noth
     """A worker whose device was lost ends, and another takes the trial up."""
     spec = make_spec(trials=5, concurrent=1, early_stopping=HALVING)
     assert run_trials(spec, directory, lambda _: None, run=FailingWhenLeft(error)) == LaunchEnd()
-    entries = Ledger(spec, directory).entries()
+    entries = Ledger(spec, directory).records()
     assert [entry.state for entry in entries] == STATES
-    assert [entry.attempt for entry in entries] == attempts
+    assert [entry.identity.attempt for entry in entries] == attempts
 
 
 @pytest.mark.slow

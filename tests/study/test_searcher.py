@@ -13,8 +13,8 @@ from balpoe.study.execution.interruption import Interruption
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import COMPLETE
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.trial_book import TrialBook
-from balpoe.study.search.spent_budget import Account, Spent
+from balpoe.study.records.study_trials import StudyTrials
+from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import Listener, StudyEvent, TrialStarted
 from tests.study.listeners import breaking_at
@@ -24,8 +24,8 @@ END = {COMPLETE: True, "val/accuracy": 0.5, "val/ece": 0.1}
 
 
 def searcher_of(spec: StudySpec, directory: StudyDirectory, listener: Listener) -> StudySearcher:
-    book = TrialBook(spec, Ledger(spec, directory), directory)
-    account = Account(Spent(0, 0.0, 0.0), spec.resources)
+    book = StudyTrials(spec, Ledger(spec, directory), directory)
+    account = Account(SpentBudget(0, 0.0, 0.0), spec.resources)
     memory = GpuMemory(spec, directory.memory)
     return StudySearcher(spec, book, listener, Interruption(), account, memory)
 

@@ -10,13 +10,13 @@ from sqlalchemy.engine import Engine
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, UserError
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.storage.host import Host, this_host
 from balpoe.study.storage.postgres_address import VARIABLE
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.sqlite_storage import SqliteStorage
-from balpoe.study.storage.storage_record import keep_storage, refuse_local_storage_on
+from balpoe.study.storage.study_storage import record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 
 MakeSpec = Callable[..., StudySpec]
@@ -52,7 +52,7 @@ def test_a_storage_that_was_made_in_part_is_made_anew(
     assert not directory.database.exists()
     for _ in range(2):
         Ledger(make_spec(), directory).ask()
-    assert len(Ledger(make_spec(), directory).entries()) == 2
+    assert len(Ledger(make_spec(), directory).records()) == 2
     left = set(directory.path.glob("*optuna.db*"))
     assert left == {directory.database, directory.database_lock}
 
@@ -63,7 +63,7 @@ def test_a_launch_on_other_hosts_is_refused_unless_they_can_share_the_storage(
     refuse_local_storage_on([this_host(), this_host()], directory)
     with pytest.raises(UserError, match=r"would run on node-7 too; .*--storage postgresql://"):
         refuse_local_storage_on([this_host(), ELSEWHERE], directory)
-    keep_storage(directory, PostgresStorage("postgresql://me@db/studies"))
+    record_storage(directory, PostgresStorage("postgresql://me@db/studies"))
     refuse_local_storage_on([this_host(), ELSEWHERE], directory)
 
 

@@ -11,17 +11,17 @@ import pytest
 from ray import cloudpickle
 
 from balpoe.config import (
+    SAMPLERS,
     BudgetConfig,
     Choice,
     Configuration,
     Constraint,
-    DigitsLT,
     FloatParameter,
     IntParameter,
-    SamplerConfig,
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.trial import Course, TrialTask
@@ -127,7 +127,7 @@ def test_samplers_take_constrained_trials_of_both_studies(
         search={"experts.spread": FloatParameter(low=0.0, high=2.0)},
         objectives={"val/accuracy": "maximize"},
         constraints={"parameters": Constraint(at_most=1000)},
-        sampler=SamplerConfig(name=sampler),  # type: ignore[arg-type]  # one of its choices
+        sampler=SAMPLERS[sampler](),
     )
     earlier = EarlierStudy(
         "earlier",
@@ -146,9 +146,9 @@ def test_samplers_take_constrained_trials_of_both_studies(
     ledger.begin_launch((earlier,))
     for _ in range(3):
         proposal = ledger.ask()
-        ledger.constrain(proposal.number, {"parameters <= 1000": 0.5})
-        ledger.complete(proposal.number, {"val/accuracy": 0.5})
-    assert [entry.violations for entry in ledger.entries()] == [{"parameters <= 1000": 0.5}] * 3
+        ledger.constrain(proposal.identity, {"parameters <= 1000": 0.5})
+        ledger.complete(proposal.identity, {"val/accuracy": 0.5})
+    assert [entry.violations for entry in ledger.records()] == [{"parameters <= 1000": 0.5}] * 3
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_study_without_a_complete_trial_is_refused() -> None:
         ({"warm_start": ("digits",)}, "cannot begin from itself"),
         ({"warm_start": ("a", "a")}, "a comes twice"),
         (
-            {"warm_start": ("a",), "sampler": SamplerConfig(name="random")},
+            {"warm_start": ("a",), "sampler": SAMPLERS["random"]()},
             "random learns nothing from other studies: use tpe or gp",
         ),
     ],
@@ -232,7 +232,7 @@ def proposed_spreads(
         spread = proposal.parameters.get("experts.spread", 0.0)
         assert isinstance(spread, float)
         spreads.append(spread)
-        ledger.complete(proposal.number, {"val/accuracy": accuracy(spread)})
+        ledger.complete(proposal.identity, {"val/accuracy": accuracy(spread)})
     return spreads
 
 
@@ -248,7 +248,7 @@ def test_the_first_proposals_are_near_the_best_of_the_earlier_study(
     spec = make_spec(
         objectives={"val/accuracy": "maximize"},
         search=search,
-        sampler=SamplerConfig(name=sampler),  # type: ignore[arg-type]
+        sampler=SAMPLERS[sampler](),
     )
     trials = tuple(
         replace(trial, decided={path: trial.decided[path] for path in search})
@@ -265,8 +265,8 @@ def test_they_are_no_trials_of_this_study_and_one_seed_fixes_what_follows(
     spec = make_spec(objectives={"val/accuracy": "maximize"})
     earlier = (evidence(),)
     spreads = proposed_spreads(spec, directory, earlier, count=5)
-    entries = Ledger(spec, directory).entries()
-    assert [entry.number for entry in entries] == list(range(5))
+    entries = Ledger(spec, directory).records()
+    assert [entry.identity.number for entry in entries] == list(range(5))
     assert Ledger(spec, directory).finished() == 5
     assert {entry.state for entry in entries} == {"COMPLETE"}
     again = StudyDirectory.of(directory.path.parent / "again", "digits")
@@ -287,15 +287,15 @@ def test_trials_under_way_are_known_and_an_interrupted_launch_goes_on(
 
     ledger = Ledger(spec, directory)
     ledger.begin_launch(earlier)
-    assert ledger.take_up(orphan.number).parameters == orphan.parameters
+    assert ledger.resume(orphan.identity).parameters == orphan.parameters
     queued = ledger.ask()
     assert queued.parameters["experts.spread"] == 1.25
     together = [ledger.ask() for _ in range(3)]
     for proposal in (orphan, queued, *together):
-        ledger.complete(proposal.number, {"val/accuracy": 0.5})
+        ledger.complete(proposal.identity, {"val/accuracy": 0.5})
     last = ledger.ask()
-    assert last.number == 5
-    assert len({entry.number for entry in ledger.entries()}) == 6
+    assert last.identity.number == 5
+    assert len({entry.identity.number for entry in ledger.records()}) == 6
 
 
 def sound(task: TrialTask) -> Course:

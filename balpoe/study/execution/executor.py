@@ -32,20 +32,19 @@ from balpoe.study.execution.study_clock import Timekeeper, timekeeper_beside_dri
 from balpoe.study.execution.traceback_file import KeepingTraceback
 from balpoe.study.execution.trial import RunTrial, run_trial
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
+from balpoe.study.execution.tune_credentials import own_credentials
 from balpoe.study.execution.worker_check import WorkerNeeds
 from balpoe.study.execution.worker_death import failure_of_worker
-from balpoe.study.object_store.tune_credentials import own_credentials
-from balpoe.study.object_store.working_copy import remote_of
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.ledger_entry import LedgerEntry
 from balpoe.study.records.record_store import RecordStore
-from balpoe.study.records.trial_book import TrialBook
+from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.early_stopping import EarlyStopping
 from balpoe.study.search.planned_trials import is_exhausted
 from balpoe.study.search.spent_budget import (
     Account,
-    Spent,
+    SpentBudget,
     budget_spent,
     hours_spent,
     spent_by_launches,
@@ -57,7 +56,7 @@ from balpoe.study.trials.events import Listener
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.launch_log import log_launch
 from balpoe.study.trials.metrics_file import read_metrics
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import TrialRecord
 
 OBJECT_STORE_BYTES = 100 * 2**20
 
@@ -102,8 +101,8 @@ def run_trials(
     directory.create()
     ledger = Ledger(spec, directory, confirm_lease)
     before = _spent_before(spec, directory, ledger)
-    book = TrialBook(spec, ledger, directory)
-    if not ledger.running() and _is_over(spec, ledger, book, before):
+    trials = StudyTrials(spec, ledger, directory)
+    if not ledger.running() and _is_over(spec, ledger, trials, before):
         return LaunchEnd()
     number = ledger.begin_launch(earlier)
     sign = log_launch(
@@ -117,15 +116,15 @@ def run_trials(
         listener(study.event)
     interruption = Interruption()
     account = Account(before, spec.resources)
-    early_stopping = _early_stopping(spec, directory, ledger.entries())
+    early_stopping = _early_stopping(spec, directory, ledger.records())
     memory = GpuMemory(spec, directory.memory)
-    searcher = StudySearcher(spec, book, listener, interruption, account, memory, early_stopping)
+    searcher = StudySearcher(spec, trials, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
     with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
         run = where_it_is_kept(KeepingTraceback(run), directory)
         timekeeper = timekeeper_beside_driver() if other_hosts else None
-        is_remote = remote_of(directory) is not None
+        is_remote = study_files(directory).remote is not None
         needs = WorkerNeeds(software(), spec.base, None if is_remote else sign)
         try:
             _tuner(spec, directory, searcher, interruption, run, needs, timekeeper).fit()
@@ -145,19 +144,19 @@ def _refuse_full_disk(error: Exception, directory: StudyDirectory) -> None:
         raise storage_error(directory.tune, error) from error
 
 
-def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) -> Spent:
+def _spent_before(spec: StudySpec, directory: StudyDirectory, ledger: Ledger) -> SpentBudget:
     """What earlier launches spent; only hours need the files of the trials."""
     if spec.budget.wall_hours is None and spec.budget.device_hours is None:
-        return Spent(ledger.finished(), 0.0, 0.0)
+        return SpentBudget(ledger.finished(), 0.0, 0.0)
     records = RecordStore(spec, directory).records()
     return spent_by_launches(records, ledger.launches(), spec.resources)
 
 
-def _is_over(spec: StudySpec, ledger: Ledger, book: TrialBook, before: Spent) -> bool:
-    tried = (entry.parameters for entry in ledger.entries())
+def _is_over(spec: StudySpec, ledger: Ledger, trials: StudyTrials, before: SpentBudget) -> bool:
+    tried = (record.parameters for record in ledger.records())
     if not (budget_spent(spec.budget, before) or is_exhausted(spec, tried)):
         return False
-    return not affordable(book.seeds_to_train(), hours_spent(spec.budget, before))
+    return not affordable(trials.seeds_to_train(), hours_spent(spec.budget, before))
 
 
 def _tuner(
@@ -291,7 +290,7 @@ def _refuse_too_small_a_cluster(resources: ResourcesConfig) -> None:
 
 
 def _early_stopping(
-    spec: StudySpec, directory: StudyDirectory, entries: Iterable[LedgerEntry]
+    spec: StudySpec, directory: StudyDirectory, records: Iterable[TrialRecord]
 ) -> EarlyStopping | None:
     """The early stopping of a study, with what its trials have reached; None where it has none.
 
@@ -301,8 +300,9 @@ def _early_stopping(
     if spec.early_stopping is None:
         return None
     stopping = EarlyStopping(spec, spec.early_stopping)
-    for entry in entries:
-        path = directory.trial(TrialIdentity(spec.name, entry.number)).metrics
+    for record in records:
+        path = directory.trial(record.identity).metrics
         if path.exists():
-            stopping.rebuild(entry.number, entry.parameters, read_metrics(path))
+            number = record.identity.number
+            stopping.rebuild(number, record.parameters, read_metrics(path))
     return stopping

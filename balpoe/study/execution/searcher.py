@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
-from balpoe.config import Choice, StudySpec
+from balpoe.config import StudySpec
 from balpoe.errors import NonFiniteError, StorageError, UserError
 from balpoe.study.execution.gpu_memory import GpuMemory
 from balpoe.study.execution.interruption import Interruption
@@ -30,20 +30,22 @@ from balpoe.study.execution.trial_actor import (
     MEMORY,
     PARAMETERS,
 )
-from balpoe.study.records.trial_book import TakenTrial, TrialBook
-from balpoe.study.search.early_stopping import EarlyStopping, Reached
+from balpoe.study.records.study_trials import StudyTrials
+from balpoe.study.search.early_stopping import EarlyStopping, RungResult
 from balpoe.study.search.spent_budget import Account, budget_spent, hours_spent
 from balpoe.study.selection.race import SeedToTrain
 from balpoe.study.trials.events import (
+    AttemptEnded,
     EpochReported,
     Listener,
     StopRequested,
     TrialEnded,
     TrialStarted,
 )
-from balpoe.study.trials.failures import MOST_DEATHS, Failure, FailureClass, Opening, failure_of
+from balpoe.study.trials.failures import Failure, FailureClass, Opening, failure_of
 from balpoe.study.trials.objectives import finite_objectives
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import TrialIdentity, TrialToRun
+from balpoe.study.trials.retries import next_step
 
 Answer = TypeVar("Answer")
 
@@ -57,11 +59,9 @@ class LiveTrial:
     `epoch` is the last that it reported, 0 for none; `fallen_behind` with what it is stopped.
     """
 
-    identity: TrialIdentity
-    parameters: Mapping[str, Choice]
-    alone: bool
+    trial: TrialToRun
     epoch: int = 0
-    fallen_behind: Reached | None = None
+    fallen_behind: RungResult | None = None
 
 
 class StudySearcher(Searcher):
@@ -75,7 +75,7 @@ class StudySearcher(Searcher):
     def __init__(
         self,
         spec: StudySpec,
-        book: TrialBook,
+        trials: StudyTrials,
         listener: Listener,
         interruption: Interruption,
         account: Account,
@@ -87,11 +87,11 @@ class StudySearcher(Searcher):
         self._account = account
         self._early_stopping = early_stopping
         self._spec = spec
-        self._book = book
+        self._trials = trials
         self._listener = listener
         self._interruption = interruption
-        self._unfinished = deque(book.orphans())
-        self._finished = book.finished()
+        self._unfinished = deque(trials.unfinished())
+        self._finished = trials.finished()
         self._round: deque[SeedToTrain] = deque()
         self._live: dict[str, LiveTrial] = {}
         self._opening = Opening(spec.resources.concurrent_trials)
@@ -147,37 +147,37 @@ class StudySearcher(Searcher):
         taken = None if self._interruption.requested else self._next_taken()
         if taken is None:
             return None
-        gpus = self._memory.gpus(taken.parameters, alone=taken.alone)
+        gpus = self._memory.gpus(taken.parameters, alone=taken.retries.exclusive)
         self._listener(TrialStarted(taken.identity, taken.parameters))
         # only now: of a trial that Tune is not given it would never tell the end
         self._account.begin(trial_id)
-        self._live[trial_id] = LiveTrial(taken.identity, taken.parameters, taken.alone)
+        self._live[trial_id] = LiveTrial(taken)
         return {
             IDENTITY: asdict(taken.identity),
             PARAMETERS: dict(taken.parameters),
             GPUS: gpus,
         }
 
-    def _next_taken(self) -> TakenTrial | None:
-        if any(live.alone for live in self._live.values()):
+    def _next_taken(self) -> TrialToRun | None:
+        if any(live.trial.retries.exclusive for live in self._live.values()):
             return None
         while self._unfinished:
-            if self._live and self._book.is_set_apart(self._unfinished[0]):
+            if self._live and self._trials.is_exclusive(self._unfinished[0]):
                 return None
             identity = self._unfinished.popleft()
             fallen_behind = self._fallen_behind_before(identity)
             if fallen_behind is None:
-                return self._book.take_up(identity)
+                return self._trials.resume(identity)
             self._prune(identity, fallen_behind)
         spent = self._account.spent(self._finished + len(self._live))
-        if not budget_spent(self._spec.budget, spent) and not self._book.is_exhausted():
-            return self._book.ask()
+        if not budget_spent(self._spec.budget, spent) and not self._trials.is_exhausted():
+            return self._trials.ask()
         return self._next_of_race(hours_spent(self._spec.budget, spent))
 
-    def _next_of_race(self, hours_spent: bool) -> TakenTrial | None:
+    def _next_of_race(self, hours_spent: bool) -> TrialToRun | None:
         """The next seed; a round begins when all trials, or those of the round before, ended."""
         if not self._round and not self._live:
-            self._round.extend(self._book.seeds_to_train())
+            self._round.extend(self._trials.seeds_to_train())
         while self._round:
             seed = self._round.popleft()
             if seed.granted or not hours_spent:
@@ -194,18 +194,18 @@ class StudySearcher(Searcher):
         live.epoch = int(result[EPOCH])
         metrics = {name: result[name] for name in self._spec.objectives if name in result}
         if MEMORY in result:
-            self._memory.record(live.parameters, result[MEMORY])
-        self._listener(EpochReported(live.identity, live.epoch, metrics))
+            self._memory.record(live.trial.parameters, result[MEMORY])
+        self._listener(EpochReported(live.trial.identity, live.epoch, metrics))
 
     def _falls_behind(self, live: LiveTrial, result: Mapping[str, Any]) -> bool:
-        stopping, identity = self._early_stopping, live.identity
+        stopping, identity = self._early_stopping, live.trial.identity
         if stopping is None or identity.repeat or EPOCH not in result:
             return False
         epoch = int(result[EPOCH])
-        live.fallen_behind = stopping.judge(identity.number, live.parameters, epoch, result)
+        live.fallen_behind = stopping.judge(identity.number, live.trial.parameters, epoch, result)
         return live.fallen_behind is not None
 
-    def _fallen_behind_before(self, identity: TrialIdentity) -> Reached | None:
+    def _fallen_behind_before(self, identity: TrialIdentity) -> RungResult | None:
         """With what a trial was stopped that its launch left unfinished all the same."""
         if self._early_stopping is None or identity.repeat:
             return None
@@ -218,23 +218,25 @@ class StudySearcher(Searcher):
             self._complete(live, result)
         elif live.fallen_behind is not None:
             self._report(live, result)  # Tune tells a searcher only of epochs to go on from
-            self._prune(live.identity, live.fallen_behind)
+            self._prune(live.trial.identity, live.fallen_behind)
         else:
-            self._listener(TrialEnded(live.identity, "RUNNING"))
+            self._listener(AttemptEnded(live.trial.identity))
 
     def _complete(self, live: LiveTrial, result: Mapping[str, Any]) -> None:
         try:
             objectives = finite_objectives(result, self._spec.objectives)
-            violations = self._book.complete(live.identity, objectives)
+            violations = self._trials.complete(live.trial.identity, objectives)
         except NonFiniteError as error:
-            self._fail(live.identity, failure_of(error))
+            self._fail(live.trial.identity, failure_of(error))
             return
-        self._finished += live.identity.repeat == 0
+        self._finished += live.trial.identity.repeat == 0
         self._opening.complete()
-        self._listener(TrialEnded(live.identity, "COMPLETE", objectives, violations=violations))
+        self._listener(
+            TrialEnded(live.trial.identity, "COMPLETE", objectives, violations=violations)
+        )
 
-    def _prune(self, identity: TrialIdentity, reached: Reached) -> None:
-        self._book.prune(identity.number, reached.epoch, reached.objectives)
+    def _prune(self, identity: TrialIdentity, reached: RungResult) -> None:
+        self._trials.prune(identity, reached.epoch, reached.objectives)
         self._finished += 1
         self._opening.complete()
         self._listener(TrialEnded(identity, "PRUNED"))
@@ -246,30 +248,24 @@ class StudySearcher(Searcher):
             StorageError: its files cannot be written; the trial stays unfinished.
             UserError: its node is unfit; likewise.
         """
-        if failure.kind in _STOPPING:
-            self._listener(TrialEnded(live.identity, "RUNNING", None, failure.reason, failure.kind))
+        identity, before = live.trial.identity, live.trial.retries
+        step, after = next_step(failure.kind, before, live.epoch)
+        if after != before:
+            self._trials.write_retries(identity, after)
+        if step == "fail":
+            if failure.kind == "infrastructure":
+                times = f"{after.deaths} times without progress"
+                failure = replace(failure, reason=f"{failure.reason} ({times})")
+            self._fail(identity, failure)
+            return
+        if step == "retry":
+            self._unfinished.append(identity)
+        self._listener(AttemptEnded(identity, failure.reason, failure.kind))
+        if step == "stop":
             raise _STOPPING[failure.kind](failure.reason)
-        if failure.kind == "resource" and not live.alone:
-            self._book.set_apart(live.identity)
-            self._try_again(live.identity, failure)
-        elif failure.kind == "departure":
-            self._try_again(live.identity, failure)
-        elif failure.kind == "infrastructure":
-            deaths = self._book.count_death(live.identity, live.epoch)
-            if deaths < MOST_DEATHS:
-                self._try_again(live.identity, failure)
-            else:
-                times = f"{deaths} times without progress"
-                self._fail(live.identity, replace(failure, reason=f"{failure.reason} ({times})"))
-        else:
-            self._fail(live.identity, failure)
-
-    def _try_again(self, identity: TrialIdentity, failure: Failure) -> None:
-        self._unfinished.append(identity)
-        self._listener(TrialEnded(identity, "RUNNING", None, failure.reason, failure.kind))
 
     def _fail(self, identity: TrialIdentity, failure: Failure) -> None:
-        self._book.fail(identity, failure)
+        self._trials.fail(identity, failure)
         self._finished += identity.repeat == 0
         self._listener(TrialEnded(identity, "FAIL", None, failure.reason, failure.kind))
         if identity.repeat == 0 and self._opening.fails_alike(failure):

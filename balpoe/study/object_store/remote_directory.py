@@ -1,7 +1,7 @@
-"""A directory on an object store: objects are put whole, and a reader sees the old or the new one.
+"""A directory on an object store: a reader sees an old object or the new one, never a part.
 
-Endpoint, region and credentials are those of each process's environment (AWS_ENDPOINT_URL,
-AWS_REGION, AWS_ACCESS_KEY_ID, …, or what the host's role grants): nothing of them is kept or sent.
+Endpoint, region and credentials come from the environment of each process (AWS_ENDPOINT_URL,
+AWS_REGION, AWS_ACCESS_KEY_ID, … or the host's role); they are neither stored nor sent.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from balpoe.errors import StorageError, UserError
 
 SCHEME = "s3://"
 CONNECT_SECONDS = 5.0
-_QUICK, _PATIENT = 2, 8  # attempts; the patient ones take about a minute
-_SURROUNDINGS = re.compile(r"^.*AWS Error |; Details: .*| \(Request ID: .*")
+_QUICK, _PATIENT = 2, 8  # attempts; 8 take about a minute
+_AWS_PHRASES = re.compile(r"^.*AWS Error |; Details: .*| \(Request ID: .*")
 _NO_BUCKET = "NO_SUCH_BUCKET"
-_CURES = {
+_HINTS = {
     "ACCESS_DENIED": "give credentials that may list, read, write and delete there "
     "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the host's role)",
     "INVALID_ACCESS_KEY_ID": "name a user that the store knows (AWS_ACCESS_KEY_ID)",
@@ -33,12 +33,12 @@ _CURES = {
     _NO_BUCKET: "create it, or name another",
     "NETWORK_CONNECTION": "check AWS_ENDPOINT_URL and the network",
 }
-_CURE = "check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials"
+_HINT = "check the bucket, AWS_ENDPOINT_URL, AWS_REGION and the credentials"
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteObject:
-    """An object as it is listed: its size in bytes, and when it was put, in nanoseconds."""
+    """An object as listed: its size in bytes and the time of its upload in nanoseconds."""
 
     size: int
     mtime_ns: int
@@ -46,30 +46,30 @@ class RemoteObject:
 
 @dataclass(frozen=True, slots=True)
 class RemoteDirectory:
-    """The objects below `url` (`s3://bucket/…`), by their names from there.
+    """The objects below `url` (`s3://bucket/…`), by their names relative to it.
 
-    Its methods raise `StorageError` where the store cannot be reached or refuses; but for
-    `ensure_reachable` they try for about a minute. A wrong AWS_ENDPOINT_URL is a `UserError`.
+    Its methods raise `StorageError` if the store cannot be reached or refuses; except for
+    `ensure_reachable`, they retry for about a minute. A wrong AWS_ENDPOINT_URL is a `UserError`.
     """
 
     url: str
 
     def below(self, name: str) -> RemoteDirectory:
-        """The directory `name` in this one."""
+        """Return the directory `name` in this one."""
         return RemoteDirectory(f"{self.url}/{name}")
 
     def ensure_reachable(self) -> None:
-        """Find out within seconds whether the bucket is there for this process."""
+        """Check within seconds that the bucket exists and this process can reach it."""
         bucket, _, _ = self._key().partition("/")
-        with self._told("reached"):
+        with self._translated("reached"):
             [found] = _store(_QUICK).get_file_info([bucket])
         if found.type == fs.FileType.NotFound:
-            raise StorageError(f"{SCHEME}{bucket}: there is no such bucket; {_CURES[_NO_BUCKET]}")
+            raise StorageError(f"{SCHEME}{bucket}: there is no such bucket; {_HINTS[_NO_BUCKET]}")
 
     def objects(self) -> dict[str, RemoteObject]:
-        """All objects, as they are at the moment."""
+        """Return all objects by name."""
         selector = fs.FileSelector(self._key(), allow_not_found=True, recursive=True)
-        with self._told("listed"):
+        with self._translated("listed"):
             found = _store(_PATIENT).get_file_info(selector)
         start = len(self._key()) + 1
         return {
@@ -79,24 +79,24 @@ class RemoteDirectory:
         }
 
     def directories(self) -> tuple[str, ...]:
-        """The names of the directories right below this one."""
+        """Return the names of the directories directly below this one."""
         selector = fs.FileSelector(self._key(), allow_not_found=True)
-        with self._told("listed"):
+        with self._translated("listed"):
             found = _store(_PATIENT).get_file_info(selector)
         return tuple(sorted(info.base_name for info in found if not info.is_file))
 
     def read(self, name: str) -> bytes | None:
-        """The content of an object; None where there is none."""
+        """Return the content of an object; None if it does not exist."""
         with (
-            self._told("read"),
+            self._translated("read"),
             suppress(FileNotFoundError),
             _store(_PATIENT).open_input_stream(self._key(name)) as stream,
         ):
             return bytes(stream.read())
         return None
 
-    def bring(self, name: str, path: Path) -> bool:
-        """Write the object to the file `path`, whole or not at all; False where there is none."""
+    def download(self, name: str, path: Path) -> bool:
+        """Write the object to the file `path` atomically; return False if it does not exist."""
         content = self.read(name)
         if content is None:
             return False
@@ -105,35 +105,35 @@ class RemoteDirectory:
         return True
 
     def write(self, name: str, content: bytes) -> None:
-        """Put an object."""
+        """Upload an object."""
         with (
-            self._told("written"),
+            self._translated("written"),
             _store(_PATIENT).open_output_stream(self._key(name)) as stream,
         ):
             stream.write(content)
 
     def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
-        with self._told("written"), suppress(FileNotFoundError):
+        """Delete an object if it exists."""
+        with self._translated("written"), suppress(FileNotFoundError):
             _store(_PATIENT).delete_file(self._key(name))
 
     def _key(self, name: str = "") -> str:
-        """Bucket and key."""
+        """Return bucket and key."""
         return f"{self.url.removeprefix(SCHEME)}/{name}".rstrip("/")
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _translated(self, done: str) -> Iterator[None]:
         try:
             yield
         except (OSError, ArrowException) as error:
             first, *_ = str(error).splitlines() or [type(error).__name__]
-            reason = _SURROUNDINGS.sub("", first)
-            cure = next((cure for word, cure in _CURES.items() if word in reason), _CURE)
-            raise StorageError(f"{self.url}: cannot be {done}: {reason}; {cure}") from error
+            reason = _AWS_PHRASES.sub("", first)
+            hint = next((hint for word, hint in _HINTS.items() if word in reason), _HINT)
+            raise StorageError(f"{self.url}: cannot be {done}: {reason}; {hint}") from error
 
 
 def endpoint() -> str:
-    """Where requests go; empty for AWS itself."""
+    """Return the address that requests go to; empty for AWS itself."""
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 

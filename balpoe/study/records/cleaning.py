@@ -13,16 +13,8 @@ from pathlib import Path
 
 from balpoe.atomic_write import storage_error
 from balpoe.config import StudySpec
-from balpoe.study.object_store.working_copy import (
-    CHECKPOINTS,
-    PREDICTIONS,
-    bring_trial,
-    delete,
-    file_sizes,
-    put,
-    undisturbed,
-)
-from balpoe.study.records.outline import with_repeats
+from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, study_files
+from balpoe.study.records.record_store import with_repeats
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import mean_front
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
@@ -68,23 +60,22 @@ def remove(directory: StudyDirectory, items: Sequence[Surplus]) -> None:
         CorruptFile: a result is damaged; its trial, and those behind it, are left as they are.
         StorageError: something cannot be deleted.
     """
+    files = study_files(directory)
     for item in items:
-        bring_trial(directory, item.identity)
-        with undisturbed(directory):
-            _remove(directory, item)
+        trial = files.refresh_trial(item.identity)
+        with files.changing(trial.result):
+            _drop_predictions_from_result(trial)
+        try:
+            files.delete(item.files)
+        except OSError as error:
+            raise storage_error(trial.path, error) from error
 
 
-def _remove(directory: StudyDirectory, item: Surplus) -> None:
-    files = item.directory
-    if files.result.exists():
-        result = read_result(files)
-        kept = {name: sha for name, sha in result.files.items() if name != files.predictions.name}
-        write_result(files, replace(result, files=kept))
-        put(directory, files.result)
-    try:
-        delete(directory, item.files)
-    except OSError as error:
-        raise storage_error(files.path, error) from error
+def _drop_predictions_from_result(trial: TrialDirectory) -> None:
+    if trial.result.exists():
+        result = read_result(trial)
+        kept = {name: sha for name, sha in result.files.items() if name != trial.predictions.name}
+        write_result(trial, replace(result, files=kept))
 
 
 def _ended_repeats(
@@ -102,7 +93,7 @@ def _ended_repeats(
 def _spare_files(directory: StudyDirectory) -> dict[TrialDirectory, dict[Path, int]]:
     """The sizes of all checkpoints and predictions, by the repeat that they are of."""
     spare: dict[TrialDirectory, dict[Path, int]] = defaultdict(dict)
-    for path, size in file_sizes(directory).items():
+    for path, size in study_files(directory).sizes().items():
         if path.parent.name == CHECKPOINTS:
             spare[TrialDirectory(path.parent.parent)][path] = size
         elif path.name == PREDICTIONS:

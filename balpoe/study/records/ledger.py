@@ -1,6 +1,6 @@
-"""The trials of a study in Optuna's storage: the truth for identity, parameters and state.
+"""The ledger of a study: its trials in Optuna's storage, which decides their parameters and state.
 
-A trial is proposed once, taken up again after every interruption under its own number and
+A trial is proposed once, resumed after every interruption under its number and with its
 parameters, and ends once.
 """
 
@@ -11,7 +11,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import RandomSampler
@@ -20,62 +19,50 @@ from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
 from balpoe.config.assignment import assigned
-from balpoe.study.records.ledger_entry import (
-    ATTEMPT,
+from balpoe.study.records.optuna_trial import (
     ENDED,
     FAILURE,
     FAILURE_CLASS,
     FIXED,
     STARTED,
     STATES,
-    LedgerEntry,
-    ledger_entry,
+    changed_retries,
     parameters_of,
+    record_of,
+    retries_of,
 )
 from balpoe.study.search.earlier_trials import EarlierStudy
+from balpoe.study.search.launch_sampler import launch_sampler
 from balpoe.study.search.planned_trials import PlannedTrial, not_yet_tried, planned_trials
-from balpoe.study.search.sampling import sampler_for
 from balpoe.study.search.warm_start import WarmStart
-from balpoe.study.storage.optuna_storage import open_study, storage_errors
+from balpoe.study.storage.optuna_study import open_study, storage_errors
 from balpoe.study.storage.storage import ConfirmLease
-from balpoe.study.storage.storage_record import kept_storage
+from balpoe.study.storage.study_storage import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialToRun
+from balpoe.study.trials.retries import RetryState
 
 logger = logging.getLogger(__name__)
 
 _LAUNCHES, _LAUNCHED = "launches", "launched"
-_ALONE, _DEATHS, _DEATH_EPOCH = "alone", "deaths_without_progress", "death_epoch"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class AlreadyEndedError(Exception):
-    """A trial that has ended was told another end: a fault of ours, never of the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A trial to run: its number, its parameters, and how often it was begun before.
-
-    An `alone` one ran out of memory beside others, and is tried once more without them.
-    """
-
-    number: int
-    attempt: int
-    parameters: Mapping[str, Choice]
-    alone: bool = False
+    """A second, different end was entered for a trial: a fault of this package, not of the user."""
 
 
 class Ledger:
-    """The trials of the study `spec` in the storage of `directory`, created if need be.
+    """The trials of the study `spec` in the storage of `directory`, which is created if needed.
 
-    Whoever writes holds the study's lease: the launch, whose `confirm_lease` tells where it is
-    lost, keeps the trials in memory; to others they are read anew.
+    Only the launch that holds the study's lease writes: it passes `confirm_lease`, which raises
+    once the lease is lost, and keeps the trials in memory. Other processes read them anew.
 
     Raises:
         CorruptFile: the storage is damaged.
         StorageError: the storage cannot be opened or written.
-        UserError: the study exists with other objectives, or belongs to another directory.
+        UserError: the study exists with other objectives, or is that of another directory.
     """
 
     def __init__(
@@ -88,20 +75,20 @@ class Ledger:
         self._planned: deque[PlannedTrial] = deque()
         self._warm_start: WarmStart | None = None
         self._study = open_study(spec, directory, confirm_lease)
-        storage = kept_storage(directory).storage
+        storage = storage_of(directory)
         self._storage_errors = functools.partial(storage_errors, storage)
 
     def begin_launch(self, earlier: Sequence[EarlierStudy] = ()) -> int:
-        """Count one more launch, from 0, and reseed the sampler for it.
+        """Count one more launch, from 0, and seed the sampler for it; return its number.
 
-        A sampler seeded as before would repeat the proposals of the launch before. It also
-        learns from the trials of `earlier` studies.
+        With the same seed, the sampler would repeat the proposals of the launch before. The
+        sampler also learns from the trials of `earlier` studies.
         """
         with self._storage_errors():
             launch = int(self._study.user_attrs.get(_LAUNCHES, 0))
             self._study.set_user_attr(_LAUNCHES, launch + 1)
             self._study.set_user_attr(_LAUNCHED, [*self.launches(), time.time()])
-        sampler = sampler_for(self._spec, launch)
+        sampler = launch_sampler(self._spec, launch)
         self._warm_start = WarmStart(self._spec, earlier, sampler) if earlier else None
         self._study.sampler = RandomSampler() if earlier else sampler
         tried = [parameters_of(trial, self._spec) for trial in self._trials(*TrialState)]
@@ -109,146 +96,137 @@ class Ledger:
         return launch
 
     def launches(self) -> tuple[float, ...]:
-        """When each launch began; Unix seconds."""
+        """Return the times at which the launches began, in Unix seconds."""
         with self._storage_errors():
             return tuple(self._study.user_attrs.get(_LAUNCHED, ()))
 
-    def ask(self) -> Proposal:
-        """Propose a new trial, a planned one while there are any; it is RUNNING from now on."""
+    def ask(self) -> TrialToRun:
+        """Propose a new trial, a planned one while there are any; its state becomes RUNNING."""
         with self._storage_errors():
             if not self._trials(TrialState.WAITING):
                 if self._planned:
                     self._enqueue(self._planned.popleft())
                 elif self._warm_start is not None:
-                    return self._ask_with_evidence(self._warm_start)
-            return self._begun(self._study.ask())
+                    return self._ask_warm_started(self._warm_start)
+            return self._started(self._study.ask())
 
-    def _ask_with_evidence(self, warm_start: WarmStart) -> Proposal:
+    def _ask_warm_started(self, warm_start: WarmStart) -> TrialToRun:
         proposed = warm_start.ask(self._study.get_trials(deepcopy=False))
         self._suggest(proposed)
         self._study.enqueue_trial(proposed.params)
         trial = self._study.ask()
-        warm_start.is_asked(trial.number, proposed)
-        return self._begun(trial)
+        warm_start.assign(trial.number, proposed)
+        return self._started(trial)
 
-    def _begun(self, trial: optuna.Trial) -> Proposal:
+    def _started(self, trial: optuna.Trial) -> TrialToRun:
         trial.set_user_attr(STARTED, time.time())
-        return Proposal(trial.number, 0, self._suggest(trial))
+        return TrialToRun(self._identity(trial.number), self._suggest(trial))
+
+    def _identity(self, number: int, attempt: int = 0) -> TrialIdentity:
+        return TrialIdentity(self._spec.name, number, attempt=attempt)
 
     def is_exhausted(self) -> bool:
-        """Whether every point of a grid has been proposed; other samplers never run out."""
-        if self._spec.sampler.name != "grid":
+        """Return whether all points of a grid were proposed; False for other samplers."""
+        if not self._spec.sampler.is_exhaustive:
             return False
         return not (self._planned or self._trials(TrialState.WAITING))
 
     def running(self) -> tuple[int, ...]:
-        """The numbers of the RUNNING trials; before a launch's first proposal, its orphans."""
+        """Return the numbers of the RUNNING trials."""
         return tuple(trial.number for trial in self._trials(TrialState.RUNNING))
 
-    def take_up(self, number: int) -> Proposal:
-        """Begin the RUNNING trial `number` once more, with the parameters that it has.
+    def resume(self, identity: TrialIdentity) -> TrialToRun:
+        """Begin one more attempt at a RUNNING trial, with the parameters that it has.
 
         A driver that died between proposing a trial and its last parameter leaves some
         undecided: those are suggested now.
         """
         with self._storage_errors():
-            frozen = self._frozen(number)
-            attempt = int(frozen.user_attrs.get(ATTEMPT, 0)) + 1
+            frozen = self._frozen(identity)
+            before = retries_of(frozen)
+            after = before.next_attempt()
             trial = optuna.Trial(self._study, frozen._trial_id)
-            trial.set_user_attr(ATTEMPT, attempt)
-            alone = bool(frozen.user_attrs.get(_ALONE, False))
-            return Proposal(number, attempt, self._suggest(trial), alone)
+            self._set_attributes(frozen, changed_retries(before, after))
+            identity = self._identity(identity.number, after.attempt)
+            return TrialToRun(identity, self._suggest(trial), after)
 
-    def is_set_apart(self, number: int) -> bool:
-        """Whether trial `number` is to run alone."""
+    def retries(self, identity: TrialIdentity) -> RetryState:
+        """Return the attempts at a trial so far."""
         with self._storage_errors():
-            return bool(self._frozen(number).user_attrs.get(_ALONE, False))
+            return retries_of(self._frozen(identity))
 
-    def set_apart(self, number: int) -> None:
-        """Have trial `number` taken up again while no other runs."""
+    def write_retries(self, identity: TrialIdentity, state: RetryState) -> None:
+        """Write the attempts at a trial so far."""
         with self._storage_errors():
-            self._set_attribute(self._frozen(number), _ALONE, True)
+            frozen = self._frozen(identity)
+            self._set_attributes(frozen, changed_retries(retries_of(frozen), state))
 
-    def count_death(self, number: int, epoch: int) -> int:
-        """How often the worker of trial `number` has died without progress, this time included.
-
-        Progress is an `epoch` (its last finished one, 0 for none) beyond those of all deaths
-        before.
-        """
+    def constrain(self, identity: TrialIdentity, excesses: Mapping[str, float]) -> None:
+        """Enter the excess of a trial over each constraint, before it is COMPLETE."""
         with self._storage_errors():
-            frozen = self._frozen(number)
-            before = frozen.user_attrs.get(_DEATH_EPOCH, 0)
-            deaths = 1 if epoch > before else int(frozen.user_attrs.get(_DEATHS, 0)) + 1
-            self._set_attribute(frozen, _DEATH_EPOCH, max(epoch, before))
-            self._set_attribute(frozen, _DEATHS, deaths)
-            return deaths
-
-    def constrain(self, number: int, excesses: Mapping[str, float]) -> None:
-        """Enter how far trial `number` is beyond each constraint, before it is COMPLETE."""
-        with self._storage_errors():
-            frozen = self._frozen(number)
+            frozen = self._frozen(identity)
             if not frozen.state.is_finished():
                 for name, excess in excesses.items():
                     self._study._storage.set_trial_system_attr(
                         frozen._trial_id, f"{_CONSTRAINTS_KEY}:{name}", excess
                     )
 
-    def complete(self, number: int, objectives: Mapping[str, float]) -> None:
-        """End trial `number` with its objective values.
+    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
+        """End a trial with its objective values; entering the same values again has no effect.
 
         Raises:
-            AlreadyEndedError: it has ended otherwise; told the same again, nothing happens.
+            AlreadyEndedError: the trial has another end.
         """
         values = [objectives[name] for name in self._spec.objectives]
-        self._end(number, TrialState.COMPLETE, values)
+        self._end(identity, TrialState.COMPLETE, values)
 
-    def fail(self, number: int, failure: Failure) -> None:
-        """End trial `number` as failed.
+    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
+        """End a trial as failed; entering another failure has no effect.
 
         Raises:
-            AlreadyEndedError: it is COMPLETE; told again that it failed, nothing happens.
+            AlreadyEndedError: the trial has ended and did not fail.
         """
         with self._storage_errors():
-            frozen = self._frozen(number)
+            frozen = self._frozen(identity)
             if not frozen.state.is_finished():
-                self._set_attribute(frozen, FAILURE, failure.reason)
-                self._set_attribute(frozen, FAILURE_CLASS, failure.kind)
-        self._end(number, TrialState.FAIL, None)
+                attributes = {FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
+                self._set_attributes(frozen, attributes)
+        self._end(identity, TrialState.FAIL, None)
 
-    def prune(self, number: int, epoch: int, objectives: Mapping[str, float]) -> None:
-        """End trial `number` as stopped early after `epoch`, where it had these `objectives`.
+    def prune(self, identity: TrialIdentity, epoch: int, objectives: Mapping[str, float]) -> None:
+        """End a trial as pruned after `epoch`, where it had these `objectives`; once.
 
-        Of one objective Optuna keeps the value, by which TPE ranks stopped trials; of several
-        it can keep none.
+        Optuna keeps the value of a single objective, by which TPE ranks pruned trials; it cannot
+        keep the values of several.
 
         Raises:
-            AlreadyEndedError: it has ended otherwise; told again, nothing happens.
+            AlreadyEndedError: the trial has another end.
         """
         with self._storage_errors():
-            frozen = self._frozen(number)
+            frozen = self._frozen(identity)
             if len(objectives) == 1 and not frozen.state.is_finished():
                 [value] = objectives.values()
                 self._study._storage.set_trial_intermediate_value(frozen._trial_id, epoch, value)
-        self._end(number, TrialState.PRUNED, None)
+        self._end(identity, TrialState.PRUNED, None)
 
     def finished(self) -> int:
-        """How many trials have ended."""
+        """Return the number of trials that have ended."""
         return len(self._trials(*_FINISHED))
 
-    def entry(self, number: int) -> LedgerEntry:
-        """The trial `number`; in constant time, which `entries` is not."""
+    def record(self, identity: TrialIdentity) -> TrialRecord:
+        """Return the record of a trial, without its history; in constant time."""
         with self._storage_errors():
-            return ledger_entry(self._frozen(number), self._spec)
+            return record_of(self._frozen(identity), self._spec)
 
-    def entries(self) -> tuple[LedgerEntry, ...]:
-        """All trials by number."""
-        return tuple(ledger_entry(trial, self._spec) for trial in self._trials())
+    def records(self) -> tuple[TrialRecord, ...]:
+        """Return the records of all trials by number, without their histories."""
+        return tuple(record_of(trial, self._spec) for trial in self._trials())
 
     def _enqueue(self, planned: PlannedTrial) -> None:
-        """Let the next question be answered by a planned trial.
+        """Have Optuna propose a planned trial next.
 
-        Optuna is told no parameters of a point outside the search space: it could only take
-        them for those of another.
+        Of a point outside the search space Optuna gets no parameters: it would take them for
+        those of another point.
         """
         if planned.outside:
             attributes = {FIXED: dict(planned.parameters)}
@@ -269,11 +247,12 @@ class Ledger:
 
         return assigned(self._spec.search, self._spec.base, choose)
 
-    def _end(self, number: int, state: TrialState, values: list[float] | None) -> None:
+    def _end(self, identity: TrialIdentity, state: TrialState, values: list[float] | None) -> None:
+        number = identity.number
         with self._storage_errors():
-            frozen = self._frozen(number)
+            frozen = self._frozen(identity)
             if not frozen.state.is_finished():
-                self._set_attribute(frozen, ENDED, time.time())
+                self._set_attributes(frozen, {ENDED: time.time()})
                 self._study.tell(number, values, state)
                 return
         # Optuna gives a PRUNED trial its last intermediate value
@@ -281,21 +260,26 @@ class Ledger:
         if frozen.state != state or other_values:
             raise AlreadyEndedError(
                 f"trial {number} is {frozen.state.name} with {frozen.values}, "
-                f"and was told to be {state.name} with {values}"
+                f"and cannot become {state.name} with {values}"
             )
-        logger.info("trial %d was told twice to be %s", number, state.name)
+        logger.info("trial %d was entered twice as %s", number, state.name)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         with self._storage_errors():
             return self._study.get_trials(deepcopy=False, states=states or tuple(STATES))
 
-    def _set_attribute(self, trial: FrozenTrial, name: str, value: bool | float | str) -> None:
-        """Without an `optuna.Trial`, whose construction samples for it."""
-        self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
+    def _set_attributes(
+        self, trial: FrozenTrial, attributes: Mapping[str, bool | float | str]
+    ) -> None:
+        # not by an `optuna.Trial`, whose construction samples parameters
+        for name, value in attributes.items():
+            self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
-    def _frozen(self, number: int) -> FrozenTrial:
+    def _frozen(self, identity: TrialIdentity) -> FrozenTrial:
         storage = self._study._storage
-        trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        trial_id = storage.get_trial_id_from_study_id_trial_number(
+            self._study._study_id, identity.number
+        )
         return storage.get_trial(trial_id)
 
 

@@ -1,1 +1,1 @@
-"""What to try next, when to stop a trial and when the search ends."""
+"""Proposal of trials, early stopping of trials, and the end of the search."""

@@ -1,14 +1,14 @@
-"""Trials of an earlier study that tell the sampler of this one something.
+"""The trials of an earlier study from which the sampler of this study can learn.
 
-They must have been measured on the same data with the same settings, but for what is searched,
-and lie in this study's search space.
+They must have the same data and the same settings outside the search, and lie in the search space
+of this study.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from balpoe.config import Choice, Configuration, StudySpec, to_plain, with_parameters
 from balpoe.config.assignment import COUNT, assigned
@@ -18,15 +18,13 @@ from balpoe.errors import InvalidFields, UserError
 from balpoe.study.trials.events import WarmStarted
 from balpoe.study.trials.record import TrialRecord
 
-_IDLE_WITH_ONE_EXPERT: Final = ("experts.spread", "experts.sharing")
-
 
 @dataclass(frozen=True, slots=True)
 class EarlierTrial:
     """A COMPLETE trial of another study.
 
-    `decided` are the parameters that a sampler of this study would decide, `objectives` those
-    of this study, `excesses` how far it is beyond each of this study's constraints.
+    `decided` are the parameters that a sampler of this study would suggest, `objectives` those of
+    this study, `excesses` the excess over each of this study's constraints.
     """
 
     number: int
@@ -37,7 +35,7 @@ class EarlierTrial:
 
 @dataclass(frozen=True, slots=True)
 class EarlierStudy:
-    """What an earlier study gives to this one; `outside` trials lie outside its search space."""
+    """The usable trials of an earlier study; `outside` more lie outside this search space."""
 
     name: str
     trials: tuple[EarlierTrial, ...]
@@ -45,24 +43,25 @@ class EarlierStudy:
 
     @property
     def event(self) -> WarmStarted:
-        """What those who watch are told of it."""
+        """The event that reports the study to listeners."""
         return WarmStarted(self.name, tuple(trial.number for trial in self.trials), self.outside)
 
 
 def earlier_study(
     spec: StudySpec, earlier: StudySpec, trials: Sequence[TrialRecord], fingerprint: str
 ) -> EarlierStudy:
-    """What the `trials` of the study `earlier` are worth to `spec`.
+    """Return the trials of the study `earlier` that the study `spec` can use.
 
     Args:
         spec: This study.
-        earlier: The other one.
-        trials: Its COMPLETE trials, repeats left out; their curves are needed for constraints.
-        fingerprint: That of this study's data.
+        earlier: The earlier study.
+        trials: The COMPLETE trials of `earlier` without repeats; with their curves if `spec` has
+            constraints.
+        fingerprint: The fingerprint of this study's data.
 
     Raises:
-        UserError: it has no trial, other data, other settings or lacks an objective or a
-            constrained metric; all reasons are told.
+        UserError: `earlier` has no trial, other data, other settings, or lacks an objective or a
+            constrained metric; the message holds all reasons.
     """
     reasons = list(_refusals(spec, earlier, trials, fingerprint))
     if reasons:
@@ -106,7 +105,7 @@ def _last_metrics(trial: TrialRecord) -> Mapping[str, float]:
 
 
 def _other_settings(spec: StudySpec, earlier: StudySpec) -> Iterator[str]:
-    """Fields that neither study searches, and in which they differ."""
+    """Yield the fields that neither study searches and that differ."""
     theirs, ours = (dict(_leaves(_plain(study.base), "")) for study in (earlier, spec))
     for path in theirs.keys() | ours.keys():
         searched = path in spec.search or path in earlier.search
@@ -115,7 +114,7 @@ def _other_settings(spec: StudySpec, earlier: StudySpec) -> Iterator[str]:
 
 
 def _decided(spec: StudySpec, configuration: Configuration) -> dict[str, Choice] | None:
-    """What a sampler would have decided to get `configuration`; None where it never could."""
+    """Return the suggestions that lead to `configuration`, or None if it is out of reach."""
     decided: dict[str, Choice] = {}
 
     def choose(path: str) -> Choice:
@@ -133,10 +132,9 @@ def _decided(spec: StudySpec, configuration: Configuration) -> dict[str, Choice]
 
 
 def _canonical(configuration: Configuration) -> dict[str, Any]:
-    """All settings but the data's; with one expert, what is idle then counts for nothing."""
-    paths = (COUNT, *_IDLE_WITH_ONE_EXPERT)
-    known = canonical_parameters({path: field_value(configuration, path) for path in paths})
-    return _plain(with_parameters(configuration, known))
+    """Return all settings but the data's, with those that one expert ignores at fixed values."""
+    count = canonical_parameters({COUNT: field_value(configuration, COUNT)})
+    return _plain(with_parameters(configuration, count))
 
 
 def _plain(configuration: Configuration) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Which trials of a study are stopped early: its rungs, rebuilt from the stored curves.
+"""Early stopping: which trials of a study are pruned at the rungs of successive halving.
 
-Tune forgets its schedulers with every launch. What came to a rung is therefore taken from the
-curves on disk, of ended and unfinished trials alike; and a trial whose curve ends at a rung is
-judged there before it is taken up again, as its driver may have died before entering its end.
+Tune keeps no scheduler state between launches, so the rungs are rebuilt from the stored curves of
+ended and unfinished trials. A trial whose curve ends at a rung is judged there before it is
+resumed: its driver may have died before it recorded that the trial was pruned.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 from balpoe.config import Choice, HalvingConfig, StudySpec
 from balpoe.config.constraints import excesses, total_violation
 from balpoe.errors import NonFiniteError
-from balpoe.study.search.halving import goes_on
+from balpoe.study.search.halving import is_promoted
 from balpoe.study.trials.objectives import finite_objectives, losses
 from balpoe.training.epoch import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """What a trial had reached at a rung, that is after `epoch`.
+class RungResult:
+    """The result of a trial at a rung, that is after `epoch`.
 
-    `losses` are lower if better; `violation` is by how much it broke its constraints in all, as
-    far as they could be judged there.
+    Lower `losses` are better. `violation` is the total excess over those constraints that can be
+    judged at a rung.
     """
 
     epoch: int
@@ -35,12 +35,12 @@ class Reached:
 
 
 class EarlyStopping:
-    """Judges the trials of the study `spec` as they come to the rungs of `halving`.
+    """Judges the trials of the study `spec` when they reach the rungs of `halving`.
 
-    Known points are compared and never stopped: what the search gains is told against them.
-    Trials with epochs of their own, as a known point may have, are not compared. A value that is
-    missing or not finite never ranks and is no reason to stop: the trial's end will tell why.
-    Constraints on metrics that only the last epoch has have no say here.
+    Known points are compared but never pruned: the gain of the search is measured against them.
+    Trials with their own number of epochs, as a known point may have, are not compared. A trial
+    with a missing or non-finite value is neither ranked nor pruned; it fails at its end.
+    Constraints on metrics that exist only after the last epoch are ignored.
     """
 
     def __init__(self, spec: StudySpec, halving: HalvingConfig) -> None:
@@ -48,19 +48,19 @@ class EarlyStopping:
         self._constraints = spec.constraints_at_rungs
         self._reduction = halving.reduction
         self._known_points = [point.parameters for point in spec.points.points]
-        self._reached: dict[int, dict[int, Reached]] = {rung: {} for rung in spec.rungs}
-        self._judged: dict[int, int] = {}
+        self._rungs: dict[int, dict[int, RungResult]] = {rung: {} for rung in spec.rungs}
+        self._last_judged: dict[int, int] = {}
 
     def rebuild(
         self, number: int, parameters: Mapping[str, Choice], curve: Sequence[EpochResult]
     ) -> None:
-        """Enter the stored curve of trial `number`, which was judged wherever it went on from."""
+        """Add the stored curve of trial `number`, which was judged at every rung but the last."""
         for result in curve:
-            self._enter(number, parameters, result.epoch, result.metrics)
+            self._add(number, parameters, result.epoch, result.metrics)
         if parameters in self._known_points:
-            self._judged[number] = max(self._reached, default=0)
+            self._last_judged[number] = max(self._rungs, default=0)
         elif curve:
-            self._judged[number] = curve[-1].epoch - 1
+            self._last_judged[number] = curve[-1].epoch - 1
 
     def judge(
         self,
@@ -68,28 +68,28 @@ class EarlyStopping:
         parameters: Mapping[str, Choice],
         epoch: int,
         metrics: Mapping[str, object],
-    ) -> Reached | None:
-        """With what trial `number` is stopped after `epoch`, just finished; None: it goes on."""
-        self._enter(number, parameters, epoch, metrics)
-        reached = self._reached.get(epoch, {}).get(number)
-        if reached is None or parameters in self._known_points:
+    ) -> RungResult | None:
+        """Return the result with which trial `number` is pruned after `epoch`, or None."""
+        self._add(number, parameters, epoch, metrics)
+        result = self._rungs.get(epoch, {}).get(number)
+        if result is None or parameters in self._known_points:
             return None
-        return self._fallen_behind(number, reached)
+        return self._pruned(number, result)
 
-    def judge_unfinished(self, number: int) -> Reached | None:
-        """With what an unfinished trial is stopped where its curve ends; None: it goes on."""
-        rungs = [entered[number] for entered in self._reached.values() if number in entered]
-        return self._fallen_behind(number, rungs[-1]) if rungs else None
+    def judge_unfinished(self, number: int) -> RungResult | None:
+        """Return the result with which an unfinished trial is pruned before it resumes, or None."""
+        results = [rung[number] for rung in self._rungs.values() if number in rung]
+        return self._pruned(number, results[-1]) if results else None
 
-    def _enter(
+    def _add(
         self,
         number: int,
         parameters: Mapping[str, Choice],
         epoch: int,
         metrics: Mapping[str, object],
     ) -> None:
-        """Enter what a trial has at a rung; it has one place there, however often it comes."""
-        if epoch not in self._reached or "training.epochs" in parameters:
+        """Add a trial to a rung; a trial that reaches the rung again replaces its own result."""
+        if epoch not in self._rungs or "training.epochs" in parameters:
             return
         try:
             objectives = finite_objectives(metrics, self._objectives)
@@ -98,16 +98,16 @@ class EarlyStopping:
             return
         loss = losses(objectives, self._objectives)
         violation = total_violation(excesses(self._constraints, constrained))
-        self._reached[epoch][number] = Reached(epoch, objectives, loss, violation)
+        self._rungs[epoch][number] = RungResult(epoch, objectives, loss, violation)
 
-    def _fallen_behind(self, number: int, reached: Reached) -> Reached | None:
-        if reached.epoch <= self._judged.get(number, 0):
+    def _pruned(self, number: int, result: RungResult) -> RungResult | None:
+        """Return `result` if the trial is pruned with it; each rung is judged once."""
+        if result.epoch <= self._last_judged.get(number, 0):
             return None
-        self._judged[number] = reached.epoch
-        others = self._reached[reached.epoch].values()
-        loss_nm = np.array([other.losses for other in others])
-        violation_n = np.array([other.violation for other in others])
-        loss_m = np.array(reached.losses)
-        if goes_on(loss_m, reached.violation, loss_nm, violation_n, self._reduction):
+        self._last_judged[number] = result.epoch
+        rung = self._rungs[result.epoch].values()
+        loss_m, loss_nm = np.array(result.losses), np.array([each.losses for each in rung])
+        violation_n = np.array([each.violation for each in rung])
+        if is_promoted(loss_m, result.violation, loss_nm, violation_n, self._reduction):
             return None
-        return reached
+        return result

@@ -1,24 +1,21 @@
-"""Trials that are planned, not proposed: known points first, then the points of a grid."""
+"""Planned trials: the known points of a study, then the points that its sampler plans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from balpoe.config import Choice, Direction, StudySpec
 from balpoe.config.assignment import implied_parameters
-from balpoe.config.grid import grid_points
 from balpoe.study.trials.record import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:
-    """A trial whose parameters are known before it is asked for.
+    """A trial whose parameters are known in advance.
 
-    `decided` are those among its `parameters` that a sampler would decide. At a point
-    `outside` the search space there is nothing for a sampler to learn from.
+    `decided` are the `parameters` that a sampler would suggest, without the implied ones. A point
+    `outside` the search space is not reported to the sampler.
     """
 
     parameters: Mapping[str, Choice]
@@ -27,21 +24,18 @@ class PlannedTrial:
 
 
 def planned_trials(spec: StudySpec) -> Iterator[PlannedTrial]:
-    """The trials that a study begins with, in their order; of a grid all, in a random one."""
+    """Yield the trials that are planned before any trial has run."""
     for point in spec.points.points:
         yield PlannedTrial(point.parameters, point.decided, bool(point.outside))
-    if spec.sampler.name == "grid":
-        grid = list(grid_points(spec.search, spec.base))
-        seed = spec.seed if spec.sampler.seed is None else spec.sampler.seed
-        for index in np.random.default_rng(seed).permutation(len(grid)):
-            decided = grid[index]
-            yield PlannedTrial(recorded_parameters(spec, decided), decided, outside=False)
+    seed = spec.sampler.seed_in(spec.seed)
+    for decided in spec.sampler.planned_points(spec.search, spec.base, seed):
+        yield PlannedTrial(recorded_parameters(spec, decided), decided, outside=False)
 
 
 def not_yet_tried(
     planned: Iterable[PlannedTrial], tried: Iterable[Mapping[str, Choice]]
 ) -> Iterator[PlannedTrial]:
-    """Those of `planned` whose parameters are neither among `tried` nor planned before."""
+    """Yield the `planned` trials whose parameters are not among `tried`, without duplicates."""
     seen = {frozenset(parameters.items()) for parameters in tried}
     for trial in planned:
         point = frozenset(trial.parameters.items())
@@ -51,26 +45,24 @@ def not_yet_tried(
 
 
 def is_exhausted(spec: StudySpec, tried: Iterable[Mapping[str, Choice]]) -> bool:
-    """Whether a grid has nothing left to try; other samplers never run out."""
-    if spec.sampler.name != "grid":
-        return False
-    return next(not_yet_tried(planned_trials(spec), tried), None) is None
+    """Return whether every point of a grid is `tried`; False for other samplers."""
+    return spec.sampler.is_exhaustive and not any(not_yet_tried(planned_trials(spec), tried))
 
 
 def recorded_parameters(spec: StudySpec, decided: Mapping[str, Choice]) -> dict[str, Choice]:
-    """The decided parameters and those that follow, in the order of the study file."""
+    """Return the decided and the implied parameters in the order of the study file."""
     values = {**decided, **implied_parameters(spec.search, spec.base, decided)}
     return {path: values[path] for path in spec.search if path in values}
 
 
 def point_name(spec: StudySpec, parameters: Mapping[str, Choice]) -> str | None:
-    """The name of the known point with these parameters."""
+    """Return the name of the known point with these parameters, or None."""
     names = (point.name for point in spec.points.points if point.parameters == parameters)
     return next(names, None)
 
 
 def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
-    """The search's trials at the known points, by the points' names, the first of equals."""
+    """Return the first trial of the search at each known point, by the name of the point."""
     trials = [record for record in records if record.identity.repeat == 0]
     found: dict[str, TrialRecord] = {}
     for point in spec.points.points:
@@ -83,21 +75,21 @@ def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, T
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """By how much something is better than the known point called `point`."""
+    """The `gain` over the known point named `point`; positive if better."""
 
     point: str
     gain: float
 
 
 def gain(value: float, reference: float, direction: Direction) -> float:
-    """By how much `value` is better than `reference`."""
+    """Return by how much `value` is better than `reference`."""
     return value - reference if direction == "maximize" else reference - value
 
 
 def gain_over_points(
     spec: StudySpec, records: Sequence[TrialRecord], metric: str, value: float
 ) -> Gain | None:
-    """The gain of `value` over the known point that is best in `metric`, if one is COMPLETE."""
+    """Return the gain over the COMPLETE known point that is best in `metric`, if there is one."""
     direction = spec.objectives[metric]
     gains = [
         Gain(name, gain(value, record.objectives[metric], direction))

@@ -1,15 +1,13 @@
-"""A sampler that knows trials of earlier studies, which are no trials of this one.
+"""Warm start: a sampler that learns from trials of earlier studies.
 
-Added to this study (`Study.add_trial`) they would count as its own: in its budget, its front,
-its numbers, and everyone who ever reads it would have to leave them out. A sampler that is shown
-more trials than its study has would do, but samplers write to the trial that they sample for, in
-the storage of the study that they are shown: a wrapper would lead them to another trial's row.
+Earlier trials that are added to this study (`Study.add_trial`) would count in its budget, its
+front and its trial numbers. So a second study in memory holds the earlier trials and copies of
+this study's trials during a launch. It proposes every trial, and the proposal is enqueued in this
+study like a known point. This uses public functions of Optuna only. (A wrapper that shows the
+sampler a study with more trials fails: samplers write to the storage of the study they are given.)
 
-So there is a second study, in memory, for the length of a launch. It has the earlier trials and
-copies of this study's own, and is asked for every proposal; what it says is enqueued in this
-study as a known point is. All of that is Optuna's public interface. A trial that is under way
-here is RUNNING there too, so that samplers keep away from it; at its end that placeholder fails,
-which samplers ignore, and a copy takes its place.
+A trial that runs in this study is RUNNING in the second one too, so that the sampler avoids its
+parameters. When it ends, that placeholder fails, which samplers ignore, and a copy is added.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from balpoe.study.search.earlier_trials import EarlierStudy, EarlierTrial
 
 
 class WarmStart:
-    """Proposals by `sampler` for the study `spec`, with the trials of `earlier` studies."""
+    """Proposes trials of the study `spec` by `sampler`, with the trials of `earlier` studies."""
 
     def __init__(
         self, spec: StudySpec, earlier: Sequence[EarlierStudy], sampler: BaseSampler
@@ -46,7 +44,7 @@ class WarmStart:
         self._ended: set[int] = set()
 
     def ask(self, own: Sequence[FrozenTrial]) -> optuna.Trial:
-        """A trial whose suggestions follow from the earlier trials and this study's `own`."""
+        """Return a trial suggested from the earlier trials and this study's `own` trials."""
         for trial in own:
             if trial.state.is_finished() and trial.number not in self._ended:
                 self._end(trial)
@@ -55,8 +53,8 @@ class WarmStart:
                 self._study.add_trial(trial)
         return self._study.ask()
 
-    def is_asked(self, number: int, proposed: optuna.Trial) -> None:
-        """This study's trial `number` is the one `proposed`."""
+    def assign(self, number: int, proposed: optuna.Trial) -> None:
+        """Record that trial `number` of this study is the `proposed` one."""
         self._placeholders[number] = proposed.number
 
     def _end(self, trial: FrozenTrial) -> None:

@@ -1,1 +1,1 @@
-"""Comparison of finished trials and choice among them."""
+"""Comparison and selection of finished trials."""

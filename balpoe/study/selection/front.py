@@ -1,56 +1,62 @@
-"""Which trials are worth keeping: the Pareto front, and an order on it."""
+"""The Pareto front of a study, and the order of the trials on it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from balpoe.config import Direction
-from balpoe.study.selection.candidates import Candidate, candidates, standing
-from balpoe.study.selection.feasibility import Judged, is_feasible
-from balpoe.study.selection.repeats import metrics_over_seeds
+from balpoe.study.selection.candidates import (
+    Candidate,
+    candidates,
+    is_feasible,
+    metrics_over_seeds,
+)
 from balpoe.study.trials.objectives import losses
 from balpoe.study.trials.record import TrialRecord
 
 ACCURACY, CALIBRATION_ERROR = "val/accuracy", "val/ece"
 
-
-AnyTrial = TypeVar("AnyTrial", bound=Judged)
+Item = TypeVar("Item")
+Losses = NDArray[np.float64]
 
 
 def pareto_front(
-    records: Sequence[AnyTrial], directions: Mapping[str, Direction]
-) -> tuple[AnyTrial, ...]:
-    """The feasible records that no other is at least as good as in everything and better in one.
+    records: Sequence[TrialRecord], directions: Mapping[str, Direction]
+) -> tuple[TrialRecord, ...]:
+    """Return the feasible records that no other feasible record dominates.
 
-    Feasible are COMPLETE ones that break no constraint; others dominate nobody.
-    Records with equal objectives do not dominate each other; all of them are on the front.
+    A record dominates another if it is at least as good in every objective and better in one.
+    Records with equal objectives do not dominate each other: all of them are on the front.
     """
-    complete = [
-        (record, losses(record.objectives, directions))
-        for record in records
-        if is_feasible(record) and record.objectives is not None
-    ]
-    return tuple(
-        record
-        for record, loss in complete
-        if not any(_dominates(other, loss) for _, other in complete)
+    return _on_front(
+        [
+            (record, losses(record.objectives, directions))
+            for record in records
+            if is_feasible(record) and record.objectives is not None
+        ]
     )
 
 
 def mean_front(
     candidates: Iterable[Candidate], directions: Mapping[str, Direction]
 ) -> tuple[Candidate, ...]:
-    """The candidates on the front of the means over their seeds."""
-    return tuple(
-        found.candidate for found in pareto_front([*map(standing, candidates)], directions)
+    """Return the candidates on the front of the means over their seeds."""
+    return _on_front(
+        [
+            (candidate, losses({name: candidate.mean(name) for name in directions}, directions))
+            for candidate in candidates
+        ]
     )
 
 
 def rivals(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[Candidate, ...]:
-    """The candidates on the front, and all others that have further seeds."""
+    """Return the candidates on the front, and all others with more than one seed."""
     known = candidates(records)
     front = {found.number for found in mean_front(known, directions)}
     return tuple(each for each in known if each.number in front or len(each.objectives) > 1)
@@ -59,10 +65,10 @@ def rivals(
 def ordered_front(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[TrialRecord, ...]:
-    """The trials on the front, highest validation accuracy first.
+    """Return the trials on the front by descending validation accuracy.
 
-    Ties go to the lower ECE, then to the trial number. All figures are means over the repeats
-    of a trial among `records`.
+    Ties are broken by the lower ECE, then by the trial number. All values are means over the
+    repeats of a trial among `records`.
     """
     front = {found.number for found in mean_front(candidates(records), directions)}
 
@@ -75,5 +81,27 @@ def ordered_front(
     return tuple(sorted((t for t in searched if t.identity.number in front), key=rank))
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+def non_dominated(points_nm: Losses) -> NDArray[np.bool_]:
+    """Return which points no other point dominates, [N].
+
+    Args:
+        points_nm: Different points in lexicographic order, as returned by `np.unique`.
+    """
+    is_on_front_n = np.zeros(len(points_nm), bool)
+    left = np.arange(len(points_nm))
+    while left.size:
+        # in this order no later point dominates an earlier one
+        first = left[0]
+        is_on_front_n[first] = True
+        left = left[(points_nm[left] < points_nm[first]).any(axis=1)]
+    return is_on_front_n
+
+
+def _on_front(losses: Sequence[tuple[Item, tuple[float, ...]]]) -> tuple[Item, ...]:
+    """Return the items whose losses no other losses dominate."""
+    if not losses:
+        return ()
+    loss_nm = np.array([own for _, own in losses])
+    points_um, point_n = np.unique(loss_nm, axis=0, return_inverse=True)
+    on_front_n = non_dominated(points_um)[point_n.reshape(-1)]
+    return tuple(item for (item, _), on_front in zip(losses, on_front_n, strict=True) if on_front)

@@ -50,7 +50,7 @@ from balpoe.study.selection.front import mean_front
 
 @dataclass(frozen=True, slots=True)
 class SeedToTrain:
-    """A repeat of a trial that the race asks for; a `granted` one even without hours left."""
+    """A repeat to train; a `granted` one is trained even if the hours of the budget are spent."""
 
     number: int
     repeat: int
@@ -59,17 +59,18 @@ class SeedToTrain:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """How the race stands.
+    """The state of the race, each configuration by the number of its trial.
 
-    `finalists` are those on the front that no failed repeat took out, `racing` get seeds in the
-    present round, whose seeds without a result are `to_do`, seed by seed; none where the race is
-    over. `left` are all configurations that a failed repeat took out.
+    `finalists` are the configurations on the front without a failed repeat, `racing` those that
+    get seeds in the present round, `to_do` the seeds of that round without a result, by repeat and
+    then by number; both are empty once the race is over. `withdrawn` are the configurations with a
+    failed repeat.
     """
 
     finalists: tuple[int, ...]
     racing: tuple[int, ...]
     to_do: tuple[SeedToTrain, ...]
-    left: tuple[int, ...]
+    withdrawn: tuple[int, ...]
 
 
 def race(spec: StudySpec, candidates: Sequence[Candidate]) -> Race:
@@ -93,14 +94,14 @@ def race(spec: StudySpec, candidates: Sequence[Candidate]) -> Race:
 
 
 def affordable(to_do: Iterable[SeedToTrain], hours_spent: bool) -> list[SeedToTrain]:
-    """Those of a round that may be trained."""
+    """Return the seeds that may be trained."""
     return [seed for seed in to_do if seed.granted or not hours_spent]
 
 
 def _goals(
     spec: StudySpec, racers: Sequence[Candidate], finalists: Sequence[Candidate]
 ) -> dict[int, int]:
-    """Up to how many seeds the candidates are trained in the round, by their numbers."""
+    """Return how many seeds the candidates that train in the round have at its end, by number."""
     first = min(FEWEST_SEEDS, spec.repeats)
     goals = {each.number: first for each in finalists if _seeds(each) < first}
     for one, other in _close_pairs(spec, racers, finalists):
@@ -114,7 +115,7 @@ def _goals(
 def _close_pairs(
     spec: StudySpec, racers: Sequence[Candidate], finalists: Sequence[Candidate]
 ) -> Iterable[tuple[Candidate, Candidate]]:
-    """Each finalist with every other candidate from which nothing separates it."""
+    """Yield each finalist with every candidate that is close to it."""
     numbers = [racer.number for racer in racers]
     by_means_fc = _close_by_means(spec, racers, [numbers.index(each.number) for each in finalists])
     for one, by_means_c in zip(finalists, by_means_fc, strict=True):
@@ -129,7 +130,7 @@ def _close_pairs(
 def _close_by_means(
     spec: StudySpec, racers: Sequence[Candidate], finalists: Sequence[int]
 ) -> NDArray[np.bool_]:
-    """Whether finalist and candidate lie within the margin in every objective, [F, C]."""
+    """Return whether the means differ by at most the margin in every objective, [F, C]."""
     close_fc = np.ones((len(finalists), len(racers)), dtype=np.bool_)
     inverse_c = np.array([1 / _seeds(racer) for racer in racers])
     for objective in spec.objectives:
@@ -143,7 +144,7 @@ def _close_by_means(
 
 
 def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
-    """The standard deviation within groups of two values or more; None where there is none."""
+    """Return the standard deviation within the groups, or None if none has two values."""
     several = [group for group in groups if len(group) > 1]
     if not several:
         return None
@@ -157,7 +158,7 @@ def _missing(
     finalists: Iterable[Candidate],
     goals: Mapping[int, int],
 ) -> Iterable[SeedToTrain]:
-    """The seeds of a round that have no result, seed by seed; none of who has failed in it."""
+    """Return the seeds of a round without a result, by repeat; none after a failed repeat."""
     first = min(FEWEST_SEEDS, spec.repeats)
     final = {each.number for each in finalists}
     missing = [

@@ -1,4 +1,4 @@
-"""Which host something runs on, whatever its processes are."""
+"""The identity of a host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MUST_BE_SHARED = "must be on storage that all nodes share, and may write"
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host by its name and by this run of its kernel; `boot` is empty where that is unknown."""
+    """A host by its name and the run of its kernel; `boot` is empty if that is unknown."""
 
     name: str
     boot: str
@@ -20,12 +20,12 @@ class Host:
 
 @functools.cache
 def this_host() -> Host:
-    """The host of this process."""
+    """Return the host of this process."""
     return Host(socket.gethostname(), _boot_id())
 
 
 def _boot_id() -> str:
-    """What Linux calls this run of the kernel; empty elsewhere."""
+    """Return the identifier of this run of the Linux kernel; empty on other systems."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

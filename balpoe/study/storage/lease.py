@@ -1,7 +1,7 @@
-"""One driver at a time: the lease of a study.
+"""The lease of a study: one driver at a time.
 
-The lock belongs to the process and dies with it; the text in the file tells others who holds
-it, and since when.
+The kernel releases the lock when the process that holds it ends. The content of the file
+describes that process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ATTEMPTS, _PAUSE_SECONDS = 5, 0.1
 class LeaseHolder:
     """The driver that runs a study; `since` is UTC in ISO 8601.
 
-    `boot` tells the runs of a host's kernel apart, where the kernel says so.
+    `boot` identifies the run of the host's kernel; empty if unknown.
     """
 
     host: str
@@ -38,7 +38,7 @@ class LeaseHolder:
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs on this host."""
+        """Whether the driver runs on this host."""
         return Host(self.host, self.boot) == this_host()
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class LeaseHolder:
 
 
 def lease_holder(path: Path) -> LeaseHolder | None:
-    """Who holds the lease; None where nobody does, or the holder has not yet written who it is."""
+    """Return the holder of the lease; None if there is none or its description is not written."""
     if not path.exists():
         return None
     with path.open() as file:
@@ -75,7 +75,7 @@ def hold_lease(path: Path) -> Iterator[None]:
             raise UserError(refusal(path.parent.name, file.read()))
         try:
             file.truncate(0)
-            # past the file's buffer: what does not fit would be tried once more when it is closed
+            # unbuffered: closing the file would retry a buffered write that failed
             os.write(file.fileno(), json.dumps(asdict(present_holder())).encode())
         except OSError as error:
             raise storage_error(path, error) from error
@@ -83,7 +83,7 @@ def hold_lease(path: Path) -> Iterator[None]:
 
 
 def _is_locked(file: TextIO) -> bool:
-    """Lock `file`; whoever only looks who holds it keeps it for a moment: a few attempts."""
+    """Lock `file`, with a few attempts: `lease_holder` locks it for a moment."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_SECONDS)
@@ -94,13 +94,13 @@ def _is_locked(file: TextIO) -> bool:
 
 
 def present_holder() -> LeaseHolder:
-    """This process, as the driver that holds a lease from now on."""
+    """Return the description of this process, as the holder of a lease from now on."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return LeaseHolder(this_host().name, os.getpid(), since, this_host().boot)
 
 
 def parsed_holder(text: str) -> LeaseHolder | None:
-    """The holder that wrote `text`; None where there is none yet."""
+    """Return the holder that `text` describes; None if the text is incomplete."""
     try:
         return LeaseHolder(**json.loads(text))
     except (ValueError, TypeError):  # it has the lock, but has not written yet
@@ -108,6 +108,6 @@ def parsed_holder(text: str) -> LeaseHolder | None:
 
 
 def refusal(study: str, text: str) -> str:
-    """Why a second driver is refused, and what to do; `text` is what the first one wrote."""
-    told = parsed_holder(text) or "another process"
-    return f"{study}: is being run by {told}; wait for it or stop it first"
+    """Return the message that refuses a second driver; `text` describes the first one."""
+    driver = parsed_holder(text) or "another process"
+    return f"{study}: is being run by {driver}; wait for it or stop it first"

@@ -1,7 +1,7 @@
-"""Where a PostgreSQL database is, and with which credentials: the one is kept, the others never.
+"""The address of a PostgreSQL database, which is stored, and its password, which never is.
 
-Kept with a study is its address without a password. That comes from BALPOE_STORAGE, where it
-names the same database, or by libpq's own means: PGPASSWORD, PGPASSFILE, ~/.pgpass, a service.
+The password comes from BALPOE_STORAGE, if that names the same database, or by libpq's own means:
+PGPASSWORD, PGPASSFILE, ~/.pgpass, a service.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ VARIABLE = "BALPOE_STORAGE"
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _DRIVER = "postgresql+psycopg"
 SECRETS = ("password", "sslpassword")
-_HABITS: dict[str, str | int] = {
-    # a dead server is noticed within a minute, not within the hours of TCP
+_CONNECTION_OPTIONS: dict[str, str | int] = {
+    # a dead server is detected within a minute, not within the hours of TCP
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -31,20 +31,19 @@ _HABITS: dict[str, str | int] = {
 
 
 def address_of(text: str, place: str) -> str:
-    """The address of the database that `text`, found at `place`, names: without a password.
+    """Return the address without a password of the database that `text`, found at `place`, names.
 
     Raises:
-        UserError: it names something else than a PostgreSQL database; no word of it is shown
-            but the scheme.
+        UserError: `text` does not name a PostgreSQL database; the message shows only its scheme.
     """
-    return _shown(_parsed(text, place))
+    return _public(_parsed(text, place))
 
 
 def refuse_password(text: str, place: str) -> None:
-    """Refuse a password where others could read it: in the list of processes, in a history.
+    """Refuse a password where others could read it, such as in the list of processes.
 
     Raises:
-        UserError: there is one.
+        UserError: `text` has a password.
     """
     url = _parsed(text, place)
     if url.password is not None or any(name in url.query for name in SECRETS):
@@ -55,20 +54,20 @@ def refuse_password(text: str, place: str) -> None:
 
 
 def optuna_url(address: str) -> str:
-    """`address` for SQLAlchemy, without a password: `connect_arguments` have it."""
+    """Return `address` for SQLAlchemy, without a password: `connect_arguments` has it."""
     return address.replace("postgresql://", f"{_DRIVER}://", 1)
 
 
 def connect_arguments(address: str) -> dict[str, Any]:
-    """How psycopg connects to `address`, with the password that the environment has for it."""
+    """Return psycopg's arguments for `address`, with the password from the environment."""
     url = _parsed(address, "the study's storage")
     secret = os.environ.get(VARIABLE)
     if secret:
-        theirs = _parsed(secret, VARIABLE)
-        if _database(theirs) == _database(url):
-            url = theirs
+        with_password = _parsed(secret, VARIABLE)
+        if _database(with_password) == _database(url):
+            url = with_password
     given = url.translate_connect_args(username="user", database="dbname")
-    return {**_HABITS, **url.query, **given}
+    return {**_CONNECTION_OPTIONS, **url.query, **given}
 
 
 def _parsed(text: str, place: str) -> URL:
@@ -90,7 +89,7 @@ def _parsed(text: str, place: str) -> URL:
     return url
 
 
-def _shown(url: URL) -> str:
+def _public(url: URL) -> str:
     public = url.difference_update_query(SECRETS)
     return URL.create(
         "postgresql", public.username, None, public.host, public.port, public.database, public.query

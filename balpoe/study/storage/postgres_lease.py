@@ -1,8 +1,7 @@
 """The lease of a study in PostgreSQL: an advisory lock that a connection holds.
 
-The server lets it go when the connection ends, whatever became of the driver and its host. A
-row beside it tells others who holds it; it also tells a driver whose connection was lost whether
-another has held the study since.
+The server releases the lock when the connection ends. A row of a table describes the holder. After
+a lost connection, the row shows whether another driver has held the study since.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import psycopg
 from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.lease import LeaseHolder, parsed_holder, present_holder, refusal
 from balpoe.study.storage.postgres_storage import PostgresStorage, lock_key
-from balpoe.study.storage.reconnecting import StorageUnavailable
+from balpoe.study.storage.reconnecting_storage import StorageUnavailable
 from balpoe.study.storage.storage import ConfirmLease
 
 _TABLE = """CREATE TABLE IF NOT EXISTS balpoe_lease
@@ -36,7 +35,7 @@ SET tcp_keepalives_count = 3"""
 
 @contextmanager
 def hold_postgres_lease(storage: PostgresStorage, study: str) -> Iterator[ConfirmLease]:
-    """Hold the lease of `study` for the length of the block; what it gives confirms that.
+    """Hold the lease of `study` for the length of the block; yield what confirms that.
 
     Raises:
         UserError: another driver holds it.
@@ -56,7 +55,7 @@ def hold_postgres_lease(storage: PostgresStorage, study: str) -> Iterator[Confir
 
 
 def postgres_lease_holder(storage: PostgresStorage, study: str) -> LeaseHolder | None:
-    """Who holds the lease; None where nobody does, or has not yet written who it is.
+    """Return the holder of the lease; None if there is none or its row is not written.
 
     Raises:
         StorageError: the database cannot be reached.
@@ -77,10 +76,10 @@ class _PostgresLease:
         self._key = lock_key("study", study)
         self._holder = json.dumps(asdict(present_holder()))
         self._connection = storage.connect()
-        self._backends: set[int] = set()  # in whose name it has written, or tried to
+        self._backends: set[int] = set()  # that wrote the row, or tried to
 
     def take(self) -> None:
-        """Take the lease, or raise UserError where another driver has it."""
+        """Take the lease; raise UserError if another driver has it."""
         self._connection.execute(_KEEPALIVES)
         if not self._lock():
             held_by, _ = self._row()
@@ -89,15 +88,15 @@ class _PostgresLease:
         self._write()
 
     def release(self) -> None:
-        """Let the lease go."""
+        """Release the lease."""
         self._connection.close()
 
     def confirm(self) -> None:
-        """Return where the lease is held; after a lost connection it is taken again.
+        """Return if the lease is held; after a lost connection, take it again.
 
         Raises:
-            StorageUnavailable: the database cannot be reached at the moment.
-            UserError: another driver has taken the lease meanwhile.
+            StorageUnavailable: the database cannot be reached now.
+            UserError: another driver has taken the lease since.
         """
         try:
             self._connection.execute("SELECT 1")
@@ -122,7 +121,7 @@ class _PostgresLease:
         if is_locked:
             self._write()
             return
-        # the server has not noticed yet that the connection before this one is dead
+        # the server has not detected yet that the previous connection is dead
         self._connection.execute(
             f"SELECT pg_terminate_backend(pid) FROM ({_BACKEND}) AS holding WHERE pid = %s",
             (self._key, backend),
@@ -137,7 +136,7 @@ class _PostgresLease:
         return row is not None and bool(row[0])
 
     def _row(self) -> tuple[str, int]:
-        """What the present or the last holder has written; its description and its backend."""
+        """Return the description and the backend of the present or the last holder."""
         row = self._connection.execute(_HOLDER, (self._study,)).fetchone()
         return row or ("", 0)
 

@@ -1,10 +1,10 @@
-"""A study's trials in a PostgreSQL database, for hosts that share a study."""
+"""The trials of a study in a PostgreSQL database, for hosts that share a study."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -12,21 +12,26 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from balpoe.errors import StorageError, UserError
+from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.storage.postgres_address import VARIABLE, connect_arguments, optuna_url
-from balpoe.study.storage.reconnecting import ReconnectingStorage, StorageUnavailable, is_disk_full
+from balpoe.study.storage.reconnecting_storage import (
+    ReconnectingStorage,
+    StorageUnavailable,
+    is_disk_full,
+)
 from balpoe.study.storage.storage import ConfirmLease, StudyStorage
 
 if TYPE_CHECKING:
     import psycopg
 
-_CURES = {
+_HINTS = {
     "password": f"give the password by {VARIABLE}, PGPASSWORD or ~/.pgpass",
     "role": "name a user that the server knows, or create it (createuser)",
     'database "': "create it (createdb), or name another",
     "permission denied": "grant the user CREATE on the database's schema public",
 }
-_CURE = "check that the server runs and its disk has room, the address and the network"
-_ROOM = "free some space on the disk of the server, or give it a larger one"
+_HINT = "check that the server runs and its disk has room, the address and the network"
+_HINT_FULL_DISK = "free some space on the disk of the server, or give it a larger one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +44,24 @@ class PostgresStorage(StudyStorage):
         return self.address
 
     @property
+    def is_shared(self) -> bool:
+        """True: hosts connect to the server."""
+        return True
+
+    @property
     def is_there(self) -> bool:
-        """Always: a database is not created by looking at it."""
+        """True: opening a database does not create it."""
         return True
 
     @contextmanager
     def creating(self) -> Iterator[None]:
-        """A block that one process at a time is in, whatever its host."""
+        """Enter a block that one process at a time enters, on any host."""
         with self.connection() as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (lock_key("create"),))
             yield
 
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
-        """A storage that outlives the loss of its connection for a minute."""
+        """Return a storage that survives the loss of its connection for a minute."""
         engine_kwargs = {
             "pool_pre_ping": True,
             "connect_args": connect_arguments(self.address),
@@ -66,12 +76,26 @@ class PostgresStorage(StudyStorage):
         except RuntimeError as error:  # another version of Optuna made the tables
             raise StorageError(f"{self}: {error}") from error
 
+    def hold_lease(self, study: str) -> AbstractContextManager[ConfirmLease]:
+        """Hold an advisory lock of the server, which is lost with its connection."""
+        _ensure_driver()
+        from balpoe.study.storage.postgres_lease import hold_postgres_lease
+
+        return hold_postgres_lease(self, study)
+
+    def lease_holder(self, study: str) -> LeaseHolder | None:
+        """Return the driver that holds the advisory lock of the server."""
+        _ensure_driver()
+        from balpoe.study.storage.postgres_lease import postgres_lease_holder
+
+        return postgres_lease_holder(self, study)
+
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection for the length of the block; every statement is a transaction.
+        """Connect for the length of the block; every statement is a transaction.
 
         Raises:
-            StorageError: there is none to be had, or a statement in the block fails.
+            StorageError: the connection, or a statement in the block, fails.
         """
         _ensure_driver()
         import psycopg
@@ -83,10 +107,10 @@ class PostgresStorage(StudyStorage):
             raise StorageError(self.failure(error)) from error
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A connection that is the caller's to close; every statement is a transaction.
+        """Return a connection that the caller closes; every statement is a transaction.
 
         Raises:
-            psycopg.OperationalError: there is none to be had.
+            psycopg.OperationalError: the connection fails.
         """
         _ensure_driver()
         import psycopg
@@ -94,19 +118,19 @@ class PostgresStorage(StudyStorage):
         return psycopg.connect(**connect_arguments(self.address), autocommit=True)
 
     def failure(self, reason: BaseException) -> str:
-        """The first line of what the server or libpq says, and the cure as far as it is known."""
+        """Return the first line of the server's or libpq's message, and a hint if one is known."""
         if isinstance(reason, StorageUnavailable):
             return f"{reason}; what was recorded so far is kept"
         first, *_ = str(reason).strip().splitlines() or [type(reason).__name__]
-        told = first.removeprefix("connection failed: ")
-        cure = next((cure for words, cure in _CURES.items() if words in told), _CURE)
+        message = first.removeprefix("connection failed: ")
+        hint = next((hint for words, hint in _HINTS.items() if words in message), _HINT)
         if is_disk_full(reason):
-            cure = _ROOM
-        return f"{self}: {told}; {cure}"
+            hint = _HINT_FULL_DISK
+        return f"{self}: {message}; {hint}"
 
 
 def lock_key(*words: str) -> int:
-    """The key of an advisory lock for what `words` name: 64 bits, signed."""
+    """Return the key of the advisory lock that `words` name: 64 bits, signed."""
     digest = sha256("\0".join(("balpoe", *words)).encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 

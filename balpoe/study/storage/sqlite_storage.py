@@ -1,4 +1,4 @@
-"""A study's trials in SQLite, in the study's directory: for one host."""
+"""The trials of a study in SQLite, in the study's directory: for one host."""
 
 from __future__ import annotations
 
@@ -6,58 +6,74 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 
-from balpoe.atomic_write import appearing_at_once
+from balpoe.atomic_write import created_atomically
 from balpoe.errors import CorruptFile
 from balpoe.file_lock import held_lock
-from balpoe.study.storage.storage import ConfirmLease, StudyStorage
+from balpoe.study.storage.lease import LeaseHolder, hold_lease, lease_holder
+from balpoe.study.storage.storage import ConfirmLease, StudyStorage, unconfirmed
+from balpoe.study.trials.directory import StudyDirectory
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteStorage(StudyStorage):
-    """The file `database`; `lock` is held by the process that creates it."""
+    """The database in the study's `directory`."""
 
-    database: Path
-    lock: Path
+    directory: StudyDirectory
 
     def __str__(self) -> str:
-        return str(self.database)
+        return str(self.directory.database)
+
+    @property
+    def is_shared(self) -> bool:
+        """False: SQLite is for one host."""
+        return False
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a file."""
-        return self.database.exists()
+        """Whether the file exists."""
+        return self.directory.database.exists()
 
     @contextmanager
     def creating(self) -> Iterator[None]:
-        """A block that one process at a time is in; a damaged file is refused before it."""
-        with held_lock(self.lock):
+        """Enter a block that one process at a time enters; refuse a damaged file before."""
+        with held_lock(self.directory.database_lock):
             self._refuse_damage()
             yield
 
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
-        """The lease is the kernel's and cannot be lost: there is nothing to confirm."""
+        """Return Optuna's storage; the lease is the kernel's, so `confirm` is not called."""
+        database = self.directory.database
         if not self.is_there:
             # Optuna cannot open a file with a part of its tables
-            with appearing_at_once(self.database) as unfinished:
-                _storage_in(unfinished).engine.dispose()
-        return _storage_in(self.database)
+            with created_atomically(database) as unfinished:
+                optuna.storages.RDBStorage(f"sqlite:///{unfinished}").engine.dispose()
+        return optuna.storages.RDBStorage(f"sqlite:///{database}")
+
+    @contextmanager
+    def hold_lease(self, study: str) -> Iterator[ConfirmLease]:
+        """Hold a lock of the kernel, which cannot be lost."""
+        with hold_lease(self.directory.lease):
+            yield unconfirmed
+
+    def lease_holder(self, study: str) -> LeaseHolder | None:
+        """Return the driver that holds the lock of the kernel."""
+        return lease_holder(self.directory.lease)
 
     def failure(self, reason: BaseException) -> str:
-        """The disk or the permissions are at fault."""
+        """Return the message for an error, with a hint at the disk and the permissions."""
         return (
             f"{self}: cannot be read or written: {reason}; check the disk's space and the "
             f"permissions; what was recorded so far is kept"
         )
 
     def _refuse_damage(self) -> None:
-        if not self.database.exists():
+        if not self.is_there:
             return
         try:
-            with closing(sqlite3.connect(self.database)) as connection:
+            with closing(sqlite3.connect(self.directory.database)) as connection:
                 [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
             verdict = str(error)
@@ -66,7 +82,3 @@ class SqliteStorage(StudyStorage):
                 f"{self}: damaged ({verdict}); restore it from a backup, or move the study's "
                 f"directory away to begin anew"
             )
-
-
-def _storage_in(file: Path) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(f"sqlite:///{file}")

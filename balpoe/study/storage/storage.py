@@ -1,4 +1,4 @@
-"""What holds the trials of a study: a database on one host, or one that hosts share."""
+"""The storage of a study's trials: a database for one host, or one that several hosts share."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from contextlib import AbstractContextManager
 
 import optuna
 
+from balpoe.study.storage.lease import LeaseHolder
+
 ConfirmLease = Callable[[], None]
-"""Returns where this process still holds the study; raises UserError where another took it."""
+"""Returns while this process holds the study's lease; raises UserError once another has it."""
 
 
 def unconfirmed() -> None:
-    """Whoever only reads, or whose lease cannot be lost, has nothing to confirm."""
+    """Confirm nothing: for readers, and for leases that cannot be lost."""
 
 
 class StudyStorage(ABC):
-    """Optuna's storage of one study; `str()` names it without credentials."""
+    """The storage of one study, and its lease; `str()` is the address, without a password."""
 
     @abstractmethod
     def __str__(self) -> str: ...
 
     @property
     @abstractmethod
+    def is_shared(self) -> bool:
+        """Whether other hosts can use the storage."""
+
+    @property
+    @abstractmethod
     def is_there(self) -> bool:
-        """Whether it was created; whoever only looks must not create it."""
+        """Whether the storage exists; readers must not create it."""
 
     @abstractmethod
     def creating(self) -> AbstractContextManager[None]:
-        """A block that one process at a time is in: Optuna's creation of its tables is a race.
+        """Return a block that one process at a time enters: Optuna creates its tables in it.
 
         Raises:
             CorruptFile: the storage is damaged.
@@ -38,8 +45,29 @@ class StudyStorage(ABC):
 
     @abstractmethod
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
-        """Optuna's view of it; `confirm` is asked before anything is written where it must be."""
+        """Return Optuna's storage, which calls `confirm` before each write if a lease can be lost.
+
+        Raises:
+            StorageError: the storage has the tables of another version of Optuna.
+        """
+
+    @abstractmethod
+    def hold_lease(self, study: str) -> AbstractContextManager[ConfirmLease]:
+        """Return a block that holds the lease of `study` and yields what confirms that.
+
+        Raises:
+            UserError: another driver holds the lease.
+            StorageError: the storage cannot be reached or written.
+        """
+
+    @abstractmethod
+    def lease_holder(self, study: str) -> LeaseHolder | None:
+        """Return the driver that runs `study`; None if there is none or it is still unnamed.
+
+        Raises:
+            StorageError: the storage cannot be reached.
+        """
 
     @abstractmethod
     def failure(self, reason: BaseException) -> str:
-        """What to tell the user of an error of the database: the place, the reason, the cure."""
+        """Return the message for an error of the database: the place, the reason and a hint."""

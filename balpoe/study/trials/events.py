@@ -1,18 +1,19 @@
-"""What happens in a study while it runs, for those who watch it."""
+"""The events of a running study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from balpoe.config import Choice
 from balpoe.study.trials.failures import FailureClass
-from balpoe.study.trials.record import TrialIdentity, TrialState
+from balpoe.study.trials.record import TrialIdentity
 
 
 @dataclass(frozen=True, slots=True)
 class TrialStarted:
-    """A trial was handed to a worker."""
+    """An attempt at a trial was given to a worker."""
 
     identity: TrialIdentity
     parameters: Mapping[str, Choice]
@@ -28,14 +29,24 @@ class EpochReported:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialEnded:
-    """A trial is over, and Optuna knows it; `violations` are the constraints that it breaks.
+class AttemptEnded:
+    """An attempt at a trial ended and the trial stays unfinished.
 
-    RUNNING: stopped, or failed for a reason that may not come again; it is to be taken up.
+    The trial was stopped with the study, or the attempt failed for the reason `failure`; it is
+    resumed in this launch or in the next one.
     """
 
     identity: TrialIdentity
-    state: TrialState
+    failure: str | None = None
+    failure_class: FailureClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """A trial ended and its end is recorded; `violations` are the violated constraints."""
+
+    identity: TrialIdentity
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
     objectives: Mapping[str, float] | None = None
     failure: str | None = None
     failure_class: FailureClass | None = None
@@ -44,9 +55,9 @@ class TrialEnded:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """The study is to stop, for a `reason` unless it was asked to.
+    """The study stops once the running trials have finished their epochs.
 
-    What runs goes on to the end of its epoch.
+    `reason` is None where the user asked for it.
     """
 
     reason: str | None = None
@@ -54,9 +65,9 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class WarmStarted:
-    """The sampler knows the `trials` of an earlier study, by their numbers there.
+    """The sampler learns from the `trials` of an earlier study, given by their numbers there.
 
-    So many more were left out as `outside` of the search space.
+    `outside` counts the trials left out because they are outside the search space.
     """
 
     study: str
@@ -70,6 +81,7 @@ class WarmStarted:
         return f"warm start from {self.study}: {trials}{outside}"
 
 
-TrialEvent = TrialStarted | EpochReported | TrialEnded
+StateChange = TrialStarted | AttemptEnded | TrialEnded
+TrialEvent = StateChange | EpochReported
 StudyEvent = TrialEvent | StopRequested | WarmStarted
 Listener = Callable[[StudyEvent], None]

@@ -1,15 +1,14 @@
-"""What ends a trial before its time, and what follows from it.
+"""The failures of a trial and their classes.
 
-infrastructure  the worker, or a process that decodes its images, died without a word: the trial is
-                taken up again from its checkpoint, until it has died `MOST_DEATHS` times without
-                progress
-departure       its node left the cluster, or is out of reach: the same, and it is not counted
-resource        the memory of host or device did not suffice: once more while nothing else runs
-storage         the trial's files cannot be written, on a full disk say: not the trial's fault, and
-                the next would fare no better; it stays unfinished and the study stops
-unfit           the worker's node has other software than the driver, or not the study's files or
-                its data: likewise
-deterministic   everything else, an exception or a value that is no number: it would come again
+infrastructure  the worker, or a process that decodes its images, died without an exception
+departure       the worker's node left the cluster or is out of reach
+resource        the memory of the host or of the device did not suffice
+storage         the trial's files cannot be written, for example on a full disk
+unfit           the worker's node has other software than the driver, or lacks the study's files
+                or its data
+deterministic   any other exception, or a value that is not finite: it would recur
+
+`retries` says what follows from each.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ FailureClass = Literal[
     "infrastructure", "departure", "deterministic", "resource", "storage", "unfit"
 ]
 
-MOST_DEATHS = 3
 FEWEST_ALIKE = 3
 
 # where memory is short, torch's allocators raise plain RuntimeErrors on the host, and the CUDA

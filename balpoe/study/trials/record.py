@@ -1,4 +1,4 @@
-"""The record of one trial: who it is, what it tried, how it went. Plain data, no files."""
+"""One trial as plain data: its identity, what is to be run, and what is recorded of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from balpoe.config import Choice
 from balpoe.study.trials.failures import FailureClass
+from balpoe.study.trials.retries import RetryState
 from balpoe.training.epoch import EpochResult
 
 TrialState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
@@ -24,13 +25,23 @@ class TrialIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialRecord:
-    """All that is recorded of one trial.
+class TrialToRun:
+    """One repeat of a trial to run now, with the attempts at it so far."""
 
-    `parameters` are the searched fields by dotted path, `objectives` the values told to
-    Optuna (None until the trial is COMPLETE), `failure` why it failed. `data_fingerprint` is known
-    once the trial is COMPLETE. `violations` are the constraints that it breaks, and how far it is
-    beyond each, as a fraction of the bound. Times in Unix seconds.
+    identity: TrialIdentity
+    parameters: Mapping[str, Choice]
+    retries: RetryState = field(default_factory=RetryState)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """What is recorded of one repeat of a trial.
+
+    `parameters` are the searched fields by dotted path, `objectives` the values reported to Optuna
+    (None until the trial is COMPLETE), `failure` the reason why it failed. `history` and
+    `data_fingerprint` come from the trial's files and are empty where those were not read.
+    `violations` are the violated constraints with the excess over each, as a fraction of the bound.
+    Times are in Unix seconds.
     """
 
     identity: TrialIdentity

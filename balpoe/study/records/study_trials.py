@@ -1,0 +1,132 @@
+"""The trials and repeats of a study during a launch: what is to be run, and how each ended.
+
+Optuna's ledger keeps repeat 0 of every trial, files keep the repeats after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from balpoe.config import StudySpec
+from balpoe.config.constraints import excesses, violated
+from balpoe.study.object_store.study_files import study_files
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.repeat_states import RepeatStates
+from balpoe.study.selection.candidates import Candidate, candidates, is_feasible
+from balpoe.study.selection.race import SeedToTrain, race
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.failures import Failure
+from balpoe.study.trials.metrics_file import read_metrics
+from balpoe.study.trials.objectives import finite_objectives
+from balpoe.study.trials.record import TrialIdentity, TrialToRun
+from balpoe.study.trials.retries import RetryState
+
+
+class _Place(Protocol):
+    """Where a trial or a repeat is kept."""
+
+    def retries(self, identity: TrialIdentity) -> RetryState:
+        """Return the attempts so far."""
+
+    def write_retries(self, identity: TrialIdentity, state: RetryState) -> None:
+        """Write the attempts so far."""
+
+    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
+        """End it as failed."""
+
+    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
+        """End it with its objective values."""
+
+
+class StudyTrials:
+    """The trials and repeats of the study `spec`, in `ledger` and in the files of `directory`."""
+
+    def __init__(self, spec: StudySpec, ledger: Ledger, directory: StudyDirectory) -> None:
+        self._spec = spec
+        self._ledger = ledger
+        self._files = study_files(directory)
+        self._repeats = RepeatStates(spec, directory)
+
+    def unfinished(self) -> list[TrialIdentity]:
+        """Return the trials that an earlier launch left RUNNING, without repeats."""
+        return [TrialIdentity(self._spec.name, number) for number in self._ledger.running()]
+
+    def finished(self) -> int:
+        """Return the number of trials that have ended, without repeats."""
+        return self._ledger.finished()
+
+    def is_exhausted(self) -> bool:
+        """Return whether all points of a grid were proposed; False for other samplers."""
+        return self._ledger.is_exhausted()
+
+    def seeds_to_train(self) -> tuple[SeedToTrain, ...]:
+        """Return the missing seeds of the present round of the race between all trials so far."""
+        if self._spec.repeats == 1:
+            return ()
+        return race(self._spec, self._candidates()).to_do
+
+    def ask(self) -> TrialToRun:
+        """Propose a new trial."""
+        return self._ledger.ask()
+
+    def resume(self, identity: TrialIdentity) -> TrialToRun:
+        """Begin one more attempt at a trial; of a repeat, also the first."""
+        if identity.repeat:
+            parameters = self._ledger.record(identity).parameters
+            return self._repeats.resume(identity, parameters)
+        return self._ledger.resume(identity)
+
+    def is_exclusive(self, identity: TrialIdentity) -> bool:
+        """Return whether a trial may run only while no other trial does."""
+        return self._place(identity).retries(identity).exclusive
+
+    def write_retries(self, identity: TrialIdentity, state: RetryState) -> None:
+        """Write the attempts at a trial so far."""
+        self._place(identity).write_retries(identity, state)
+
+    def complete(
+        self, identity: TrialIdentity, objectives: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """End a trial with its objective values.
+
+        Returns:
+            The violated constraints with the excess over each; none of a repeat.
+
+        Raises:
+            NonFiniteError: a constrained metric is missing or not finite.
+        """
+        found = {} if identity.repeat else self._excesses(identity)
+        if found:
+            self._ledger.constrain(identity, found)
+        self._place(identity).complete(identity, objectives)
+        return violated(found)
+
+    def prune(self, identity: TrialIdentity, epoch: int, objectives: Mapping[str, float]) -> None:
+        """End a trial as pruned after `epoch`, where it had these `objectives`."""
+        self._ledger.prune(identity, epoch, objectives)
+
+    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
+        """End a trial as failed."""
+        self._place(identity).fail(identity, failure)
+
+    def _place(self, identity: TrialIdentity) -> _Place:
+        return self._repeats if identity.repeat else self._ledger
+
+    def _candidates(self) -> tuple[Candidate, ...]:
+        feasible = filter(is_feasible, self._ledger.records())
+        return candidates(
+            [
+                record
+                for trial in feasible
+                for record in (trial, *self._repeats.summaries(trial.identity.number))
+            ]
+        )
+
+    def _excesses(self, identity: TrialIdentity) -> dict[str, float]:
+        """Return the excess of a trial over each constraint at its last epoch."""
+        constraints = self._spec.constraints
+        if not constraints:
+            return {}
+        *_, last = read_metrics(self._files.refresh_trial(identity).metrics)
+        return excesses(constraints, finite_objectives(last.metrics, constraints))

@@ -15,8 +15,7 @@ from balpoe.reporting.formatting import duration, label, number_with_unit, param
 from balpoe.reporting.study_panel import counts, trial_name
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.reporting.table_style import add_number_column, plain_table
-from balpoe.study.search.completion import search_is_over
-from balpoe.study.search.spent_budget import SpentBudget
+from balpoe.study.search.spent_budget import SpentBudget, search_is_over
 from balpoe.study.selection.comparison import Verdict
 from balpoe.study.trials.record import TrialRecord
 

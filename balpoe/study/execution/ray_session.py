@@ -24,15 +24,15 @@ def connected_ray() -> Iterator[None]:
         logging_level=logging.CRITICAL,
         object_store_memory=OBJECT_STORE_BYTES,
     )
-    with leaving_ray():
+    with closing_ray():
         yield
 
 
 @contextmanager
-def leaving_ray() -> Iterator[None]:
-    """Leave Ray when the block ends, however it ends but by SIGTERM.
+def closing_ray() -> Iterator[None]:
+    """Shut Ray down at the end of the block, except after SIGTERM.
 
-    To wait for Ray would then cost the time for what must still be written.
+    SystemExit is raised by SIGTERM, which leaves too little time to wait for Ray.
     """
     try:
         yield

@@ -28,8 +28,8 @@ from balpoe.study.execution.interruption import exit_at_sigterm
 from balpoe.study.object_store.driver_uploads import DriverUploads
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
-from balpoe.study.search.completion import is_finished
 from balpoe.study.search.earlier_trials import EarlierStudy
+from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.study_storage import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory

@@ -12,7 +12,7 @@ from balpoe.launch.runs import OPTION, is_remote, local_runs
 from balpoe.launch.tracking import tracking_store
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
-from balpoe.study.search.completion import is_finished
+from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.environment import current_environment

@@ -12,6 +12,7 @@ import sys
 import threading
 
 from balpoe.errors import UserError
+from balpoe.study.execution.ray_internals import CONNECT_TO_CONTROL_STORE, address_on_this_host
 
 LOCAL, AUTO = "local", "auto"
 CONNECT_SECONDS = 5.0
@@ -27,7 +28,6 @@ _NO_TOKEN = (
     "RAY_AUTH_MODE is token, but there is no token here; set RAY_AUTH_TOKEN_PATH (or "
     "RAY_AUTH_TOKEN) as on the cluster's nodes"
 )
-_KNOCK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
 _REFUSALS = {
     "InvalidAuthToken": _WRONG_TOKEN,
     "Unauthenticated": _WRONG_TOKEN,
@@ -53,16 +53,13 @@ def reachable_address(address: str) -> str:
 
 def _found_here() -> str:
     """The cluster that this process's job belongs to, or that this host's node does."""
-    # The rest of this module is for commands that may not need Ray.
-    from ray._private.utils import read_ray_address
-
-    found = os.environ.get("RAY_ADDRESS") or read_ray_address()
+    found = os.environ.get("RAY_ADDRESS") or address_on_this_host()
     if not found:
         raise UserError(
             "--address auto: no Ray node runs on this host; start one with `ray start`, or give "
             "the address of the head"
         )
-    return str(found)
+    return found
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -105,7 +102,7 @@ def _refuse_stranger(address: str) -> None:
     it is not let in it says on stderr only; the first such line is enough.
     """
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", _KNOCK, address],
+        [sys.executable, "-P", "-c", CONNECT_TO_CONTROL_STORE, address],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

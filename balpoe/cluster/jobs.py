@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from ray.job_submission import JobDetails, JobStatus
 
 from balpoe.errors import UserError
 from balpoe.exit_status import OUR_ERROR, SIGNALLED
+from balpoe.study.execution.ray_internals import job_client
 
 REQUEST_SECONDS, POLL_SECONDS, PATIENCE_SECONDS = 30.0, 1.0, 600.0
 STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, OUR_ERROR
@@ -76,7 +76,7 @@ class Jobs:
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         with self._requested():
-            self._client = _Client(address)
+            self._client = job_client(address, timeout_seconds=REQUEST_SECONDS)
 
     def submitted(self) -> Iterator[Job]:
         """All jobs that were submitted and that the cluster remembers."""
@@ -134,13 +134,6 @@ class Jobs:
         # requests' own errors are OSErrors; Ray's are RuntimeErrors, that of a token too
         except (OSError, RuntimeError) as error:
             raise UserError(f"--address {self._address}: {_reason(error)}") from error
-
-
-class _Client(JobSubmissionClient):
-    """Ray's client, which would wait for ever for an answer that does not come."""
-
-    def _do_request(self, *arguments: Any, **options: Any) -> Any:
-        return super()._do_request(*arguments, **{"timeout": REQUEST_SECONDS, **options})
 
 
 def _told(log: str, *, is_over: bool) -> str:

@@ -23,6 +23,7 @@ from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.execution.gpu_memory import GpuMemory
 from balpoe.study.execution.interruption import Interruption
+from balpoe.study.execution.ray_internals import without_aws_keys
 from balpoe.study.execution.ray_session import leaving_ray
 from balpoe.study.execution.remote_trial import where_it_is_kept
 from balpoe.study.execution.scheduler import StudyScheduler
@@ -32,7 +33,6 @@ from balpoe.study.execution.study_clock import Timekeeper, timekeeper_beside_dri
 from balpoe.study.execution.traceback_file import KeepingTraceback
 from balpoe.study.execution.trial import RunTrial, run_trial
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
-from balpoe.study.execution.tune_credentials import own_credentials
 from balpoe.study.execution.worker_check import WorkerNeeds
 from balpoe.study.execution.worker_death import failure_of_worker
 from balpoe.study.object_store.study_files import study_files
@@ -120,7 +120,7 @@ def run_trials(
     memory = GpuMemory(spec, directory.memory)
     searcher = StudySearcher(spec, trials, listener, interruption, account, memory, early_stopping)
     # Ray installs a handler for SIGTERM: ours come after it
-    with connected_ray(), own_credentials(), interruption.by_signals(), _scratch(directory):
+    with connected_ray(), without_aws_keys(), interruption.by_signals(), _scratch(directory):
         _refuse_too_small_a_cluster(spec.resources)
         run = where_it_is_kept(KeepingTraceback(run), directory)
         timekeeper = timekeeper_beside_driver() if other_hosts else None

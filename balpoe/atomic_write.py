@@ -1,7 +1,6 @@
-"""Files that are there whole or not at all, whatever happens while they are written.
+"""Atomic writes: a file holds its old content or all of its new content, never a part.
 
-The content goes to a temporary name in the same directory, is forced to disk, and takes its
-final name in one step. Readers see the old file or the new one, never a part.
+The content is written to a temporary file in the same directory, synced to disk and renamed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import BinaryIO, TypeGuard
 
 from balpoe.errors import StorageError
 
-_CURES = {
+_HINTS = {
     errno.ENOSPC: "free some space on the disk",
     errno.EDQUOT: "free some space in your quota",
     errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
@@ -34,9 +33,10 @@ _confirm: ContextVar[Callable[[], object]] = ContextVar("confirm", default=lambd
 
 @contextmanager
 def confirming(confirm: Callable[[], object]) -> Iterator[None]:
-    """Within the block files take their names only when `confirm`, asked at that moment, returns.
+    """Call `confirm` before each rename within the block; if `confirm` raises, no file appears.
 
-    A process may be frozen while it writes, and wake when another has written that file.
+    A process may be suspended during a write and continue after another process has written the
+    same file.
     """
     before = _confirm.set(confirm)
     try:
@@ -46,28 +46,29 @@ def confirming(confirm: Callable[[], object]) -> Iterator[None]:
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """The error for `path` that cannot be written: the place, the reason and the cure."""
+    """Return the error for a `path` that cannot be written, with the reason and a hint."""
     reason = error.strerror or str(error)
-    cure = _CURES.get(error.errno or 0, "check the disk and the path")
-    return StorageError(f"{path}: cannot be written: {reason}; {cure}")
+    hint = _HINTS.get(error.errno or 0, "check the disk and the path")
+    return StorageError(f"{path}: cannot be written: {reason}; {hint}")
 
 
 def is_disk_full(error: BaseException) -> TypeGuard[OSError]:
-    """Whether the disk or a quota is full, whoever wrote."""
+    """Return whether a disk or a quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def appearing_at_once(path: Path) -> Iterator[Path]:
-    """Another name, under which a library makes what is `path` when the block ends.
+def created_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that is renamed to `path` when the block ends.
 
-    For databases, whose tables are made one by one: what an interruption left goes first.
+    For databases, which a library creates table by table. Files of an interrupted creation are
+    deleted first.
 
     Raises:
-        OSError: what was left cannot be removed, or the name cannot be given.
+        OSError: an old temporary file cannot be deleted, or the new one cannot be renamed.
     """
     unfinished = path.with_name(f".{path.name}.new")
-    for leftover in path.parent.glob(f"{unfinished.name}*"):  # a journal may be there as well
+    for leftover in path.parent.glob(f"{unfinished.name}*"):  # with its journal
         leftover.unlink()
     yield unfinished
     os.replace(unfinished, path)
@@ -75,10 +76,10 @@ def appearing_at_once(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the name `path` when the block ends, and never if it raises.
+    """Yield a binary file that is renamed to `path` when the block ends, or deleted if it raises.
 
     Raises:
-        StorageError: the file cannot be written; what `path` held before is untouched.
+        StorageError: the file cannot be written; `path` is unchanged.
     """
     refuse_directory(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -98,20 +99,20 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
 
 
 def refuse_directory(path: Path) -> None:
-    """Find out now, before there is anything to write, whether `path` can be the name of a file.
+    """Refuse a directory as the path of a file, before there is anything to write.
 
     Raises:
-        StorageError: it is a directory.
+        StorageError: `path` is a directory.
     """
-    if os.path.isdir(path):  # which, unlike `Path.is_dir`, is also False where nothing is allowed
+    if os.path.isdir(path):  # unlike `Path.is_dir`, does not raise where access is denied
         raise StorageError(f"{path}: is a directory: give the name of a file to write")
 
 
 def create_directory(directory: Path) -> None:
-    """Create `directory` and its parents where they are missing.
+    """Create `directory` and its missing parents.
 
     Raises:
-        StorageError: it cannot be created.
+        StorageError: the directory cannot be created.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -120,10 +121,10 @@ def create_directory(directory: Path) -> None:
 
 
 def ensure_writable(directory: Path) -> None:
-    """Create `directory` if need be, and find out now whether files can be written there.
+    """Create `directory` if it is missing, and check that files can be written there.
 
     Raises:
-        StorageError: it cannot be created or written.
+        StorageError: the directory cannot be created or written.
     """
     create_directory(directory)
     probe = directory / ".probe"
@@ -132,20 +133,20 @@ def ensure_writable(directory: Path) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all.
+    """Write `content` to `path` atomically.
 
     Raises:
-        StorageError: the file cannot be written; what `path` held before is untouched.
+        StorageError: the file cannot be written; `path` is unchanged.
     """
     with atomic_writer(path) as file:
         file.write(content)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all.
+    """Write `text` to `path` atomically, as UTF-8.
 
     Raises:
-        StorageError: the file cannot be written; what `path` held before is untouched.
+        StorageError: the file cannot be written; `path` is unchanged.
     """
     write_bytes_atomically(path, text.encode())
 

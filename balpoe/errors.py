@@ -1,7 +1,7 @@
-"""The faults that a user can mend, as one family.
+"""Errors that the user can fix.
 
-Whoever raises one names the place, the value and the cure; the command line prints
-``str(error)`` and ends with status 2. Any other exception is a fault of ours (status 70).
+A message names the place, the value and the fix. The command line prints ``str(error)`` and exits
+with status 2. Any other exception is a bug in balpoe (status 70).
 """
 
 from __future__ import annotations
@@ -11,34 +11,35 @@ from dataclasses import dataclass
 
 
 class UserError(Exception):
-    """Something the user gave or owns is at fault; the message says what, where and the cure."""
+    """An input, a file or a setting of the user is wrong; the message says how to fix it."""
 
 
 class DataError(UserError):
-    """Images, labels or the files that hold them cannot be used as they are."""
+    """Images, labels or the files that hold them cannot be used."""
 
 
 class CorruptFile(UserError):
-    """A file of ours is damaged, incomplete, touched or of a format this version does not read."""
+    """A file written by balpoe is damaged, incomplete, modified or of an unsupported format."""
 
 
 class StorageError(UserError):
-    """A directory or file cannot be written or read: permissions, a full disk, a missing path."""
+    """A path cannot be read or written: permissions, a full disk, a missing directory."""
 
 
 class WorkerDied(UserError):
-    """A process of ours was killed; what it did can be taken up again."""
+    """A worker process was killed; its work can be resumed."""
 
 
 class NonFiniteError(UserError, ValueError):
-    """NaN or infinity where a number is needed; it is refused, never scored."""
+    """A value is NaN or infinite where a finite number is required."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One field that cannot stand: ``count``, ``must be at least 1, got 0``.
+    """An invalid field of a configuration object and why: ``count``, ``must be at least 1, got 0``.
 
-    `within` leads from the field to the culprit inside it: keys of a mapping, indices of a list.
+    `within` is the path from the field to the invalid value inside it: keys of mappings, indices
+    of lists.
     """
 
     field: str
@@ -47,12 +48,12 @@ class FieldProblem:
 
     @property
     def path(self) -> tuple[str | int, ...]:
-        """The field and the way to the culprit inside it."""
+        """The path of the invalid value, field included."""
         return (self.field, *self.within)
 
 
 class InvalidFields(UserError, ValueError):
-    """A configuration object was given impossible values; all of them are listed."""
+    """A configuration object has invalid fields; the message lists all of them."""
 
     def __init__(self, owner: str, problems: Sequence[FieldProblem]) -> None:
         self.problems = tuple(problems)
@@ -61,7 +62,7 @@ class InvalidFields(UserError, ValueError):
 
 
 class ConfigurationError(UserError):
-    """A configuration or study file cannot stand; every problem has a line with its place."""
+    """A configuration or study file is invalid; each problem is one line with its position."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -69,6 +70,6 @@ class ConfigurationError(UserError):
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """The name of a place inside nested sections and lists: ``training.milestones[1]``."""
+    """Return a path through sections and lists as text: ``training.milestones[1]``."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return "".join(parts).removeprefix(".")

@@ -1,8 +1,8 @@
-"""How commands end: the statuses that the README explains."""
+"""Exit statuses of the commands."""
 
 NOTHING_COMPLETE = 1
-USERS_ERROR = 2
-OUR_ERROR = 70
-"""Also where a driver died without a word: nobody knows better."""
+USER_ERROR = 2
+INTERNAL_ERROR = 70
+"""A bug in balpoe, or a driver that died without an exit message."""
 SIGNALLED = 128
-"""Added to the number of a signal, it is the status of a process that the signal ended."""
+"""Plus the number of the signal: the status of a process that was ended by it."""

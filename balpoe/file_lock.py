@@ -1,4 +1,4 @@
-"""One process at a time, by a lock file that the kernel lets go when its holder dies."""
+"""Lock files; the kernel releases the lock when its process dies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from balpoe.atomic_write import storage_error
 
 @contextmanager
 def held_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` for the length of the block; its present holder is waited for.
+    """Hold an exclusive lock on the file `path` within the block; wait until it is free.
 
     Raises:
         StorageError: the file cannot be opened.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,12 @@ pytest.register_assert_rewrite("tests.launch", "tests.cluster", "tests.tracking"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray would start workers that no trial uses, an actor having one of its own
 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+# A shell starts a background command (`&`) with SIGINT ignored, Ray a job with SIGINT blocked, and
+# child processes inherit both. A handler is reset to the default action when a child process
+# executes its program; this one does nothing, so that pytest itself still ignores SIGINT.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 # Studies of the tests are mirrored beside their records, wherever the user keeps real ones.
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 os.environ.pop(_TRACKING_URI, None)

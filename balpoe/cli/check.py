@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from balpoe.cli.runs_option import runs_option
-from balpoe.exit_status import USERS_ERROR
+from balpoe.cli.options import runs_option
+from balpoe.exit_status import USER_ERROR
 
 
 @click.command()
@@ -17,7 +17,7 @@ from balpoe.exit_status import USERS_ERROR
 def check(study: Path, runs: str) -> None:
     """Show what the file STUDY amounts to: every setting, time, disk, and what is doubtful."""
     from balpoe.launch.check import check as check_study
-    from balpoe.reporting.study_check import cost_lines
+    from balpoe.reporting.study_cost import cost_lines
 
     report = check_study(study, runs=runs)
     click.echo(report.resolved)
@@ -31,4 +31,4 @@ def check(study: Path, runs: str) -> None:
     for problem in report.problems:
         click.echo(f"error: {problem}", err=True)
     if report.problems:
-        sys.exit(USERS_ERROR)
+        sys.exit(USER_ERROR)

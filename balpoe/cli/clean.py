@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 
 
 @click.command()
@@ -24,13 +24,13 @@ def clean(study: str, keep: str, delete: bool, runs: str) -> None:
     is still to be finished.
     """
     from balpoe.launch.clean import clean as clean_study
-    from balpoe.reporting.study_check import size
+    from balpoe.reporting.formatting import byte_size
 
     report = clean_study(study, delete=delete, runs=runs)
     for item in report.items:
         repeat = f" repeat {item.identity.repeat}" if item.identity.repeat else ""
-        click.echo(f"trial {item.identity.number}{repeat}: {size(item.size_bytes)}")
-    total = f"{size(report.size_bytes)} of {len(report.items)} trainings off the front"
+        click.echo(f"trial {item.identity.number}{repeat}: {byte_size(item.size_bytes)}")
+    total = f"{byte_size(report.size_bytes)} of {len(report.items)} trainings off the front"
     if not report.items:
         click.echo("nothing to delete")
     elif report.deleted:

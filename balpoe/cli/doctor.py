@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 
 _SHOWN = 10
 

@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation
+    from balpoe.evaluation.distributions import DistributionEvaluation
+    from balpoe.evaluation.post_hoc import PostHocEvaluation
     from balpoe.launch.evaluate import SeedEvaluation
 
 
@@ -32,7 +33,7 @@ def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: 
     table shows mean and standard deviation.
     """
     from balpoe.launch.evaluate import evaluate as evaluate_model
-    from balpoe.reporting.evaluation_table import detail_table, evaluation_table
+    from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
     from balpoe.reporting.post_hoc_tables import post_hoc_tables
 
     seeds = evaluate_model(model, post_hoc=post_hoc, device=device)
@@ -77,7 +78,7 @@ def _plain_choice(row: PostHocEvaluation) -> dict[str, Any]:
         "prior": row.prior,
         "distribution": row.distribution,
         "images": row.images,
-        "metrics": row.metrics.scalars(),
+        "metrics": row.metrics.values,
     }
 
 

@@ -31,7 +31,7 @@ from balpoe.cli.sync import sync
 from balpoe.cli.train import train
 from balpoe.cli.ui import ui
 from balpoe.errors import UserError
-from balpoe.exit_status import OUR_ERROR, SIGNALLED, USERS_ERROR
+from balpoe.exit_status import INTERNAL_ERROR, SIGNALLED, USER_ERROR
 
 _ALLOCATIONS_PER_COLLECTION = 50_000
 
@@ -70,14 +70,14 @@ def main() -> None:
         sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
-        sys.exit(USERS_ERROR)
+        sys.exit(USER_ERROR)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(USERS_ERROR)
+        sys.exit(USER_ERROR)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; the same command goes on from what was saved", err=True)
         sys.exit(SIGNALLED + signal.SIGINT)
     except Exception:
         traceback.print_exc()
         click.echo("error: this is a fault of balpoe, please report it", err=True)
-        sys.exit(OUR_ERROR)
+        sys.exit(INTERNAL_ERROR)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 from balpoe.cluster.address import LOCAL
 from balpoe.exit_status import NOTHING_COMPLETE, SIGNALLED
 from balpoe.launch.supervision import (
@@ -75,8 +75,8 @@ def run(
 
 def _run(study: Path, places: Places, as_json: bool) -> StudyOutcome:
     from balpoe.launch.run import run as run_study
+    from balpoe.reporting.json_events import event_lines, outcome_line
     from balpoe.reporting.study_display import StudyDisplay
-    from balpoe.reporting.study_events import event_lines, outcome_line
 
     console = Console()
     outcome = run_study(

@@ -8,7 +8,7 @@ import sys
 import click
 from rich.console import Console
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 
 
 @click.command()

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 
 
 @click.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 from balpoe.cluster.address import LOCAL
 from balpoe.errors import UserError
 from balpoe.launch.supervision import is_supervised, supervise_this_command, supervised

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import click
 
-from balpoe.cli.runs_option import runs_option
+from balpoe.cli.options import runs_option
 from balpoe.study.execution.interruption import leaving_at_sigterm
 
 

@@ -1,4 +1,4 @@
-"""Ray clusters: joining one, inspecting its nodes, handing studies and trainings over to it."""
+"""Ray clusters: joining one, inspecting its nodes, running studies and trainings on it."""
 
-# Ray reads its switches when it is imported; that package sets them
-import balpoe.study as _study_sets_rays_switches  # noqa: F401
+# Ray reads its environment variables when it is imported; balpoe.study sets them.
+import balpoe.study as _study  # noqa: F401

@@ -1,6 +1,7 @@
-"""The address of a cluster: what the user gave, and whether anyone answers there.
+"""The address of a cluster, and a check within seconds that a cluster answers there.
 
-Ray itself tries a dead address for minutes, and reports a wrong token as a failed connection.
+Ray itself retries an unreachable address for minutes, and reports a wrong token as a failed
+connection. Importing this module does not import Ray.
 """
 
 from __future__ import annotations
@@ -12,48 +13,49 @@ import sys
 import threading
 
 from balpoe.errors import UserError
-from balpoe.study.execution.ray_internals import CONNECT_TO_CONTROL_STORE, address_on_this_host
 
 LOCAL, AUTO = "local", "auto"
 CONNECT_SECONDS = 5.0
-KNOCK_SECONDS = 20.0
-
-_CONTROL_STORE = "give HOST:PORT of the cluster's head, as `ray start --head` told it"
-_NO_CLUSTER = f"answers, but not as the control store of a Ray cluster; {_CONTROL_STORE}"
-_WRONG_TOKEN = (
-    "the cluster does not take this process's token, or the lack of one; set RAY_AUTH_MODE=token "
-    "and RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) as on its nodes"
+RAY_CONNECT_SECONDS = 20.0
+WRONG_TOKEN = (
+    "the cluster does not accept this process's token, or the lack of one; set "
+    "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) as on its nodes"
 )
+
+_GIVE_HEAD = "give HOST:PORT of the cluster's head, as `ray start --head` prints it"
+_NO_CLUSTER = f"answers, but not as the control store of a Ray cluster; {_GIVE_HEAD}"
 _NO_TOKEN = (
     "RAY_AUTH_MODE is token, but there is no token here; set RAY_AUTH_TOKEN_PATH (or "
     "RAY_AUTH_TOKEN) as on the cluster's nodes"
 )
+# Parts of what Ray's client prints when it cannot connect.
 _REFUSALS = {
-    "InvalidAuthToken": _WRONG_TOKEN,
-    "Unauthenticated": _WRONG_TOKEN,
+    "InvalidAuthToken": WRONG_TOKEN,
+    "Unauthenticated": WRONG_TOKEN,
     "RAY_AUTH_TOKEN": _NO_TOKEN,
     "no authentication token": _NO_TOKEN,
     "Failed to connect to GCS": _NO_CLUSTER,
 }
-"""What Ray's client says where it is not let in, and what that means."""
 
 
 def reachable_address(address: str) -> str:
-    """`address` as HOST:PORT; `auto` stands for the cluster that runs on this host.
+    """Return `address` as HOST:PORT; `auto` is the cluster that runs on this host.
 
     Raises:
-        UserError: it is no address, or no cluster answers there that takes this process's token.
+        UserError: it is not an address, or no cluster answers there that accepts this process's
+            token.
     """
-    found = _found_here() if address == AUTO else address
-    host, port = _host_and_port(found)
+    host, port = _host_and_port(_local_address() if address == AUTO else address)
     _refuse_closed_port(host, port)
-    _refuse_stranger(f"{host}:{port}")
+    _refuse_other_service(f"{host}:{port}")
     return f"{host}:{port}"
 
 
-def _found_here() -> str:
-    """The cluster that this process's job belongs to, or that this host's node does."""
-    found = os.environ.get("RAY_ADDRESS") or address_on_this_host()
+def _local_address() -> str:
+    from balpoe.cluster.ray_private import local_address
+
+    # Ray sets the variable for the processes of its jobs.
+    found = os.environ.get("RAY_ADDRESS") or local_address()
     if not found:
         raise UserError(
             "--address auto: no Ray node runs on this host; start one with `ray start`, or give "
@@ -65,59 +67,57 @@ def _found_here() -> str:
 def _host_and_port(address: str) -> tuple[str, int]:
     if address.startswith(("http://", "https://")):
         raise UserError(
-            f"--address {address}: is the address of Ray's dashboard; `balpoe submit` hands a "
-            f"study over there, here {_CONTROL_STORE}"
+            f"--address {address}: is the address of Ray's dashboard, which `balpoe submit` "
+            f"takes; here {_GIVE_HEAD}"
         )
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isascii() or not port.isdigit():
-        raise UserError(f"--address {address}: is no address; {_CONTROL_STORE}, or auto or local")
+        raise UserError(f"--address {address}: is not an address; {_GIVE_HEAD}, or auto or local")
     return host.strip("[]"), int(port)
 
 
 def _refuse_closed_port(host: str, port: int) -> None:
-    place = f"--address {host}:{port}"
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except socket.gaierror as error:
-        raise UserError(
-            f"{place}: the name {host} cannot be resolved ({error.strerror}); {_CONTROL_STORE}"
-        ) from error
-    except TimeoutError as error:
-        raise UserError(
-            f"{place}: does not answer within {CONNECT_SECONDS:g} seconds; check the address, "
-            f"the network and its firewall"
-        ) from error
-    except ConnectionRefusedError as error:
-        raise UserError(
-            f"{place}: nothing listens there; start the cluster, or {_CONTROL_STORE}"
-        ) from error
     except (OSError, OverflowError) as error:
-        raise UserError(f"{place}: cannot be reached: {error}; {_CONTROL_STORE}") from error
+        raise UserError(f"--address {host}:{port}: {_reason(error, host)}") from error
 
 
-def _refuse_stranger(address: str) -> None:
-    """Knock at the control store from another process.
+def _reason(error: OSError | OverflowError, host: str) -> str:
+    match error:
+        case socket.gaierror():
+            return f"the name {host} cannot be resolved ({error.strerror}); {_GIVE_HEAD}"
+        case TimeoutError():
+            return (
+                f"does not answer within {CONNECT_SECONDS:g} seconds; check the address, the "
+                f"network and its firewall"
+            )
+        case ConnectionRefusedError():
+            return f"nothing listens there; start the cluster, or {_GIVE_HEAD}"
+    return f"cannot be reached: {error}; {_GIVE_HEAD}"
 
-    Ray would try a wrong token for twenty seconds, and abort the process where there is none. Why
-    it is not let in it says on stderr only; the first such line is enough.
-    """
+
+def _refuse_other_service(address: str) -> None:
+    """Connect to the control store in a subprocess; the first known line of its output decides."""
+    from balpoe.cluster.ray_private import CONNECT
+
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", CONNECT_TO_CONTROL_STORE, address],
+        [sys.executable, "-P", "-c", CONNECT, address],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as knocking:
-        deadline = threading.Timer(KNOCK_SECONDS, knocking.kill)
+    ) as connecting:
+        deadline = threading.Timer(RAY_CONNECT_SECONDS, connecting.kill)
         deadline.start()
-        assert knocking.stdout is not None
+        assert connecting.stdout is not None
         refusals = (
-            _REFUSALS[word] for line in knocking.stdout for word in _REFUSALS if word in line
+            _REFUSALS[part] for line in connecting.stdout for part in _REFUSALS if part in line
         )
         refusal = next(refusals, None)
         if refusal is not None:
-            knocking.kill()
-        status = knocking.wait()
+            connecting.kill()
+        status = connecting.wait()
         deadline.cancel()
     if refusal is not None or status != 0:
         raise UserError(f"--address {address}: {refusal or _NO_CLUSTER}")

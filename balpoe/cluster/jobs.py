@@ -1,14 +1,13 @@
-"""Ray's jobs: commands that run on a cluster's head, reached through its dashboard.
+"""Ray's jobs: commands that run on a cluster's head, started through its dashboard.
 
-The address is the dashboard's, `http://HEAD:8265`. A connection that is lost costs nothing: the
-job goes on, and its log is read on where it was left.
+The address is the dashboard's, `http://HEAD:8265`. A job survives the loss of the connection, and
+its log is then read on from where reading stopped.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
 import signal
 import time
@@ -19,21 +18,13 @@ from pathlib import Path
 
 from ray.job_submission import JobDetails, JobStatus
 
+from balpoe.cluster.address import WRONG_TOKEN
+from balpoe.cluster.ray_private import JOB_LOG_HEADER, UPLOAD_LOGGERS, JobClient
 from balpoe.errors import UserError
-from balpoe.exit_status import OUR_ERROR, SIGNALLED
-from balpoe.study.execution.ray_internals import job_client
+from balpoe.exit_status import INTERNAL_ERROR, SIGNALLED
 
-REQUEST_SECONDS, POLL_SECONDS, PATIENCE_SECONDS = 30.0, 1.0, 600.0
-STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, OUR_ERROR
-_RAYS_OWN = re.compile(
-    r"^(\S+ \S+\tINFO job_manager\.py:\d+ -- |Running entrypoint for job ).*\n", re.MULTILINE
-)
-_TALKATIVE = (  # they tell of each upload, and may have levels of their own
-    "ray",
-    "ray._private.runtime_env.packaging",
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray.dashboard.modules.job.sdk",
-)
+POLL_SECONDS, PATIENCE_SECONDS = 1.0, 600.0
+STOPPED, UNKNOWN = SIGNALLED + signal.SIGTERM, INTERNAL_ERROR
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
@@ -41,8 +32,8 @@ _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 class Job:
     """A command on a cluster.
 
-    `status` is Ray's word; `exit_status` that of the command, None while it runs. `metadata`
-    is what it was submitted with, `started` Unix seconds.
+    `status` is Ray's name for it. `exit_status` is that of the command, None while it runs.
+    `metadata` was given when it was submitted. `started` is in Unix seconds.
     """
 
     name: str
@@ -55,9 +46,8 @@ class Job:
 class Jobs:
     """The jobs of the cluster whose dashboard is at `address`.
 
-    Raises:
-        UserError: nobody answers there, or it does not take this process's token. So do the
-            methods.
+    The constructor and all methods raise `UserError` if the dashboard does not answer or does not
+    accept this process's token.
     """
 
     def __init__(self, address: str) -> None:
@@ -66,30 +56,30 @@ class Jobs:
                 f"--address {address}: must be that of Ray's dashboard on the head, such as "
                 f"http://HEAD:8265"
             )
-        set_here = [name for name in _OVERRIDES if os.environ.get(name, address) != address]
-        if set_here:
-            raise UserError(
-                f"{set_here[0]}={os.environ[set_here[0]]}: Ray would use this instead of "
-                f"--address {address}; unset it"
-            )
+        for name in _OVERRIDES:
+            if os.environ.get(name, address) != address:
+                raise UserError(
+                    f"{name}={os.environ[name]}: Ray would use this instead of --address "
+                    f"{address}; unset it"
+                )
         self._address = address
-        for name in _TALKATIVE:
+        for name in UPLOAD_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
-        with self._requested():
-            self._client = job_client(address, timeout_seconds=REQUEST_SECONDS)
+        with self._user_errors():
+            self._client = JobClient(address)
 
     def submitted(self) -> Iterator[Job]:
-        """All jobs that were submitted and that the cluster remembers."""
-        with self._requested():
+        """All submitted jobs that the cluster still lists."""
+        with self._user_errors():
             found = self._client.list_jobs()
         return (_job(details) for details in found if details.submission_id)
 
     def submit(
         self, name: str, command: str, *, file: Path | None = None, metadata: Mapping[str, str]
     ) -> None:
-        """Start `command` on the head, in a directory that holds a copy of `file` alone."""
+        """Start `command` on the head, in a directory that holds only a copy of `file`."""
         environment = {"working_dir": str(file.parent)} if file is not None else None
-        with self._requested():
+        with self._user_errors():
             self._client.submit_job(
                 entrypoint=command,
                 submission_id=name,
@@ -98,48 +88,47 @@ class Jobs:
             )
 
     def follow(self, name: str, write: Callable[[str], None]) -> int:
-        """Write what a job prints until it ends; return its exit status."""
-        shown, heard = 0, time.monotonic()
+        """Write the output of a job until it ends; return its exit status."""
+        written, last_answer = 0, time.monotonic()
         while True:
             try:
-                with self._requested():
+                with self._user_errors():
                     job = _job(self._client.get_job_info(name))
                     log = self._client.get_job_logs(name)
             except UserError:
-                if time.monotonic() - heard > PATIENCE_SECONDS:
+                if time.monotonic() - last_answer > PATIENCE_SECONDS:
                     raise
             else:
-                heard = time.monotonic()
-                told = _told(log, is_over=job.exit_status is not None)
-                write(told[shown:])
-                shown = len(told)
+                last_answer = time.monotonic()
+                output = _command_output(log, is_ended=job.exit_status is not None)
+                write(output[written:])
+                written = len(output)
                 if job.exit_status is not None:
                     return job.exit_status
             time.sleep(POLL_SECONDS)
 
-    def answer(self, name: str, command: str, write: Callable[[str], None]) -> int:
-        """Run a short command on the head, write what it prints, and leave no trace of it."""
+    def execute(self, name: str, command: str, write: Callable[[str], None]) -> int:
+        """Run a short command on the head, write its output, and delete its job."""
         job = f"{name}-{secrets.token_hex(4)}"
         self.submit(job, command, metadata={})
         status = self.follow(job, write)
-        with self._requested():
+        with self._user_errors():
             self._client.delete_job(job)
         return status
 
     @contextmanager
-    def _requested(self) -> Iterator[None]:
-        """Within the block the cluster is asked for something."""
+    def _user_errors(self) -> Iterator[None]:
+        """Raise `UserError` for any request that fails within the block."""
         try:
             yield
-        # requests' own errors are OSErrors; Ray's are RuntimeErrors, that of a token too
+        # The exceptions of requests are OSErrors; Ray's are RuntimeErrors, AuthenticationError too.
         except (OSError, RuntimeError) as error:
             raise UserError(f"--address {self._address}: {_reason(error)}") from error
 
 
-def _told(log: str, *, is_over: bool) -> str:
-    """What the command printed: whole lines as long as it runs, and none of Ray's own."""
-    whole = log if is_over else log[: log.rfind("\n") + 1]
-    return _RAYS_OWN.sub("", whole)
+def _command_output(log: str, *, is_ended: bool) -> str:
+    """The log without Ray's own lines, and without an incomplete last line of a running job."""
+    return JOB_LOG_HEADER.sub("", log if is_ended else log[: log.rfind("\n") + 1])
 
 
 def _job(details: JobDetails) -> Job:
@@ -158,19 +147,16 @@ def _exit_status(details: JobDetails) -> int | None:
     if details.status == JobStatus.SUCCEEDED:
         return 0
     code = details.driver_exit_code
-    if code is None:  # its node was lost, or it was stopped before it began
+    if code is None:  # its node was lost, or it was stopped before it started
         return STOPPED if details.status == JobStatus.STOPPED else UNKNOWN
     return code if code >= 0 else SIGNALLED - code
 
 
 def _reason(error: Exception) -> str:
-    text = str(error)
+    text = str(error).strip()
     if "ray[default]" in text:
-        return "Ray's jobs need more of Ray here: install balpoe[cluster]"
+        return "Ray's jobs need the extra ray[default]: install balpoe[cluster]"
     if "oken" in text:
-        return (
-            "the cluster does not take this process's token, or the lack of one; set "
-            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH (or RAY_AUTH_TOKEN) as on its nodes"
-        )
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+        return WRONG_TOKEN
+    first = text.splitlines()[0] if text else type(error).__name__
     return f"{first}; check the address, and that the head was started with its dashboard"

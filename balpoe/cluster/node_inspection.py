@@ -1,8 +1,8 @@
-"""What a node of the cluster says of itself: the part of the preflight that runs there.
+"""The part of the preflight that runs on each node of the cluster.
 
-This module, `balpoe.study.execution.software` and `balpoe.study.storage.host` are sent by value,
-because balpoe may be missing on the node or have another version. Until that is known, only the
-standard library is used, and the result is plain data.
+Ray sends this module, `balpoe.study.execution.software` and `balpoe.study.storage.host` by value,
+because the node may lack balpoe or have another version of it. Until the versions are compared,
+only the standard library is used, and the result is plain data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IMPORT_SECONDS = 60.0
 
 
 class NodeAnswer(TypedDict):
-    """What a node answers: nothing that needs balpoe to be read."""
+    """The result of an inspection; reading it does not need balpoe."""
 
     host: dict[str, str]
     software: dict[str, str]
@@ -36,18 +36,18 @@ class NodeAnswer(TypedDict):
 def inspect_node(
     drivers: Software, probe: str, token: str, gpus: int, pickled_configuration: bytes
 ) -> NodeAnswer:
-    """Write `token` to the file `probe`, and look whether this node could run trials.
+    """Write `token` to the file `probe`, and check whether this node can run trials.
 
     Args:
         drivers: The software of the driver.
         probe: A file in the study's directory, or an object there: `s3://…`.
-        token: What to write there.
-        gpus: How many GPUs Ray counts here; 0 where trials need none.
-        pickled_configuration: Whose data and weights must be here.
+        token: The content to write.
+        gpus: The number of GPUs that Ray counts on this node; 0 if trials need none.
+        pickled_configuration: The configuration whose data and weights must be on this node.
 
     Returns:
-        Its host and software, its faults, the sizes of the data's files, and when it was asked,
-        in Unix seconds by its own clock.
+        The node's host and software, its faults, the sizes of the data files, and the Unix time
+        of the call by its own clock.
     """
     now = time.time()
     found = software()
@@ -76,14 +76,14 @@ def inspect_node(
 
 
 def _storage_faults(probe: Path, token: str) -> list[str]:
-    """The directory is never created: where it is missing, storage is not shared."""
+    # The directory is not created: if it is missing, storage is not shared.
     try:
         probe.write_text(token)
     except OSError as error:
-        cure = f"the study's directory {MUST_BE_SHARED}"
+        hint = f"the study's directory {MUST_BE_SHARED}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            cure = "free some space on the disk"
-        return [f"{probe.parent}: cannot be written there: {error.strerror}; {cure}"]
+            hint = "free some space on the disk"
+        return [f"{probe.parent}: cannot be written there: {error.strerror}; {hint}"]
     return []
 
 
@@ -102,19 +102,19 @@ def _store_faults(probe: str, token: str) -> list[str]:
 
 
 def _device_faults(gpus: int) -> list[str]:
-    """Asked in a process of its own: Ray hides the GPUs from one that asked it for none."""
     if not gpus:
         return []
-    shown = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    asked = subprocess.run(
+    # In a subprocess without the variable by which Ray hides the GPUs from this task.
+    visible = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    counted = subprocess.run(
         [sys.executable, "-P", "-c", _COUNT_DEVICES],
-        env=shown,
+        env=visible,
         capture_output=True,
         text=True,
         timeout=_IMPORT_SECONDS,
         check=False,
     )
-    seen = int(asked.stdout) if asked.returncode == 0 else 0
+    seen = int(counted.stdout) if counted.returncode == 0 else 0
     if seen >= gpus:
         return []
     return [

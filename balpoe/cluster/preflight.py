@@ -1,6 +1,6 @@
-"""Before any trial: whether every node that could run one is fit to.
+"""The check, before any trial, that every node large enough for a trial can run one.
 
-All faults of all nodes are told at once, each in a line that names the node and the cure.
+All faults of all nodes are reported at once, each in one line with the node's name and a hint.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from balpoe.cluster import node_inspection
 from balpoe.cluster.node_inspection import NodeAnswer, inspect_node
-from balpoe.cluster.verdict import NodeReport, faults, remarks
-from balpoe.config import Configuration, DataConfig
-from balpoe.config.image_sources import CifarLT
+from balpoe.cluster.node_report import NodeReport, faults, remarks
+from balpoe.config import Configuration
 from balpoe.errors import UserError
 from balpoe.study.execution import software as software_module
 from balpoe.study.execution.software import Software, software
@@ -30,12 +29,12 @@ from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.storage import host as host_module
 from balpoe.study.storage.host import Host
 
-INSPECTION_SECONDS, FETCHING_SECONDS = 60.0, 3600.0
+INSPECTION_SECONDS, DOWNLOAD_SECONDS = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrialNeeds:
-    """What a trial needs of its node: CPUs, GPUs, the data of `configuration`, a directory."""
+    """A trial's needs: CPUs, GPUs, the data of `configuration`, the study's directory."""
 
     configuration: Configuration
     directory: Path | RemoteDirectory
@@ -45,7 +44,7 @@ class TrialNeeds:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A living node; `name` as users know it."""
+    """A node that is alive; `name` is for messages."""
 
     key: str
     name: str
@@ -57,7 +56,7 @@ class _Node:
 class FitNodes:
     """The hosts of nodes that can run trials.
 
-    `remarks` has a line for each difference of a node that decides nothing.
+    `remarks` has one line for each difference that does not exclude a node.
     """
 
     hosts: frozenset[Host]
@@ -67,12 +66,12 @@ class FitNodes:
 def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     """Inspect all nodes of the connected cluster that are large enough for a trial.
 
-    One that leaves the cluster meanwhile is passed over.
+    A node that leaves the cluster during the inspection is skipped.
 
     Raises:
-        UserError: a node is unfit.
+        UserError: no node is large enough, or a node cannot run trials.
     """
-    nodes = [node for node in _living() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
+    nodes = [node for node in _alive_nodes() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
     if not nodes:
         raise UserError(
             f"no node of the cluster has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs, as one "
@@ -87,7 +86,7 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     return FitNodes(hosts, tuple(remarks(reports, ours)))
 
 
-def _living() -> Iterator[_Node]:
+def _alive_nodes() -> Iterator[_Node]:
     for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray's
         if node["Alive"]:
             resources: Mapping[str, float] = node["Resources"]
@@ -95,47 +94,47 @@ def _living() -> Iterator[_Node]:
             yield _Node(node["NodeID"], name, resources.get("CPU", 0), resources.get("GPU", 0))
 
 
+def most_gpus() -> float:
+    """The GPUs of the largest node of the connected cluster."""
+    return max((node.gpus for node in _alive_nodes()), default=0.0)
+
+
 def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
-    token, asked = secrets.token_hex(8), time.time()
+    token, started = secrets.token_hex(8), time.time()
     probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]
-    seconds = _patience(needs.configuration.data)
+    downloads = needs.configuration.data.may_download
+    seconds = DOWNLOAD_SECONDS if downloads else INSPECTION_SECONDS
     try:
         answers = [
-            _asked(node, needs, ours, probe, token)
+            _start_inspection(node, needs, ours, probe, token)
             for node, probe in zip(nodes, probes, strict=True)
         ]
         ray.wait(answers, num_returns=len(answers), timeout=seconds)
-        still_living = {node.key for node in _living()}
+        alive = {node.key for node in _alive_nodes()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
-            between = (asked, time.time())
+            between = (started, time.time())
             report = _report(node, answer, seconds, between, is_seen=probe.holds(token))
-            if report.software is not None or node.key in still_living:
+            if report.software is not None or node.key in alive:
                 yield report
     finally:
         for probe in probes:
             probe.remove()
 
 
-def _patience(data: DataConfig) -> float:
-    fetches = isinstance(data, CifarLT) and data.download
-    return FETCHING_SECONDS if fetches else INSPECTION_SECONDS
-
-
-def _asked(
+def _start_inspection(
     node: _Node, needs: TrialNeeds, ours: Software, probe: _Probe, token: str
 ) -> ObjectRef[NodeAnswer]:
-    """A node's answer to come."""
     gpus = int(node.gpus) if needs.gpus else 0
-    where = NodeAffinitySchedulingStrategy(node.key, soft=False)
-    with _by_value():
+    affinity = NodeAffinitySchedulingStrategy(node.key, soft=False)
+    with _pickled_by_value():
         inspect = ray.remote(inspect_node).options(
-            num_cpus=0, max_retries=0, scheduling_strategy=where
+            num_cpus=0, max_retries=0, scheduling_strategy=affinity
         )
         return inspect.remote(ours, str(probe), token, gpus, pickle.dumps(needs.configuration))
 
 
 @contextmanager
-def _by_value() -> Iterator[None]:
+def _pickled_by_value() -> Iterator[None]:
     modules = (node_inspection, software_module, host_module)
     for module in modules:
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # Ray's
@@ -154,36 +153,32 @@ def _report(
     *,
     is_seen: bool,
 ) -> NodeReport:
-    """What a node told that was asked and answered `between` two moments."""
+    """The report of a node that was inspected `between` two times of the driver's clock."""
     try:
-        told = ray.get(answer, timeout=0)
+        found = ray.get(answer, timeout=0)
     except GetTimeoutError:
         ray.cancel(answer, force=True)
-        fault = f"does not answer within {seconds:g} seconds; restart it, or take it away"
+        fault = f"does not answer within {seconds:g} seconds; restart or remove it"
         return NodeReport(name=node.name, faults=(fault,))
     except RayError as error:
         reason = str(error).strip().splitlines()[-1]
-        fault = f"cannot answer for itself: {reason}; mend it, or take it away"
+        fault = f"cannot be inspected: {reason}; fix or remove it"
         return NodeReport(name=node.name, faults=(fault,))
+    first, last = between
     return NodeReport(
         name=node.name,
-        host=Host(**told["host"]),
-        software=told["software"],
-        faults=tuple(told["faults"]),
+        host=Host(**found["host"]),
+        software=found["software"],
+        faults=tuple(found["faults"]),
         is_seen=is_seen,
-        sizes=told["sizes"],
-        ahead_seconds=_ahead(told["time"], *between),
+        sizes=found["sizes"],
+        ahead_seconds=found["time"] - min(max(found["time"], first), last),
     )
-
-
-def _ahead(told: float, first: float, last: float) -> float:
-    """By how much a clock is wrong at least that showed `told` between two moments."""
-    return told - min(max(told, first), last)
 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """A file, or an object, that a node is to write and the driver to read."""
+    """A file or an object that a node writes and the driver reads."""
 
     directory: Path | RemoteDirectory
     name: str

@@ -12,22 +12,15 @@ from balpoe.config.configuration import (
     TrainingConfig,
 )
 from balpoe.config.constraints import Constraint
-from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
+from balpoe.config.data import DataSource
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
-from balpoe.config.image_sources import (
-    Cifar10LT,
-    Cifar100LT,
-    ImageFolder,
-    ImageList,
-    ParquetImages,
-)
-from balpoe.config.metric_names import METRICS, OBJECTIVES, SHIFT_METRICS
+from balpoe.config.metrics import metric_table, objective_names, shift_metrics
 from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain
-from balpoe.config.sampler import SamplerConfig
+from balpoe.config.sampler import SAMPLERS, SamplerConfig
 from balpoe.config.search_space import (
     CategoricalParameter,
     FloatParameter,
@@ -35,36 +28,28 @@ from balpoe.config.search_space import (
     Parameter,
 )
 from balpoe.config.study import Direction, StudySpec
+from balpoe.config.tables import load_object
 
 __all__ = [
     "IMAGENET_BACKBONES",
-    "METRICS",
-    "OBJECTIVES",
-    "SHIFT_METRICS",
+    "SAMPLERS",
     "AugmentationConfig",
     "BudgetConfig",
     "CategoricalParameter",
     "Choice",
-    "Cifar10LT",
-    "Cifar100LT",
     "Condition",
     "Configuration",
     "Constraint",
-    "DataConfig",
-    "DigitsLT",
+    "DataSource",
     "Direction",
     "ExpertsConfig",
     "FinalConfig",
     "FloatParameter",
-    "GaussianLT",
     "HalvingConfig",
-    "ImageFolder",
-    "ImageList",
     "IntParameter",
     "MixupConfig",
     "ModelConfig",
     "Parameter",
-    "ParquetImages",
     "Precision",
     "RaceConfig",
     "RandAugmentConfig",
@@ -75,6 +60,10 @@ __all__ = [
     "TrainingConfig",
     "canonical_parameters",
     "identifying",
+    "load_object",
+    "metric_table",
+    "objective_names",
+    "shift_metrics",
     "to_plain",
     "with_parameters",
 ]

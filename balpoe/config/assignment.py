@@ -1,7 +1,7 @@
-"""Which searched parameters a trial has, in which order they are decided, and what follows.
+"""The parameters of a trial: their order of suggestion, conditions and implied values.
 
 Parameters that others depend on come first. With one expert, spread and sharing are not
-decided but implied; a parameter whose conditions do not hold does not exist in the trial.
+suggested but implied. A parameter whose conditions do not hold is absent from the trial.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _OF_SEVERAL_EXPERTS: Final = ("experts.spread", "experts.sharing")
 
 
 def suggestion_order(search: Search) -> list[str]:
-    """The searched parameters, each after those that it depends on; they depend on no cycle."""
+    """Sort the searched parameters so that each follows those that it depends on.
+
+    Their dependencies must have no cycle.
+    """
     order: list[str] = []
 
     def place(path: str) -> None:
@@ -40,7 +43,10 @@ def suggestion_order(search: Search) -> list[str]:
 
 
 def conditions_of(search: Search, path: str) -> list[tuple[str, Condition]]:
-    """On which parameters one depends, and how; that of a second expert included."""
+    """List the parameters that the one at `path` depends on, with their conditions.
+
+    Spread and sharing depend on a count of at least two experts.
+    """
     of_several = path in _OF_SEVERAL_EXPERTS and COUNT in search
     several = [(COUNT, Condition(at_least=2))] if of_several else []
     return [*several, *search[path].when.items()]
@@ -49,7 +55,7 @@ def conditions_of(search: Search, path: str) -> list[tuple[str, Condition]]:
 def implied_parameters(
     search: Search, base: Configuration, decided: Mapping[str, Choice]
 ) -> dict[str, Choice]:
-    """The searched parameters that follow from those already `decided`."""
+    """Return the values of searched parameters that follow from those already `decided`."""
     known = canonical_parameters({COUNT: base.experts.count, **decided})
     return {path: known[path] for path in search if path in known.keys() - decided.keys() - {COUNT}}
 
@@ -57,7 +63,13 @@ def implied_parameters(
 def assigned(
     search: Search, base: Configuration, choose: Callable[[str], Choice]
 ) -> dict[str, Choice]:
-    """The parameters of a trial in the order of `search`; `choose` decides what is not implied."""
+    """Assemble the parameters of a trial, in the order of `search`.
+
+    Args:
+        search: The searched parameters by path.
+        base: The configuration that the parameters change.
+        choose: Returns the value of a parameter that exists and is not implied.
+    """
     values: dict[str, Choice] = {}
     for path in suggestion_order(search):
         implied = implied_parameters(search, base, values)
@@ -69,7 +81,7 @@ def assigned(
 
 
 def conditional_parameters(search: Search) -> tuple[str, ...]:
-    """The parameters that some trials may lack."""
+    """Return the parameters that some trials may lack."""
     optional: list[str] = []
     for path in suggestion_order(search):
         if any(
@@ -81,7 +93,7 @@ def conditional_parameters(search: Search) -> tuple[str, ...]:
 
 
 def witness(condition: Condition, parameter: Parameter) -> Choice | None:
-    """A value that is proposed for `parameter` and obeys `condition`, or None."""
+    """Return a value that `parameter` can take and that satisfies `condition`, or None."""
     candidates: list[Choice] = [*parameter.extremes.values(), *(condition.one_of or ())]
     if isinstance(parameter, IntParameter):
         candidates += map(math.ceil, condition.limits)
@@ -91,7 +103,7 @@ def witness(condition: Condition, parameter: Parameter) -> Choice | None:
 
 
 def condition_problems(search: Search) -> Iterator[FieldProblem]:
-    """Conditions on what is not searched, that can never hold, or that go round in a circle."""
+    """Find conditions on unknown parameters, impossible conditions and circular ones."""
     for path, parameter in search.items():
         for other, condition in parameter.when.items():
             place = (path, "when", other)
@@ -107,7 +119,7 @@ def condition_problems(search: Search) -> Iterator[FieldProblem]:
 
 
 def _depends_on(search: Search, path: str, target: str) -> bool:
-    """Whether `path` is `target` or depends on it, directly or through others."""
+    """Whether `path` equals `target` or depends on it, directly or indirectly."""
     waiting, seen = [path], set[str]()
     while waiting:
         visited = waiting.pop()
@@ -122,7 +134,7 @@ def _depends_on(search: Search, path: str, target: str) -> bool:
 def _impossible(
     condition: Condition, parameter: Parameter, place: tuple[str, ...]
 ) -> Iterator[FieldProblem]:
-    """Values that are never proposed for `parameter`, and bounds that it never meets."""
+    """Find values that `parameter` never takes, and bounds that it never satisfies."""
     for index, value in enumerate(condition.one_of or ()):
         if not parameter.admits(value):
             message = f"is never proposed, got {shown(value)}"

@@ -1,7 +1,7 @@
 """Rules for the values of single fields, declared in their types and checked on construction.
 
-``Annotated[int, Bounds(at_least=1)]`` states the rule once; construction from Python, from a
-file and from a search space all obey it.
+``Annotated[int, Bounds(at_least=1)]`` states a rule once. It is checked on construction from
+Python, from a file and from a search space.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from balpoe.errors import FieldProblem, InvalidFields
 
 
 class Rule(ABC):
-    """What the value of a field must obey beyond its type."""
+    """A rule for the value of a field, beyond its type."""
 
     __slots__ = ()
 
     @abstractmethod
     def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
+        """Return a message if `value` breaks the rule, else None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds(Rule):
-    """The numbers that a field may hold; NaN and infinity never may."""
+    """The range of a number; NaN and infinity are always refused."""
 
     at_least: float = -math.inf
     above: float = -math.inf
     at_most: float = math.inf
 
     def problem(self, value: float) -> str | None:
-        """What is wrong with `value`, or None."""
+        """Return a message if `value` is out of range or not finite, else None."""
         if not -math.inf < value < math.inf:
             return f"must be a finite number, got {value}"
         if value < self.at_least:
@@ -51,12 +51,12 @@ class Bounds(Rule):
 
 @dataclass(frozen=True, slots=True)
 class NotEmpty(Rule):
-    """At least one entry; `entry` says of what."""
+    """Requires at least one element; `entry` names its kind in the message."""
 
     entry: str
 
     def problem(self, value: typing.Sized) -> str | None:
-        """What is wrong with `value`, or None."""
+        """Return a message if `value` is empty, else None."""
         return None if len(value) else f"must name at least one {self.entry}"
 
 
@@ -71,18 +71,18 @@ Fraction = Annotated[float, Bounds(at_least=0, at_most=1)]
 
 
 class Bounded:
-    """Base of the configuration dataclasses: checks every declared rule on construction."""
+    """Base of the configuration dataclasses; checks all declared rules on construction."""
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        """Raise `InvalidFields` with every field that cannot stand."""
+        """Raise `InvalidFields` that lists every invalid field."""
         problems = list(self._broken_rules()) or list(self.further_problems())
         if problems:
             raise InvalidFields(type(self).__name__, problems)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """What is wrong between fields that each obey their rules; none unless a class says so."""
+        """Yield problems between fields whose own rules hold; none by default."""
         return iter(())
 
     def _broken_rules(self) -> Iterator[FieldProblem]:
@@ -94,7 +94,7 @@ class Bounded:
 
 @functools.cache
 def hints_of(owner: type) -> Mapping[str, Any]:
-    """The types of a configuration dataclass's fields, rules included, in their order."""
+    """Return the type of each field of a configuration dataclass, rules included, in order."""
     hints = typing.get_type_hints(owner, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(owner)}
 
@@ -102,10 +102,10 @@ def hints_of(owner: type) -> Mapping[str, Any]:
 def broken_rules(
     hint: Any, value: Any, within: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """The broken rules of a type, also inside ``... | None``, tuples and the keys of dicts.
+    """Check the rules of a type, also inside ``... | None``, tuples and the keys of dicts.
 
     Yields:
-        Where inside `value` the culprit is, and what is wrong with it.
+        The place inside `value`, and the message.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if value is None or origin is None:

@@ -1,4 +1,4 @@
-"""How far a study goes, and what each of its trials gets."""
+"""The budget of a study, and the resources of its trials."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from balpoe.errors import FieldProblem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetConfig(Bounded):
-    """Where a study ends: no trial is begun once one of these is spent, and those begun finish.
+    """The budget of a study: no trial starts once one limit is reached; running trials finish.
 
-    `trials` are finished ones, `wall_hours` those of all launches, `device_hours` those of all
-    trials times their devices (a trial without a GPU has one device).
+    Args:
+        trials: Number of finished trials.
+        wall_hours: Duration of all launches together, in hours.
+        device_hours: Sum over trials of duration times devices, in hours; a trial without a
+            GPU has one device.
     """
 
     trials: Count | None = None
@@ -22,13 +25,13 @@ class BudgetConfig(Bounded):
     device_hours: Positive | None = None
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """A study must end."""
+        """Require at least one limit."""
         if self.trials is None and self.wall_hours is None and self.device_hours is None:
             yield FieldProblem("trials", "must be given, or wall_hours, or device_hours")
 
     @property
     def in_words(self) -> str:
-        """``12 trials or 1.5 wall hours``."""
+        """The limits as text: ``12 trials or 1.5 wall hours``."""
         limits = (
             (self.trials, "trials"),
             (self.wall_hours, "wall hours"),
@@ -39,10 +42,10 @@ class BudgetConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceConfig(Bounded):
-    """The race of configurations for further seeds: see `balpoe.study.selection.race`.
+    """The trials beside the front that get further seeds; see `balpoe.study.selection.race`.
 
-    With fewer than three seeds a configuration is close to another where their means differ by
-    no more than `margin` standard errors in any objective; with 0 only the front races.
+    With fewer than three seeds, a configuration is close to another if their means differ by at
+    most `margin` standard errors in every objective. With 0 only the front is included.
     """
 
     margin: NonNegative = 2.0
@@ -50,10 +53,11 @@ class RaceConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourcesConfig(Bounded):
-    """What one trial gets, and how many trials run at a time.
+    """The resources of one trial, and the number of concurrent trials.
 
-    With `share_gpus` a trial gets that part of its GPU which trials of its shape were measured to
-    need, and the whole where none was. `concurrent_trials` still bounds how many run.
+    With `share_gpus` a trial reserves the fraction of a GPU that trials of its shape were
+    measured to need, and a whole GPU if there is no measurement yet. `concurrent_trials` bounds
+    the number of running trials in either case.
     """
 
     cpus_per_trial: Count = 1
@@ -62,12 +66,12 @@ class ResourcesConfig(Bounded):
     share_gpus: bool = False
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Only a single GPU can be shared."""
+        """Allow `share_gpus` with exactly one GPU per trial."""
         if self.share_gpus and self.gpus_per_trial != 1:
             message = f"needs gpus_per_trial: 1, got {self.gpus_per_trial:g}"
             yield FieldProblem("share_gpus", message)
 
     @property
     def devices_per_trial(self) -> float:
-        """GPUs, or one CPU share."""
+        """The number of GPUs, or 1 for a trial on CPUs."""
         return self.gpus_per_trial or 1.0

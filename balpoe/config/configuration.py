@@ -1,7 +1,7 @@
 """The configuration of one training: data, network, experts, mixup and optimisation.
 
-Defaults are the standard CIFAR recipe of the paper (its Section 4.2) without augmentation,
-which depends on what the images show.
+Defaults are the standard CIFAR recipe of the paper (Section 4.2) without augmentation, because
+the right augmentation depends on the images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from balpoe.config.bounds import (
     Positive,
     Real,
 )
-from balpoe.config.data import DataConfig
+from balpoe.config.data import DataSource
 from balpoe.config.loss import LOSSES, Loss
 from balpoe.config.mixing import MIXERS, Mixer
 from balpoe.config.model import ModelConfig
@@ -34,12 +34,12 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertsConfig(Bounded):
-    """How many experts, what each is biased towards, and what they share.
+    """The number of experts, their biases λ, and the layers that they share.
 
-    The biases λ are `count` values equidistant from `centre + spread` down to
-    `centre - spread` (a single expert gets `centre`), or `lambdas` outright. With `shared`
-    backbones every expert owns the last `owned_stages` stages and its classifier: two in the
-    released code, one in the supplement's words on the large sets.
+    The biases are `count` equidistant values from `centre + spread` down to `centre - spread`
+    (a single expert has `centre`), unless `lambdas` lists them. With `sharing: shared` each
+    expert owns the last `owned_stages` stages and its classifier: two stages in the released
+    code; the supplement states one for the large data sets.
     """
 
     count: Count = 3
@@ -50,7 +50,7 @@ class ExpertsConfig(Bounded):
     owned_stages: Annotated[int, Bounds(at_least=1, at_most=3)] = field(default=2, metadata=ADDED)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """One λ per expert where they are given outright."""
+        """Require one λ per expert in `lambdas`."""
         if self.lambdas is not None and len(self.lambdas) != self.count:
             message = f"must be as many as count ({self.count}), got {len(self.lambdas)}"
             yield FieldProblem("lambdas", message)
@@ -67,13 +67,14 @@ class MixupConfig(Bounded):
 class TrainingConfig(Bounded):
     """SGD with momentum and its schedule.
 
-    `warmup` and `milestones` are fractions of `epochs`, so that a shorter or longer run
-    keeps the schedule's shape. `evaluate_every` is in epochs; the last is always evaluated.
+    `warmup` and `milestones` are fractions of `epochs`, so that the schedule keeps its shape
+    when the number of epochs changes. `evaluate_every` is in epochs; the last epoch is always
+    evaluated.
 
-    With `accumulate` the gradients of a batch are added up over so many parts, of which memory
-    holds one at a time. The step is that of the whole batch, mixup included, but for the
-    statistics of batch normalisation: each part is normalised by its own, and the running
-    ones move with every part.
+    `accumulate` is the number of parts in which the gradients of a batch are computed; memory
+    holds the activations of one part. The step equals that of the whole batch, except for batch
+    normalisation: each part is normalised by its own statistics, and each part updates the
+    running statistics.
     """
 
     epochs: Count = 200
@@ -92,7 +93,7 @@ class TrainingConfig(Bounded):
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Milestones in order; Nesterov needs momentum; no part of a batch is empty."""
+        """Require ascending milestones, momentum for Nesterov and no empty part of a batch."""
         if tuple(sorted(self.milestones)) != self.milestones:
             yield FieldProblem("milestones", f"must ascend, got {shown(self.milestones)}")
         if self.nesterov and self.momentum == 0:
@@ -104,9 +105,9 @@ class TrainingConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration(Bounded):
-    """All that decides one training, except its seed."""
+    """Everything that determines a training, except its seed."""
 
-    data: DataConfig
+    data: DataSource
     model: ModelConfig = field(default_factory=ModelConfig)
     experts: ExpertsConfig = field(default_factory=ExpertsConfig)
     mixup: MixupConfig = field(default_factory=MixupConfig)

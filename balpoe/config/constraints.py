@@ -1,4 +1,4 @@
-"""What a trial must keep to for its configuration to be of use, whatever its objectives."""
+"""Constraints on the metrics and costs of a trial, besides its objectives."""
 
 from __future__ import annotations
 
@@ -8,49 +8,50 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from balpoe.config.bounds import Bounded, Real, Rule
-from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
+from balpoe.config.conditions import empty_interval
+from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
 from balpoe.config.wording import unknown
 from balpoe.errors import FieldProblem
 
 COSTS: Final = ("parameters", "epoch_seconds", "peak_memory_mib")
-"""What a configuration costs: its number of weights, and the last epoch's time and memory."""
+"""The costs of a configuration: number of weights, and time and memory of the last epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConstrainedName(Rule):
-    """A metric of the validation split, or a cost."""
+    """The name of a metric on the validation split, or of a cost."""
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
-        known = (*OBJECTIVES, *COSTS)
+        """Return a message if `value` is no such name, else None."""
+        known = (*objective_names(), *COSTS)
         if value in known:
             return None
         if value.startswith("test/"):
             return "must be a val/ metric or a cost: a search never sees the test set"
-        listed = (*VALIDATION_METRICS, f"{SHIFTED_METRICS[0]} and its like", *COSTS)
+        listed = (*validation_metrics(), f"{shifted_metrics()[0]} and its like", *COSTS)
         return unknown("metric", value, known, listed=listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraint(Bounded):
-    """The bounds of one metric, as it is after a trial's last epoch."""
+    """The bounds of one metric after the last epoch of a trial."""
 
     at_least: Real | None = None
     at_most: Real | None = None
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Something must be said, and a number must be able to obey it."""
+        """Require at least one bound, and bounds that some value satisfies."""
         if self.at_least is None and self.at_most is None:
             yield FieldProblem("at_least", "must be given, or at_most")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            message = f"must be at least at_least ({self.at_least}), got {self.at_most}"
-            yield FieldProblem("at_most", message)
+        yield from empty_interval(self.at_least, self.at_most)
 
     def excesses(self, metric: str, value: float) -> Iterator[tuple[str, float]]:
-        """How far `value` lies beyond each bound, in words and as a fraction of the bound.
+        """Measure how far `value` exceeds each bound.
 
-        Negative within, and at the bound 0; beyond a bound of 0 the distance itself. Fractions,
-        so that a million weights count no more than a hundredth of accuracy.
+        Yields:
+            The bound as text, and the excess as a fraction of the bound: negative if the bound
+            holds, 0 at the bound. For a bound of 0 the excess is the distance. Fractions make
+            the excesses of numbers of weights and of accuracies comparable.
         """
         if self.at_least is not None:
             scale = abs(self.at_least) or 1.0
@@ -63,11 +64,11 @@ class Constraint(Bounded):
 def excesses(
     constraints: Mapping[str, Constraint], metrics: Mapping[str, float]
 ) -> dict[str, float]:
-    """How far a trial lies beyond each bound; feasible where all are at most 0.
+    """Measure how far a trial exceeds each bound; it is feasible if no excess is above 0.
 
     Args:
         constraints: The bounds by metric.
-        metrics: All that are constrained, finite.
+        metrics: The finite values of all constrained metrics.
     """
     return {
         name: excess
@@ -77,10 +78,10 @@ def excesses(
 
 
 def violated(found: Mapping[str, float]) -> dict[str, float]:
-    """Those of the excesses that break a constraint."""
+    """Select the excesses that violate a constraint."""
     return {name: excess for name, excess in found.items() if excess > 0}
 
 
 def total_violation(found: Mapping[str, float]) -> float:
-    """By how much constraints are broken in all, 0 where none is: what Optuna ranks trials by."""
+    """Sum the violations, as Optuna does to rank trials; 0 if all constraints hold."""
     return math.fsum(violated(found).values())

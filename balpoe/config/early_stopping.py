@@ -1,4 +1,4 @@
-"""When trials are stopped before their end: asynchronous successive halving."""
+"""Early stopping of trials by asynchronous successive halving."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 
 from balpoe.config.bounds import Bounded, Bounds, Count
 from balpoe.config.configuration import TrainingConfig
-from balpoe.config.metric_names import VALIDATION_METRICS
+from balpoe.config.metrics import validation_metrics
 from balpoe.errors import FieldProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalvingConfig(Bounded):
-    """Successive halving: of every `reduction` trials that come to a rung, the best goes on.
+    """Successive halving: of every `reduction` trials that reach a rung, the best continues.
 
-    The rungs are `grace_epochs` and, from each to the next, `reduction` times as many epochs:
-    3, 9, 27 … for ``{grace_epochs: 3, reduction: 3}``. Nobody waits for others to come.
+    The first rung is `grace_epochs`; each further rung has `reduction` times as many epochs:
+    3, 9, 27 … for ``{grace_epochs: 3, reduction: 3}``. Trials do not wait for one another.
     """
 
     name: Literal["halving"] = "halving"
@@ -25,7 +25,7 @@ class HalvingConfig(Bounded):
     reduction: Annotated[int, Bounds(at_least=2, at_most=100)] = 3
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
-        """The epochs at which trials of so many `epochs` are compared; the last is none of them."""
+        """Return the epochs before the last one at which trials of `epochs` are compared."""
         rungs = []
         rung = self.grace_epochs
         while rung < epochs:
@@ -36,12 +36,12 @@ class HalvingConfig(Bounded):
     def misfits(
         self, training: TrainingConfig, searched: Collection[str], objectives: Collection[str]
     ) -> Iterator[FieldProblem]:
-        """Why trials of a study could not be compared at the rungs.
+        """Explain why trials of a study could not be compared at the rungs.
 
         Args:
-            training: What its trials have in common.
-            searched: The paths of the fields that differ among them.
-            objectives: The metrics by which they would be compared.
+            training: The training section that the trials have in common.
+            searched: The paths of the fields in which the trials differ.
+            objectives: The metrics by which the trials are compared.
         """
         for path in ("training.epochs", "training.evaluate_every"):
             if path in searched:
@@ -57,7 +57,7 @@ class HalvingConfig(Bounded):
             message += f"evaluated at no other epochs, got {self.grace_epochs}"
             yield FieldProblem("early_stopping", message, ("grace_epochs",))
         for name in objectives:
-            if name not in VALIDATION_METRICS:
+            if name not in validation_metrics():
                 yield FieldProblem(
                     "early_stopping", f"cannot go by {name}, which only the last epoch has"
                 )

@@ -1,4 +1,4 @@
-"""The fields of a configuration that parameters may replace, by their dotted path."""
+"""The fields of a configuration that search parameters can replace, by dotted path."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Choice = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class SearchableField:
-    """A field with one value: ``mixup.alpha``.
+    """A field that holds a single value, such as ``mixup.alpha``.
 
-    `kind` is its type, `choices` are the only values of a field with a fixed set of them.
+    `kind` is its type; `choices` lists the allowed values of a field with a fixed set.
     """
 
     path: str
@@ -30,7 +30,7 @@ class SearchableField:
     hint: Any
 
     def problem(self, value: Choice) -> str | None:
-        """What is wrong with `value` in this field, or None."""
+        """Return a message if the field cannot hold `value`, else None."""
         if self.choices:
             return None if value in self.choices else wrong_choice(value, self.choices)
         integer_as_number = self.kind is float and type(value) is int
@@ -39,24 +39,24 @@ class SearchableField:
         return next((message for _, message in broken_rules(self.hint, value)), None)
 
     def holding(self, value: Choice) -> Choice:
-        """`value` as the field keeps it: numbers as floats where it is a float."""
+        """Convert `value` to the type of the field: an integer to a float where needed."""
         return float(value) if self.kind is float else value
 
 
 def wrong_choice(value: Any, choices: tuple[Choice, ...]) -> str:
-    """``must be shared or linear, got "share"; did you mean shared?``."""
+    """Return ``must be shared or linear, got "share"; did you mean shared?``."""
     names = [str(choice) for choice in choices]
     suggestion = did_you_mean(value, names) if isinstance(value, str) else ""
     return must_be(listed(names), value) + suggestion
 
 
 def searchable_fields() -> Mapping[str, SearchableField]:
-    """Every field with one value outside `data`, by its dotted path."""
+    """Return the fields outside `data` that hold a single value, by dotted path."""
     return _searchable_fields(count_entries())
 
 
 def configuration_fields() -> Mapping[str, Any]:
-    """The types of all fields outside `data`, by dotted path, in the order of the sections.
+    """Return the types of all fields outside `data`, by dotted path, in order.
 
     A section that is chosen from a table has the fields of all entries of the table.
     """
@@ -76,7 +76,7 @@ def _configuration_fields(entries: int) -> Mapping[str, Any]:
 
 
 def why_not_searchable(path: str) -> str:
-    """The reason, for a path that is not among `searchable_fields`."""
+    """Explain why a path is not among `searchable_fields`."""
     if path == "data" or path.startswith("data."):
         return "cannot be searched: trials on different data cannot be compared"
     if path in configuration_fields():
@@ -105,7 +105,7 @@ def _leaves(hints: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _entry_fields(table: Table[Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """The `name` with all names of the table, then the fields of its entries."""
+    """Yield the `name` with all names of the table, then the fields of its entries."""
     yield f"{prefix}name", Literal[tuple(table.entries)]
     for settings in table.entries.values():
         hints = hints_of(settings)

@@ -1,4 +1,4 @@
-"""How the exported configurations of a study are trained in the end."""
+"""The recipe by which exported configurations are trained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from balpoe.errors import FieldProblem
 class FinalConfig(Bounded):
     """The recipe of the final training.
 
-    `training` replaces fields of the section `training` by their path within it:
+    `training` maps paths within the section `training` to new values:
     ``{epochs: 200, augmentation.flip: true}``.
     """
 
@@ -26,19 +26,19 @@ class FinalConfig(Bounded):
     seeds: Annotated[tuple[Seed, ...], NotEmpty("seed")] = (1, 2, 3)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """No seed twice: it would give the same model."""
+        """Require distinct seeds: equal seeds give equal models."""
         if len(set(self.seeds)) != len(self.seeds):
             yield FieldProblem("seeds", f"must differ, got {shown(self.seeds)}")
 
     @property
     def parameters(self) -> dict[str, Choice]:
-        """What it replaces, by dotted path."""
+        """The replaced fields by dotted path."""
         return {f"training.{name}": value for name, value in self.training.items()}
 
     def applied_to(self, configuration: Configuration) -> Configuration:
-        """The configuration of the final training.
+        """Return the configuration of the final training.
 
         Raises:
-            InvalidFields: it replaces what does not exist, or by an impossible value.
+            InvalidFields: a replaced field does not exist or cannot hold the value.
         """
         return with_parameters(configuration, self.parameters)

@@ -1,9 +1,9 @@
-"""Configurations with a name that a study tries first, and that its gain is measured against.
+"""Known points: named configurations that a study tries first and compares its results with.
 
-A known point sets fields of the configuration; all others have the base's values. Where all
-that it sets is searched and its values are among those that the sampler may propose, it is an
-ordinary trial. Otherwise it lies outside the search space: it is run all the same, and the
-sampler never hears of it, for it could only take it for another point.
+A known point sets fields of the configuration; the other fields have the base values. If it sets
+only searched fields, to values that the sampler can propose, it is an ordinary trial. Otherwise
+it lies outside the search space: it is run, but not reported to the sampler, which could only
+mistake it for another point.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ DEFAULTS: Final[Mapping[str, Assignment]] = {
         "mixup.alpha": 0.4,
     },
 }
-"""One expert with λ = 1 and λ = 0; three with λ = 1, 0, −1 and mixup (α of CIFAR-100-LT)."""
+"""One expert with λ = 1; one with λ = 0; three with λ = 1, 0, −1 and the α of CIFAR-100-LT."""
 
 _BIASES: Final = {"experts.count", "experts.spread", "experts.centre"}
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPoint:
-    """A point by its name.
+    """A known point that a study can try.
 
-    `parameters` are all that it sets and all that is searched, as they are recorded, `decided`
-    those among them that a sampler would decide, `outside` those that it never could.
+    `parameters` holds the fields that the point sets and the searched fields, as recorded.
+    `decided` are the parameters that a sampler would suggest; `outside` lists the parameters
+    that the sampler could not suggest with these values.
     """
 
     name: str
@@ -53,14 +54,14 @@ class KnownPoint:
 
 @dataclass(frozen=True, slots=True)
 class KnownPoints:
-    """The points that a study tries, and why it leaves others out, by their names."""
+    """The points that a study tries, and by name the reasons why others are left out."""
 
     points: tuple[KnownPoint, ...]
     left_out: Mapping[str, str]
 
 
 def default_points() -> dict[str, dict[str, Choice]]:
-    """A copy of the defaults."""
+    """Return a copy of the default points."""
     return {name: dict(assignment) for name, assignment in DEFAULTS.items()}
 
 
@@ -70,7 +71,7 @@ def known_points(
     base: Configuration,
     sampler: SamplerConfig,
 ) -> KnownPoints:
-    """The points of a study, and those that it cannot try."""
+    """Sort the given points into those that a study can try and those that it cannot."""
     points, left_out = [], {}
     for name, assignment in given.items():
         problems = list(point_problems(assignment, search, base, sampler))
@@ -84,7 +85,7 @@ def known_points(
 def point_problems(
     assignment: Assignment, search: Search, base: Configuration, sampler: SamplerConfig
 ) -> Iterator[tuple[str | None, str]]:
-    """Why a study cannot try a point: the path at fault, where it is one, and what is wrong."""
+    """Yield why a study cannot try a point: the path at fault, if there is one, and a message."""
     try:
         with_parameters(base, assignment)
     except InvalidFields as error:

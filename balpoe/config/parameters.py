@@ -1,4 +1,4 @@
-"""From the parameters of a trial to its configuration: pure functions on dotted paths."""
+"""Conversion of trial parameters, by dotted path, into a configuration."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Section = TypeVar("Section", bound=Bounded)
 def with_parameters(
     configuration: Configuration, parameters: Mapping[str, Choice]
 ) -> Configuration:
-    """The configuration with the named fields replaced: ``{"experts.count": 5}``.
+    """Return the configuration with fields replaced: ``{"experts.count": 5}``.
 
     Raises:
-        InvalidFields: an unknown path, or a value that its field or section cannot hold.
+        InvalidFields: a path is unknown, or a field or section cannot hold a value.
     """
     problems = list(_problems(parameters))
     if problems:
@@ -38,10 +38,10 @@ def with_parameters(
 
 
 def canonical_parameters(parameters: Mapping[str, Choice]) -> dict[str, Choice]:
-    """The parameters as they are recorded.
+    """Return the parameters as they are recorded.
 
-    A single expert has nothing to spread and nobody to share with: whatever was given, its
-    spread is recorded as 0 and its sharing as shared, so that equal models look equal.
+    Spread and sharing have no effect on a single expert. They are recorded as 0 and shared, so
+    that equal models have equal records.
     """
     if parameters.get("experts.count") != 1:
         return dict(parameters)
@@ -49,9 +49,10 @@ def canonical_parameters(parameters: Mapping[str, Choice]) -> dict[str, Choice]:
 
 
 def field_value(configuration: Configuration, path: str) -> Choice:
-    """What a configuration holds in the searchable field at `path`.
+    """Return the value of the searchable field at `path`.
 
-    A setting that the chosen entry of a table lacks has its default in the entry that has it.
+    For a setting that the chosen entry of a table lacks, return the default of the entry that
+    has it.
     """
     value: Any = configuration
     for name in path.split("."):
@@ -75,7 +76,7 @@ def _problems(parameters: Mapping[str, Choice]) -> Iterator[FieldProblem]:
 
 
 def _require_settings(entry: Entry, names: Iterable[str]) -> None:
-    """Raise `InvalidFields` where the entry lacks one of the settings."""
+    """Raise `InvalidFields` if the entry lacks one of the settings."""
     message = f"is no setting of {entry.name}"
     missing = [FieldProblem(name, message) for name in names if not hasattr(entry, name)]
     if missing:
@@ -83,9 +84,9 @@ def _require_settings(entry: Entry, names: Iterable[str]) -> None:
 
 
 def _replaced(section: Section, changes: Mapping[str, Any]) -> Section:
-    """A copy in which values are replaced and mappings change the section they name.
+    """Copy a section with values replaced; a nested mapping changes a nested section.
 
-    Settings chosen by another name are those of the other entry, with its defaults.
+    A changed `name` selects another entry of the table, with its defaults.
     """
     if isinstance(section, Entry) and "name" in changes and changes["name"] != section.name:
         section = table_with(section)[changes["name"]]()

@@ -1,4 +1,4 @@
-"""A configuration as plain data: what fingerprints, files and model directories are made of."""
+"""Conversion of a configuration to plain data, for files, model directories and fingerprints."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Final
 from balpoe.config.bounds import Bounded
 
 ADDED: Final[Mapping[str, bool]] = {"added": True}
-"""The metadata of a field that was added after its section, with a default that says what was."""
+"""Metadata of a field that was added to an existing section; its default is the old behaviour."""
 
 ADDED_SECTION: Final[Mapping[str, bool]] = {**ADDED, "omitted": True}
-"""The metadata of a section that was added later: files leave it out while it has its default."""
+"""Metadata of a section that was added later; files omit it while it has its default."""
 
 
 def to_plain(section: Bounded) -> dict[str, Any]:
-    """All fields of a section as dicts, lists, numbers, text, booleans and None, in order.
+    """Convert a section to dicts, lists, numbers, text, booleans and None, in field order.
 
-    Sections that were added later are left out while they have their default, so that files,
-    and whatever is compared with a file, stay as earlier versions wrote them.
+    Sections that were added later are omitted while they have their default, so that files stay
+    as earlier versions wrote them.
     """
     plain = _plain(section)
     assert isinstance(plain, dict)
@@ -27,9 +27,9 @@ def to_plain(section: Bounded) -> dict[str, Any]:
 
 
 def identifying(section: Bounded) -> dict[str, Any]:
-    """As `to_plain`, without the added fields that hold their default.
+    """Convert like `to_plain`, but omit added fields that have their default.
 
-    What was identified before a field was added keeps its identity.
+    The identity of a configuration therefore does not change when a field is added.
     """
     plain = {}
     for item in dataclasses.fields(section):  # type: ignore[arg-type]  # all are dataclasses
@@ -40,7 +40,7 @@ def identifying(section: Bounded) -> dict[str, Any]:
 
 
 def _is_omitted(item: dataclasses.Field[Any], value: Any, metadata: Mapping[str, bool]) -> bool:
-    """Whether a field with this `metadata` holds its default."""
+    """Whether a field has this `metadata` and its default value."""
     return metadata.items() <= item.metadata.items() and bool(value == _default(item))
 
 

@@ -1,63 +1,72 @@
-"""Who proposes the trials of a study, and what each sampler can take (Optuna 5.0).
-
-``tpe`` and ``random`` take anything. ``nsgaii`` and ``gp`` take parameters that every trial
-has (others they would draw at random), ``gp`` at most four objectives (beyond, Optuna's
-division of their hypervolume gets too slow). ``grid`` takes parameters with finitely many values.
-"""
+"""The table of samplers: how the trials of a study are proposed (Optuna 5.0)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, ClassVar, Final
 
 from balpoe.config.assignment import Search, conditional_parameters
-from balpoe.config.bounds import Bounded, Seed
+from balpoe.config.bounds import Seed
 from balpoe.config.configuration import Configuration
-from balpoe.config.grid import MOST_POINTS, has_more_points_than
-from balpoe.config.search_space import FloatParameter
+from balpoe.config.fields import Choice
+from balpoe.config.tables import Entry, Table
 
-MOST_GP_OBJECTIVES: Final = 4
+DEFAULT_SAMPLER: Final = "tpe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplerConfig(Bounded):
-    """A sampler by name; without a seed of its own it takes the study's."""
+class SamplerConfig(Entry):
+    """The settings of a sampler; abstract. Without a `seed` it has the study's.
 
-    name: Literal["tpe", "random", "nsgaii", "gp", "grid"] = "tpe"
+    `optuna_sampler` names the class of Optuna's sampler, ``package.module:class``; it takes a
+    `seed` and the `options`.
+    """
+
+    name: str
     seed: Seed | None = None
 
-    @property
-    def learns_from_others(self) -> bool:
-        """Whether trials that it did not propose guide it; `nsgaii` breeds its own generations."""
-        return self.name in ("tpe", "gp")
+    optuna_sampler: ClassVar[str]
+    learns_from_others: ClassVar[bool] = False
+    """Whether the sampler learns from trials that it did not propose."""
+    learns_constraints: ClassVar[bool] = True
+    """Whether the sampler prefers trials that violate no constraint."""
+    needs_every_parameter: ClassVar[bool] = False
+    """Whether the sampler learns only about parameters that every trial has."""
+    is_exhaustive: ClassVar[bool] = False
+    """Whether the sampler proposes its planned points and nothing else."""
 
-    @property
-    def needs_every_parameter(self) -> bool:
-        """Whether it learns only about parameters that every trial has."""
-        return self.name in ("nsgaii", "gp")
+    def options(self, objectives: int) -> dict[str, Any]:
+        """Return the arguments of Optuna's sampler for a study with so many objectives."""
+        return {}
+
+    def planned_points(
+        self, search: Search, base: Configuration, seed: int
+    ) -> Sequence[dict[str, Choice]]:
+        """Return the points that are planned before any trial has run."""
+        return ()
+
+    def refusals(
+        self, search: Search, base: Configuration, objectives: Sequence[str]
+    ) -> Iterator[str]:
+        """Yield why the sampler cannot take these parameters or objectives, each by name."""
+        if self.needs_every_parameter:
+            for path in conditional_parameters(search):
+                yield (
+                    f"{self.name} cannot take {path}, which some trials lack: drop its condition "
+                    f"(experts.spread and experts.sharing need experts.count from 2 on), or use tpe"
+                )
+        yield from self.further_refusals(search, base, objectives)
+
+    def further_refusals(
+        self, search: Search, base: Configuration, objectives: Sequence[str]
+    ) -> Iterator[str]:
+        """Yield further reasons of one sampler."""
+        return iter(())
+
+    def seed_in(self, study_seed: int) -> int:
+        """Return the sampler's own seed, or the study's."""
+        return study_seed if self.seed is None else self.seed
 
 
-def refusals(
-    sampler: SamplerConfig, search: Search, base: Configuration, objectives: Sequence[str]
-) -> Iterator[str]:
-    """Why a sampler cannot take these parameters or objectives, each by name."""
-    if sampler.needs_every_parameter:
-        for path in conditional_parameters(search):
-            yield (
-                f"{sampler.name} cannot take {path}, which some trials lack: drop its condition "
-                f"(experts.spread and experts.sharing need experts.count from 2 on), or use tpe"
-            )
-    if sampler.name == "gp" and len(objectives) > MOST_GP_OBJECTIVES:
-        beyond = ", ".join(objectives[MOST_GP_OBJECTIVES:])
-        yield f"gp takes at most {MOST_GP_OBJECTIVES} objectives: leave out {beyond}, or use tpe"
-    if sampler.name == "grid":
-        yield from _refused_by_grid(search, base)
-
-
-def _refused_by_grid(search: Search, base: Configuration) -> Iterator[str]:
-    endless = [path for path, parameter in search.items() if isinstance(parameter, FloatParameter)]
-    for path in endless:
-        yield f"grid cannot take {path}, a range of numbers: give choices (type: categorical)"
-    if not endless and has_more_points_than(MOST_POINTS, search, base):
-        yield f"grid has more than {MOST_POINTS} points: narrow search, or use random"
+SAMPLERS = Table(SamplerConfig, package="balpoe.study.search.samplers", group="balpoe.samplers")

@@ -1,6 +1,6 @@
-"""What a study searches: a range or a set of choices for fields of its configuration.
+"""The search space: a range or a set of choices for each searched field.
 
-A parameter with `when` exists only in the trials in which all of its conditions hold.
+A parameter with `when` exists only in trials in which all of its conditions hold.
 """
 
 from __future__ import annotations
@@ -24,51 +24,50 @@ Within = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IntParameter(Bounded):
+class _Range(Bounded):
+    """A range from `low` to `high`, both included; abstract."""
+
+    type: str
+    low: float
+    high: float
+    log: bool = False
+    when: dict[str, Condition] = field(default_factory=dict)
+
+    @property
+    def extremes(self) -> dict[Within, Choice]:
+        """Values that represent all proposals, by their place in the parameter."""
+        return {("low",): self.low, ("high",): self.high}
+
+    def admits(self, value: Choice) -> bool:
+        """Whether `value` can be proposed."""
+        numbers = int if self.type == "int" else int | float
+        return isinstance(value, numbers) and self.low <= value <= self.high
+
+    def further_problems(self) -> Iterator[FieldProblem]:
+        """Refuse an empty range, and a logarithmic range that reaches 0."""
+        if self.low > self.high:
+            yield FieldProblem("high", f"must be at least low ({self.low}), got {self.high}")
+        if self.log and self.low <= 0:
+            message = f"must be above 0 on a logarithmic scale, got {self.low}"
+            yield FieldProblem("low", message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntParameter(_Range):
     """An integer from `low` to `high`, both included."""
 
     type: Literal["int"] = "int"
     low: int
     high: int
-    log: bool = False
-    when: dict[str, Condition] = field(default_factory=dict)
-
-    @property
-    def extremes(self) -> dict[Within, Choice]:
-        """Values that stand for all that can be proposed, by their place in the parameter."""
-        return {("low",): self.low, ("high",): self.high}
-
-    def admits(self, value: Choice) -> bool:
-        """Whether `value` can be proposed."""
-        return isinstance(value, int) and self.low <= value <= self.high
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """An empty range, or a logarithm of nothing."""
-        return _range_problems(self.low, self.high, self.log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FloatParameter(Bounded):
+class FloatParameter(_Range):
     """A number from `low` to `high`, uniform or uniform in its logarithm."""
 
     type: Literal["float"] = "float"
     low: Real
     high: Real
-    log: bool = False
-    when: dict[str, Condition] = field(default_factory=dict)
-
-    @property
-    def extremes(self) -> dict[Within, Choice]:
-        """Values that stand for all that can be proposed, by their place in the parameter."""
-        return {("low",): self.low, ("high",): self.high}
-
-    def admits(self, value: Choice) -> bool:
-        """Whether `value` can be proposed."""
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
-    def further_problems(self) -> Iterator[FieldProblem]:
-        """An empty range, or a logarithm of nothing."""
-        return _range_problems(self.low, self.high, self.log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ class CategoricalParameter(Bounded):
 
     @property
     def extremes(self) -> dict[Within, Choice]:
-        """Every choice, by its place in the parameter."""
+        """All choices, by their place in the parameter."""
         return {("choices", index): choice for index, choice in enumerate(self.choices)}
 
     def admits(self, value: Choice) -> bool:
@@ -89,7 +88,7 @@ class CategoricalParameter(Bounded):
         return value in self.choices
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """At least one choice, none twice."""
+        """Require at least one choice, and distinct choices."""
         if not self.choices:
             yield FieldProblem("choices", "must name at least one choice")
         if len(set(self.choices)) != len(self.choices):
@@ -100,7 +99,7 @@ Parameter = IntParameter | FloatParameter | CategoricalParameter
 
 
 def misfits(path: str, parameter: Parameter) -> Iterator[FieldProblem]:
-    """Why a parameter cannot replace the configuration field at `path`; fields of `search`."""
+    """Yield why a parameter cannot replace the configuration field at `path`."""
     replaced = searchable_fields().get(path)
     if replaced is None:
         yield FieldProblem("search", why_not_searchable(path), (path,))
@@ -116,13 +115,6 @@ def misfits(path: str, parameter: Parameter) -> Iterator[FieldProblem]:
 
 
 def _types_for(field: SearchableField) -> tuple[str, ...]:
-    """The types of parameter whose every proposal the field could hold."""
+    """Return the types of parameters whose proposals all fit the field."""
     ranged = field.kind in (int, float) and not field.choices
     return (field.kind.__name__, "categorical") if ranged else ("categorical",)
-
-
-def _range_problems(low: float, high: float, log: bool) -> Iterator[FieldProblem]:
-    if low > high:
-        yield FieldProblem("high", f"must be at least low ({low}), got {high}")
-    if log and low <= 0:
-        yield FieldProblem("low", f"must be above 0 on a logarithmic scale, got {low}")

@@ -1,4 +1,4 @@
-"""The specification of one study: a base configuration, what is searched and how far."""
+"""The specification of a study: base configuration, search space, objectives and budget."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from balpoe.config.known_points import (
     known_points,
     point_problems,
 )
-from balpoe.config.metric_names import OBJECTIVES, SHIFTED_METRICS, VALIDATION_METRICS
+from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
 from balpoe.config.parameters import with_parameters
-from balpoe.config.sampler import SamplerConfig, refusals
+from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
 from balpoe.config.search_space import Parameter, misfits
 from balpoe.config.wording import must_be, unknown
 from balpoe.errors import FieldProblem, InvalidFields, dotted
@@ -37,36 +37,35 @@ class StudyName(Rule):
     """A name that is safe as a directory, on a command line and in a URL."""
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
+        """Return a message if `value` is no such name, else None."""
         if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", value):
             return None
-        return must_be("1 to 100 letters, digits, '-' and '_' that begin with no sign", value)
+        return must_be("1 to 100 letters, digits, '-' and '_', the first a letter or digit", value)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveName(Rule):
-    """A metric of the validation split; the test set is for the final evaluation alone."""
+    """The name of a metric on the validation split; a search never reads the test set."""
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
-        if value in OBJECTIVES:
+        """Return a message if `value` is no such name, else None."""
+        if value in objective_names():
             return None
         if value.startswith("test/"):
             return "must be a val/ metric: a search never sees the test set"
-        listed = (*VALIDATION_METRICS, f"{SHIFTED_METRICS[0]} and its like")
-        return unknown("metric", value, OBJECTIVES, listed=listed)
+        listed = (*validation_metrics(), f"{shifted_metrics()[0]} and its like")
+        return unknown("metric", value, objective_names(), listed=listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySpec(Bounded):
-    """One study: `search` replaces fields of `base`, named by their dotted path.
+    """One study; `search` replaces fields of `base`, named by dotted path.
 
-    `known_points` are tried first, by default those of `balpoe.config.known_points`. At the
-    end the trials on the front, and those close to it, race for further seeds, for `repeats`
-    in all at most. With `early_stopping` trials that fall behind end before their last epoch;
-    known points do not. Trials that break one of the `constraints` are not on the front. Of the
-    studies in `warm_start` the sampler knows all trials from the beginning, though they are no
-    trials of this one.
+    `known_points` are tried first, by default those of `balpoe.config.known_points`. After the
+    search, the trials on the front and close to it are trained with further seeds, up to
+    `repeats` seeds each. `early_stopping` prunes trials before their last epoch, except known
+    points. Trials that violate one of the `constraints` are not on the front. The sampler starts
+    with the trials of the studies in `warm_start`, which do not count as trials of this study.
     """
 
     name: Annotated[str, StudyName()]
@@ -77,7 +76,7 @@ class StudySpec(Bounded):
         dict[Annotated[str, ObjectiveName()], Direction], NotEmpty("metric with its direction")
     ]
     budget: BudgetConfig
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    sampler: SamplerConfig = field(default_factory=lambda: SAMPLERS[DEFAULT_SAMPLER]())
     seed: Seed = 0
     warm_start: tuple[Annotated[str, StudyName()], ...] = ()
     known_points: dict[str, dict[str, Choice]] = field(default_factory=default_points)
@@ -89,7 +88,7 @@ class StudySpec(Bounded):
     constraints: dict[Annotated[str, ConstrainedName()], Constraint] = field(default_factory=dict)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Parameters that do not fit their field, that change nothing, or that break the base."""
+        """Find parameters that misfit their field, have no effect, or are invalid with the base."""
         misfitting = [
             problem
             for path, parameter in self.search.items()
@@ -101,7 +100,7 @@ class StudySpec(Bounded):
         else:
             yield from self._idle_parameters()
             yield from self._impossible_values()
-            for reason in refusals(self.sampler, self.search, self.base, list(self.objectives)):
+            for reason in self.sampler.refusals(self.search, self.base, list(self.objectives)):
                 yield FieldProblem("sampler", reason, ("name",))
             if self.early_stopping is not None:
                 yield from self.early_stopping.misfits(
@@ -114,26 +113,26 @@ class StudySpec(Bounded):
 
     @property
     def points(self) -> KnownPoints:
-        """The known points that it tries first; they count towards the budget."""
+        """The known points that are tried first; they count towards the budget."""
         return known_points(self.known_points, self.search, self.base, self.sampler)
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs at which trials are compared; none without early stopping."""
+        """The epochs at which trials are compared; empty without early stopping."""
         halving = self.early_stopping
         return () if halving is None else halving.rungs(self.base.training.epochs)
 
     @property
     def constraints_at_rungs(self) -> dict[str, Constraint]:
-        """Those by which trials are compared at the rungs; shifted metrics come with the end."""
+        """The constraints that apply at rungs; shifted metrics exist only after the last epoch."""
         return {
             metric: constraint
             for metric, constraint in self.constraints.items()
-            if metric not in SHIFTED_METRICS
+            if metric not in shifted_metrics()
         }
 
     def _idle_warm_start(self) -> Iterator[FieldProblem]:
-        """Earlier studies that are this one, that come twice or that the sampler cannot use."""
+        """Refuse this study itself, repeated names, and samplers that cannot use other studies."""
         for index, name in enumerate(self.warm_start):
             if name == self.name:
                 yield FieldProblem("warm_start", "a study cannot begin from itself", (index,))
@@ -144,7 +143,7 @@ class StudySpec(Bounded):
             yield FieldProblem("warm_start", message)
 
     def _impossible_points(self) -> Iterator[FieldProblem]:
-        """Points that cannot be tried; those of the defaults are left out instead."""
+        """Refuse points that cannot be tried, except default points, which are left out."""
         given = {
             name: assignment
             for name, assignment in self.known_points.items()
@@ -159,7 +158,7 @@ class StudySpec(Bounded):
                 yield FieldProblem("known_points", message, within)
 
     def _impossible_recipe(self) -> Iterator[FieldProblem]:
-        """Replacements that no training could hold, or that undo what was searched."""
+        """Refuse replacements that are invalid, or that override a searched field."""
         try:
             self.final.applied_to(self.base)
         except InvalidFields as error:
@@ -174,7 +173,7 @@ class StudySpec(Bounded):
                 yield FieldProblem("final", message, ("training", name))
 
     def _uncounted_hours(self) -> Iterator[FieldProblem]:
-        """Hours of devices of which nobody knows yet how many share one."""
+        """Refuse a budget of device hours where the shares of GPUs are not known in advance."""
         if self.resources.share_gpus and self.budget.device_hours is not None:
             message = "would count whole GPUs where trials share them; give wall_hours or trials"
             yield FieldProblem("budget", message, ("device_hours",))
@@ -192,7 +191,7 @@ class StudySpec(Bounded):
                 yield FieldProblem("search", f"changes nothing: {reason}", (path,))
 
     def _impossible_values(self) -> Iterator[FieldProblem]:
-        """Values that each fit their field, but not what the base says beside it."""
+        """Find values that fit their field, but are invalid together with the base."""
         for path, parameter in self.search.items():
             for within, value in parameter.extremes.items():
                 try:
@@ -203,7 +202,7 @@ class StudySpec(Bounded):
                     yield FieldProblem("search", message, (path, *within))
 
     def _presupposed(self, path: str) -> dict[str, Choice]:
-        """Values of other parameters with which the one at `path` exists."""
+        """Return values of other parameters with which the one at `path` exists."""
         values: dict[str, Choice] = {}
         for other, condition in conditions_of(self.search, path):
             values |= self._presupposed(other)

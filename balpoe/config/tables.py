@@ -8,6 +8,7 @@ so their modules must not import torch, Ray, Optuna or MLflow.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import pkgutil
@@ -45,7 +46,6 @@ class Table(Generic[Base]):
         self._package = package
         self._group = group
         self._entries: dict[str, type[Base]] = {}
-        self._is_loaded = False
         _TABLES[base] = self
 
     def add(self, settings: type[Settings]) -> type[Settings]:
@@ -73,17 +73,25 @@ class Table(Generic[Base]):
 
     def _load(self) -> None:
         """Import all modules that register entries, at the first use of the table."""
-        if self._is_loaded:
-            return
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
-        for point in importlib.metadata.entry_points(group=self._group):
-            point.load()
-        self._is_loaded = True
+        import_entries(self._package, group=self._group)
 
 
 _TABLES: dict[type, Table[Any]] = {}
+
+
+def load_object(import_string: str) -> Any:
+    """Import the object that ``package.module:name`` names."""
+    module, _, name = import_string.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@functools.cache
+def import_entries(package: str, *, group: str) -> None:
+    """Import the modules of `package`, and those named by the entry points of `group`, once."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+    for point in importlib.metadata.entry_points(group=group):
+        point.load()
 
 
 def table_of(base: Any) -> Table[Any] | None:

@@ -1,4 +1,4 @@
-"""The words in which problems with values and names are put, the same wherever they arise."""
+"""Phrases for messages about values and names."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ NOUNS: Final[Mapping[type, str]] = {
     float: "a number",
     str: "text",
 }
-"""What a field of a Python type holds, as the author of a file knows it."""
+"""Python types in the terms of a configuration file."""
 
 _LONGEST = 60
 
 
 def shortened(text: str) -> str:
-    """`text` itself, or its beginning where it would drown a message."""
+    """Return `text`, cut to a length that fits a message."""
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def shown(value: Any) -> str:
-    """A value as it could stand in a file: ``"text"``, ``true``, ``[1, 2]``."""
+    """Format a value as in a file: ``"text"``, ``true``, ``[1, 2]``."""
     return shortened(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def listed(words: Iterable[str]) -> str:
-    """``a, b or c``."""
+    """Return ``a, b or c``."""
     *rest, last = words
     return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def must_be(expected: str, value: Any) -> str:
-    """``must be an integer, got "three"``."""
+    """Return ``must be an integer, got "three"``."""
     return f"must be {expected}, got {shown(value)}"
 
 
 def did_you_mean(word: str, candidates: Sequence[str]) -> str:
-    """A suggestion to append to a message, or nothing where no candidate is near.
+    """Return a suggestion to append to a message, or an empty string.
 
-    Near is a similar spelling, or a dotted candidate whose last part is `word`.
+    A candidate is suggested if its spelling is similar or its last dotted part equals `word`.
     """
     near = difflib.get_close_matches(word, candidates, n=1) or [
         candidate for candidate in candidates if candidate.rpartition(".")[2] == word
@@ -53,7 +53,7 @@ def did_you_mean(word: str, candidates: Sequence[str]) -> str:
 def unknown(
     what: str, word: str, candidates: Sequence[str], *, listed: Sequence[str] | None = None
 ) -> str:
-    """``unknown key; did you mean count?``, or what is known (`listed`) where nothing is near."""
+    """Return ``unknown key; did you mean count?``, or list the known names if none is similar."""
     return f"unknown {what}" + (
         did_you_mean(word, candidates) or f"; known are {', '.join(listed or candidates)}"
     )

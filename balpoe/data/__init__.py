@@ -1,7 +1,6 @@
-"""Labelled images: sources, long-tailed splits and what a model must know of them.
+"""Labelled images: sources, long-tailed splits and their description.
 
-Each name is imported when it is first used: the processes that decode images import modules of
-this package too, and would otherwise all load torch.
+Names are imported on first use, so that the processes that decode images do not load torch.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
         load_final_splits,
         load_search_splits,
         load_test_images,
-        with_absolute_paths,
     )
     from balpoe.data.splits import (
         DataDescription,
@@ -35,19 +33,11 @@ __all__ = [
     "load_final_splits",
     "load_search_splits",
     "load_test_images",
-    "with_absolute_paths",
 ]
-
-_LOADING = {
-    "load_final_splits",
-    "load_search_splits",
-    "load_test_images",
-    "with_absolute_paths",
-}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'balpoe.data' has no attribute {name!r}")
-    home = "balpoe.data.loading" if name in _LOADING else "balpoe.data.splits"
-    return getattr(importlib.import_module(home), name)
+    module = "loading" if name.startswith("load_") else "splits"
+    return getattr(importlib.import_module(f"balpoe.data.{module}"), name)

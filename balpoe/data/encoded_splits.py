@@ -1,20 +1,22 @@
-"""From images in files to the splits of a search and of a final training."""
+"""Splits of sources whose images have to be decoded."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from balpoe.config.image_sources import FittedImages, LongTailed
+from balpoe.config.data import FittedImages, LongTailed
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows, memory_gib
 from balpoe.data.decoding.decoding import ImageShape, image_shape
 from balpoe.data.decoding.encoded_images import ImageSource, LabelledImages
 from balpoe.data.decoding.streamed_images import stream_rows
 from balpoe.data.description import describe_final, describe_search
 from balpoe.data.row_selection import search_rows, training_rows
+from balpoe.data.source import Source
 from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
 from balpoe.errors import DataError
 from balpoe.method.longtail import Indices
@@ -22,7 +24,10 @@ from balpoe.method.longtail import Indices
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SearchImages:
-    """What a source has for a search; without a `validation` split, training gives one up."""
+    """The images of a source for a search.
+
+    Without a `validation` split, validation images are taken from the training images.
+    """
 
     class_names: tuple[str, ...]
     train: LabelledImages
@@ -32,7 +37,7 @@ class SearchImages:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FinalImages:
-    """What a source has for final training and evaluation."""
+    """The images of a source for final training and evaluation."""
 
     class_names: tuple[str, ...]
     train: LabelledImages
@@ -40,46 +45,50 @@ class FinalImages:
     remarks: tuple[str, ...] = ()
 
 
-def search_splits(config: FittedImages, found: SearchImages) -> SearchSplits:
-    """Decode the images that a search trains on and validates with.
+class EncodedSource(Source):
+    """A source of encoded images; a subclass finds them, and the images are decoded here."""
 
-    Raises:
-        DataError: The images cannot be used; the message names place and cure.
-    """
-    train, validation = _splits(config, _chosen_for_search(config, found))
-    _require_images_left(train, found.class_names)
-    splits = describe_search(
-        train.images, validation.images, found.class_names, normalisation(config)
-    )
-    return replace(splits, remarks=(*found.remarks, *train.remarks(), *validation.remarks()))
+    def __init__(self, settings: FittedImages) -> None:
+        self._settings = settings
 
+    @abstractmethod
+    def search_images(self) -> SearchImages:
+        """Find the training images, and the validation images if the source has them."""
 
-def final_splits(config: FittedImages, found: FinalImages) -> FinalSplits:
-    """Decode the full cut, or all training images of a natural set; and all test images.
+    @abstractmethod
+    def final_images(self) -> FinalImages:
+        """Find the training images and the test images."""
 
-    Raises:
-        DataError: The images cannot be used; the message names place and cure.
-    """
-    rows = training_rows(config, found.train.labels_n, len(found.class_names))
-    chosen = [_Chosen("training", found.train, rows), _all("test", found.test)]
-    train, test = _splits(config, chosen)
-    _require_images_left(train, found.class_names)
-    splits = describe_final(train.images, test.images, found.class_names, normalisation(config))
-    return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
+    def search_splits(self) -> SearchSplits:
+        """Decode the training and validation images of a search."""
+        found = self.search_images()
+        train, validation = _splits(self._settings, _chosen_for_search(self._settings, found))
+        _require_images_left(train, found.class_names)
+        splits = describe_search(
+            train.images, validation.images, found.class_names, normalisation(self._settings)
+        )
+        return replace(splits, remarks=(*found.remarks, *train.remarks(), *validation.remarks()))
 
+    def final_splits(self) -> FinalSplits:
+        """Decode the full cut, or all training images of a natural set, and all test images."""
+        found = self.final_images()
+        rows = training_rows(self._settings, found.train.labels_n, len(found.class_names))
+        chosen = [_Chosen("training", found.train, rows), _all("test", found.test)]
+        train, test = _splits(self._settings, chosen)
+        _require_images_left(train, found.class_names)
+        splits = describe_final(
+            train.images, test.images, found.class_names, normalisation(self._settings)
+        )
+        return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
 
-def test_images(config: FittedImages, found: FinalImages) -> Images:
-    """Decode the test images alone.
-
-    Raises:
-        DataError: They cannot be used; the message names place and cure.
-    """
-    (test,) = _splits(config, [_all("test", found.test)])
-    return test.images
+    def test_images(self) -> Images:
+        """Decode the test images only."""
+        (test,) = _splits(self._settings, [_all("test", self.final_images().test)])
+        return test.images
 
 
 def normalisation(config: LongTailed) -> Normalisation | None:
-    """The normalisation that was given, if any."""
+    """Return the normalisation in the settings, or None."""
     if config.mean is None or config.std is None:
         return None
     return Normalisation(config.mean, config.std)
@@ -87,7 +96,7 @@ def normalisation(config: LongTailed) -> Normalisation | None:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Chosen:
-    """Rows of a source for the split that messages call `split`."""
+    """The rows of a source that form a split; `split` is its name in messages."""
 
     split: str
     images: LabelledImages
@@ -100,7 +109,7 @@ class _Chosen:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Split:
-    """What was chosen, and why some of it is left out, by the place among it."""
+    """The decoded images of a split, and why some are left out, by position in the split."""
 
     chosen: _Chosen
     images: Images
@@ -138,13 +147,13 @@ def _all(split: str, images: LabelledImages) -> _Chosen:
 def _splits(config: FittedImages, chosen: Sequence[_Chosen]) -> Iterator[_Split]:
     decoding = _decoding(config, chosen[0].images.source)
     needed_gib = memory_gib(sum(len(one.rows) for one in chosen), decoding.shape)
-    bring = _in_memory if needed_gib <= config.in_memory_limit else _streamed
+    load = _in_memory if needed_gib <= config.in_memory_limit else _streamed
     for one in chosen:
-        split = bring(one, decoding)
+        split = load(one, decoding)
         if not len(split.images):
             unreadable = next(iter(split.unreadable.values()), "")
-            cure = f"none can be read; the first: {unreadable}" if unreadable else "add images"
-            raise DataError(f"data: there are no {one.split} images: {cure}")
+            hint = f"none can be read; the first: {unreadable}" if unreadable else "add images"
+            raise DataError(f"data: there are no {one.split} images: {hint}")
         yield split
 
 

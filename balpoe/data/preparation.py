@@ -21,7 +21,7 @@ from PIL import Image
 
 from balpoe.atomic_write import atomic_writer
 from balpoe.config.bounds import Bounded
-from balpoe.config.image_sources import Channels, ImageSize, Unreadable
+from balpoe.config.data import Channels, ImageSize, Unreadable
 from balpoe.data.decoding.decoding import ImageShape, decode_fitted, decode_shrunk
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.data.decoding.image_threads import over_images

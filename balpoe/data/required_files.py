@@ -1,60 +1,33 @@
-"""Whether the files that a training reads are here: cheap enough to ask every node of a cluster."""
+"""The files that a training reads; cheap enough to check on every node of a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import assert_never
 
 from balpoe.config import Configuration
-from balpoe.config.data import DataConfig, DigitsLT, GaussianLT
-from balpoe.config.image_sources import (
-    Cifar10LT,
-    Cifar100LT,
-    ImageFolder,
-    ImageList,
-    ParquetImages,
-)
 from balpoe.config.model import WEIGHT_NAMES
 from balpoe.errors import DataError
 
 
 def needed_sizes(configuration: Configuration) -> dict[str, int]:
-    """The bytes of each file of images and weights, and the entries of each folder, by path.
+    """Return by path the bytes of each file and the number of entries of each folder.
 
-    CIFAR is fetched first where it is missing and may be; weights that have a name are fetched
-    by the trial that needs them.
+    Sources that can be downloaded are first checked, and downloaded if their settings allow it.
+    Weights that have a name are downloaded later, by the trial that needs them.
 
     Raises:
-        DataError: a path is not here.
+        DataError: a path is missing.
     """
     data, weights = configuration.data, configuration.model.pretrained
-    if isinstance(data, Cifar10LT | Cifar100LT):
-        from balpoe.data.sources import (
-            cifar,  # which leads to torch, seconds that the others are spared
-        )
+    if data.is_fetched:
+        # imports torch, which takes seconds: only for sources that need it
+        from balpoe.data.loading import source_of
 
-        cifar.ensure_present(data)
-    sizes = {str(path): _size(path) for path in _paths(data)}
+        source_of(data).fetch()
+    sizes = {path: _size(Path(path)) for path in data.paths}
     if weights is not None and weights not in WEIGHT_NAMES:
         sizes[weights] = _size(Path(weights))
     return sizes
-
-
-def _paths(config: DataConfig) -> Iterator[Path]:
-    named: tuple[str | None, ...]
-    match config:
-        case ParquetImages():
-            named = (config.train, config.test, config.validation)
-        case ImageList():
-            named = (config.root, config.train, config.test, config.validation)
-        case ImageFolder() | Cifar10LT() | Cifar100LT():
-            named = (config.root,)
-        case DigitsLT() | GaussianLT():
-            named = ()
-        case _:
-            assert_never(config)
-    yield from (Path(path) for path in named if path is not None)
 
 
 def _size(path: Path) -> int:

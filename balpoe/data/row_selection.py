@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from balpoe.config.image_sources import LongTailed
+from balpoe.config.data import LongTailed
 from balpoe.method.longtail import (
     Indices,
     TrainValidation,

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from balpoe.config.image_sources import ImageFolder, ImageList, ParquetImages, PublishedSet
 from balpoe.data.decoding.encoded_images import LabelledImages
-from balpoe.data.encoded_splits import FinalImages, SearchImages
-from balpoe.data.sources import folder, image_list, parquet
+from balpoe.data.encoded_splits import EncodedSource
+from balpoe.data.sources.folder import ImageFolder
+from balpoe.data.sources.folder.images import folder_images
+from balpoe.data.sources.image_list import ImageList, PublishedSet
+from balpoe.data.sources.image_list.images import ListSource
+from balpoe.data.sources.parquet import ParquetImages
+from balpoe.data.sources.parquet.images import ParquetSource
 from balpoe.errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -107,7 +111,7 @@ def _refuse_expected(path: Path, opening: Opening) -> None:
 
 
 def _opened_folder(root: Path, opening: Opening) -> OpenedSource:
-    found = folder.folder_images(
+    found = folder_images(
         ImageFolder(root=str(root), test_share=opening.test_share, subset_seed=opening.subset_seed)
     )
     splits = {"train": found.train, "validation": found.validation, "test": found.test}
@@ -123,8 +127,7 @@ def _opened_parquet(paths: Mapping[str, str], opening: Opening) -> OpenedSource:
         image_column=opening.image_column,
         label_column=opening.label_column,
     )
-    final = parquet.final_images(config) if "test" in paths else None
-    return _together(parquet.search_images(config), final)
+    return _together(ParquetSource(config), paths)
 
 
 def _opened_lists(paths: Mapping[str, str], opening: Opening) -> OpenedSource:
@@ -139,14 +142,14 @@ def _opened_lists(paths: Mapping[str, str], opening: Opening) -> OpenedSource:
         test=paths.get("test", ""),
         expected=opening.expected,
     )
-    final = image_list.final_images(config) if "test" in paths else None
-    return _together(image_list.search_images(config), final)
+    return _together(ListSource(config), paths)
 
 
-def _together(search: SearchImages, final: FinalImages | None) -> OpenedSource:
+def _together(source: EncodedSource, paths: Mapping[str, str]) -> OpenedSource:
+    search = source.search_images()
     splits = {"train": search.train}
     if search.validation is not None:
         splits["validation"] = search.validation
-    if final is not None:
-        splits["test"] = final.test
+    if "test" in paths:
+        splits["test"] = source.final_images().test
     return OpenedSource(search.class_names, splits)

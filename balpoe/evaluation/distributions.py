@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.evaluation.metrics import Evaluation
-from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.scoring import Evaluation, evaluate
 from balpoe.method.longtail import shifted_test_indices
 
 WHOLE_TEST = "test"

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from balpoe.evaluation.distributions import distribution_indices
 from balpoe.evaluation.expert_subsets import MOST_EXPERTS, balanced_subsets
-from balpoe.evaluation.metrics import Metrics
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
-from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.scoring import Metrics, evaluate
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from balpoe.errors import DataError
-from balpoe.evaluation.refusals import refuse_non_finite_logits
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.priors import adjust_to_prior
 
 TOLERANCE = 1e-5

@@ -6,20 +6,57 @@ All arithmetic is float64 on the CPU.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.divergence import divergences_to_target
-from balpoe.evaluation.metrics import Evaluation, Metrics
-from balpoe.evaluation.refusals import refuse_labels_ruled_out, refuse_non_finite_logits
-from balpoe.evaluation.weights import Weighting, image_weights
-from balpoe.method.calibration import bin_confidences, refuse_impossible_labels
+from balpoe.config.metrics import metric_table
+from balpoe.evaluation.image_weights import Weighting, image_weights
+from balpoe.evaluation.input_checks import refuse_labels_ruled_out, refuse_non_finite_logits
+from balpoe.evaluation.predictions import Predictions
+from balpoe.method.calibration import ReliabilityBins, refuse_impossible_labels
 from balpoe.method.logit_adjusted_losses import product_of_experts
-from balpoe.method.longtail import ShotGroup, shot_groups
+from balpoe.method.longtail import shot_groups
 from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Metrics:
+    """The metrics of one scorer on one split.
+
+    `values` holds the single numbers by name, without those that the split does not define; each
+    is an attribute too. Accuracies and calibration errors are fractions, `nll` and divergences
+    nats. `class_accuracy_c` is float64 [C], NaN for a class without images.
+    """
+
+    values: Mapping[str, float]
+    class_accuracy_c: Tensor
+    bins: ReliabilityBins
+
+    def __getattr__(self, name: str) -> float:
+        if name in metric_table() and name in self.values:
+            return self.values[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """The metrics of the product of experts, and of each expert alone."""
+
+    ensemble: Metrics
+    experts: tuple[Metrics, ...]
+
+    def scalars(self, split: str) -> dict[str, float]:
+        """All single numbers as `<split>/<metric>` and `<split>/expert_<i>/<metric>`."""
+        scorers = {split: self.ensemble}
+        scorers |= {f"{split}/expert_{i}": expert for i, expert in enumerate(self.experts)}
+        return {
+            f"{scorer}/{name}": value
+            for scorer, scored in scorers.items()
+            for name, value in scored.values.items()
+        }
 
 
 def evaluate(
@@ -63,11 +100,29 @@ def evaluate(
         refuse_labels_ruled_out(images_c, test_prior_c)
         logits_mbc = _adjusted(logits_mbc, targets_mc, test_prior_c)
         targets_mc = (test_prior_c / test_prior_c.sum()).expand_as(targets_mc)
-    groups = shot_groups(class_counts)
-    *scored_experts, ensemble = _score(
-        logits_mbc, labels_b, images_c, weights_b, targets_mc, groups
+    predictions = Predictions(
+        logits_mbc.log_softmax(dim=-1),
+        labels_b,
+        images_c,
+        weights_b,
+        targets_mc,
+        shot_groups(class_counts),
     )
+    *scored_experts, ensemble = _scored(predictions)
     return Evaluation(ensemble, tuple(scored_experts))
+
+
+def _scored(predictions: Predictions) -> list[Metrics]:
+    computed = {name: metric.compute(predictions) for name, metric in metric_table().items()}
+    defined = {name: values_m for name, values_m in computed.items() if values_m is not None}
+    return [
+        Metrics(
+            {name: float(values_m[m]) for name, values_m in defined.items()},
+            predictions.class_accuracy_mc[m],
+            predictions.bins[m],
+        )
+        for m in range(len(predictions.targets_mc))
+    ]
 
 
 def _members(logits_bec: Tensor) -> Tensor:
@@ -91,52 +146,3 @@ def _adjusted(logits_mbc: Tensor, trained_priors_mc: Tensor, test_prior_c: Tenso
             for logits_bc, trained_prior_c in members
         ]
     )
-
-
-def _score(
-    logits_mbc: Tensor,
-    labels_b: Tensor,
-    images_c: Tensor,
-    weights_b: Tensor,
-    targets_mc: Tensor,
-    groups: Mapping[ShotGroup, Sequence[int]],
-) -> list[Metrics]:
-    log_probabilities_mbc = logits_mbc.log_softmax(dim=-1)
-    top_mb, predicted_mb = log_probabilities_mbc.max(dim=-1)
-    correct_mb = predicted_mb == labels_b
-    nll_mb = -log_probabilities_mbc[:, torch.arange(len(labels_b)), labels_b]
-    class_accuracy_mc = _class_accuracy(correct_mb, labels_b, images_c)
-    divergences = divergences_to_target(log_probabilities_mbc, labels_b, images_c, targets_mc)
-    return [
-        Metrics(
-            accuracy=_mean(correct_mb[m], weights_b),
-            balanced_accuracy=float(class_accuracy_mc[m].nanmean()),
-            shot_accuracy=_shot_accuracy(class_accuracy_mc[m], groups),
-            class_accuracy_c=class_accuracy_mc[m],
-            nll=_mean(nll_mb[m], weights_b),
-            kl_to_target_prior=float(divergences.balanced_m[m]),
-            kl_to_target_prior_matched=float(divergences.matched_m[m]),
-            bins=bin_confidences(top_mb[m].exp(), correct_mb[m], weights_b=weights_b),
-        )
-        for m in range(len(logits_mbc))
-    ]
-
-
-def _mean(values_b: Tensor, weights_b: Tensor) -> float:
-    return float((values_b * weights_b).sum() / weights_b.sum())
-
-
-def _class_accuracy(correct_mb: Tensor, labels_b: Tensor, images_c: Tensor) -> Tensor:
-    right_mc = torch.zeros(len(correct_mb), len(images_c), dtype=torch.float64)
-    right_mc.index_add_(1, labels_b, correct_mb.to(torch.float64))
-    return right_mc / images_c
-
-
-def _shot_accuracy(
-    class_accuracy_c: Tensor, groups: Mapping[ShotGroup, Sequence[int]]
-) -> dict[ShotGroup, float]:
-    """Mean over the classes of each group that have images; groups without any are left out."""
-    means = {
-        group: float(class_accuracy_c[list(classes)].nanmean()) for group, classes in groups.items()
-    }
-    return {group: mean for group, mean in means.items() if not math.isnan(mean)}

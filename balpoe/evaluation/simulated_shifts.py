@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from balpoe.config import SHIFT_METRICS
+from balpoe.config.metrics import shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.scoring import evaluate
 from balpoe.method.logit_adjusted_losses import product_of_experts
@@ -43,7 +43,7 @@ def simulated_shifts(
     for shift in SHIFTS:
         weights_c = torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
         for suffix, test_prior_c in (("", None), (KNOWN_PRIOR, weights_c / weights_c.sum())):
-            metrics = evaluate(
+            values = evaluate(
                 product_n1c,
                 labels_n,
                 prior_c=prior_c,
@@ -51,8 +51,6 @@ def simulated_shifts(
                 class_counts=class_counts,
                 class_weights_c=weights_c,
                 test_prior_c=test_prior_c,
-            ).ensemble.scalars()
-            scalars |= {
-                f"{shift.name}{suffix}/{metric}": metrics[metric] for metric in SHIFT_METRICS
-            }
+            ).ensemble.values
+            scalars |= {f"{shift.name}{suffix}/{name}": values[name] for name in shift_metrics()}
     return scalars

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.refusals import refuse_non_finite_logits
-from balpoe.evaluation.weights import image_weights
+from balpoe.evaluation.image_weights import image_weights
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.calibration import refuse_impossible_labels
 from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior

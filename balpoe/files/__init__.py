@@ -1,4 +1,4 @@
-"""Study and configuration files: read strictly, written completely."""
+"""Strict reading and complete writing of study and configuration files."""
 
 from balpoe.files.configurations import (
     configuration_from_plain,

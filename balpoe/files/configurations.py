@@ -1,4 +1,4 @@
-"""Configurations and studies in and out of files."""
+"""Reading and writing of configuration and study files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from balpoe.files.validation import validated
 
 
 def load_configuration(path: str | Path) -> Configuration:
-    """The configuration in a YAML file.
+    """Read the configuration in a YAML file.
 
     Raises:
         ConfigurationError: every problem with its file, line, field and value.
@@ -26,7 +26,7 @@ def load_configuration(path: str | Path) -> Configuration:
 
 
 def load_study(path: str | Path) -> StudySpec:
-    """The study in a YAML file, whose base configuration lies among its own keys.
+    """Read the study in a YAML file; the keys of its base configuration are at the top level.
 
     Raises:
         ConfigurationError: every problem with its file, line, field and value.
@@ -35,7 +35,7 @@ def load_study(path: str | Path) -> StudySpec:
 
 
 def configuration_from_plain(plain: Any, place: str) -> Configuration:
-    """The inverse of `balpoe.config.to_plain`; `place` names the origin in messages.
+    """Invert `balpoe.config.to_plain`; `place` names the origin of the data in messages.
 
     Raises:
         ConfigurationError: every problem with its place, field and value.
@@ -44,12 +44,12 @@ def configuration_from_plain(plain: Any, place: str) -> Configuration:
 
 
 def dump_configuration(configuration: Configuration) -> str:
-    """All fields as YAML that `load_configuration` reads back to an equal object."""
+    """Write all fields as YAML that `load_configuration` reads back to an equal object."""
     return _dumped(to_plain(configuration))
 
 
 def dump_study(study: StudySpec) -> str:
-    """All fields as YAML that `load_study` reads back to an equal object."""
+    """Write all fields as YAML that `load_study` reads back to an equal object."""
     plain = to_plain(study)
     merged = plain | plain.pop("base")
     return _dumped({name: merged[name] for name in fields_in_file(StudySpec) if name in merged})

@@ -1,4 +1,4 @@
-"""A document read from a file: plain data that remembers the line of every key."""
+"""A document read from a file: plain data with the line of every key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with the key at `path` or with its value."""
+    """A problem with the key at `path` or with its value."""
 
     path: Path
     message: str
@@ -22,10 +22,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data and where it came from.
+    """Plain data and its origin.
 
-    `lines` are the lines, counted from 1, of keys and of the elements of lists; empty for
-    data without lines. `problems` were found while reading it.
+    `lines` holds the lines, counted from 1, of keys and of list elements; it is empty for data
+    without lines. `problems` were found while the document was read.
     """
 
     place: str
@@ -34,7 +34,7 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def error(self, problems: Iterable[Problem]) -> ConfigurationError:
-        """All problems as one error, in the order of their lines."""
+        """Return one error with all problems, sorted by line."""
         return ConfigurationError(
             [self._described(item) for item in sorted(problems, key=self._line)]
         )
@@ -46,6 +46,6 @@ class Document:
         return f"{place} {dotted(path)}".rstrip() + f": {problem.message}"
 
     def _line(self, problem: Problem) -> int:
-        """The line of the key, for a missing one that of the section around it; or 0."""
+        """Return the line of the key, for a missing key that of its section; 0 if unknown."""
         nearest = (problem.path[:length] for length in range(len(problem.path), -1, -1))
         return next((self.lines[path] for path in nearest if path in self.lines), 0)

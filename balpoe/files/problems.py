@@ -1,4 +1,4 @@
-"""Pydantic's errors in our words, at the paths that the author of the file knows."""
+"""Translation of pydantic's errors into messages at the paths of the file."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _EXPECTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A path in the document, the type that belongs there, and the section around it.
+    """A path in the document, the expected type and the enclosing section.
 
-    `of_key` tells the key at `path` from its value, which may both be at fault.
+    `of_key` is true if the key at `path` is invalid, false if its value is.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class _Place:
 
 
 def problems_in(error: ValidationError, owner: type) -> Iterator[Problem]:
-    """Every problem that pydantic found in a document of the type `owner`."""
+    """Yield every problem that pydantic found in a document of the type `owner`."""
     faults: dict[tuple[Path, bool], tuple[_Place, list[ErrorDetails]]] = {}
     for details in error.errors(include_url=False):
         place = _located(owner, details["loc"])
@@ -51,12 +51,12 @@ def problems_in(error: ValidationError, owner: type) -> Iterator[Problem]:
 
 
 def at(path: Path, problems: Iterable[FieldProblem]) -> Iterator[Problem]:
-    """The problems of a section's fields as problems of the document that holds it at `path`."""
+    """Convert problems of fields to problems of the document that has the section at `path`."""
     return (Problem((*path, *problem.path), problem.message) for problem in problems)
 
 
 def _located(owner: type, location: Sequence[str | int]) -> _Place:
-    """The place of pydantic's location, which also names members of unions and marks keys."""
+    """Convert pydantic's location, which also names members of unions and marks keys."""
     path: Path = ()
     section: type = owner
     hint: Any = owner
@@ -68,8 +68,8 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
         if of_key:
             break
         if tagged is not None and len(tagged.members) == 1:
-            [hint] = tagged.members.values()
-            tagged = None
+            # pydantic has no discriminator here, so the location does not name the member
+            [hint], tagged = tagged.members.values(), None
         if tagged is not None:
             hint = tagged.members[part]
         elif is_section(hint):
@@ -82,7 +82,7 @@ def _located(owner: type, location: Sequence[str | int]) -> _Place:
 
 
 def _bare(hint: Any) -> Any:
-    """The type without its rules and without ``| None``."""
+    """Return the type without its rules and without ``| None``."""
     arguments = [argument for argument in typing.get_args(hint) if argument is not type(None)]
     if typing.get_origin(hint) is Annotated or (is_union(hint) and len(arguments) == 1):
         return _bare(arguments[0])
@@ -90,7 +90,7 @@ def _bare(hint: Any) -> Any:
 
 
 def _described(place: _Place, found: Sequence[ErrorDetails]) -> Iterator[Problem]:
-    """The problems of one place; a union of scalars has one error from each of its members."""
+    """Yield the problems of one place; a union of scalars has one error for each member."""
     path, value = place.path, found[0]["input"]
     kinds = [details["type"] for details in found]
     match kinds[0]:
@@ -108,8 +108,8 @@ def _described(place: _Place, found: Sequence[ErrorDetails]) -> Iterator[Problem
         case _ if "finite_number" in kinds:
             yield Problem(path, f"must be a finite number, got {value}")
         case kind if kind in _EXPECTED:
-            cure = ": put it in quotes" if kinds == ["string_type"] and value is not None else ""
-            yield Problem(path, must_be(listed(_EXPECTED[kind] for kind in kinds), value) + cure)
+            hint = ": put it in quotes" if kinds == ["string_type"] and value is not None else ""
+            yield Problem(path, must_be(listed(_EXPECTED[kind] for kind in kinds), value) + hint)
         case _:
             yield Problem(path, found[0]["msg"])
 
@@ -128,7 +128,7 @@ def _unknown_key(key: str, section: type) -> str:
 
 
 def _wrong_tag(place: _Place, section: dict[str, Any]) -> Problem:
-    """The key that chooses a section is missing, or names none."""
+    """Return the problem of a missing or unknown key that selects a section."""
     tagged = tagged_sections(place.hint)
     assert tagged is not None
     path, choices = (*place.path, tagged.key), tuple(tagged.members)

@@ -1,4 +1,4 @@
-"""From a path to a document, or to one clear message why not."""
+"""Reading of a YAML document from a file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from balpoe.files.restricted_yaml import MOST_BYTES, read_yaml
 
 
 def read_document(path: str | Path) -> Document:
-    """The YAML document in a file.
+    """Read the YAML document in a file.
 
     Raises:
-        ConfigurationError: unreadable, too large, not UTF-8, or not the YAML of our files.
+        ConfigurationError: the file is unreadable, too large, not UTF-8 or not valid YAML of the
+            restricted kind.
     """
     try:
         with open(path, "rb") as file:

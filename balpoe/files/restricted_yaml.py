@@ -1,7 +1,7 @@
-"""The YAML of our files: YAML 1.2 scalars, no aliases, anchors or tags, every key once.
+"""A restricted YAML: YAML 1.2 scalars, no aliases, anchors or tags, no repeated keys.
 
 PyYAML follows YAML 1.1 and reads ``1e-4`` as text, ``no`` as false and ``017`` as 15; here
-they are a number, text and text. Size and depth are capped, so that a hostile file costs
+they are a number, text and text. Size and depth are limited, so that a hostile file exhausts
 neither memory nor the stack.
 """
 
@@ -34,14 +34,14 @@ _SCALARS: Final = {
         "-+.0123456789",
     ),
 }
-"""What a plain scalar of each type looks like, and the characters that it may begin with.
+"""The pattern of a plain scalar of each type, and its possible first characters.
 
-Integers fit 64 bits; longer ones are text, which no field for integers accepts.
+Integers fit 64 bits; longer ones are text, which no integer field accepts.
 """
 
 
 class _RefusedError(Exception):
-    """The YAML itself is not allowed; nothing can be made of the document."""
+    """The document uses YAML that is not allowed and cannot be read."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class _Loader(yaml.SafeLoader):
         self._level = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse what the language leaves out, then compose as PyYAML does."""
+        """Refuse anchors, aliases, tags and deep nesting, then compose as PyYAML does."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # stubs lack its type
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
@@ -74,10 +74,10 @@ class _Loader(yaml.SafeLoader):
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes text so that this loader and an ordinary YAML reader both read it as it was."""
+    """Writes text that this loader and ordinary YAML readers read back unchanged."""
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
-        """Escape line breaks: PyYAML folds some of Unicode's into spaces."""
+        """Quote text with line breaks: PyYAML folds some Unicode line breaks into spaces."""
         style = None if text.isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
@@ -91,10 +91,11 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 
 
 def read_yaml(text: str, place: str) -> Document:
-    """The document in `text`; `place` names it in messages.
+    """Parse the document in `text`; `place` names it in messages.
 
     Raises:
-        ConfigurationError: not YAML, not of the restricted kind, or no mapping at the top.
+        ConfigurationError: the text is not YAML of the restricted kind, or has no mapping at
+            the top level.
     """
     try:
         node = _Loader(text).get_single_node()
@@ -121,14 +122,14 @@ def _refuse(place: str, line: int, message: str) -> NoReturn:
 
 
 class _Reader:
-    """Turns nodes into plain data, noting the lines of keys and all problems on the way."""
+    """Converts nodes to plain data and collects the lines of keys and all problems."""
 
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        """The data of a node."""
+        """Convert a node to plain data."""
         if isinstance(node, yaml.MappingNode):
             return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):
@@ -138,12 +139,12 @@ class _Reader:
         return self._scalar(node, path)
 
     def _noted(self, node: yaml.Node, path: Path, first: yaml.Node) -> Any:
-        """The data of a node that begins with `first`, its key or itself."""
+        """Convert a node and record the line of `first`, which is its key or the node itself."""
         self.lines[path] = first.start_mark.line + 1
         return self.value(node, path)
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
-        """Keys, which are text whatever they look like, with their values."""
+        """Yield keys, which are always text, with their values."""
         for key_node, value_node in node.value:
             line, inside = key_node.start_mark.line + 1, (*path, key_node.value)
             if not isinstance(key_node, yaml.ScalarNode):
@@ -168,6 +169,6 @@ class _Reader:
         return text
 
     def _check_text(self, text: str, path: Path) -> None:
-        """Neither a path nor UTF-8 can hold these, though YAML can escape them."""
+        """Refuse characters that YAML can escape, but paths and UTF-8 cannot hold."""
         if re.search("[\0\ud800-\udfff]", text):
             self.problems.append(Problem(path, r"must not hold \0 or half a surrogate pair"))

@@ -1,8 +1,8 @@
-"""Pydantic's view of the configuration dataclasses: strict, and complete in one go.
+"""Pydantic models of the configuration dataclasses, for strict validation of files.
 
-Each dataclass is read through a model with the same fields, whose rules run on every field
-whether or not its neighbours are sound; only a section without problems becomes a dataclass,
-which then checks its fields against one another.
+Each dataclass is read through a model with the same fields. The model checks the rules of every
+field, so that one pass reports all invalid fields. A section without invalid fields then becomes
+a dataclass, which checks its fields against each other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def adapter(hint: Any) -> TypeAdapter[Any]:
-    """What validates JSON into a value of the type `hint`."""
+    """Return the validator of JSON for the type `hint`."""
     return _adapter(hint, count_entries())
 
 
@@ -36,7 +36,7 @@ def _adapter(hint: Any, _entries: int) -> TypeAdapter[Any]:
 
 
 def fields_in_file(owner: type) -> Mapping[str, Any]:
-    """The types of a section's keys; a study file has those of its base among its own."""
+    """Return the types of a section's keys; a study file includes the keys of its base."""
     hints: dict[str, Any] = {}
     for name, hint in hints_of(owner).items():
         hints |= hints_of(Configuration) if _is_base(owner, name) else {name: hint}
@@ -54,14 +54,14 @@ def is_section(hint: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TaggedSections:
-    """A union of sections: the key that chooses among them, and whom each value chooses."""
+    """A union of sections: the key that selects one, and the section for each value."""
 
     key: str
     members: Mapping[Any, Any]
 
 
 def tagged_sections(hint: Any) -> TaggedSections | None:
-    """The sections of a union or of a table, or None for any other type."""
+    """Return the sections of a union or a table, or None for any other type."""
     table = table_of(hint)
     if table is not None:
         return TaggedSections("name", table.entries)
@@ -74,12 +74,12 @@ def tagged_sections(hint: Any) -> TaggedSections | None:
 
 
 def is_union(hint: Any) -> bool:
-    """Whether a type is ``A | B``, also ``A | None``."""
+    """Whether a type is ``A | B``, including ``A | None``."""
     return typing.get_origin(hint) in (Union, types.UnionType)
 
 
 def _read_as(hint: Any) -> Any:
-    """The type with its sections and rules in pydantic's terms."""
+    """Convert a type, its sections and rules to pydantic's types."""
     tagged = tagged_sections(hint)
     if tagged is not None:
         sections = [_section(member) for member in tagged.members.values()]
@@ -119,7 +119,7 @@ def _required(owner: type) -> set[str]:
 
 
 def _built(owner: type, model: Any) -> Any:
-    """The dataclass, from the keys that were given; its own defaults fill the rest."""
+    """Construct the dataclass from the given keys; its own defaults fill the rest."""
     given = {name: getattr(model, name) for name in model.model_fields_set}
     if owner is StudySpec:
         base = {name: given.pop(name) for name in hints_of(Configuration) if name in given}

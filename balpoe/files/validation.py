@@ -1,4 +1,4 @@
-"""From a document to a configuration or study, or to all that is wrong with it."""
+"""Validation of a document as a configuration or study."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from balpoe.config import Parameter, StudySpec
 from balpoe.config.bounds import Bounded
+from balpoe.config.sampler import DEFAULT_SAMPLER
 from balpoe.config.search_space import misfits
 from balpoe.config.tables import table_of
 from balpoe.files.document import Document, Problem
@@ -20,10 +21,10 @@ Owner = TypeVar("Owner", bound=Bounded)
 
 
 def validated(document: Document, owner: type[Owner]) -> Owner:
-    """The document as an object of the dataclass `owner`.
+    """Convert the document to an object of the dataclass `owner`.
 
     Raises:
-        ConfigurationError: all problems, each with its place.
+        ConfigurationError: the document is invalid; lists all problems with their places.
     """
     problems = list(document.problems)
     content = _written_out(document.content, owner)
@@ -42,27 +43,31 @@ def validated(document: Document, owner: type[Owner]) -> Owner:
 
 
 def _read(hint: Any, content: Any) -> Any:
-    # JSON, because strict pydantic takes lists for tuples from JSON alone.
+    # strict pydantic converts lists to tuples only when it reads JSON
     return adapter(hint).validate_json(json.dumps(content))
 
 
 def _written_out(content: Any, owner: type) -> Any:
-    """The content with ``sampler: tpe`` and its like as the sections that they stand for."""
+    """Expand short forms such as ``sampler: tpe`` to sections."""
     if not isinstance(content, dict):
         return content
     hints = fields_in_file(owner)
-    chosen = {
-        key: {"name": value}
+    short = {
+        key
         for key, value in content.items()
-        if isinstance(value, str) and (key == "sampler" or table_of(hints.get(key)) is not None)
+        # a data source has no short form, since most sources need further settings
+        if isinstance(value, str) and key != "data" and table_of(hints.get(key)) is not None
     }
-    return {**content, **chosen}
+    written = {key: {"name": value} if key in short else value for key, value in content.items()}
+    if isinstance(written.get("sampler"), dict):
+        written["sampler"] = {"name": DEFAULT_SAMPLER, **written["sampler"]}
+    return written
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:
-    """Misfits of the parameters that are sound in themselves, in a study that is not.
+    """Yield misfits of the valid parameters in a study that has other problems.
 
-    A study checks its parameters only once all of its fields are sound.
+    A study checks its parameters itself only if all of its fields are valid.
     """
     if not isinstance(search, dict):
         return

@@ -1,4 +1,4 @@
-"""A trained model in use: images of any kind in, probabilities for the prior of choice out."""
+"""Prediction with a trained model: images in, probabilities for chosen class frequencies out."""
 
 from balpoe.inference.classifier import Classifier, ExpertPredictions
 from balpoe.inference.images import Images

@@ -1,4 +1,4 @@
-"""A trained model as a classifier with scikit-learn's conventions.
+"""A trained model with the interface of a scikit-learn classifier.
 
 N images, H height, W width, D channels, E experts, C classes.
 """
@@ -18,9 +18,9 @@ from balpoe.config.wording import did_you_mean, shown
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.splits import ImageSet
 from balpoe.errors import DataError
-from balpoe.evaluation import PriorEstimate, Scorer, estimate_prior, likelihood_ratios
-from balpoe.evaluation.post_hoc import Scaling
-from balpoe.evaluation.refusals import refuse_non_finite_logits
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
+from balpoe.evaluation.post_hoc import Scaling, Scorer
+from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, likelihood_ratios
 from balpoe.inference.images import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
 from balpoe.method.calibration import refuse_impossible_labels
@@ -30,24 +30,27 @@ from balpoe.training.model_directory import Provenance, TrainedModel
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ExpertPredictions:
-    """What each expert says: `logits_nec` float32 [N, E, C], and the bias λ of each."""
+    """The logits of each expert, `logits_nec` float32 [N, E, C], and its bias λ."""
 
     logits_nec: NDArray[np.float32]
     lambdas: tuple[float, ...]
 
     @property
     def probabilities_nec(self) -> NDArray[np.float32]:
-        """The softmax of the logits, which stands for the expert's own prior P_λ."""
+        """The softmax of the logits: probabilities for each expert's own prior P_λ."""
         return _softmax(torch.from_numpy(self.logits_nec)).numpy()
 
 
 class Classifier:
-    """Predicts classes and their probabilities, for class frequencies of choice.
+    """Predicts classes and their probabilities for chosen class frequencies.
 
-    `classes_` are the names of the classes in the order of the probabilities. Images are uint8
-    arrays or tensors [N, H, W, D] or [H, W, D] (red, green, blue or grey), Pillow images, paths
-    of image files, or lists of single ones; other sizes and colours are converted as in
-    training. A list of paths may be larger than memory: it is read batch by batch.
+    Images are uint8 arrays or tensors [N, H, W, D] or [H, W, D] (red, green, blue or grey),
+    Pillow images, paths of image files, or lists of single ones; other sizes and colours are
+    converted as in training. Files are read batch by batch.
+
+    Attributes:
+        classes_: The names of the classes in the order of the probabilities.
+        shape: The shape of the images that the network takes.
     """
 
     def __init__(
@@ -62,21 +65,21 @@ class Classifier:
 
     @property
     def provenance(self) -> Provenance:
-        """Where the model comes from: configuration, data, λs, seed."""
+        """The origin of the model: configuration, data, λs, seed."""
         return self._model.provenance
 
     @property
     def trained_prior_c(self) -> Tensor:
-        """The prior P_λ̄ that the product of experts stands for: float64 [C] (Theorem 1)."""
+        """The prior P_λ̄ of the product of experts: float64 [C] (Theorem 1)."""
         prior_c = class_prior(self.provenance.description.class_counts)
         lambdas = [self.provenance.lambdas[e] for e in self._scorer.experts]
         return target_prior(prior_c, mean_lambda(lambdas))
 
     def with_temperatures(self, scaling: Scaling) -> Classifier:
-        """The same model with its carried temperatures: one for the ensemble or for each expert.
+        """Return the model with its stored temperatures, for the ensemble or for each expert.
 
         Raises:
-            DataError: it has none; the message says why.
+            DataError: the model has none; the message gives the reason.
         """
         calibration = self.provenance.calibration
         if scaling != "none" and calibration.temperatures is None:
@@ -84,10 +87,10 @@ class Classifier:
         return Classifier(self._model, self._device, replace(self._scorer, scaling=scaling))
 
     def with_experts(self, *experts: int) -> Classifier:
-        """The product of only these experts, counted from 0; it stands for their own mean λ.
+        """Return the product of only these experts, counted from 0, with their own mean λ.
 
         Raises:
-            DataError: an expert is named twice or does not exist, or none is.
+            DataError: no expert is given, or one is given twice or does not exist.
         """
         count = len(self.provenance.lambdas)
         if not experts or len(set(experts)) < len(experts) or not set(experts) <= set(range(count)):
@@ -100,16 +103,18 @@ class Classifier:
     def predict_proba(
         self, images: Images, target_prior: TargetPrior | None = None
     ) -> NDArray[np.float32]:
-        """Probabilities of the classes: float32 [N, C].
+        """Return the probabilities of the classes: float32 [N, C].
 
-        They stand for the class frequencies `target_prior`: `"train"`, `"uniform"`, probabilities
-        or counts (in the order of `classes_`, or by name), or `"estimate"`, the most likely ones
-        of these images (see `estimate_prior`). By default for those that the experts were trained
-        towards together, which are uniform where their λs have the mean 0.
+        Args:
+            images: The images.
+            target_prior: The class frequencies of the images: `"train"`, `"uniform"`,
+                probabilities or counts (in the order of `classes_`, or by name), or `"estimate"`,
+                the most likely ones of these images (see `estimate_prior`). None is the prior of
+                the product of experts, which is uniform if their λs have the mean 0.
 
         Raises:
-            DataError: an image cannot be used, or the prior is none of these classes.
-            NonFiniteError: the network answers with NaN or infinity.
+            DataError: an image cannot be used, or the prior is not one of these classes.
+            NonFiniteError: the network returns NaN or infinity.
         """
         prior_c = self.known_prior(target_prior)
         product_nc = self._product(images)
@@ -118,7 +123,7 @@ class Classifier:
         return self.probabilities(product_nc, prior_c).numpy()
 
     def predict(self, images: Images, target_prior: TargetPrior | None = None) -> NDArray[np.str_]:
-        """The name of the most probable class of each image: [N]."""
+        """Return the name of the most probable class of each image: [N]."""
         winners_n = self.predict_proba(images, target_prior).argmax(axis=1)
         names: NDArray[np.str_] = self.classes_[winners_n]
         return names
@@ -129,12 +134,10 @@ class Classifier:
         labels: Sequence[str] | Sequence[int] | NDArray[Any],
         target_prior: TargetPrior | None = None,
     ) -> float:
-        """The share of images that are classified right; labels are names or class indices.
-
-        Labels are [N], or one column [N, 1].
+        """Return the accuracy; labels are class names or indices, [N] or [N, 1].
 
         Raises:
-            DataError: a label is no class, or there are not as many as images.
+            DataError: a label is not a class, or the number of labels is not that of images.
         """
         indices_n = self._indices(labels)
         winners_n = self.predict_proba(images, target_prior).argmax(axis=1)
@@ -145,16 +148,16 @@ class Classifier:
         return float((winners_n == indices_n).mean())
 
     def experts(self, images: Images) -> ExpertPredictions:
-        """The logits and probabilities of every expert of the model by itself, unscaled."""
+        """Return the logits and probabilities of every expert, without temperatures."""
         logits_nec = torch.cat(list(self.logits(images))).numpy()
         return ExpertPredictions(logits_nec, self.provenance.lambdas)
 
     def estimate_prior(self, images: Images) -> PriorEstimate:
-        """The most likely class frequencies of unlabelled images (Saerens et al. 2002)."""
+        """Estimate the class frequencies of unlabelled images (Saerens et al. 2002)."""
         return self._estimate(self._product(images))
 
     def logits(self, images: Images) -> Iterator[Tensor]:
-        """The logits of every expert, a batch at a time: float32 [B, E, C] on the CPU."""
+        """The logits of every expert, in batches: float32 [B, E, C] on the CPU."""
         for batch in image_batches(images, self.shape):
             unlabelled = ImageSet(batch, torch.zeros(len(batch), dtype=torch.int64))
             logits_bec = self._model.predict(unlabelled, self._device)
@@ -162,17 +165,17 @@ class Classifier:
             yield logits_bec
 
     def known_prior(self, target: TargetPrior | None) -> Tensor | None:
-        """The class frequencies [C] to adjust to; None where none are, or are yet to be estimated.
+        """The class frequencies [C] of `target`; None for None and `"estimate"`.
 
         Raises:
-            DataError: `target` is no prior of these classes.
+            DataError: `target` is not a prior of these classes.
         """
         if target is None or is_estimate(target):
             return None
         return known_prior(target, self.provenance.description)
 
     def probabilities(self, product_nc: Tensor, known_prior_c: Tensor | None) -> Tensor:
-        """Float32 [N, C] from the product's logits, for a known prior [C] or P_λ̄."""
+        """Probabilities float32 [N, C] of the product's logits, for a known prior [C] or P_λ̄."""
         if known_prior_c is not None:
             product_nc = adjust_to_prior(
                 product_nc.double(),
@@ -182,7 +185,7 @@ class Classifier:
         return _softmax(product_nc)
 
     def product(self, logits_bec: Tensor) -> Tensor:
-        """The logits [B, C] of the product of the experts that were chosen, scaled as chosen."""
+        """The logits [B, C] of the product of the chosen experts, with the chosen temperatures."""
         return self._scorer.logits(logits_bec, self.provenance.calibration.temperatures)
 
     def _product(self, images: Images) -> Tensor:
@@ -197,17 +200,18 @@ class Classifier:
             refuse_impossible_labels(torch.from_numpy(given.astype(np.int64)), len(self.classes_))
             return given.astype(np.int64)
         place_of = {name: y for y, name in enumerate(self.classes_.tolist())}
-        for label in given.tolist():
-            if label not in place_of:
-                raise DataError(
-                    f"labels: {shown(label)} is no class of the model"
-                    f"{did_you_mean(str(label), list(place_of))}"
-                )
-        return np.array([place_of[label] for label in given.tolist()], dtype=np.int64)
+        try:
+            return np.array([place_of[label] for label in given.tolist()], dtype=np.int64)
+        except KeyError as error:
+            [label] = error.args
+            raise DataError(
+                f"labels: {shown(label)} is not a class of the model"
+                f"{did_you_mean(str(label), list(place_of))}"
+            ) from error
 
 
 def _one_per_image(labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[Any]:
-    """The labels as [N]; a column [N, 1] would be compared with every image, not with its own."""
+    """The labels as [N]; comparing a column [N, 1] would broadcast it over all images."""
     try:
         given = np.asarray(labels)
     except ValueError as error:
@@ -223,5 +227,5 @@ def _one_per_image(labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDAr
 
 
 def _softmax(logits: Tensor) -> Tensor:
-    """Computed in float64, given as float32."""
+    """The softmax, computed in float64, as float32."""
     return logits.double().softmax(dim=-1).float()

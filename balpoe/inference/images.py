@@ -1,4 +1,4 @@
-"""Images of any kind, in batches of the pixels that a network takes.
+"""Arrays, tensors, Pillow images and image files as batches of pixels for a network.
 
 N images, B batch, H height, W width, D channels: 1 (grey) or 3 (red, green, blue).
 """
@@ -25,8 +25,8 @@ from balpoe.training.prediction import PREDICTION_BATCH
 
 OneImage = NDArray[Any] | Tensor | Image.Image | str | os.PathLike[str]
 Images = OneImage | Sequence[OneImage]
-"""uint8 arrays or tensors [N, H, W, D] or [H, W, D], a Pillow image, a path, or a list of such
-single images."""
+"""A uint8 array or tensor [N, H, W, D] or [H, W, D], a Pillow image, a path, or a list of single
+images."""
 
 _Pixels = NDArray[np.uint8]
 
@@ -34,12 +34,11 @@ _Pixels = NDArray[np.uint8]
 def image_batches(images: Images, shape: ImageShape) -> Iterator[Tensor]:
     """The images in their order, fitted to `shape`: uint8 [B, H, W, D] on the CPU.
 
-    Those of another size or colour are converted by the rule for training data (`fit_image`),
-    never stretched. Files are read when their batch is due.
+    Images of another size or colour are converted as in training (`fit_image`), without
+    stretching. Files are read batch by batch.
 
     Raises:
-        DataError: there are no images, one is of a kind or shape that is none, or cannot be
-            decoded.
+        DataError: there are no images, or one has an invalid type or shape, or cannot be decoded.
         StorageError: a file cannot be read.
     """
     several = _as_sequence(images)
@@ -51,7 +50,7 @@ def image_batches(images: Images, shape: ImageShape) -> Iterator[Tensor]:
 
 
 def read_image(path: str | os.PathLike[str], shape: ImageShape) -> _Pixels:
-    """The pixels [H, W, D] of an image file, fitted to `shape`.
+    """Read the pixels [H, W, D] of an image file, fitted to `shape`.
 
     Raises:
         DataError: there is no such file, or it cannot be decoded.
@@ -68,8 +67,8 @@ def read_image(path: str | os.PathLike[str], shape: ImageShape) -> _Pixels:
         ) from error
     except OSError as error:
         raise StorageError(f"{place}: cannot be read ({error.strerror})") from error
-    except ValueError as error:  # of the path: a null byte, or a character of no encoding
-        raise DataError(f"{shown(place)}: is no path of a file ({error})") from error
+    except ValueError as error:  # the path has a null byte, or a character that cannot be encoded
+        raise DataError(f"{shown(place)}: is not a path of a file ({error})") from error
     return decode_fitted(encoded, shape, place)
 
 
@@ -93,7 +92,7 @@ def _as_sequence(images: Images) -> Sequence[OneImage]:
 
 
 def _are_several(images: Any) -> bool:
-    """Whether it has a length and an order, as a list has; the numbers in bytes are no images."""
+    """Whether it has a length and an order as a list does; bytes hold numbers, not images."""
     return isinstance(images, Sized) and not isinstance(images, bytes | Mapping | Set)
 
 

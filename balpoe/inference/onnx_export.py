@@ -1,13 +1,13 @@
-"""A trained model as an ONNX graph that takes pixels and needs no balpoe.
+"""A trained model as an ONNX graph that takes pixels and does not need balpoe.
 
     images         uint8 [B, H, W, D], of the size and colour that the model was trained with
     logits         float32 [B, E, C] of every expert
     probabilities  float32 [B, C] of their product, for the prior P_λ̄ of the training
 
 B batch (any size), H height, W width, D channels, E experts, C classes. The file's metadata
-say `classes`, `lambdas`, `trained_prior` (P_λ̄) and `model` (its identity), in JSON: for class
-frequencies q multiply the probabilities by q / P_λ̄ and divide by their sum. The graph computes
-in float32; where balpoe predicts in bfloat16 the two differ in the third digit.
+are `classes`, `lambdas`, `trained_prior` (P_λ̄) and `model` (its identity), in JSON. For class
+frequencies q, multiply the probabilities by q / P_λ̄ and divide by their sum. The graph computes
+in float32; if balpoe predicts in bfloat16, the two differ in the third digit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ INPUT, OUTPUTS = "images", ("logits", "probabilities")
 
 
 class PixelsToProbabilities(nn.Module):
-    """The experts with what comes before and after them, on the CPU in float32."""
+    """The experts with normalisation and softmax, on the CPU in float32."""
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class PixelsToProbabilities(nn.Module):
 
 
 def onnx_bytes(model: TrainedModel) -> bytes:
-    """The ONNX file, complete in itself.
+    """The content of the ONNX file, weights included.
 
     Raises:
         UserError: the extra `onnx` is not installed.
@@ -59,10 +59,10 @@ def onnx_bytes(model: TrainedModel) -> bytes:
         ) from error
     graph = PixelsToProbabilities(model).eval()
     data = model.provenance.description
-    # two images: the exporter would take a batch of one for a constant
+    # Two images, since the exporter takes the size of a batch of one for a constant.
     example = torch.zeros(2, data.height, data.width, data.channels, dtype=torch.uint8)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own deprecations
+        warnings.simplefilter("ignore")  # torch warns about its own deprecations
         program = torch.onnx.export(
             graph,
             (example,),

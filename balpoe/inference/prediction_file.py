@@ -1,14 +1,14 @@
-"""Predictions as a Parquet file: written a row group at a time, there whole or not at all.
+"""Predictions as a Parquet file, written atomically and one row group at a time.
 
     path                 the image file, or the Parquet file that holds the image
     row                  the row in the Parquet file, from 0; null for an image file
     predicted            the name of the most probable class
     probability          its probability
     probabilities        those of all classes, in the order of the metadata's `classes`
-    logits_expert_<e>    each expert's logits, where they are asked for
+    logits_expert_<e>    the logits of expert e, if requested
 
-The schema's metadata say under `balpoe_predictions`, in JSON: `format`, `classes`, `lambdas`,
-`model` (its identity) and `prior`, the class frequencies that the probabilities stand for.
+The schema's metadata hold under `balpoe_predictions`, in JSON: `format`, `classes`, `lambdas`,
+`model` (its identity) and `prior`, the class frequencies of the probabilities.
 
 B batch, E experts, C classes.
 """
@@ -36,7 +36,7 @@ _ROW_GROUP_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ScoredImages:
-    """Logits float32 [B, E, C] of images, and where each lies."""
+    """Logits float32 [B, E, C] of images with their files and rows."""
 
     paths: tuple[str, ...]
     rows: tuple[int | None, ...]
@@ -44,7 +44,7 @@ class ScoredImages:
 
 
 class PredictionWriter:
-    """Writes batches of predictions; `with_logits` adds those of the experts."""
+    """Writes batches of predictions; `with_logits` adds the experts' logits."""
 
     def __init__(
         self, writer: pq.ParquetWriter, class_names: Sequence[str], *, with_logits: bool
@@ -56,10 +56,10 @@ class PredictionWriter:
         self._waiting_bytes = 0
 
     def write(self, scored: ScoredImages, probabilities_bc: Tensor) -> Tensor:
-        """Add predictions; a row group is written when enough of them have come together.
+        """Add predictions, and write a row group when there are enough.
 
         Returns:
-            The index of the class predicted for each image, int64 [B].
+            The index of the predicted class of each image, int64 [B].
         """
         winners_b = probabilities_bc.argmax(dim=1)
         columns = [
@@ -79,7 +79,7 @@ class PredictionWriter:
         return winners_b
 
     def flush(self) -> None:
-        """Write what is waiting as a row group."""
+        """Write the waiting predictions as a row group."""
         if self._waiting:
             self._writer.write_table(pa.Table.from_batches(self._waiting))
         self._waiting, self._waiting_bytes = [], 0
@@ -89,16 +89,28 @@ class PredictionWriter:
 def prediction_writer(
     path: Path, class_names: Sequence[str], *, experts: int, about: Mapping[str, Any]
 ) -> Iterator[PredictionWriter]:
-    """A file that takes the name `path` when the block ends, and never if it raises.
+    """Open a file that appears at `path` when the block ends, unless it raises.
 
-    `experts` are those whose logits are written too, 0 for none; `about` goes to the metadata.
+    Args:
+        path: The file.
+        class_names: The names of the classes.
+        experts: The number of experts whose logits are written, 0 for none.
+        about: Further metadata.
 
     Raises:
-        StorageError: the file cannot be written; what `path` held before is untouched.
+        StorageError: the file cannot be written; an earlier file at `path` is unchanged.
     """
-    schema = _schema(class_names, experts).with_metadata(
-        {METADATA: json.dumps({"format": FORMAT, "classes": list(class_names), **about})}
-    )
+    per_class = pa.list_(pa.float32(), len(class_names))
+    fields = {
+        "path": pa.string(),
+        "row": pa.int64(),
+        "predicted": pa.string(),
+        "probability": pa.float32(),
+        "probabilities": per_class,
+        **{f"logits_expert_{e}": per_class for e in range(experts)},
+    }
+    metadata = {METADATA: json.dumps({"format": FORMAT, "classes": list(class_names), **about})}
+    schema = pa.schema(list(fields.items()), metadata)
     with (
         atomic_writer(path) as file,
         pq.ParquetWriter(
@@ -115,24 +127,11 @@ def prediction_writer(
 
 
 def holds_predictions(path: Path) -> bool:
-    """Whether a file, whatever it is called, is one of these; a damaged one is none."""
+    """Whether a file of any name holds predictions; False if it is damaged."""
     try:
         return METADATA in (pq.read_schema(path).metadata or {})
     except (pa.ArrowException, OSError):
         return False
-
-
-def _schema(class_names: Sequence[str], experts: int) -> pa.Schema:
-    per_class = pa.list_(pa.float32(), len(class_names))
-    fields = {
-        "path": pa.string(),
-        "row": pa.int64(),
-        "predicted": pa.string(),
-        "probability": pa.float32(),
-        "probabilities": per_class,
-    }
-    fields |= {f"logits_expert_{e}": per_class for e in range(experts)}
-    return pa.schema(list(fields.items()))
 
 
 def _lists(values_bc: Tensor) -> pa.Array:

@@ -1,7 +1,7 @@
-"""Logits on disk, for what needs all images before it can answer for the first of them.
+"""Logits on disk, for predictions that need all images before the first one is written.
 
-The estimate of a prior reads the likelihood ratios many times: they lie in a file of their own
-that is mapped into memory, so that as much of it is kept there as there is room for.
+The estimate of a prior reads the likelihood ratios many times, so they are in a file of their
+own that is mapped into memory.
 
 B batch, E experts, C classes.
 """
@@ -9,6 +9,7 @@ B batch, E experts, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,14 +18,18 @@ import torch
 from torch import Tensor
 
 from balpoe.atomic_write import storage_error
-from balpoe.evaluation import PriorEstimate, estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, likelihood_ratios
 from balpoe.inference.prediction_file import ScoredImages
 
 
 class StoredLogits:
-    """Keeps the logits of `scored` images in two files of `directory`, (E + 1)·C·4 bytes an image.
+    """Stores the logits of images in two files of `directory`: (E + 1)·C·4 bytes for each image.
 
-    `product` makes the logits [B, C] of a scorer for `trained_prior_c` of those [B, E, C].
+    Args:
+        scored: The images.
+        directory: A folder for the two files.
+        product: Returns the product's logits [B, C] of the experts' logits [B, E, C].
+        trained_prior_c: The prior [C] of the product.
 
     Raises:
         StorageError: the files cannot be written.
@@ -42,19 +47,19 @@ class StoredLogits:
         self._classes = len(trained_prior_c)
         self._images = 0
         try:
-            self._keep(scored, product, trained_prior_c)
+            self._store(scored, product, trained_prior_c)
         except OSError as error:
             raise storage_error(directory, error) from error
 
     def estimate_prior(self) -> PriorEstimate:
-        """The most likely class frequencies of all the images."""
+        """Estimate the class frequencies of all images."""
         ratios = torch.from_file(
             str(self._ratios), shared=False, size=self._images * self._classes, dtype=torch.float32
         )
         return estimate_prior(ratios.view(self._images, self._classes))
 
     def batches(self) -> Iterator[ScoredImages]:
-        """The images again, as they came."""
+        """The stored images in their order."""
         with pq.ParquetFile(self._places, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, use_threads=False).combine_chunks()
@@ -67,28 +72,27 @@ class StoredLogits:
                     flat.view(table.num_rows, -1, self._classes),
                 )
 
-    def _keep(
+    def _store(
         self,
         scored: Iterator[ScoredImages],
         product: Callable[[Tensor], Tensor],
         trained_prior_c: Tensor,
     ) -> None:
-        writer: pq.ParquetWriter | None = None
-        try:
-            with self._ratios.open("wb") as ratios:
-                for batch in scored:
-                    product_bc = product(batch.logits_bec)
-                    kept_bc = likelihood_ratios(product_bc, trained_prior_c=trained_prior_c)
-                    ratios.write(kept_bc.numpy().tobytes())
-                    table = _table(batch)
-                    writer = writer or pq.ParquetWriter(
+        with ExitStack() as files:
+            ratios = files.enter_context(self._ratios.open("wb"))
+            writer: pq.ParquetWriter | None = None
+            for batch in scored:
+                product_bc = product(batch.logits_bec)
+                ratios_bc = likelihood_ratios(product_bc, trained_prior_c=trained_prior_c)
+                ratios.write(ratios_bc.numpy().tobytes())
+                table = _table(batch)
+                writer = writer or files.enter_context(
+                    pq.ParquetWriter(
                         self._places, table.schema, compression="none", write_page_checksum=True
                     )
-                    writer.write_table(table)
-                    self._images += len(product_bc)
-        finally:
-            if writer is not None:
-                writer.close()
+                )
+                writer.write_table(table)
+                self._images += len(product_bc)
 
 
 def _table(batch: ScoredImages) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The class frequencies that predictions are to stand for, in the forms a user gives them.
+"""The class frequencies to predict for, in the forms that a user can give.
 
 C classes.
 """
@@ -22,20 +22,20 @@ NAMED = ("train", "uniform", "estimate")
 
 Shares = Sequence[float] | Mapping[str, float] | NDArray[Any] | Tensor
 TargetPrior = Literal["train", "uniform", "estimate"] | Shares
-"""`train` (the training images' own frequencies), `uniform`, `estimate` (from the images that
-are predicted), or probabilities or counts: one per class in order, or by the classes' names."""
+"""`train` (the frequencies of the training images), `uniform`, `estimate` (from the predicted
+images), or probabilities or counts: one per class in order, or by the classes' names."""
 
 
 def is_estimate(target: TargetPrior | None) -> bool:
-    """Whether the frequencies are to be estimated from the images themselves."""
+    """Whether the frequencies are estimated from the predicted images."""
     return isinstance(target, str) and target == "estimate"
 
 
 def known_prior(target: TargetPrior, description: DataDescription) -> Tensor:
-    """The frequencies that `target` (anything but `estimate`) stands for: float64 [C], sum 1.
+    """The frequencies of `target`, which is not `estimate`: float64 [C], sum 1.
 
     Raises:
-        DataError: they are no frequencies of these classes.
+        DataError: `target` is not a prior of these classes.
     """
     classes = len(description.class_names)
     if isinstance(target, str):
@@ -43,18 +43,18 @@ def known_prior(target: TargetPrior, description: DataDescription) -> Tensor:
             return class_prior(description.class_counts)
         if target == "uniform":
             return torch.full((classes,), 1 / classes, dtype=torch.float64)
-        raise _no_prior(target, classes)
+        raise _invalid(target, classes)
     in_order = target
     if isinstance(target, Mapping):
         in_order = _in_order(target, description.class_names)
     try:
         shares = [float(share) for share in in_order]
     except (TypeError, ValueError, OverflowError) as error:
-        raise _no_prior(target, classes) from error
+        raise _invalid(target, classes) from error
     return _frequencies(shares, classes)
 
 
-def _no_prior(target: Any, classes: int) -> DataError:
+def _invalid(target: Any, classes: int) -> DataError:
     return DataError(
         f"target_prior: must be {', '.join(NAMED)} or numbers for the {classes} classes, got "
         f"{shown(target)}"
@@ -65,7 +65,7 @@ def _in_order(target: Mapping[str, float], class_names: Sequence[str]) -> list[f
     for name in target:
         if name not in class_names:
             raise DataError(
-                f"target_prior: {shown(name)} is no class of the model"
+                f"target_prior: {shown(name)} is not a class of the model"
                 f"{did_you_mean(str(name), class_names)}"
             )
     missing = [name for name in class_names if name not in target]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from balpoe import data
 from balpoe.config import Configuration
 from balpoe.config.model import WEIGHT_NAMES, ModelConfig
 
@@ -14,7 +13,7 @@ def with_absolute_paths(configuration: Configuration) -> Configuration:
     """The same configuration, with the paths of images and weights made absolute."""
     return replace(
         configuration,
-        data=data.with_absolute_paths(configuration.data),
+        data=configuration.data.with_absolute_paths(),
         model=_with_absolute_weights(configuration.model),
     )
 

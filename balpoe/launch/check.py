@@ -15,10 +15,10 @@ from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import local_runs
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
+from balpoe.launch.study_file import refuse_changes
+from balpoe.launch.warm_start_studies import earlier_studies
 from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
 from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, study_files
 from balpoe.study.trials.directory import StudyDirectory
@@ -103,7 +103,7 @@ def _storage_warnings(directory: StudyDirectory) -> Iterator[str]:
 
 
 def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
-    if spec.constraints and spec.sampler.name in ("random", "grid"):
+    if spec.constraints and not spec.sampler.learns_constraints:
         yield (
             f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
             f"who is on the front; tpe, nsgaii and gp learn where they are kept"

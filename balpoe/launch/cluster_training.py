@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import balpoe
-from balpoe.cluster.connection import connected
-from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
-from balpoe.cluster.seeds import SeedNews, SeedTask, TrainingSet, most_gpus, train_seeds
+from balpoe.cluster.driver_connection import connected
+from balpoe.cluster.preflight import TrialNeeds, most_gpus, refuse_unfit_nodes
+from balpoe.cluster.seed_training import SeedTask, SeedUpdate, TrainingSet, train_seeds
 from balpoe.config import Configuration
 from balpoe.errors import UserError
-from balpoe.reporting.training_progress import TrainingProgress, training_progress
+from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.training.epoch import EpochResult
 from balpoe.training.model_directory import Calibration
 
@@ -48,7 +48,7 @@ def train_on_cluster(
             ],
             cpus=cpus,
             gpus=gpus,
-            on_news=_Listener(configuration.training.epochs, on_progress),
+            on_update=_Listener(configuration.training.epochs, on_progress),
         )
     if failures:
         listed = "\n".join(f"  seed {seed}: {reason}" for seed, reason in failures.items())
@@ -64,7 +64,7 @@ class _Listener:
         self._images: dict[int, int] = {}
         self._histories: dict[int, list[EpochResult]] = {}
 
-    def __call__(self, seed: int, news: SeedNews) -> None:
+    def __call__(self, seed: int, news: SeedUpdate) -> None:
         if isinstance(news, TrainingSet):
             if not self._images:  # all seeds have the same data
                 for remark in news.remarks:

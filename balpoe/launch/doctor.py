@@ -11,7 +11,7 @@ from pathlib import Path
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.launch import RUNS
-from balpoe.launch.invariants import INVARIANTS, Findings, Key, RepeatFiles
+from balpoe.launch.doctor_checks import INVARIANTS, Findings, Key, RepeatFiles
 from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.launch.tracking import kept_store
@@ -24,7 +24,7 @@ from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.study.trials.result_file import TrialResult, read_result
-from balpoe.tracking import FoundStudy, TrackingStore, found_study
+from balpoe.tracking import MirroredStudy, TrackingStore, mirrored_study
 from balpoe.training.epoch import EpochResult
 
 
@@ -103,9 +103,9 @@ def _read(directory: TrialDirectory) -> RepeatFiles:
     return RepeatFiles(epochs, last, result, tuple(damage))
 
 
-def _mirror(store: TrackingStore, study: str) -> FoundStudy | str:
+def _mirror(store: TrackingStore, study: str) -> MirroredStudy | str:
     try:
-        return found_study(store, study)
+        return mirrored_study(store, study)
     except StorageError as error:
         return str(error)
 

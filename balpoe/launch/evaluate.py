@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
-from balpoe.config.data import DataConfig
+from balpoe.config.data import DataSource
 from balpoe.data import Images, load_final_splits, load_test_images
 from balpoe.data.description import test_fingerprint
 from balpoe.errors import DataError, StorageError
-from balpoe.evaluation import DistributionEvaluation, PostHocEvaluation, evaluate_post_hoc
+from balpoe.evaluation.distributions import DistributionEvaluation
+from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
-from balpoe.launch.devices import chosen_device
+from balpoe.launch.device_option import chosen_device
 from balpoe.method.priors import class_prior
 from balpoe.training.final_training import evaluate_on
 from balpoe.training.model_directory import (
@@ -120,7 +121,7 @@ def _refuse_mixture(models: Mapping[Path, TrainedModel], first: Provenance) -> N
             )
 
 
-def _test_images(models: Mapping[Path, TrainedModel], data: DataConfig) -> Images:
+def _test_images(models: Mapping[Path, TrainedModel], data: DataSource) -> Images:
     """The test images, after a check that they are those of the training of every model."""
     if any(model.provenance.test_fingerprint is None for model in models.values()):
         return _test_images_with_all(models, data)
@@ -132,7 +133,7 @@ def _test_images(models: Mapping[Path, TrainedModel], data: DataConfig) -> Image
     return test
 
 
-def _test_images_with_all(models: Mapping[Path, TrainedModel], data: DataConfig) -> Images:
+def _test_images_with_all(models: Mapping[Path, TrainedModel], data: DataSource) -> Images:
     """Likewise for models that tell of all their data alone."""
     splits = load_final_splits(data)
     for path, model in models.items():

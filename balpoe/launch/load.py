@@ -6,7 +6,7 @@ from pathlib import Path
 
 from balpoe.errors import StorageError
 from balpoe.inference import Classifier
-from balpoe.launch.devices import chosen_device
+from balpoe.launch.device_option import chosen_device
 from balpoe.training.model_directory import is_model, load_model, seed_directories
 
 

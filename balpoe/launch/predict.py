@@ -14,10 +14,10 @@ from torch import Tensor
 
 from balpoe.atomic_write import ensure_writable, refuse_directory
 from balpoe.errors import DataError
-from balpoe.evaluation import PriorEstimate
 from balpoe.evaluation.post_hoc import Scaling
+from balpoe.evaluation.prior_estimation import PriorEstimate
 from balpoe.inference import Classifier, TargetPrior
-from balpoe.inference.image_sources import ImageSources
+from balpoe.inference.input_images import InputImages
 from balpoe.inference.prediction_file import ScoredImages, prediction_writer
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.inference.target_prior import is_estimate
@@ -87,7 +87,7 @@ def predict(
     classifier = load(model, device=device).with_temperatures(temperature)
     prior_c = classifier.known_prior(prior)
     column = image_column or _trained_column(classifier)
-    sources = ImageSources([Path(path) for path in images], image_column=column, without=out)
+    sources = InputImages([Path(path) for path in images], image_column=column, without=out)
     directory = out.absolute().parent
     ensure_writable(directory)
     tally = _Tally(len(classifier.classes_))
@@ -150,7 +150,7 @@ class _Tally:
 
 def _scored(
     classifier: Classifier,
-    sources: ImageSources,
+    sources: InputImages,
     tally: _Tally,
     on_progress: Callable[[PredictionProgress], None],
     *,

@@ -11,18 +11,18 @@ from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.cluster.address import LOCAL
-from balpoe.cluster.connection import connected
+from balpoe.cluster.driver_connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
 from balpoe.data import load_search_splits
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.continuation import refuse_changes
-from balpoe.launch.earlier_studies import earlier_studies
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
+from balpoe.launch.study_file import refuse_changes
 from balpoe.launch.tracking import tracking_store
+from balpoe.launch.warm_start_studies import earlier_studies
 from balpoe.study.execution.executor import LaunchEnd, run_trials
 from balpoe.study.execution.interruption import leaving_at_sigterm
 from balpoe.study.object_store.driver_uploads import DriverUploads

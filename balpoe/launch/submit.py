@@ -21,7 +21,7 @@ from balpoe.errors import UserError
 from balpoe.files import load_study
 from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.runs import ensure_known_kind, is_remote
-from balpoe.launch.storage import OPTION as STORAGE
+from balpoe.launch.storage_option import OPTION as STORAGE
 from balpoe.launch.supervision import CONTINUATION
 from balpoe.launch.tracking_address import OPTION as TRACKING
 from balpoe.launch.tracking_address import refuse_credentials
@@ -119,7 +119,7 @@ def ask_on_head(
     if submission.runs is not None:
         command += ["--runs", submission.runs]
     name = f"{submission.study}-{verb}"
-    return Jobs(submission.address).answer(name, _on_head(command, submission.runs), write)
+    return Jobs(submission.address).execute(name, _on_head(command, submission.runs), write)
 
 
 def _on_head(command: list[str], runs: str | None) -> str:

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from balpoe.exit_status import OUR_ERROR, SIGNALLED
+from balpoe.exit_status import INTERNAL_ERROR, SIGNALLED
 
 CONTINUATION = "BALPOE_CONTINUATION"
 """Names the command that continues a study, where that is another than this process was given."""
@@ -154,7 +154,7 @@ class _Supervisor:
             f"continue with: {self._continuation}",
             file=sys.stderr,
         )
-        return OUR_ERROR
+        return INTERNAL_ERROR
 
 
 def _kill_session(leader: int) -> None:

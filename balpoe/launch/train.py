@@ -19,12 +19,12 @@ from balpoe.errors import UserError
 from balpoe.files import load_configuration
 from balpoe.launch import RUNS
 from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.carried_temperatures import carried_calibration
-from balpoe.launch.devices import chosen_device
+from balpoe.launch.device_option import chosen_device
 from balpoe.launch.model_logging import log_models
 from balpoe.launch.runs import is_remote
+from balpoe.launch.search_calibration import carried_calibration
 from balpoe.launch.tracking import model_store
-from balpoe.reporting.training_progress import TrainingProgress, training_progress
+from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final_training import train_final

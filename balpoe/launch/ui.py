@@ -13,8 +13,7 @@ from balpoe.launch.lookup import study_of
 from balpoe.launch.runs import local_runs
 from balpoe.study.object_store.study_files import study_names
 from balpoe.tracking import local_store
-from balpoe.tracking.pages import trials_page
-from balpoe.tracking.server import Server, serving
+from balpoe.tracking.server import Server, serving, trials_page
 
 PORT = 5000
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balpoe.data.inspection import NEAR_EMPTY, Duplicates, Inspection, SplitInspection
-from balpoe.reporting.tables import open_table
+from balpoe.reporting.table_style import plain_table
 
 _BAR_WIDTH = 30
 _MOST_ROWS = 30
@@ -136,7 +136,7 @@ def _named(names: Iterable[str], most: int = _NAMED) -> str:
 
 def _tail(found: Inspection) -> Table:
     """The classes from head to tail; of many, some at even distances."""
-    table = open_table("Classes from head to tail")
+    table = plain_table("Classes from head to tail")
     table.add_column("rank", justify="right")
     table.add_column("class")
     for split in found.splits:

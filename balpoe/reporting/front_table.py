@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from balpoe.config import Direction, StudySpec
-from balpoe.reporting.figures import label_with_unit, mean_and_sd, parameter, signed_number
+from balpoe.reporting.formatting import label_with_unit, mean_and_sd, parameter_value, signed_number
 from balpoe.reporting.study_panel import trial_name
-from balpoe.reporting.tables import add_figures, open_table
+from balpoe.reporting.table_style import add_number_column, plain_table
 from balpoe.study.search.planned_trials import gain, tried_points
 from balpoe.study.selection.candidates import (
     Candidate,
@@ -75,22 +75,22 @@ def _front_table(
     several = _candidates(front, records) if len(front) > 1 else []
     letters = compact_letter_display(several, spec.seed)
     caption = "objectives on the validation split; n: seeds of the trial"
-    table = open_table(
+    table = plain_table(
         f"{name} of {_outcome(spec, records)}", f"{caption}; {_ALIKE}" if letters else caption
     )
     table.add_column("trial", justify="right", style="bold")
     for path in spec.search:
-        add_figures(table, path.replace(".", " "))
+        add_number_column(table, path.replace(".", " "))
     for metric in spec.objectives:
-        add_figures(table, label_with_unit(metric), style="green")
-    add_figures(table, "n")
+        add_number_column(table, label_with_unit(metric), style="green")
+    add_number_column(table, "n")
     if letters:
         table.add_column("alike")
     for record in front:
         objectives = objectives_over_seeds(records, record.identity.number)
         table.add_row(
             str(record.identity.number),
-            *(parameter(record.parameters.get(path)) for path in spec.search),
+            *(parameter_value(record.parameters.get(path)) for path in spec.search),
             *(mean_and_sd(metric, objectives[metric]) for metric in spec.objectives),
             str(max(seeds.n for seeds in objectives.values())),
             *([letters.get(record.identity.number, "–")] if letters else []),
@@ -112,16 +112,16 @@ def _known_table(
 ) -> Table:
     """The known points, and by how much the best of the front is better than each."""
     number = best.identity.number
-    table = open_table(
+    table = plain_table(
         f"Gain of trial {number} over the known points",
         "positive gain: better; n: seeds of the known point",
     )
     table.add_column("known point", style="bold")
     table.add_column("trial", justify="right")
     for metric in spec.objectives:
-        add_figures(table, label_with_unit(metric), style="green")
-        add_figures(table, "gain")
-    add_figures(table, "n")
+        add_number_column(table, label_with_unit(metric), style="green")
+        add_number_column(table, "gain")
+    add_number_column(table, "n")
     reached = objectives_over_seeds(records, number)
     for name, record in known.items():
         own = objectives_over_seeds(records, record.identity.number)

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.table import Table
 
-from balpoe.evaluation import WHOLE_TEST, PostHocEvaluation, Scorer
-from balpoe.evaluation.post_hoc import PriorKnowledge
-from balpoe.reporting.evaluation_table import distribution_name
-from balpoe.reporting.figures import mean_and_sd
-from balpoe.reporting.tables import open_table
+from balpoe.config import shift_metrics
+from balpoe.evaluation.distributions import WHOLE_TEST
+from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
+from balpoe.reporting.evaluation_tables import distribution_name
+from balpoe.reporting.formatting import label_with_unit, mean_and_sd
+from balpoe.reporting.table_style import plain_table
 from balpoe.study.selection.candidates import over_seeds
 from balpoe.training.model_directory import Calibration
 
-_HEADS = {"accuracy": "acc. %", "ece": "ECE %"}
 _PRIORS: tuple[PriorKnowledge, ...] = ("unknown", "known", "estimated")
 _EXTREMES = (WHOLE_TEST, "forward_50", "backward_50")
 
@@ -40,19 +40,19 @@ def post_hoc_tables(
 
 
 def _prior_table(seeds: Sequence[PostHoc], everyone: Scorer) -> RenderableType:
-    table = open_table(
+    table = plain_table(
         "Class frequencies of the test set: unknown, known, estimated",
         "estimated: by EM from the unlabelled images of the test set",
     )
     table.add_column("test set", style="bold", no_wrap=True)
     for prior in _PRIORS:
-        for metric in _HEADS:
+        for metric in shift_metrics():
             _add_column(table, prior, metric)
     for distribution in _distributions(seeds):
         cells = (
             _cell(seeds, everyone, prior, distribution, metric)
             for prior in _PRIORS
-            for metric in _HEADS
+            for metric in shift_metrics()
         )
         table.add_row(distribution_name(distribution), *cells)
     return table
@@ -64,7 +64,7 @@ def _temperature_table(
     assert calibration.temperatures is not None
     single = f"{calibration.temperatures.ensemble:.3g}"
     each = ", ".join(f"{value:.3g}" for value in calibration.temperatures.experts)
-    table = open_table(
+    table = plain_table(
         f"Temperatures: {single} of the ensemble, {each} of the experts",
         f"{calibration.origin}; the prior is unknown",
     )
@@ -88,17 +88,17 @@ def _temperature_table(
 
 
 def _subset_table(seeds: Sequence[PostHoc], lambdas: Sequence[float]) -> RenderableType:
-    table = open_table("Subsets of experts whose λs have the mean 0", "the prior is unknown")
+    table = plain_table("Subsets of experts whose λs have the mean 0", "the prior is unknown")
     table.add_column("λs", style="bold")
     shown = [name for name in _distributions(seeds) if name in _EXTREMES]
     for distribution in shown:
-        for metric in _HEADS:
+        for metric in shift_metrics():
             _add_column(table, distribution.replace("_", "\n"), metric)
     for scorer in dict.fromkeys(row.scorer for row in seeds[0] if row.scorer.scaling == "none"):
         cells = (
             _cell(seeds, scorer, "unknown", distribution, metric)
             for distribution in shown
-            for metric in _HEADS
+            for metric in shift_metrics()
         )
         table.add_row(", ".join(f"{lambdas[e]:.3g}" for e in scorer.experts), *cells)
     return table
@@ -106,7 +106,8 @@ def _subset_table(seeds: Sequence[PostHoc], lambdas: Sequence[float]) -> Rendera
 
 def _add_column(table: Table, head: str, metric: str) -> None:
     """Where space is short a figure goes on below: one with digits cut off would be another."""
-    table.add_column(f"{head}\n{_HEADS[metric]}", justify="right", overflow="fold")
+    head = f"{head}\n{label_with_unit(metric, short=True)}"
+    table.add_column(head, justify="right", overflow="fold")
 
 
 def _distributions(seeds: Sequence[PostHoc]) -> list[str]:
@@ -122,7 +123,7 @@ def _cell(
 ) -> str:
     wanted = (scorer, prior, distribution)
     values = [
-        row.metrics.scalars()[metric]
+        row.metrics.values[metric]
         for seed in seeds
         for row in seed
         if (row.scorer, row.prior, row.distribution) == wanted

@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from balpoe.reporting.figures import clock
+from balpoe.reporting.formatting import duration
 from balpoe.reporting.live_display import LiveDisplay
-from balpoe.reporting.tables import open_table
+from balpoe.reporting.table_style import plain_table
 
 _BAR_WIDTH = 28
 _PLAIN_LINES = 10
@@ -62,7 +62,7 @@ def prediction_line(progress: PredictionProgress) -> str:
     pace = progress.done / progress.seconds if progress.seconds else 0.0
     return (
         f"{progress.done:,}/{progress.images:,} images · {pace:,.0f} images/s · "
-        f"{clock(progress.left_seconds)} left"
+        f"{duration(progress.left_seconds)} left"
     )
 
 
@@ -73,7 +73,7 @@ def predicted_classes_table(
     images = sum(predicted_counts)
     order = sorted(range(len(class_names)), key=lambda y: -predicted_counts[y])
     left_out = len(order) - _CLASSES_SHOWN
-    table = open_table("Predicted classes", f"and {left_out} more" if left_out > 0 else None)
+    table = plain_table("Predicted classes", f"and {left_out} more" if left_out > 0 else None)
     table.add_column("class", style="bold")
     for head in ("images", "share %", "prior %"):
         table.add_column(head, justify="right")

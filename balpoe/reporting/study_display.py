@@ -11,7 +11,7 @@ from rich.live import Live
 
 from balpoe.config import StudySpec
 from balpoe.reporting.live_display import LiveDisplay
-from balpoe.reporting.race_outlook import RaceOutlook
+from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import StudyProgress, study_progress
 from balpoe.study.trials.events import (
@@ -54,7 +54,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         self._spec = spec
         self._now = now
         self._launches = (*launches, now())
-        self._outlook = RaceOutlook(spec)
+        self._forecast = RaceForecast(spec)
         self._records = {_key(record.identity): record for record in earlier}
         live = Live(
             get_renderable=self._panel, console=console, refresh_per_second=_REFRESHES_PER_SECOND
@@ -105,7 +105,7 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
             records,
             launches=self._launches,
             now=self._now(),
-            outlook=self._outlook,
+            forecast=self._forecast,
         )
 
     def _panel(self) -> RenderableType:

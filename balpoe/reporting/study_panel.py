@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from balpoe.reporting.figures import clock, label, number_with_unit, signed_number
+from balpoe.reporting.formatting import duration, label, number_with_unit, signed_number
 from balpoe.reporting.study_progress import Best, StudyProgress
 from balpoe.reporting.time_left import epochs_done
 from balpoe.study.trials.record import TrialRecord, TrialState
@@ -69,8 +69,8 @@ def trial_name(number: int, repeat: int) -> str:
 
 def _time(progress: StudyProgress) -> str:
     if not progress.left_seconds:
-        return clock(progress.elapsed_seconds)
-    return f"{clock(progress.elapsed_seconds)}, about {clock(progress.left_seconds)} left"
+        return duration(progress.elapsed_seconds)
+    return f"{duration(progress.elapsed_seconds)}, about {duration(progress.left_seconds)} left"
 
 
 def counts(progress: StudyProgress) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from balpoe.config import StudySpec
-from balpoe.reporting.race_outlook import RaceOutlook
+from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.reporting.time_left import epochs_done, epochs_of, seconds_left
 from balpoe.study.search.planned_trials import gain_over_points
 from balpoe.study.selection.candidates import is_feasible
@@ -78,7 +78,7 @@ def study_progress(
     *,
     launches: Sequence[float],
     now: float,
-    outlook: RaceOutlook | None = None,
+    forecast: RaceForecast | None = None,
 ) -> StudyProgress:
     """The progress of the search; of repeats with further seeds only the running ones are told.
 
@@ -87,7 +87,7 @@ def study_progress(
         records: Its trials so far, of this launch and of earlier ones.
         launches: When its launches began, this one last; Unix seconds, as `now`.
         now: The present.
-        outlook: That of the study, kept by whoever asks again and again.
+        forecast: That of the study, kept by whoever asks again and again.
     """
     trials = [record for record in records if record.identity.repeat == 0]
     states = [record.state for record in trials]
@@ -102,7 +102,7 @@ def study_progress(
         running=tuple(_running(spec, record) for record in records if record.state == "RUNNING"),
         best={name: best for name, best in bests.items() if best is not None},
         elapsed_seconds=now - launches[-1],
-        left_seconds=seconds_left(spec, records, launches, now, outlook or RaceOutlook(spec)),
+        left_seconds=seconds_left(spec, records, launches, now, forecast or RaceForecast(spec)),
     )
 
 

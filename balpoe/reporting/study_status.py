@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from balpoe.config import BudgetConfig, StudySpec
-from balpoe.reporting.figures import clock, label, number_with_unit, parameter
+from balpoe.reporting.formatting import duration, label, number_with_unit, parameter_value
 from balpoe.reporting.study_panel import counts, trial_name
 from balpoe.reporting.study_progress import StudyProgress, study_progress
-from balpoe.reporting.tables import add_figures, open_table
+from balpoe.reporting.table_style import add_number_column, plain_table
 from balpoe.study.search.completion import search_is_over
 from balpoe.study.search.spent_budget import SpentBudget
 from balpoe.study.selection.comparison import Verdict
@@ -117,12 +117,12 @@ def status_plain(
 def _running_table(
     spec: StudySpec, records: Sequence[TrialRecord], progress: StudyProgress, now: float
 ) -> Table:
-    table = open_table("Running", "epochs as they are on disk: written every minute")
+    table = plain_table("Running", "epochs as they are on disk: written every minute")
     table.add_column("trial", justify="right", style="bold")
     for head in ("epoch", "age", "last epoch"):
         table.add_column(head, justify="right")
     for path in spec.search:
-        add_figures(table, path.replace(".", " "))
+        add_number_column(table, path.replace(".", " "))
     for record, trial in zip(_running(records), progress.running, strict=True):
         ended = _last_epoch_ended(record)
         table.add_row(
@@ -130,14 +130,14 @@ def _running_table(
             f"{trial.epoch}/{trial.epochs}",
             _age(record.started, now),
             "–" if ended is None else f"{_age(ended, now)} ago",
-            *(parameter(record.parameters.get(path)) for path in spec.search),
+            *(parameter_value(record.parameters.get(path)) for path in spec.search),
         )
     return table
 
 
 def _age(moment: float, now: float) -> str:
     """Nothing is from the future: the clock of whoever looks may be behind the driver's."""
-    return clock(max(0.0, now - moment))
+    return duration(max(0.0, now - moment))
 
 
 def _running(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -153,9 +153,9 @@ def _so_far(progress: StudyProgress) -> str:
 def _hours(budget: BudgetConfig, spent: SpentBudget) -> Iterator[str]:
     """A line for each budget in hours: `1:20:00 of 2 wall hours spent`."""
     if budget.wall_hours is not None:
-        yield f"{clock(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
+        yield f"{duration(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
     if budget.device_hours is not None:
-        yield f"{clock(spent.device_seconds)} of {budget.device_hours:g} device hours spent"
+        yield f"{duration(spent.device_seconds)} of {budget.device_hours:g} device hours spent"
 
 
 def _is_tested(pairs: Mapping[Verdict, int]) -> bool:

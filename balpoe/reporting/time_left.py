@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from balpoe.config import StudySpec
-from balpoe.reporting.race_outlook import RaceOutlook
+from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.study.search.spent_budget import spent_by_launches
 from balpoe.study.trials.record import TrialRecord
 
@@ -18,7 +18,7 @@ def seconds_left(
     records: Sequence[TrialRecord],
     launches: Sequence[float],
     now: float,
-    outlook: RaceOutlook,
+    forecast: RaceForecast,
 ) -> float | None:
     """Until the first budget is spent and the race is over; at most, as far as it can be foreseen.
 
@@ -27,7 +27,7 @@ def seconds_left(
         records: All its trials, repeats included.
         launches: When its launches began, this one last; Unix seconds, as `now`.
         now: The present.
-        outlook: Who will get further seeds.
+        forecast: Who will get further seeds.
 
     Returns:
         None until this launch has trained an epoch.
@@ -40,7 +40,7 @@ def seconds_left(
         *_hours_left(spec, records, launches),
     ]
     search = min(limit for limit in limits if limit is not None)
-    return search + _race_epochs(spec, records, outlook, searching=search > 0) / pace
+    return search + _race_epochs(spec, records, forecast, searching=search > 0) / pace
 
 
 def epochs_of(spec: StudySpec, record: TrialRecord) -> int:
@@ -94,7 +94,7 @@ def _hours_left(
 
 
 def _race_epochs(
-    spec: StudySpec, records: Sequence[TrialRecord], outlook: RaceOutlook, *, searching: bool
+    spec: StudySpec, records: Sequence[TrialRecord], forecast: RaceForecast, *, searching: bool
 ) -> int:
     """Of the race at most, for whoever takes part now may go on to the last seed.
 
@@ -105,8 +105,8 @@ def _race_epochs(
     known = {(record.identity.number, record.identity.repeat): record for record in records}
     return sum(
         epochs_of(spec, known[number, 0]) - _done_of_repeat(spec, known.get((number, repeat)))
-        for number in outlook.racing(records, searching=searching)
-        for repeat in range(1, outlook.seeds(searching=searching))
+        for number in forecast.racing_trials(records, searching=searching)
+        for repeat in range(1, forecast.seed_limit(searching=searching))
     )
 
 

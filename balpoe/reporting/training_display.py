@@ -1,17 +1,38 @@
-"""A final training on the screen while it runs: a live bar, or plain lines."""
+"""Progress of a final training on screen: a live bar, or plain lines where there is no terminal."""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.live import Live
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from balpoe.reporting.formatting import duration
 from balpoe.reporting.live_display import LiveDisplay
-from balpoe.reporting.training_progress import (
-    TrainingProgress,
-    deserves_line,
-    training_bar,
-    training_line,
-)
+from balpoe.training.epoch import EpochResult
+
+_BAR_WIDTH = 28
+_RECENT_EPOCHS = 5
+_PLAIN_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """A final training after an epoch; `left_seconds` are those of this and all later seeds."""
+
+    seed: int
+    place: int
+    seeds: int
+    epoch: int
+    epochs: int
+    loss: float
+    images_per_second: float
+    left_seconds: float
 
 
 class TrainingDisplay(LiveDisplay[TrainingProgress]):
@@ -21,8 +42,73 @@ class TrainingDisplay(LiveDisplay[TrainingProgress]):
         super().__init__(console, Live(console=console))
 
     def __call__(self, news: TrainingProgress) -> None:
-        """Show the progress in place of what was shown before, or as a line of its own."""
+        """Update the live bar, or print a plain line for some of the epochs."""
         if self._live is not None:
             self._live.update(training_bar(news))
         elif deserves_line(news):
             self._console.print(training_line(news), soft_wrap=True, highlight=False)
+
+
+def training_progress(
+    history: Sequence[EpochResult], *, seed: int, seeds: Sequence[int], epochs: int, images: int
+) -> TrainingProgress:
+    """The progress after the last epoch of `history`, at the pace of the last few.
+
+    Args:
+        history: Finished epochs of this seed, at least one.
+        seed: The seed being trained.
+        seeds: All seeds, in the order in which they are trained.
+        epochs: Epochs per seed.
+        images: Training images per epoch.
+    """
+    recent = [result.metrics["epoch_seconds"] for result in history[-_RECENT_EPOCHS:]]
+    seconds = statistics.median(recent)
+    place = list(seeds).index(seed) + 1
+    left = epochs - len(history) + (len(seeds) - place) * epochs
+    return TrainingProgress(
+        seed=seed,
+        place=place,
+        seeds=len(seeds),
+        epoch=len(history),
+        epochs=epochs,
+        loss=history[-1].metrics["train/loss"],
+        images_per_second=images / seconds,
+        left_seconds=left * seconds,
+    )
+
+
+def training_bar(progress: TrainingProgress) -> RenderableType:
+    """The live view."""
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(_seed(progress), style="bold"),
+        ProgressBar(total=progress.epochs, completed=progress.epoch, width=_BAR_WIDTH),
+        f"epoch {progress.epoch}/{progress.epochs}",
+        _left(progress),
+    )
+    return Group(head, Text(_pace(progress), style="dim"))
+
+
+def training_line(progress: TrainingProgress) -> str:
+    """The same as one plain line."""
+    place = f"{_seed(progress)}, epoch {progress.epoch}/{progress.epochs}"
+    return f"{place}: {_pace(progress)} · {_left(progress)}"
+
+
+def deserves_line(progress: TrainingProgress) -> bool:
+    """Whether an epoch gets a line where there is no terminal: about twenty do, and the last."""
+    every = max(1, progress.epochs // _PLAIN_LINES)
+    return progress.epoch % every == 0 or progress.epoch == progress.epochs
+
+
+def _seed(progress: TrainingProgress) -> str:
+    place = f" ({progress.place} of {progress.seeds})" if progress.seeds > 1 else ""
+    return f"seed {progress.seed}{place}"
+
+
+def _pace(progress: TrainingProgress) -> str:
+    return f"loss {progress.loss:.3f} · {progress.images_per_second:,.0f} images/s"
+
+
+def _left(progress: TrainingProgress) -> str:
+    return f"{duration(progress.left_seconds)} left"

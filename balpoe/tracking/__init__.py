@@ -1,25 +1,24 @@
-"""MLflow as a mirror of studies: rebuilt from the records at any time, never the truth.
+"""MLflow as a mirror of studies, which can be rebuilt from their records at any time.
 
-`balpoe.tracking.mirror` imports mlflow (seconds); `start_mirror` leaves that to its thread.
+Importing this package does not import mlflow, which takes seconds.
 """
 
-from balpoe.tracking.mirror_check import FoundRun, FoundStudy, found_study
+from balpoe.tracking.mirror_writer import MirrorReport, MirrorWriter, start_mirror
+from balpoe.tracking.mirrored_study import MirroredStudy, mirrored_study
 from balpoe.tracking.rebuild import rebuild
-from balpoe.tracking.run import Origin, Outcome
+from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.study_description import study_description
 from balpoe.tracking.tracking_store import TrackingStore, local_store, store_at
-from balpoe.tracking.writer import MirrorReport, MirrorWriter, start_mirror
 
 __all__ = [
-    "FoundRun",
-    "FoundStudy",
     "MirrorReport",
     "MirrorWriter",
+    "MirroredStudy",
     "Origin",
     "Outcome",
     "TrackingStore",
-    "found_study",
     "local_store",
+    "mirrored_study",
     "rebuild",
     "start_mirror",
     "store_at",

@@ -1,8 +1,8 @@
 """One study in MLflow: an experiment, a parent run for the study, a child run per trial.
 
-Everything written is found before it is created: runs by their tags, epochs by the metric
-history that the store already holds. So mirroring may be repeated and interrupted anywhere.
-Where an answer failed to come, what was asked for is looked for at the end once more.
+Runs are looked up by their tags and epochs by the stored metric history before anything is
+created, so mirroring can be interrupted and repeated at any point. After a failed request, runs
+are looked up again at the end.
 """
 
 from __future__ import annotations
@@ -10,35 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.entities import Param, Run, RunTag
 
 from balpoe.config import StudySpec
 from balpoe.study.search.planned_trials import point_name
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.run_lookup import experiment_called
-from balpoe.tracking.study_runs import Key, StudyRuns
-from balpoe.tracking.tracking_store import TrackingStore, open_client
-from balpoe.tracking.translation import (
+from balpoe.tracking.run_data import (
     EPOCH_MARKER,
+    NOTE,
+    PARENT_RUN,
     STUDY_STATUS,
     TRIAL_STATUS,
+    Origin,
+    Outcome,
     epoch_metrics,
     identity_tags,
     milliseconds,
     objective_metrics,
-    origin_tags,
     run_name,
     state_tags,
 )
-
-_METRICS_PER_BATCH = 1000  # the most that MLflow accepts in one request
+from balpoe.tracking.run_lookup import find_or_create_experiment
+from balpoe.tracking.study_runs import Key, StudyRuns
+from balpoe.tracking.tracking_store import TrackingStore, open_client
 
 
 @dataclass(frozen=True, slots=True)
 class _ChildRun:
-    """What MLflow is known to hold of one trial; `record` is the last one written whole."""
+    """A trial's run as MLflow is known to hold it; `record` is the last one written completely."""
 
     run_id: str
     epoch: int
@@ -47,93 +46,90 @@ class _ChildRun:
 
 
 class Mirror:
-    """Writes trial records of one study to an MLflow store; used by one thread at a time."""
+    """Writes trial records of one study to an MLflow store. Not thread-safe."""
 
     def __init__(
         self, store: TrackingStore, spec: StudySpec, origin: Origin, description: str = ""
     ) -> None:
-        """Open the store and find or create the study's experiment and parent run.
+        """Open the store, and find or create the study's experiment and parent run.
 
         Args:
-            store: Where to write.
+            store: The store to write to.
             spec: The study; its name is that of the experiment and of the parent run.
             origin: Stated on the parent run and on each new child run.
-            description: Markdown for the parent run.
+            description: Markdown for the parent run; by default the study's question.
 
         Raises:
-            MlflowException: The store refuses, or cannot be reached.
+            MlflowException: the store cannot be reached or refuses the request.
         """
         self._client = open_client(store)
         self._spec = spec
-        self._origin = origin_tags(origin)
-        self._experiment_id = experiment_called(self._client, store, spec.name)
+        self._origin = origin
+        self._experiment_id = find_or_create_experiment(self._client, store, spec.name)
         self._runs = StudyRuns(self._client, self._experiment_id, spec.name)
         self._parent_id = self._find_or_create_parent(description or spec.question)
         self._children: dict[Key, _ChildRun] = {}
         self._has_failed = False
 
     def mirror(self, record: TrialRecord) -> None:
-        """Bring the run of one trial up to date with its record.
+        """Update the run of one trial to its record.
 
         Raises:
-            MlflowException: The store refuses, or cannot be reached; the same call may be
-                repeated at any time.
+            MlflowException: the store cannot be reached or refuses the request; the call can be
+                repeated.
         """
         key = (record.identity.number, record.identity.repeat)
         try:
             child = self._children.pop(key, None) or self._find_or_create_child(key, record)
             self._children[key] = self._write(child, record)
         except Exception:
-            # What failed may have been carried out all the same: the store is asked anew.
-            self._runs.forget()
+            # The server may have executed a request that failed here.
+            self._runs.refresh()
             self._has_failed = True
             raise
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
-        """End the parent run, and mark the runs of trials that are still running as killed.
+        """End the parent run, and mark the runs of unfinished trials as killed.
 
         Raises:
-            MlflowException: The store refuses, or cannot be reached; the same call may be
-                repeated at any time.
+            MlflowException: the store cannot be reached or refuses the request; the call can be
+                repeated.
         """
-        self._delete_late_twins()
+        self._delete_duplicates()
         for child in self._children.values():
             if child.record is not None and child.record.state == "RUNNING":
                 self._client.set_terminated(child.run_id, status="KILLED")
         if description is not None:
-            self._client.set_tag(self._parent_id, MLFLOW_RUN_NOTE, description)
+            self._client.set_tag(self._parent_id, NOTE, description)
         self._client.set_terminated(self._parent_id, status=STUDY_STATUS[outcome])
 
     def _find_or_create_parent(self, description: str) -> str:
         run = self._runs.parent()
         if run is None:
-            tags = self._runs.tags("study") | self._origin
+            tags = self._runs.tags("study") | self._origin.tags
             run = self._client.create_run(self._experiment_id, tags=tags, run_name=self._spec.name)
         else:
             self._client.update_run(run.info.run_id, status="RUNNING")
-        self._client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, description)
+        self._client.set_tag(run.info.run_id, NOTE, description)
         return str(run.info.run_id)
 
-    def _delete_late_twins(self) -> None:
-        self._runs.parent(kept=self._parent_id)
-        if self._has_failed:  # else it is not worth the listing of all trials
-            self._runs.forget()
+    def _delete_duplicates(self) -> None:
+        self._runs.parent(self._parent_id)
+        if self._has_failed:  # listing the runs of all trials is slow
+            self._runs.refresh()
             self._stored_trials()
 
     def _find_or_create_child(self, key: Key, record: TrialRecord) -> _ChildRun:
         run = self._stored_trials().get(key)
         if run is None:
-            created = self._client.create_run(
+            parent = {PARENT_RUN: self._parent_id}
+            run = self._client.create_run(
                 self._experiment_id,
                 start_time=milliseconds(record.started),
-                tags={
-                    **identity_tags(record),
-                    **self._origin,
-                    MLFLOW_PARENT_RUN_ID: self._parent_id,
-                },
+                tags=identity_tags(record) | self._origin.tags | parent,
                 run_name=run_name(record),
             )
-            return _ChildRun(str(created.info.run_id), 0, str(created.info.status))
+            return _ChildRun(str(run.info.run_id), 0, str(run.info.status))
         run_id, status = str(run.info.run_id), str(run.info.status)
         if self._holds(run, record):
             epoch = record.history[-1].epoch if record.history else 0
@@ -142,41 +138,31 @@ class Mirror:
         return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
 
     def _stored_trials(self) -> Mapping[Key, Run]:
-        return self._runs.trials(kept=self._known_id)
-
-    def _known_id(self, key: Key) -> str | None:
-        child = self._children.get(key)
-        return None if child is None else child.run_id
+        return self._runs.trials({key: child.run_id for key, child in self._children.items()})
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]
-        metrics = list(epoch_metrics(fresh))
-        while len(metrics) > _METRICS_PER_BATCH - len(record.objectives or ()):
-            self._client.log_batch(child.run_id, metrics=metrics[:_METRICS_PER_BATCH])
-            del metrics[:_METRICS_PER_BATCH]
+        # Before the state, so that an interruption leaves no state without its epochs.
+        self._client.log_batch(child.run_id, metrics=list(epoch_metrics(fresh)))
         status = child.status
         if child.record is None or state_tags(child.record) != state_tags(record):
-            status = self._write_state(child, record, metrics)
-        elif metrics:
-            self._client.log_batch(child.run_id, metrics=metrics)
+            status = self._write_state(child, record)
         epoch = max([child.epoch, *(result.epoch for result in fresh)])
         return _ChildRun(child.run_id, epoch, status, record)
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
-        tags = {
-            **state_tags(record),
-            "known_point": point_name(self._spec, record.parameters) or "",
-        }
-        # a study without constraints is spared the rewriting of runs that it has mirrored
-        return tags | (
-            {"violations": ", ".join(record.violations)} if self._spec.constraints else {}
-        )
+        point = point_name(self._spec, record.parameters) or ""
+        tags = state_tags(record) | {"known_point": point}
+        # Only for studies with constraints, so that runs of others that lack it stay as they are.
+        if self._spec.constraints:
+            tags["violations"] = ", ".join(record.violations)
+        return tags
 
-    def _write_state(self, child: _ChildRun, record: TrialRecord, metrics: list[Metric]) -> str:
-        """Write the state, with the last `metrics`, and return the status of the run."""
+    def _write_state(self, child: _ChildRun, record: TrialRecord) -> str:
+        """Write parameters, objectives and state; return the status of the run."""
         self._client.log_batch(
             child.run_id,
-            metrics=[*metrics, *objective_metrics(record)],
+            metrics=objective_metrics(record),
             params=[Param(name, str(value)) for name, value in record.parameters.items()],
             tags=[RunTag(name, value) for name, value in self._tags(record).items()],
         )
@@ -189,6 +175,6 @@ class Mirror:
         return status
 
     def _holds(self, run: Run, record: TrialRecord) -> bool:
-        """Whether `run` was written to the end of `record`: its status is written last."""
-        ended = record.state != "RUNNING" and run.info.status == TRIAL_STATUS[record.state]
-        return ended and self._tags(record).items() <= run.data.tags.items()
+        """Whether `run` holds all of `record`; the status is written last."""
+        is_ended = record.state != "RUNNING" and run.info.status == TRIAL_STATUS[record.state]
+        return is_ended and self._tags(record).items() <= run.data.tags.items()

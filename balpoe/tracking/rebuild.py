@@ -1,14 +1,18 @@
-"""MLflow rebuilt, or completed, from the records of a study."""
+"""Rebuild or complete a study in MLflow from its records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from balpoe.config import StudySpec
-from balpoe.errors import StorageError
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking.run import Origin, Outcome
-from balpoe.tracking.tracking_store import TrackingStore
+from balpoe.tracking.run_data import Origin, Outcome
+from balpoe.tracking.tracking_store import TrackingStore, storage_errors
+
+_HINT = (
+    "start it or check its address and permissions, then repeat: what is there already is not "
+    "written twice"
+)
 
 
 def rebuild(
@@ -20,31 +24,23 @@ def rebuild(
     outcome: Outcome,
     description: str,
 ) -> None:
-    """Write what `store` lacks of the study; what it holds already is left as it is.
+    """Write what `store` lacks of a study.
 
     Args:
-        store: Where to write.
+        store: The store to complete.
         spec: The study.
-        records: All its trials, repeats included.
-        origin: Stated on runs that are created now.
-        outcome: How the study stands.
+        records: All trials, repeats included.
+        origin: Stated on the runs that are created now.
+        outcome: Sets the status of the study's run.
         description: Markdown for the study's run.
 
     Raises:
-        StorageError: the store refuses, or cannot be reached.
+        StorageError: the store cannot be reached or written.
     """
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    with storage_errors(store, "cannot be written", _HINT):
+        from balpoe.tracking.mirror import Mirror
 
-    from balpoe.tracking.mirror import Mirror
-
-    try:
         mirror = Mirror(store, spec, origin, description)
         for record in records:
             mirror.mirror(record)
         mirror.finish(outcome, description)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise StorageError(
-            f"{store.tracking_uri}: cannot be written: {error}; start it or check its address and "
-            f"permissions, then repeat: what is there already is not written twice"
-        ) from error

@@ -1,7 +1,8 @@
-"""MLflow's server for the store of this machine, to look at; it listens to this machine alone."""
+"""A local MLflow server, which only this machine can reach, and its page of a study's trials."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import IO
 
+from balpoe.config import Direction
 from balpoe.errors import UserError
 from balpoe.tracking.tracking_store import TrackingStore
 
@@ -22,27 +26,28 @@ HOST = "127.0.0.1"
 _START_SECONDS = 90.0
 _END_SECONDS = 5.0
 _POLL_SECONDS = 0.2
+_ANSWER_SECONDS = 10.0
 _ENVIRONMENT = {
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes more for jobs nobody submits
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else ten more processes, for unused jobs
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers at `url`."""
+    """A running server and its `url`."""
 
     url: str
     process: subprocess.Popen[bytes]
 
     def wait(self) -> None:
-        """Until the server ends."""
+        """Wait until the server ends."""
         self.process.wait()
 
 
 @contextmanager
 def serving(store: TrackingStore, port: int) -> Iterator[Server]:
-    """An MLflow server with one worker for the length of the block.
+    """Run an MLflow server with one worker within the block.
 
     Raises:
         UserError: the port is taken, or the server does not start.
@@ -55,7 +60,7 @@ def serving(store: TrackingStore, port: int) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is for us; its workers end with its group
+            start_new_session=True,  # Ctrl-C must not reach it; its workers end with its group
         )
         try:
             server = Server(f"http://{HOST}:{port}", process)
@@ -63,6 +68,30 @@ def serving(store: TrackingStore, port: int) -> Iterator[Server]:
             yield server
         finally:
             _end(process)
+
+
+def trials_page(url: str, study: str, metric: str, direction: Direction) -> str | None:
+    """The page of the server at `url` that lists the trials of `study`, the best first.
+
+    None if the server has no such study or does not answer. By default MLflow opens an
+    experiment on its pages for language models and shows the parent run only.
+    """
+    name = urllib.parse.urlencode({"experiment_name": study})
+    try:
+        with urllib.request.urlopen(
+            f"{url}/api/2.0/mlflow/experiments/get-by-name?{name}", timeout=_ANSWER_SECONDS
+        ) as answer:
+            identifier = json.load(answer)["experiment"]["experiment_id"]
+    except (OSError, HTTPException):  # HTTPError, URLError and timeouts are OSErrors
+        return None
+    view = {
+        "workflowType": "machine_learning",
+        "searchFilter": "tags.role = 'trial'",
+        "orderByKey": f"metrics.`{metric}`",
+        "orderByAsc": str(direction == "minimize").lower(),
+    }
+    query = urllib.parse.urlencode(view, quote_via=urllib.parse.quote)
+    return f"{url}/#/experiments/{identifier}/runs?{query}"
 
 
 def _command(store: TrackingStore, port: int) -> list[str]:
@@ -92,7 +121,7 @@ def _wait_for_answer(server: Server, output: IO[bytes]) -> None:
             time.sleep(_POLL_SECONDS)
     output.seek(0)
     last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-    raise UserError(f"the MLflow server does not start: {''.join(last) or 'it says nothing'}")
+    raise UserError(f"the MLflow server does not start: {''.join(last) or 'it prints nothing'}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

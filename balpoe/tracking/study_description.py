@@ -1,4 +1,4 @@
-"""What the page of a study says in MLflow, in Markdown."""
+"""The description of a study in MLflow, in Markdown."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def study_description(
     front: Sequence[TrialRecord] = (),
     records: Sequence[TrialRecord] = (),
 ) -> str:
-    """The question, the command that continues the study, and its front once there is one.
+    """Return the question, the command that continues the study, and its front if there is one.
 
     Args:
         spec: The study.
         command: `balpoe run` with the study's file.
         front: The Pareto front, the best first.
-        records: All trials, repeats with further seeds included, whose means are shown.
+        records: All trials and their repeats; the table shows means over the repeats.
     """
     objectives = ", ".join(f"{goal} `{name}`" for name, goal in spec.objectives.items())
     paragraphs = [
@@ -36,21 +36,17 @@ def study_description(
 def _table(
     spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
 ) -> Iterator[str]:
-    heads = ["trial", *spec.search, *spec.objectives, "seeds"]
-    yield _row(heads)
-    yield _row(["---:"] * len(heads))
+    header = ["trial", *spec.search, *spec.objectives, "seeds"]
+    yield _row(header)
+    yield _row(["---:"] * len(header))
     for record in front:
         parameters = (record.parameters.get(path, "–") for path in spec.search)
         over_seeds = objectives_over_seeds(records, record.identity.number)
         means = (over_seeds[name].mean for name in spec.objectives)
         seeds = max(objective.n for objective in over_seeds.values())
-        cells = [*map(_cell, parameters), *map(_cell, means), str(seeds)]
-        yield _row([str(record.identity.number), *cells])
+        yield _row([record.identity.number, *parameters, *means, seeds])
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(value: Choice) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _row(cells: Sequence[Choice]) -> str:
+    shown = (f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells)
+    return f"| {' | '.join(shown)} |"

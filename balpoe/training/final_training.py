@@ -17,7 +17,11 @@ from balpoe.config import Configuration, to_plain
 from balpoe.data.description import test_fingerprint
 from balpoe.data.splits import DataDescription, FinalSplits, Images
 from balpoe.errors import StorageError
-from balpoe.evaluation import WHOLE_TEST, DistributionEvaluation, evaluate_distributions
+from balpoe.evaluation.distributions import (
+    WHOLE_TEST,
+    DistributionEvaluation,
+    evaluate_distributions,
+)
 from balpoe.method.priors import class_prior
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult

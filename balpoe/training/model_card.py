@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.config import METRICS, SHIFT_METRICS
+from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.evaluation import WHOLE_TEST
+from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.method.longtail import shot_groups
 from balpoe.method.priors import mean_lambda
 from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory
@@ -116,7 +116,7 @@ def _experts(provenance: Provenance) -> Iterator[str]:
 
 
 def _metrics(finals: Sequence[dict[str, float]]) -> Iterator[str]:
-    names = [name for name in METRICS if f"{WHOLE_TEST}/{name}" in finals[0]]
+    names = [name for name in metric_table() if f"{WHOLE_TEST}/{name}" in finals[0]]
     yield "## Metrics"
     yield ""
     yield (
@@ -132,7 +132,8 @@ def _metrics(finals: Sequence[dict[str, float]]) -> Iterator[str]:
         yield ""
         yield "On its long-tailed cuts, mean (sd), without and with the class frequencies known:"
         yield ""
-        heads = ("accuracy", "ECE", "accuracy, known", "ECE, known")
+        labels = [metric_table()[name].label for name in shift_metrics()]
+        heads = (*labels, *(f"{label}, known" for label in labels))
         yield from _table(("cut", *heads), (_shift_row(finals, name) for name in shifts))
 
 
@@ -140,7 +141,7 @@ def _shift_row(finals: Sequence[dict[str, float]], name: str) -> tuple[str, ...]
     keys = (
         f"{WHOLE_TEST}_{name}{known}/{metric}"
         for known in ("", KNOWN_PRIOR)
-        for metric in SHIFT_METRICS
+        for metric in shift_metrics()
     )
     cells = ("{} ({})".format(*_mean_and_sd(finals, key)) for key in keys)
     return (name.replace("_", " "), *cells)

@@ -26,7 +26,7 @@ from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import ExpertsConfig, ModelConfig, Precision
 from balpoe.data.splits import DataDescription, Images, Normalisation
 from balpoe.errors import CorruptFile, StorageError
-from balpoe.evaluation import Temperatures
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.models import ExpertEnsemble, build_experts
 from balpoe.training.epoch import EpochResult
 from balpoe.training.evaluation_input import EvaluationInput

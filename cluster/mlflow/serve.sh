@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# MLflow's tracking server for a team: PostgreSQL, S3, known hosts only, a password for everyone.
+# MLflow's tracking server for a team: PostgreSQL, S3, allowed hosts only, a password for all users.
 #   python3 -m venv ~/mlflow-env && ~/mlflow-env/bin/pip install -r cluster/mlflow/requirements.txt
 #   PATH=~/mlflow-env/bin:$PATH cluster/mlflow/serve.sh
 # Edit these lines, or set the variables.
 
-# A database of PostgreSQL, without a password: that stands in ~/.pgpass.
+# A PostgreSQL database; its password is in ~/.pgpass, not here.
 : "${MLFLOW_DATABASE:=postgresql+psycopg://mlflow@db.example.org/mlflow}"
-# Where models lie. Access as for every program: ~/.aws, or the machine's role. A server of
-# another maker: MLFLOW_S3_ENDPOINT_URL.
+# The folder of models. Access by ~/.aws or the machine's role. For a store other than AWS set
+# MLFLOW_S3_ENDPOINT_URL.
 : "${MLFLOW_ARTEFACTS:=s3://bucket/mlflow}"
-# What clients may call this server: a request under another name is refused.
+# The host names by which clients may call this server.
 : "${MLFLOW_NAMES:=mlflow.example.org,mlflow.example.org:5000,localhost:5000}"
 : "${MLFLOW_ADDRESS:=0.0.0.0}"
 : "${MLFLOW_LISTENS_AT:=5000}"
 : "${MLFLOW_PROCESSES:=4}"
-# Holds admin_password (12 characters or more; you write it, mode 0600) and session_key.
+# Contains admin_password (12 characters or more, mode 0600; write it before) and session_key.
 : "${MLFLOW_SECRETS:=$HOME/.mlflow}"
 
 # Works unchanged from here.
@@ -31,7 +31,7 @@ readonly password=$MLFLOW_SECRETS/admin_password session_key=$MLFLOW_SECRETS/ses
 [[ $(stat --format=%a "$password") == [46]00 ]] || fail "$password: others can read it: chmod 600"
 [[ -s $session_key ]] || od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$session_key"
 
-# Users, and who may read what, stand in the same database as the runs.
+# Users and their permissions are in the same database as the runs.
 MLFLOW_AUTH_CONFIG_PATH=$MLFLOW_SECRETS/authentication.ini
 cat >"$MLFLOW_AUTH_CONFIG_PATH" <<INI
 [mlflow]
@@ -45,10 +45,10 @@ export MLFLOW_AUTH_CONFIG_PATH
 MLFLOW_AUTH_ADMIN_PASSWORD=$(<"$password")
 MLFLOW_FLASK_SERVER_SECRET_KEY=$(<"$session_key")
 export MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
-export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false # ten processes more for jobs that nobody submits
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false # else ten more processes, for unused jobs
 export MLFLOW_DISABLE_TELEMETRY=true
 
-# Once, before the workers: they would make the tables at the same time.
+# Once, before the workers, which would otherwise create the tables at the same time.
 python -m mlflow.server.auth db upgrade --url "$MLFLOW_DATABASE"
 
 exec mlflow server --app-name basic-auth \

@@ -29,11 +29,11 @@ from balpoe.config import (
     Configuration,
     ExpertsConfig,
     MixupConfig,
-    ParquetImages,
     Precision,
     TrainingConfig,
 )
 from balpoe.data import SearchSplits, load_final_splits
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.training.optimisation import initial_experts
 from balpoe.training.precision import autocast_dtype
 from balpoe.training.training import Training

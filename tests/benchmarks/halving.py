@@ -29,13 +29,13 @@ from balpoe.config import (
     Choice,
     Configuration,
     FloatParameter,
-    GaussianLT,
     HalvingConfig,
     StudySpec,
     TrainingConfig,
     with_parameters,
 )
 from balpoe.data import load_search_splits
+from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.files import load_study
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.search.early_stopping import EarlyStopping

@@ -14,13 +14,13 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     IntParameter,
     ResourcesConfig,
     StudySpec,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.execution.executor import connected_ray, run_trials
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.records.ledger import Ledger

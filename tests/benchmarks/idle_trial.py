@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from balpoe.config import Choice
-from balpoe.config.metric_names import METRICS
+from balpoe.config.metrics import metric_table
 
 REPORTS = 10
 CONCURRENT_TRIALS = 2
@@ -24,8 +24,8 @@ def idle_metrics(
     The objectives depend on the parameters, so that the sampler has a front to look for.
     """
     spread, alpha = float(parameters["experts.spread"]), float(parameters["mixup.alpha"])
-    metrics = {f"val/{name}": 1.0 / (1 + epoch) for name in METRICS}
-    metrics["val/accuracy"] = 1 - (spread - 1) ** 2 / 2 - 0.1 * alpha
-    metrics["val/ece"] = 0.2 - 0.1 * alpha + 0.01 * spread
+    values = {f"val/{name}": 1.0 / (1 + epoch) for name in metric_table()}
+    values["val/accuracy"] = 1 - (spread - 1) ** 2 / 2 - 0.1 * alpha
+    values["val/ece"] = 0.2 - 0.1 * alpha + 0.01 * spread
     training = {"train/loss": 2.0 / epoch, "train/learning_rate": 0.1, "peak_memory_mib": 512.0}
-    return {**training, REPORT_SECONDS: seconds, **metrics}
+    return {**training, REPORT_SECONDS: seconds, **values}

@@ -15,14 +15,8 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from balpoe.config import (
-    BudgetConfig,
-    Configuration,
-    DigitsLT,
-    FloatParameter,
-    RaceConfig,
-    StudySpec,
-)
+from balpoe.config import BudgetConfig, Configuration, FloatParameter, RaceConfig, StudySpec
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.selection.candidates import Candidate
 from balpoe.study.selection.front import mean_front
 from balpoe.study.selection.race import race

@@ -26,7 +26,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from ray.tune.execution import tune_controller
 
-from balpoe.config import BudgetConfig, HalvingConfig, ResourcesConfig, SamplerConfig, StudySpec
+from balpoe.config import SAMPLERS, BudgetConfig, HalvingConfig, ResourcesConfig, StudySpec
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import PARAMETERS
@@ -96,7 +96,7 @@ class Meter:
 
 def store_trials(spec: StudySpec, directory: StudyDirectory, trials: int) -> None:
     """Fill the ledger up with trials of random parameters, as earlier launches left them."""
-    random = dataclasses.replace(spec, sampler=SamplerConfig(name="random"))
+    random = dataclasses.replace(spec, sampler=SAMPLERS["random"]())
     ledger = Ledger(random, directory, unconfirmed)
     ledger.begin_launch()
     actors = SimulatedActors(None)
@@ -116,7 +116,7 @@ def study(arguments: argparse.Namespace) -> StudySpec:
         objectives=dict(list(spec.objectives.items())[: arguments.objectives]),
         budget=BudgetConfig(trials=arguments.stored + arguments.trials),
         resources=ResourcesConfig(concurrent_trials=arguments.devices),
-        sampler=SamplerConfig(name=arguments.sampler),
+        sampler=SAMPLERS[arguments.sampler](),
         early_stopping=HalvingConfig(grace_epochs=1) if arguments.halving else None,
     )
 

@@ -20,7 +20,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from balpoe.config import (
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     MixupConfig,
     ModelConfig,
@@ -28,6 +27,7 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.data import SearchSplits, load_search_splits
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import ImageSet
 from balpoe.training.training import Training
 

@@ -17,9 +17,9 @@ import click
 import torch
 
 from balpoe.config import AugmentationConfig, Configuration, ModelConfig, TrainingConfig
-from balpoe.config.image_sources import ParquetImages
 from balpoe.data import Images, load_final_splits
 from balpoe.data.decoding.streamed_images import StreamedImages
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data.splits import DataDescription
 from balpoe.training.training import Training
 

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from balpoe.cli.data import data
-from balpoe.config.image_sources import PublishedSet
 from balpoe.data import load_search_splits
 from balpoe.data.preparation import Preparation
+from balpoe.data.sources.image_list import PublishedSet
 from balpoe.errors import DataError, InvalidFields
 from balpoe.files import load_configuration
 from balpoe.launch.check import check

@@ -1,4 +1,4 @@
-"""Real nodes of Ray on this host: each `ray start` leads a session of its own, and dies by it."""
+"""Real nodes of Ray on this host: each `ray start` has its own session, by which it is killed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pathlib import Path
 HIDING = Path(__file__).with_name("without_directory.sh")
 RAY = str(Path(sys.executable).parent / "ray")
 HEAD_IP = "127.0.0.254"
-"""Not 127.0.0.1, in whose place Ray would put the address of a real network interface."""
+"""Not 127.0.0.1, which Ray replaces by the address of a real network interface."""
 OBJECT_STORE_BYTES = 80_000_000
 RENAMED = 'hostname "$0" && exec "$@"'
 START_SECONDS = 120.0
 
-# a dead or frozen node is given up after some six seconds instead of 65
+# a dead or frozen node is given up after about six seconds instead of 65
 HEALTH_CHECKS = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -35,7 +35,7 @@ HEALTH_CHECKS = {
 
 
 class RayNode:
-    """One `ray start --block` and all that it started."""
+    """One `ray start --block` and all processes that it started."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class RayNode:
         return [pid for pid in _all_processes() if _session_of(pid) == self._process.pid]
 
     def kill_named(self, name: str) -> int:
-        """Kill those processes of the node whose executable is `name`; how many there were."""
+        """Kill the processes of the node whose executable is `name`; return their number."""
         named = [pid for pid in self.processes if _executable(pid) == name]
         for pid in named:
             os.kill(pid, signal.SIGKILL)
@@ -85,12 +85,12 @@ class RayNode:
                 self._process.wait(timeout=0.1)
 
     def is_running(self) -> bool:
-        """Whether its `ray start` is: it ends when one of its processes does."""
+        """Whether its `ray start` runs, which ends when one of its processes ends."""
         return self._process.poll() is None
 
 
 class RayCluster:
-    """A head without CPUs, and workers that come and go; tokens are asked for.
+    """A head without CPUs, and a varying number of workers; tokens are required.
 
     `directory` must be a short path: sockets lie below it.
     """
@@ -121,7 +121,7 @@ class RayCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """That of a process which may talk to the cluster."""
+        """The environment of a process that has access to the cluster."""
         return {
             **os.environ,
             **HEALTH_CHECKS,
@@ -139,10 +139,9 @@ class RayCluster:
         hostname: str | None = None,
         **variables: str,
     ) -> RayNode:
-        """One more worker, with an address of its own; `variables` are added to its environment.
+        """Start a worker with its own address; `variables` are added to its environment.
 
-        It sees an empty disk of its own in the place of a `hidden` directory, and calls its host
-        `hostname`.
+        Its own empty disk replaces the directory `hidden`, and its host is named `hostname`.
         """
         self._count += 1
         node = self._start(
@@ -158,7 +157,7 @@ class RayCluster:
         return node
 
     def keep_nodes(self, count: int) -> None:
-        """Start workers until so many are alive."""
+        """Start workers until `count` are alive."""
         for node in self.nodes:
             if not node.is_running():
                 node.kill()
@@ -167,14 +166,14 @@ class RayCluster:
             self.start_node()
 
     def keep_one_node(self) -> None:
-        """End all workers but one, and return once that has joined."""
+        """End all workers but one, and return when it has joined."""
         while len(self.nodes) > 1:
             self.nodes.pop().kill()
         self.keep_nodes(1)
         self.await_nodes()
 
     def await_nodes(self) -> None:
-        """Return once all workers have joined."""
+        """Return when all workers have joined."""
         deadline = time.monotonic() + START_SECONDS
         for node in (self.head, *self.nodes):
             while "Ray runtime started" not in node.log.read_text():
@@ -219,7 +218,7 @@ class RayCluster:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this host that nobody listens on now."""
+    """Free ports of this host."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -229,7 +228,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def ray_cluster(nodes: int = 0) -> Iterator[RayCluster]:
-    """A cluster for as long as the block lasts, with so many workers that have joined."""
+    """A cluster within the block, with `nodes` workers that have joined."""
     directory = Path(tempfile.mkdtemp(prefix="bc", dir="/tmp"))
     cluster = RayCluster(directory)
     try:

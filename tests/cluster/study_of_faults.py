@@ -1,4 +1,4 @@
-"""A study whose trials do no work, launched on a cluster of the tests, and what came of it."""
+"""A study whose trials do no work, launched on a test cluster, and its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAIT_SECONDS = 240.0
 
 
 class StudyOfFaults:
-    """The study `faults` below `directory`, to be run on `cluster`."""
+    """The study `faults` in `directory`, for the cluster `cluster`."""
 
     def __init__(
         self,
@@ -42,47 +42,47 @@ class StudyOfFaults:
 
     @property
     def runs(self) -> Path:
-        """Where the study is kept."""
+        """The directory of the study's runs."""
         return self._directory / "runs"
 
     def launched(self) -> AbstractContextManager[subprocess.Popen[str]]:
-        """A launch under its supervisor, with its errors told apart."""
+        """A launch with its supervisor, whose stderr is separate."""
         environment = {**self._cluster.environment, "CLUSTER_ADDRESS": self._cluster.address}
         return launch(self._directory, errors_alone=True, environment=environment)
 
     def holding(self, *trials: int) -> AbstractContextManager[None]:
-        """A block in which these trials do not get past an epoch."""
+        """Within the block these trials do not finish an epoch."""
         return holding(self._directory, *trials)
 
     def told(self) -> str:
-        """What its last launch told, but for errors; on one line."""
+        """The stdout of the last launch, on one line."""
         return " ".join((self._directory / TOLD).read_text().split())
 
     def run(self) -> tuple[int, str]:
-        """The status of a whole launch, and what it told of errors."""
+        """The exit status and the stderr of a whole launch."""
         with self.launched() as supervisor:
             _, told = supervisor.communicate(timeout=280)
             return supervisor.returncode, told
 
     def records(self) -> tuple[TrialRecord, ...]:
-        """Its trials."""
+        """The records of its trials."""
         return recorded(self._directory)
 
     def is_begun(self, number: int) -> bool:
-        """Whether a trial has ended an epoch."""
+        """Whether a trial has finished an epoch."""
         return self._log(number).exists()
 
     def epochs_done(self, number: int) -> list[str]:
-        """`ATTEMPT EPOCH` of all epochs that were worked on in a trial, lost or not."""
+        """`ATTEMPT EPOCH` of all epochs of a trial that were executed, lost or not."""
         lines = self._log(number).read_text().splitlines()
         return [line.rpartition(" ")[0] for line in lines]
 
     def nodes_of(self, number: int) -> list[str]:
-        """On which node each of these epochs was worked on."""
+        """The node of each of these epochs."""
         return [line.rpartition(" ")[2] for line in self._log(number).read_text().splitlines()]
 
     def contents(self) -> dict[Path, bytes]:
-        """What is in the files that a trial's worker writes, but for the account of epochs."""
+        """The contents of the files that workers write, except `epochs.log`."""
         files = (self.runs / "faults/trials").rglob("*")
         return {path: path.read_bytes() for path in files if path.suffix in (".parquet", ".json")}
 
@@ -90,19 +90,19 @@ class StudyOfFaults:
         return self.runs / f"faults/trials/{number}/repeat_0/epochs.log"
 
     def deaths_counted(self) -> int:
-        """How many deaths of workers were held against trials."""
+        """The number of deaths of workers that count for trials."""
         study = Ledger(*study_of("faults", self.runs))._study
         return sum(trial.user_attrs.get("deaths_without_progress", 0) for trial in study.trials)
 
     def assert_whole(self) -> None:
-        """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
+        """Check that every trial is COMPLETE with its values, and `doctor` finds no fault."""
         assert_complete(self._directory, self._trials)
 
 
 def end_of(launch: subprocess.Popen[str], meanwhile: Callable[[], None]) -> tuple[int, str]:
-    """The status of a launch, and what it told of errors; until then something is kept up."""
+    """The exit status and the stderr of a launch; `meanwhile` is called until it ends."""
     while True:
-        # what it tells must be read, or it would wait
+        # its output must be read, or it blocks
         with suppress(subprocess.TimeoutExpired):
             _, told = launch.communicate(timeout=0.5)
             return launch.returncode, told
@@ -110,7 +110,7 @@ def end_of(launch: subprocess.Popen[str], meanwhile: Callable[[], None]) -> tupl
 
 
 def wait_until(is_so: Callable[[], bool], launch: subprocess.Popen[str]) -> None:
-    """Return once it `is_so`, while the launch is under way."""
+    """Return when `is_so()` is true, while the launch runs."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not is_so():
         assert launch.poll() is None

@@ -1,4 +1,4 @@
-"""The control store of a cluster dies, and with it the driver, in C++."""
+"""The control store of a cluster dies, which aborts the driver in C++."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_study_survives_twenty_control_stores_that_die_at_random(
                 time.sleep(moments.uniform(0.0, 10.0))
                 assert cluster.head.kill_named("gcs_server") == 1
                 _, told = supervisor.communicate(timeout=120)
-                # one that has not come to its trials yet has a word for it
+                # a driver without trials yet reports it
                 assert supervisor.returncode == 70 or told.startswith("error: "), told
                 assert "Traceback" not in told
     with ray_cluster(nodes=1) as cluster:

@@ -1,4 +1,4 @@
-"""Hosts of a cluster whose clock is wrong, or whose disk is full, in the middle of a study."""
+"""Hosts of a cluster whose clock is wrong, or whose disk is full, during a study."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WRONG_CLOCK = Path(__file__).with_name("wrong_clock")
 HOUR = 3600.0
 EPOCH_SECONDS = 0.5
 TOLERANCE_SECONDS = 1.0
-"""Of a clock that was asked for over a busy machine."""
+"""The error of a clock that is read on a busy machine."""
 CURES = ("free some space on the disk", "disk is full; check the disk's space")
 
 
@@ -57,7 +57,7 @@ def test_workers_whose_disk_is_full_stop_the_study_with_a_line_and_it_continues_
         assert study.deaths_counted() == 0
         for number in range(4):
             epochs = [epoch for _attempt, epoch in map(str.split, study.epochs_done(number))]
-            # of an epoch that could not be saved alone the work is done again
+            # only the epochs that could not be saved are repeated
             assert sorted(set(epochs)) == ["1", "2", "3"]
             assert len(epochs) <= 4
 
@@ -87,7 +87,7 @@ def test_disks_that_are_full_at_random_stop_a_study_with_a_line_each_time(
             for line in lines:
                 assert str(disk.path) in line
                 assert any(cure in line for cure in CURES), line
-        # nor has any trial failed of it: all of them are COMPLETE in the end
+        # no trial has failed: all are COMPLETE in the end
         assert study.run() == (0, "")
         study.assert_whole()
         assert study.deaths_counted() == 0
@@ -95,7 +95,7 @@ def test_disks_that_are_full_at_random_stop_a_study_with_a_line_each_time(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From one moment to another by the right clock, in Unix seconds."""
+    """Two times of the right clock, in Unix seconds."""
 
     begin: float
     end: float
@@ -106,7 +106,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """After a while a clock is set to be so far ahead; both in seconds."""
+    """The seconds after which a clock is set, and by how many."""
 
     wait: float
     ahead: float
@@ -192,7 +192,7 @@ def mirrored(study: StudyOfFaults) -> list[Run]:
 
 
 def shown_status(study: StudyOfFaults) -> dict[str, Any]:
-    """What `balpoe status --json` prints."""
+    """The output of `balpoe status --json`."""
     arguments = ["status", "faults", "--json", "--runs", str(study.runs)]
     shown = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     plain: dict[str, Any] = json.loads(shown.output)

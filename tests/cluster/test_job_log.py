@@ -1,4 +1,4 @@
-"""A submitted study is followed through a dashboard that comes and goes."""
+"""A submitted study is followed through a dashboard that is unavailable at times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RAYS_OWN = (
 
 
 class Dashboard:
-    """Answers for one job as Ray's does; each poll tells the next of `logs`, None hangs up."""
+    """Answers for one job like Ray's dashboard; a poll gets the next of `logs`; None: no answer."""
 
     def __init__(self, logs: list[str | None], end: dict[str, Any]) -> None:
         self._logs = logs
@@ -62,7 +62,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
                 self.wfile.write(content)
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                """Keep silent."""
+                """Print nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)

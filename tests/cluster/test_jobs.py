@@ -1,4 +1,4 @@
-"""Studies submitted to a cluster's head: followed, asked about, stopped, refused."""
+"""Studies submitted to a cluster's head: followed, queried, stopped, refused."""
 
 from __future__ import annotations
 

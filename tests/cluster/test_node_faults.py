@@ -1,4 +1,4 @@
-"""Nodes of a real cluster that die, freeze, join and differ in the middle of a study."""
+"""Nodes of a real cluster that die, freeze, join and differ during a study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cluster.study_of_faults import StudyOfFaults, end_of, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-# the epochs of all attempts at the trial: what a checkpoint holds is not done again
+# the epochs of all attempts at the trial: those before a checkpoint are not repeated
 AT_POINTS = {
     "begun": ["1 1", "1 2", "1 3"],
     "checkpoint 1": ["0 1", "1 2", "1 3"],
@@ -34,7 +34,7 @@ def test_nodes_that_die_at_every_point_cost_no_finished_epoch_and_no_retry(
 
 
 def test_a_raylet_that_dies_is_the_death_of_its_node(cluster: RayCluster, tmp_path: Path) -> None:
-    # its worker sees within seconds that it is alone, and may end another epoch before
+    # its worker detects within seconds that its node is lost, and may finish another epoch before
     study = survivor_of(cluster, tmp_path, "raylet", ["checkpoint 1"], epoch_seconds=5.0)
     first, *others = study.epochs_done(1)
     assert first == "0 1"
@@ -49,7 +49,7 @@ def survivor_of(
     *,
     epoch_seconds: float = 0.3,
 ) -> StudyOfFaults:
-    """A study that came to its end although a node died under each trial but the first."""
+    """A finished study in which a node died during each trial but the first."""
     cluster.keep_nodes(2)
     cluster.await_nodes()
     question = f"{mortal} dies at {', '.join(points)}"
@@ -83,7 +83,7 @@ def test_a_node_that_freezes_for_longer_than_ray_waits_changes_nothing_when_it_i
     study.assert_whole()
     before = study.contents()
     frozen.signal(signal.SIGCONT)
-    time.sleep(10)  # its worker would have ended an epoch and its record by now
+    time.sleep(10)  # its worker would have finished an epoch and its record by now
     frozen.kill()
     assert study.contents() == before
     study.assert_whole()
@@ -123,7 +123,7 @@ def test_an_unfit_node_that_joins_stops_the_study_by_its_name(
             else:
                 cluster.start_node(hostname="joined", hidden=study.runs)
                 fault, cure = "is not seen there", "must be on storage that all nodes share"
-            # told at once: an epoch may last for an hour
+            # reported at once: an epoch may last for an hour
             wait_until(lambda: fault in study.told(), supervisor)
         _, told = supervisor.communicate(timeout=600)
         cluster.nodes.pop().kill()

@@ -1,4 +1,4 @@
-"""Clusters that cannot run a study, and what the command says of them."""
+"""Clusters that cannot run a study, and the messages about them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def mixed(cluster: RayCluster, directory: Path) -> RayCluster:
-    """A sound node, one of other code, one that shares no storage, one elsewhere with odd GPUs."""
+    """A sound node, then one each: other code, no shared storage, another host with odd GPUs."""
     cluster.start_node()
     cluster.start_node(PYTHONPATH=str(other_code(directory)))
     cluster.start_node(hidden=directory / "shared")
@@ -109,7 +109,7 @@ def test_sqlite_is_refused_where_trials_would_run_on_another_host(
 
 @pytest.mark.parametrize(
     ("token", "told"),
-    [("wrong\n", "does not take this process's token"), (None, "there is no token here")],
+    [("wrong\n", "does not accept this process's token"), (None, "there is no token here")],
 )
 def test_a_token_that_is_not_accepted_is_named_as_the_cause_within_seconds(
     cluster: RayCluster, directory: Path, token: str | None, told: str

@@ -1,4 +1,4 @@
-"""Twenty times at random what is tested at named points elsewhere: nodes, their code, clocks."""
+"""Faults of nodes, their code and clocks at twenty random times; elsewhere at named points."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TIMES = 20
 DIFFERENCE = "balpoe's code is"
 LONGEST_FREEZE_SECONDS = 12.0
-"""Ray gives a node up after some six."""
+"""Ray gives up a node after about six."""
 
 
 def test_nodes_that_die_and_freeze_at_random_cost_a_study_nothing(
     cluster: RayCluster, tmp_path: Path, moments: random.Random
 ) -> None:
-    """Twenty times one is killed, or its raylet alone, and twenty times one stands still."""
+    """Twenty times a node or its raylet is killed, and twenty times a node is frozen."""
     cluster.keep_nodes(3)
     cluster.await_nodes()
     study = StudyOfFaults(cluster, tmp_path, trials=60, epoch_seconds=0.5)
@@ -48,7 +48,7 @@ def test_nodes_that_die_and_freeze_at_random_cost_a_study_nothing(
 
 
 def kill(node: RayNode, moments: random.Random, _thaws: list[Timer]) -> None:
-    """The node, or its raylet alone."""
+    """The node, or only its raylet."""
     if moments.random() < 0.5:
         node.kill()
     else:
@@ -56,7 +56,7 @@ def kill(node: RayNode, moments: random.Random, _thaws: list[Timer]) -> None:
 
 
 def freeze(node: RayNode, moments: random.Random, thaws: list[Timer]) -> None:
-    """For a time that Ray waits, or for longer."""
+    """For a time that is shorter or longer than Ray's patience."""
     node.signal(signal.SIGSTOP)
     seconds = moments.uniform(0.0, LONGEST_FREEZE_SECONDS)
     thaws.append(Timer(seconds, node.signal, [signal.SIGCONT]))
@@ -66,7 +66,7 @@ def freeze(node: RayNode, moments: random.Random, thaws: list[Timer]) -> None:
 def test_nodes_with_other_code_that_join_at_random_are_refused_and_their_study_continues(
     cluster: RayCluster, tmp_path: Path, moments: random.Random
 ) -> None:
-    """Twenty of them, in five launches: the first that would get a trial stops its study."""
+    """Twenty of them, in five launches: the first that would receive a trial stops its study."""
     cluster.keep_one_node()
     trials = 10
     study = StudyOfFaults(cluster, tmp_path, trials=trials)

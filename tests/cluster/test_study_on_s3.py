@@ -1,4 +1,4 @@
-"""A study on S3, run on nodes that share no disk: what a dead node and a dead driver leave."""
+"""A study on S3 on nodes without a shared disk, after the death of a node and of the driver."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.launch.faults_study import DRIVER, EPOCHS, PARENT, faults_study
 
 RUNS, BELOW = "s3://studies/team", "team/faults/"
 TRIALS = 4
-# the constraint is judged by the curve, which the driver must have when a trial ends
+# the constraint needs the curve, which the driver must have when a trial ends
 FURTHER = """
 question: "node dies at checkpoint 2; an epoch takes 0.2 s"
 resources: {concurrent_trials: 2}
@@ -53,7 +53,7 @@ class PostgresServer(Protocol):
 def home(
     tmp_path: Path, bucket: S3Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A user's directory with a study file; the store and the database are in the environment."""
+    """A directory with a study file; the store and the database are in the environment."""
     (tmp_path / "faults.yaml").write_text(faults_study(TRIALS, FURTHER))
     monkeypatch.setenv("BALPOE_STORAGE", postgres_url)
     monkeypatch.setenv("BALPOE_RUNS", RUNS)
@@ -62,7 +62,7 @@ def home(
 
 
 def launch(cluster: RayCluster, home: Path, host: Path, *fault: str) -> tuple[int, str]:
-    """The status of a whole launch from a host with copies of its own, and what it told."""
+    """The exit status of a whole launch from a host with its own copies, and its output."""
     ended = subprocess.run(
         [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
         cwd=home,
@@ -80,14 +80,14 @@ def launch(cluster: RayCluster, home: Path, host: Path, *fault: str) -> tuple[in
 
 
 def verb(*arguments: str) -> str:
-    """What a verb prints."""
+    """The output of a command."""
     shown = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert shown.exit_code == 0, shown.output
     return shown.output
 
 
 def await_death_of_one(cluster: RayCluster) -> None:
-    """`ray start` looks after its processes once a second."""
+    """`ray start` checks its processes once a second."""
     deadline = time.monotonic() + 30
     while [node.is_running() for node in cluster.nodes].count(True) != 1:
         assert time.monotonic() < deadline
@@ -117,7 +117,7 @@ def test_a_study_goes_on_from_the_store_when_a_node_and_then_its_driver_are_lost
         cluster.start_node(hidden=hosts[0], BALPOE_CACHE="/nowhere", TMPDIR=str(scratch))
     cluster.await_nodes()
 
-    # three others are told: by then trial 1 has come to the checkpoint at which its node dies
+    # three others are reported: by then trial 1 has the checkpoint at which its node dies
     status, told = launch(cluster, home, hosts[0], "told", "3")
     assert status == 70, told
     await_death_of_one(cluster)

@@ -23,7 +23,7 @@ _JOINED_LINES = re.compile(r"\\\n\s*|(?<=[^\n])\n {4}(?=--)")  # of shell, and f
 
 
 def code_of(path: Path) -> str:
-    """What the file quotes or runs as commands."""
+    """The commands that the file quotes or runs."""
     text = path.read_text()
     if path.suffix == ".md":
         return "\n".join("".join(found) for found in _IN_MARKDOWN.findall(text))

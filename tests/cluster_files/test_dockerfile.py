@@ -45,7 +45,7 @@ def test_what_is_copied_is_what_the_build_of_the_package_needs(tmp_path: Path) -
 
 def test_the_container_is_not_root_and_ray_asks_for_tokens() -> None:
     users = [rest for name, rest in instructions() if name in {"USER", "RUN"}]
-    assert users[0] == "root"  # whatever the base's user is, it installs
+    assert users[0] == "root"  # for any user of the base image
     assert users[-1] == "balpoe"
     assert any("RAY_AUTH_MODE=token" in rest for name, rest in instructions() if name == "ENV")
 

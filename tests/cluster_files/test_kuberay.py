@@ -182,7 +182,7 @@ def test_the_readmes_commands_do_without_volumes(name: str, gone: set[str], tmp_
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
         assert {"name": "BALPOE_RUNS", "value": runs} in container["env"]
-        mounts = container["volumeMounts"] or []  # an empty one reads as null, as none
+        mounts = container["volumeMounts"] or []  # an empty list is read as null
         assert {mount["name"] for mount in mounts} == {
             each["name"] for each in pod["volumes"] or []
         }

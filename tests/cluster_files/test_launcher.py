@@ -1,4 +1,4 @@
-"""The file of Ray's cluster launcher, by Ray's own schema and preparation; nothing is contacted."""
+"""The file of Ray's cluster launcher, checked by Ray's own schema and preparation, offline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN, CLOUD = "local", "aws"
 
 
 def launcher(provider: str) -> dict[str, Any]:
-    """The launcher with the block of `provider` in use, as its comments say to do."""
+    """The launcher with the block of `provider` in use, as described in its comments."""
     own, cloud = re.findall(r"^# >>> .*\n((?s:.*?))^# <<<\n", LAUNCHER.read_text(), re.MULTILINE)
     text = LAUNCHER.read_text()
     if provider == CLOUD:

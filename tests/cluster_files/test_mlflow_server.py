@@ -1,4 +1,4 @@
-"""The tracking server's script, really run: PostgreSQL, an S3 server and MLflow on loopback."""
+"""The script of the tracking server, run with PostgreSQL, an S3 server and MLflow on loopback."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def running(command: list[str], url: str, log: Path, **env: str) -> Iterator[int
 
 @contextmanager
 def postgresql(directory: Path) -> Iterator[int]:
-    """A server with one user, `mlflow`, whose password PGPASSFILE holds. It refuses to be root."""
+    """A server with one user, `mlflow`, whose password is in PGPASSFILE. It cannot run as root."""
     data, port = directory / "pg", free_port()
     data.mkdir()
     password = directory / "password"
@@ -129,7 +129,7 @@ def _first_connection(port: int) -> psycopg.Connection:
 
 @dataclass(frozen=True)
 class Server:
-    """The running server and what it keeps where."""
+    """The running server and its files."""
 
     url: str
     s3: str
@@ -138,7 +138,7 @@ class Server:
     session: int
 
     def answer(self, path: str, *, host: str = NAME, user: str | None = None) -> tuple[int, str]:
-        """Status and body of a request under a host's name, perhaps with the password."""
+        """Status and body of a request with a Host header, with or without the password."""
         request = urllib.request.Request(self.url + path, headers={"Host": host})
         if user is not None:
             credentials = b64encode(f"{user}:{PASSWORD}".encode()).decode()

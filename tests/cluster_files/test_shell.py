@@ -1,4 +1,4 @@
-"""The shell of `cluster/`, by shellcheck."""
+"""The shell scripts of `cluster/`, checked by shellcheck."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_shellcheck_finds_no_fault(script: str) -> None:
 
 
 def test_slurm_reads_all_of_its_directives() -> None:
-    """It stops at the first line that is neither a comment nor empty."""
+    """Slurm stops at the first line that is neither a comment nor empty."""
     lines = (CLUSTER / "slurm" / "balpoe.sbatch").read_text().splitlines()
     first_command = next(n for n, line in enumerate(lines) if line and not line.startswith("#"))
     directives = [n for n, line in enumerate(lines) if line.startswith("#SBATCH")]

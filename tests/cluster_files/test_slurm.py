@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +88,15 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Allocation:
-    """One node that Slurm gave to a job, whose user has this home."""
+    """One node that Slurm assigned to a job of a user with this home directory."""
 
     home: Path
 
-    def submit(self, *, comment: str = "", notice_seconds: int = 300) -> subprocess.Popen[str]:
-        """`sbatch` of a study."""
+    @contextmanager
+    def submit(
+        self, *, comment: str = "", notice_seconds: int = 300
+    ) -> Iterator[subprocess.Popen[str]]:
+        """`sbatch` of a study, which ends with the block at the latest."""
         study = self.home / "study.yaml"
         study.write_text(f"data:\n  name: cifar100_lt\nname: 'tail'  # {comment}\n")
         script = (CLUSTER / "slurm" / "balpoe.sbatch").read_text()
@@ -101,7 +105,7 @@ class Allocation:
             script = script.replace(old, new)
         spooled = self.home / "slurm_script"
         spooled.write_text(script)
-        return subprocess.Popen(
+        with subprocess.Popen(
             [*NAMESPACE, "bash", str(spooled), str(study)],
             env={
                 "HOME": str(self.home),
@@ -116,10 +120,14 @@ class Allocation:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
+        ) as job:
+            try:
+                yield job
+            finally:
+                job.kill()
 
     def end_soon(self, job: subprocess.Popen[str]) -> None:
-        """Slurm's notice to the script, once the study runs."""
+        """Send Slurm's signal to the script when the study runs."""
         driver = self.home / "driver"
         deadline = time.monotonic() + 120
         while not driver.exists() and job.poll() is None and time.monotonic() < deadline:
@@ -135,7 +143,7 @@ class Allocation:
 
 @pytest.fixture
 def allocation() -> Iterator[Allocation]:
-    """A node whose home has a short path: Ray's sockets lie below it."""
+    """A node whose home has a short path, since Ray's sockets are in it."""
     with tempfile.TemporaryDirectory(prefix="slurm", dir="/tmp") as directory:
         home = Path(directory)
         programs = home / "balpoe-env" / "bin"
@@ -148,8 +156,8 @@ def allocation() -> Iterator[Allocation]:
 
 
 def test_the_study_runs_on_a_ray_with_a_token_of_its_own(allocation: Allocation) -> None:
-    job = allocation.submit()
-    output, _ = job.communicate(timeout=200)
+    with allocation.submit() as job:
+        output, _ = job.communicate(timeout=200)
     assert job.returncode == 0, output
     assert "mode 0o600 characters 64" in output
     assert "resources 3.0 2.0" in output
@@ -162,9 +170,9 @@ def test_the_study_runs_on_a_ray_with_a_token_of_its_own(allocation: Allocation)
 def test_before_the_end_of_its_time_the_study_stops_and_is_queued_again(
     allocation: Allocation,
 ) -> None:
-    job = allocation.submit(comment="--until-stopped")
-    allocation.end_soon(job)
-    output, _ = job.communicate(timeout=120)
+    with allocation.submit(comment="--until-stopped") as job:
+        allocation.end_soon(job)
+        output, _ = job.communicate(timeout=120)
     assert job.returncode == 130, output
     assert (allocation.home / "stopped").read_text() == "tail"
     assert (allocation.home / "scontrol").read_text() == f"requeue {JOB}\n"
@@ -174,15 +182,15 @@ def test_before_the_end_of_its_time_the_study_stops_and_is_queued_again(
 def test_a_study_that_does_not_stop_in_time_is_queued_again_before_slurm_kills_it(
     allocation: Allocation,
 ) -> None:
-    job = allocation.submit(comment="--until-stopped --long-epoch", notice_seconds=62)
-    allocation.end_soon(job)
-    queued = allocation.home / "scontrol"
-    deadline = time.monotonic() + 30
-    while not queued.exists() and job.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    still_runs = job.poll() is None
-    job.kill()  # as Slurm does to what it queues again, and at the end of the time
-    output, _ = job.communicate(timeout=60)
+    with allocation.submit(comment="--until-stopped --long-epoch", notice_seconds=62) as job:
+        allocation.end_soon(job)
+        queued = allocation.home / "scontrol"
+        deadline = time.monotonic() + 30
+        while not queued.exists() and job.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        still_runs = job.poll() is None
+        job.kill()  # as Slurm does to requeued jobs, and at the end of the time
+        output, _ = job.communicate(timeout=60)
     assert still_runs, output
     assert (allocation.home / "stopped").read_text() == "tail"
     assert queued.read_text() == f"requeue {JOB}\n"

@@ -6,15 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balpoe.config import (
-    AugmentationConfig,
-    DigitsLT,
-    ExpertsConfig,
-    ModelConfig,
-    ParquetImages,
-    TrainingConfig,
-)
+from balpoe.config import AugmentationConfig, ExpertsConfig, ModelConfig, TrainingConfig
 from balpoe.config.bounds import Bounds
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import InvalidFields
 
 

@@ -13,7 +13,6 @@ from balpoe.config import (
     Choice,
     Condition,
     Configuration,
-    DigitsLT,
     FloatParameter,
     IntParameter,
     Parameter,
@@ -21,8 +20,9 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.config.assignment import assigned, conditional_parameters, suggestion_order, witness
-from balpoe.config.grid import grid_points
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
+from balpoe.study.search.samplers.grid import grid_points
 
 BASE = Configuration(data=DigitsLT())
 COUNT = IntParameter(low=1, high=3)

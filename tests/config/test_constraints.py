@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balpoe.config import (
-    BudgetConfig,
-    Configuration,
-    Constraint,
-    DigitsLT,
-    FloatParameter,
-    StudySpec,
-)
+from balpoe.config import BudgetConfig, Configuration, Constraint, FloatParameter, StudySpec
 from balpoe.config.constraints import excesses, violated
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 STUDY = StudySpec(

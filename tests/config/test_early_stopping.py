@@ -5,7 +5,6 @@ import pytest
 from balpoe.config import (
     BudgetConfig,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     HalvingConfig,
@@ -14,6 +13,7 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 ALPHA = FloatParameter(low=0, high=1)

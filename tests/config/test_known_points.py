@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from balpoe.config import (
+    SAMPLERS,
     BudgetConfig,
     CategoricalParameter,
     Choice,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FloatParameter,
     IntParameter,
     Parameter,
-    SamplerConfig,
     StudySpec,
     with_parameters,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())
@@ -101,7 +101,7 @@ def test_a_point_that_cannot_be_tried_is_refused(point: dict[str, Choice], messa
 
 def test_a_sampler_that_needs_every_parameter_cannot_go_outside() -> None:
     search = {**SEARCH, "experts.count": IntParameter(low=2, high=7)}
-    gp = replace(STUDY, search=search, sampler=SamplerConfig(name="gp"))
+    gp = replace(STUDY, search=search, sampler=SAMPLERS["gp"]())
     assert [point.name for point in gp.points.points] == ["balpoe"]
     assert set(gp.points.left_out) == {"ce", "balanced_softmax"}
     with pytest.raises(InvalidFields, match=r"mine\.experts\.centre: experts\.centre lies outside"):

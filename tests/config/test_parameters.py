@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from balpoe.config import (
     Choice,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     canonical_parameters,
     with_parameters,
 )
 from balpoe.config.fields import searchable_fields
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from balpoe.config import (
-    OBJECTIVES,
+    SAMPLERS,
     BudgetConfig,
     Condition,
     Configuration,
-    DigitsLT,
     Direction,
     FloatParameter,
     IntParameter,
     Parameter,
-    SamplerConfig,
     StudySpec,
+    objective_names,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
 ALPHA = FloatParameter(low=0, high=1)
@@ -33,7 +33,7 @@ def study(name: Any, search: Mapping[str, Parameter]) -> StudySpec:
         search=dict(search),
         objectives={"val/accuracy": "maximize", "val/ece": "minimize"},
         budget=BudgetConfig(trials=1),
-        sampler=SamplerConfig(name=name),
+        sampler=SAMPLERS[name](),
     )
 
 
@@ -56,14 +56,14 @@ def test_tpe_and_random_take_conditional_parameters(name: str) -> None:
 
 def test_a_gaussian_process_takes_four_objectives_and_names_those_beyond() -> None:
     minimized: Direction = "minimize"
-    objectives = dict.fromkeys(OBJECTIVES[:4], minimized)
+    objectives = dict.fromkeys(objective_names()[:4], minimized)
     four = replace(study("gp", {"mixup.alpha": ALPHA}), objectives=objectives)
     with pytest.raises(InvalidFields, match=r"gp takes at most 4 objectives: leave out val/nll"):
         replace(four, objectives={**objectives, "val/nll": minimized})
     replace(
         four,
-        sampler=SamplerConfig(name="nsgaii"),
-        objectives=dict.fromkeys(OBJECTIVES, minimized),
+        sampler=SAMPLERS["nsgaii"](),
+        objectives=dict.fromkeys(objective_names(), minimized),
     )
 
 

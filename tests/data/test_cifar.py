@@ -12,8 +12,8 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from balpoe.config import Cifar10LT, Cifar100LT
 from balpoe.data import load_final_splits, load_search_splits
+from balpoe.data.sources.cifar_lt import Cifar10LT, Cifar100LT
 from balpoe.errors import DataError
 from balpoe.method.longtail import class_counts, cut_indices
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from balpoe.config.data import DigitsLT
 from balpoe.data import Images, load_final_splits, load_search_splits
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import DataError
 from balpoe.method.longtail import class_counts
 

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.config import ImageFolder
 from balpoe.data import (
     FinalSplits,
     Images,
@@ -27,6 +26,7 @@ from balpoe.data import (
 )
 from balpoe.data.decoding.decoding import ImageShape, fit_image
 from balpoe.data.decoding.streamed_images import StreamedImages
+from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import DataError, StorageError
 
 Tree = Callable[..., Path]

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balpoe.config.data import GaussianLT
 from balpoe.data import load_final_splits, load_search_splits
-from balpoe.data.sources.gaussian import prototypes
-from balpoe.data.sources.gaussian_likelihood import level_log_probabilities, log_likelihood
+from balpoe.data.sources.gaussian_lt import GaussianLT
+from balpoe.data.sources.gaussian_lt.images import prototypes
+from balpoe.data.sources.gaussian_lt.likelihood import level_log_probabilities, log_likelihood
 from balpoe.errors import DataError, NonFiniteError
 
 SMALL = GaussianLT(classes=4, image_size=5, channels=2, head_count=40, imbalance_ratio=4)
@@ -65,7 +65,7 @@ def test_blocks_of_images_do_not_change_the_likelihood(monkeypatch: pytest.Monke
     images = torch.randint(256, (50, 18), generator=torch.Generator().manual_seed(0)).byte()
     means = torch.from_numpy(prototypes(SMALL))
     whole = log_likelihood(images, means, SMALL.noise)
-    monkeypatch.setattr("balpoe.data.sources.gaussian_likelihood._VALUES_AT_ONCE", 40)
+    monkeypatch.setattr("balpoe.data.sources.gaussian_lt.likelihood._VALUES_AT_ONCE", 40)
     assert torch.equal(log_likelihood(images, means, SMALL.noise), whole)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from balpoe.config import ImageList
 from balpoe.data import (
     FinalSplits,
     SearchSplits,
@@ -19,7 +18,8 @@ from balpoe.data import (
     load_search_splits,
     load_test_images,
 )
-from balpoe.data.sources.published import require_published
+from balpoe.data.sources.image_list import ImageList
+from balpoe.data.sources.image_list.published import require_published
 from balpoe.errors import DataError, StorageError
 
 Tree = Callable[..., Path]

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balpoe.config import ImageFolder, ImageList
 from balpoe.data.decoding.image_names import PackedNames
 from balpoe.data.encoded_splits import SearchImages
-from balpoe.data.sources import folder, image_list
+from balpoe.data.sources.folder import ImageFolder
+from balpoe.data.sources.folder.images import FolderSource
+from balpoe.data.sources.image_list import ImageList
+from balpoe.data.sources.image_list.images import ListSource
 
 IMAGES = 4000
 NAME = "train/n00000000/n00000000_00000.JPEG"
@@ -35,7 +37,7 @@ def a_list(path: Path) -> Callable[[], SearchImages]:
     train.write_text("\n".join(lines))
     test.write_text("val/0.JPEG 0\n")
     config = ImageList(root=str(path), image_size=8, train=str(train), test=str(test))
-    return lambda: image_list.search_images(config)
+    return ListSource(config).search_images
 
 
 def a_tree(path: Path) -> Callable[[], SearchImages]:
@@ -43,7 +45,7 @@ def a_tree(path: Path) -> Callable[[], SearchImages]:
         file = path / f"n{n % 20:08}" / f"in_train_n{n % 20:08}_{n:05}.JPEG"
         file.parent.mkdir(exist_ok=True)
         file.touch()
-    return lambda: folder.search_images(ImageFolder(root=str(path), image_size=8))
+    return FolderSource(ImageFolder(root=str(path), image_size=8)).search_images
 
 
 @pytest.mark.parametrize("source", [a_list, a_tree])

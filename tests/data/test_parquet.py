@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from balpoe.config import ParquetImages
 from balpoe.data import Images, load_final_splits, load_search_splits
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows
 from balpoe.data.decoding.decoding import ImageShape, fit_image
-from balpoe.data.sources.image_file import LabelledImageFile
+from balpoe.data.sources.parquet import ParquetImages
+from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError, InvalidFields
 from balpoe.method.longtail import class_counts, cut_indices
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from balpoe.config import ParquetImages
 from balpoe.data import load_final_splits, load_search_splits
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows
 from balpoe.data.decoding.decoding import ImageShape
-from balpoe.data.sources.image_file import LabelledImageFile
+from balpoe.data.sources.parquet import ParquetImages
+from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError
 
 WriteParquet = Callable[..., str]

@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.config import ImageFolder, ParquetImages
-from balpoe.config.image_sources import Unreadable
+from balpoe.config.data import Unreadable
 from balpoe.data import load_final_splits, load_search_splits
 from balpoe.data.preparation import Preparation, PreparedFile, prepare_split
 from balpoe.data.source_from_paths import Opening, open_source
+from balpoe.data.sources.folder import ImageFolder
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import DataError, StorageError
 from tests.data.deep_images import deep_png
 

@@ -7,7 +7,8 @@ import sys
 
 ASKED = """
 import sys
-from balpoe.config import Configuration, DigitsLT, ModelConfig
+from balpoe.config import Configuration, ModelConfig
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.required_files import needed_sizes
 assert needed_sizes(Configuration(data=DigitsLT(), model=ModelConfig(backbone="resnet8"))) == {}
 sys.exit("torch" in sys.modules)

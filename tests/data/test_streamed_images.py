@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from balpoe.config.image_sources import ImageFolder, ParquetImages
 from balpoe.data import load_final_splits
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
-from balpoe.data.sources.image_file import LabelledImageFile
+from balpoe.data.sources.folder import ImageFolder
+from balpoe.data.sources.parquet import ParquetImages
+from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError, WorkerDied
 from balpoe.method.longtail import Indices
 
@@ -173,7 +174,7 @@ def test_the_processes_end_with_the_one_that_started_them(
     program = f"""
 import os, signal, sys
 from pathlib import Path
-from balpoe.config.image_sources import ParquetImages
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data import load_final_splits
 
 splits = load_final_splits(ParquetImages(train={path!r}, test={path!r}, in_memory_limit=1e-9))

@@ -13,7 +13,6 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     FinalConfig,
     FloatParameter,
     StudySpec,
@@ -21,6 +20,7 @@ from balpoe.config import (
     to_plain,
     with_parameters,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import StorageError, UserError
 from balpoe.exporting import ExportReport, Preference, export_best
 from balpoe.files import configuration_from_plain, load_configuration

@@ -8,15 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from balpoe.config import (
-    Configuration,
-    Constraint,
-    DigitsLT,
-    FloatParameter,
-    GaussianLT,
-    SamplerConfig,
-    to_plain,
-)
+from balpoe.config import SAMPLERS, Configuration, Constraint, FloatParameter, to_plain
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.errors import ConfigurationError, UserError
 from balpoe.files import configuration_from_plain, load_configuration, load_study
 from balpoe.files.restricted_yaml import MOST_BYTES
@@ -30,7 +24,7 @@ objectives: {val/accuracy: maximize}
 budget: {trials: 2}
 """
 
-SOURCES = "digits_lt, gaussian_lt, parquet, folder, image_list, cifar10_lt or cifar100_lt"
+SOURCES = "cifar100_lt, cifar10_lt, digits_lt, folder, gaussian_lt, image_list or parquet"
 
 Write = Callable[[str | bytes], Path]
 
@@ -68,6 +62,7 @@ def test_integers_serve_as_numbers_and_lists_as_tuples(write: Write) -> None:
         "data: {name: digits_lt, imbalance_ratio: 20}\nexperts: {count: 2, lambdas: [1, -1]}\n"
     )
     configuration = load_configuration(path)
+    assert isinstance(configuration.data, DigitsLT)
     assert isinstance(configuration.data.imbalance_ratio, float)
     assert configuration.experts.lambdas == (1.0, -1.0)
 
@@ -208,7 +203,7 @@ objectives: {val/accuracy: maximise, val/eca: minimize, test/ece: minimize}
 bugdet: {trials: 12}
 """)
     assert problems(load_study, path) == [
-        "x.yaml:1 name: must be 1 to 100 letters, digits, '-' and '_' that begin with no sign,"
+        "x.yaml:1 name: must be 1 to 100 letters, digits, '-' and '_', the first a letter or digit,"
         ' got "a study"',
         "x.yaml:1 budget: must be given",
         "x.yaml:2 data.imbalance_ratio: must be at least 1, got 0.0",
@@ -266,7 +261,7 @@ bugdet: {trials: 12}
         ("high: 1}", "high: 1, when: 3}",
          "x.yaml:4 search.mixup.alpha.when: must be keys with values, got 3"),
         ("name: s", "name: s\nsampler: tp",
-         "x.yaml:2 sampler.name: must be tpe, random, nsgaii, gp or grid, got \"tp\"; "
+         "x.yaml:2 sampler.name: must be gp, grid, nsgaii, random or tpe, got \"tp\"; "
          "did you mean tpe?"),
         ("name: s", "name: s\nsampler: grid",
          "x.yaml:2 sampler.name: grid cannot take mixup.alpha, a range of numbers: "
@@ -274,8 +269,8 @@ bugdet: {trials: 12}
         ("name: s", "name: s\nsampler:\n  name: tpe\n  seed: -1",
          "x.yaml:4 sampler.seed: must be at least 0, got -1"),
         ("name: s", "name: s\nknown_points:\n  a: {}\n  b c: {}\n  d: {experts.cont: 2}",
-         "x.yaml:4 known_points.b c: must be 1 to 100 letters, digits, '-' and '_' that begin "
-         "with no sign, got \"b c\"\n"
+         "x.yaml:4 known_points.b c: must be 1 to 100 letters, digits, '-' and '_', the first "
+         "a letter or digit, got \"b c\"\n"
          "x.yaml:5 known_points.d.experts.cont: unknown field; did you mean experts.count?"),
         ("name: s", "name: s\nfinal:\n  seeds: [1, 1]",
          "x.yaml:3 final.seeds: must differ, got [1, 1]"),
@@ -287,8 +282,9 @@ bugdet: {trials: 12}
         ("name: s", "name: s\nrepeats: 0", "x.yaml:2 repeats: must be at least 1, got 0"),
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
-         "data, model, experts, mixup, training, loss, mixing, search, objectives, budget, sampler, seed, "
-         "warm_start, known_points, resources, repeats, race, final, early_stopping, constraints"),
+         "data, model, experts, mixup, training, loss, mixing, search, objectives, budget, "
+         "sampler, seed, warm_start, known_points, resources, repeats, race, final, "
+         "early_stopping, constraints"),
     ],
 )  # fmt: skip
 def test_a_study_keeps_the_paths_of_its_file(
@@ -301,7 +297,8 @@ def test_a_study_keeps_the_paths_of_its_file(
 def test_a_sampler_may_be_named_alone(write: Write) -> None:
     alone = load_study(write(STUDY + "sampler: random\n")).sampler
     section = load_study(write(STUDY + "sampler: {name: random, seed: null}\n")).sampler
-    assert alone == section == SamplerConfig(name="random")
+    assert alone == section == SAMPLERS["random"]()
+    assert load_study(write(STUDY + "sampler: {seed: 3}\n")).sampler == SAMPLERS["tpe"](seed=3)
 
 
 def test_what_the_search_found_is_not_undone_by_the_final_training(write: Write) -> None:

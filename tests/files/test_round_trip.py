@@ -9,27 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balpoe.config import (
-    OBJECTIVES,
+    SAMPLERS,
     AugmentationConfig,
     BudgetConfig,
     CategoricalParameter,
     Condition,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     FinalConfig,
     FloatParameter,
-    GaussianLT,
     IntParameter,
     MixupConfig,
     ModelConfig,
-    ParquetImages,
     ResourcesConfig,
-    SamplerConfig,
     StudySpec,
     TrainingConfig,
+    objective_names,
     to_plain,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.gaussian_lt import GaussianLT
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.files import (
     configuration_from_plain,
     dump_configuration,
@@ -114,7 +114,7 @@ STUDIES = st.builds(
         },
     ),
     objectives=st.dictionaries(
-        st.sampled_from(OBJECTIVES), st.sampled_from(["maximize", "minimize"]), min_size=1
+        st.sampled_from(objective_names()), st.sampled_from(["maximize", "minimize"]), min_size=1
     ),
     budget=st.builds(BudgetConfig, trials=COUNTS, wall_hours=st.none() | POSITIVE)
     | st.builds(BudgetConfig, device_hours=POSITIVE),
@@ -133,7 +133,9 @@ STUDIES = st.builds(
         seeds=st.lists(SEED, min_size=1, max_size=3, unique=True).map(tuple),
     ),
     sampler=st.builds(
-        SamplerConfig, name=st.sampled_from(["tpe", "random"]), seed=st.none() | SEED
+        lambda name, seed: SAMPLERS[name](seed=seed),
+        st.sampled_from(["tpe", "random"]),
+        st.none() | SEED,
     ),
     seed=SEED,
     resources=st.builds(ResourcesConfig, gpus_per_trial=POSITIVE, concurrent_trials=COUNTS),

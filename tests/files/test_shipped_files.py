@@ -13,11 +13,11 @@ import pytest
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
-    ParquetImages,
     RandAugmentConfig,
     StudySpec,
     with_parameters,
 )
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.files import dump_configuration, dump_study, load_configuration, load_study
 from balpoe.training.training import configured_lambdas
 

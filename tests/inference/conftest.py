@@ -1,4 +1,4 @@
-"""A saved model of drawn weights for small colour images, and images for it."""
+"""A saved model with random weights for small colour images, and images for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     ModelConfig,
     Sharing,
     TrainingConfig,
     to_plain,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
 from balpoe.models import build_experts

@@ -1,4 +1,4 @@
-"""Predictions of a loaded model: probabilities for every prior, and scikit-learn's conventions."""
+"""Predictions of a loaded model: probabilities for every prior, and scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, log_loss
 import balpoe
 from balpoe.data.splits import ImageSet
 from balpoe.errors import CorruptFile, DataError, StorageError, UserError
-from balpoe.evaluation import Temperatures
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.inference import Classifier
 from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, target_prior
@@ -139,7 +139,7 @@ def test_a_column_of_labels_is_scored_as_the_labels_in_it(
     ("labels", "message"),
     [
         (["cat"] * 29, "must be 30, one per image, got 29"),
-        (["cat"] * 29 + ["dgo"], '"dgo" is no class of the model; did you mean dog'),
+        (["cat"] * 29 + ["dgo"], '"dgo" is not a class of the model; did you mean dog'),
         ([4] * 30, "labels must be from 0 to 3"),
         ([[0, 1]] * 30, r"one per image, of the shape \[N\] or \[N, 1\], got the shape \(30, 2\)"),
         ([["cat", "dog"]] * 30, r"got the shape \(30, 2\)"),

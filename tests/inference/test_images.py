@@ -1,4 +1,4 @@
-"""Every kind of image becomes the same pixels, and what is none is refused with the cure."""
+"""Every kind of image becomes the same pixels, and invalid ones are refused with a hint."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def test_images_come_in_batches_and_files_are_read_when_theirs_is_due(
         ([], r"there are no images"),
         ([b"bytes"], r"image 0: must be an array, a tensor, a Pillow image or a path, got bytes"),
         ("nowhere.png", r"^nowhere.png: no such file$"),
-        ("a\0b", r'^"a\\u0000b": is no path of a file \(embedded null byte\)$'),
-        (["a\0b"], r"is no path of a file"),
+        ("a\0b", r'^"a\\u0000b": is not a path of a file \(embedded null byte\)$'),
+        (["a\0b"], r"is not a path of a file"),
         (None, r"^images: must be an array, .*, a path or a list of such, got NoneType$"),
         ((path for path in ["a.png"]), r"^images: must be .* got generator$"),
         (5, r"^images: must be .* got int$"),

@@ -1,4 +1,4 @@
-"""The ONNX file in onnxruntime against the model that it was made of."""
+"""The ONNX file in onnxruntime against the exported model."""
 
 from __future__ import annotations
 

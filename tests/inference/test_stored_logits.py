@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from balpoe.errors import StorageError
-from balpoe.evaluation import estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.inference.prediction_file import ScoredImages
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.method.logit_adjusted_losses import product_of_experts

@@ -56,7 +56,7 @@ def test_every_form_becomes_frequencies(
         ([0, 0, 0, 0], "sums to 0"),
         ([1, 2, -1, 4], "class 2 has -1: must be finite and at least 0"),
         ([0.5, float("nan"), 0.5, 0], "class 1 has nan: must be finite"),
-        ({"cat": 1, "dgo": 1}, '"dgo" is no class of the model; did you mean dog'),
+        ({"cat": 1, "dgo": 1}, '"dgo" is not a class of the model; did you mean dog'),
         ({"cat": 1, "dog": 1}, r"2 of 4 classes are missing \(the first is \"Übermut\"\)"),
     ],
 )

@@ -14,8 +14,8 @@ import torch
 
 import balpoe
 from balpoe.config import Configuration, ModelConfig, TrainingConfig
-from balpoe.config.image_sources import ParquetImages
 from balpoe.data import load_final_splits
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import DataError
 from balpoe.training.final_training import train_final
 from balpoe.training.model_directory import MANIFEST, MODEL

@@ -11,7 +11,7 @@ import pytest
 from balpoe.errors import StorageError, UserError
 from balpoe.launch.evaluate import evaluate
 from balpoe.launch.train import default_output, train
-from balpoe.reporting.training_progress import TrainingProgress
+from balpoe.reporting.training_display import TrainingProgress
 from balpoe.study.storage.lease import hold_lease
 
 CONFIGURATION = """
@@ -94,11 +94,14 @@ def test_the_same_command_continues_after_a_signal(
     file.write_text(CONFIGURATION.replace("EPOCHS", "30"))
     command = [str(Path(sys.executable).parent / "balpoe"), "train", "long.yaml", "--out", "out"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        while "epoch 5/30" not in running.stdout.readline():
-            assert running.poll() is None
-        running.send_signal(number)
-    assert running.returncode == status
+        try:
+            assert running.stdout is not None
+            while "epoch 5/30" not in running.stdout.readline():
+                assert running.poll() is None
+            running.send_signal(number)
+            assert running.wait(timeout=60) == status
+        finally:
+            running.kill()
     assert not (tmp_path / "out/seed_0/manifest.json").exists()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr

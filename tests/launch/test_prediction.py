@@ -21,8 +21,9 @@ from torch import Tensor
 import balpoe
 from balpoe.cli.predict import parse_prior
 from balpoe.cli.predict import predict as command
-from balpoe.config import Configuration, DigitsLT, ModelConfig, TrainingConfig
+from balpoe.config import Configuration, ModelConfig, TrainingConfig
 from balpoe.data import load_final_splits
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import DataError, StorageError, UserError
 from balpoe.reporting.prediction_display import PredictionProgress
 from balpoe.training.final_training import train_final

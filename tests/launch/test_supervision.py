@@ -33,7 +33,7 @@ def parent_of(driver: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()  # it ends its driver too
 
 
 def end_of(driver: str) -> tuple[int, str]:
@@ -111,7 +111,9 @@ received = []
 signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
 with supervised():
     print("ready", flush=True)
-    time.sleep(0.5)
+    while not received:
+        time.sleep(0.05)
+    time.sleep(0.5)  # for a second one, which must not come
     sys.exit(100 + len(received))
 """
     with parent_of(driver) as process:
@@ -129,16 +131,17 @@ def test_a_driver_that_does_not_leave_at_once_is_killed_after_two_seconds(
     driver = (
         """
 for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.SIG_IGN)
+    signal.signal(number, lambda number, frame: print(number, flush=True))
 """
         + WAITING
     )
     with parent_of(driver) as process:
         pid = int(first_line(process))
-        began = time.monotonic()
         for number in signals:
+            began = time.monotonic()
             process.send_signal(number)
-            time.sleep(0.2)  # equal signals that are pending merge
+            # equal signals that are pending merge: each must have arrived before the next is sent
+            assert first_line(process) == str(int(number))
         assert process.wait(timeout=30) == status
         assert 1.5 < time.monotonic() - began < 10
         assert not is_alive(pid)

@@ -11,6 +11,7 @@ import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -56,8 +57,12 @@ def process(tiny_study: TinyStudy, port: int) -> Iterator[subprocess.Popen[str]]
     with subprocess.Popen(
         command, cwd=tiny_study.runs.parent, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                # found before its parent is killed: the server would survive it
+                _kill(*_descendants(process.pid), process.pid)
 
 
 def test_it_shows_the_studies_until_ctrl_c_and_leaves_no_process(
@@ -92,13 +97,24 @@ def test_it_shows_the_studies_until_ctrl_c_and_leaves_no_process(
     assert len(workers) <= 3  # the server, its worker, a tracker of its resources
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    left = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    _kill(*left)
+    assert not left
     assert sorted(path.name for path in tiny_study.runs.parent.iterdir()) == ["runs", "tiny.yaml"]
 
 
 def _descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # the process has ended
+        return []
     return [found for child in map(int, children) for found in (child, *_descendants(child))]
+
+
+def _kill(*pids: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_port_that_is_taken_is_refused(tiny_study: TinyStudy) -> None:

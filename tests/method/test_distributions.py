@@ -3,7 +3,8 @@ from __future__ import annotations
 import torch
 
 from balpoe.config.shifts import SHIFTS
-from balpoe.evaluation import evaluate, evaluate_distributions
+from balpoe.evaluation.distributions import evaluate_distributions
+from balpoe.evaluation.scoring import evaluate
 from balpoe.method.priors import class_prior
 
 COUNTS = (200, 60, 10)

@@ -7,16 +7,11 @@ import torch
 from torch import Tensor
 
 from balpoe.config.shifts import SHIFTS
-from balpoe.evaluation import (
-    PostHocEvaluation,
-    Scorer,
-    Temperatures,
-    estimate_prior,
-    evaluate,
-    evaluate_distributions,
-    evaluate_post_hoc,
-    likelihood_ratios,
-)
+from balpoe.evaluation.distributions import evaluate_distributions
+from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_hoc
+from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
+from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior
 
@@ -66,7 +61,7 @@ def scalars(
         for row in rows
         if (row.scorer, row.prior, row.distribution) == (scorer, prior, distribution)
     )
-    return row.metrics.scalars()
+    return dict(row.metrics.values)
 
 
 def test_every_choice_is_scored_on_every_distribution(
@@ -91,7 +86,7 @@ def test_without_a_choice_it_is_the_final_evaluation(
     for row in plain:
         prior = "known" if row.known_prior else "unknown"
         found = scalars(rows, Scorer(ALL), prior, row.distribution)
-        assert found == pytest.approx(row.evaluation.ensemble.scalars(), rel=1e-6, abs=1e-7)
+        assert found == pytest.approx(row.evaluation.ensemble.values, rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +116,7 @@ def test_a_choice_is_a_factor_for_each_experts_logits(
         test_prior_c=torch.full((3,), 1 / 3) if known else None,
     )
     found = scalars(rows, scorer, "known" if known else "unknown", "test")
-    assert found == pytest.approx(expected.ensemble.scalars(), rel=1e-5, abs=1e-6)
+    assert found == pytest.approx(expected.ensemble.values, rel=1e-5, abs=1e-6)
 
 
 def test_the_estimated_prior_is_that_of_the_distributions_own_images(
@@ -138,7 +133,7 @@ def test_the_estimated_prior_is_that_of_the_distributions_own_images(
         test_prior_c=estimate_prior(ratios_bc).prior_c,
     )
     found = scalars(rows, Scorer(ALL), "estimated", "test")
-    assert found == pytest.approx(expected.ensemble.scalars(), rel=1e-5, abs=1e-6)
+    assert found == pytest.approx(expected.ensemble.values, rel=1e-5, abs=1e-6)
 
 
 def test_estimating_the_prior_of_a_long_tail_helps(

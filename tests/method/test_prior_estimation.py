@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.evaluation import estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.method.priors import class_prior, target_prior
 
 seeds = st.integers(0, 2**32 - 1)

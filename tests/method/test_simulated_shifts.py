@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from balpoe.config.metric_names import SHIFTED_METRICS
+from balpoe.config.metrics import shifted_metrics
 from balpoe.config.shifts import SHIFTS, Shift
-from balpoe.evaluation import evaluate, simulated_shifts
+from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.simulated_shifts import simulated_shifts
 
 CLASSES, PER_CLASS = 3, 6
 PRIOR_C = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
@@ -69,4 +70,4 @@ def test_every_shift_is_there_and_may_be_an_objective(logits_nec: Tensor, labels
     assert {name.split("/")[0].removesuffix("_known_prior") for name in found} == {
         shift.name for shift in SHIFTS
     }
-    assert {f"val/{name}" for name in found} == set(SHIFTED_METRICS)
+    assert {f"val/{name}" for name in found} == set(shifted_metrics())

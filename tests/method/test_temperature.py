@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.evaluation import fit_temperatures
-from balpoe.evaluation.temperature import HIGHEST, LOWEST, fit_temperature
+from balpoe.evaluation.temperature import HIGHEST, LOWEST, fit_temperature, fit_temperatures
 from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, target_prior
 

@@ -12,12 +12,12 @@ from balpoe.config import (
     CategoricalParameter,
     Choice,
     Configuration,
-    DigitsLT,
     FloatParameter,
     IntParameter,
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from rich.console import RenderableType
 
-from balpoe.evaluation import PostHocEvaluation, Scorer, Temperatures, evaluate_post_hoc
+from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_hoc
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.priors import class_prior
 from balpoe.reporting.post_hoc_tables import post_hoc_tables
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
@@ -58,7 +59,7 @@ def figures(lines: Sequence[str], name: str) -> list[list[str]]:
 
 def metric(seeds: Seeds, scorer: Scorer, prior: str, distribution: str, name: str) -> str:
     values = [
-        100 * row.metrics.scalars()[name]
+        100 * row.metrics.values[name]
         for seed in seeds
         for row in seed
         if (row.scorer, row.prior, row.distribution) == (scorer, prior, distribution)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import RenderableType
 
-from balpoe.config import BudgetConfig, IntParameter, Parameter, SamplerConfig, StudySpec
-from balpoe.reporting.study_events import outcome_line
+from balpoe.config import SAMPLERS, BudgetConfig, IntParameter, Parameter, StudySpec
+from balpoe.reporting.json_events import outcome_line
 from balpoe.reporting.study_status import status_plain, status_report
 from balpoe.study.search.completion import is_finished
 from balpoe.study.search.planned_trials import planned_trials
@@ -60,7 +60,7 @@ def test_a_study_is_finished_when_its_grid_is_exhausted(
     spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:
     search: dict[str, Parameter] = {"experts.count": IntParameter(low=1, high=3)}
-    grid = replace(spec, search=search, sampler=SamplerConfig(name="grid"))
+    grid = replace(spec, search=search, sampler=SAMPLERS["grid"]())
     planned = list(planned_trials(grid))
     records = [make_record(n, parameters=each.parameters) for n, each in enumerate(planned)]
     assert len(records) < 12

@@ -9,7 +9,6 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
-    DigitsLT,
     FloatParameter,
     IntParameter,
     ModelConfig,
@@ -17,6 +16,7 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.study_storage import record_storage
 from balpoe.study.trials.directory import StudyDirectory

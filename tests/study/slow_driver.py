@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
+from balpoe.config import BudgetConfig, Configuration, FloatParameter, StudySpec
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.trials.directory import StudyDirectory

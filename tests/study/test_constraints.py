@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from balpoe.config import Constraint, FloatParameter, SamplerConfig, StudySpec
+from balpoe.config import SAMPLERS, Constraint, FloatParameter, StudySpec
 from balpoe.config.constraints import excesses
 from balpoe.errors import NonFiniteError
 from balpoe.study.execution.gpu_memory import GpuMemory
@@ -112,7 +112,7 @@ def test_samplers_learn_where_a_constraint_is_kept(
         spec = make_spec(
             search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
             objectives={"val/accuracy": "maximize"},
-            sampler=SamplerConfig(name=name),  # type: ignore[arg-type]  # one of its choices
+            sampler=SAMPLERS[name](),
             constraints=constraints,
         )
         directory = StudyDirectory.of(tmp_path / str(len(constraints)), spec.name)

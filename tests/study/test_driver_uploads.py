@@ -11,7 +11,7 @@ from ray.tune.execution import class_cache
 
 from balpoe.files import load_study
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.study.execution.ray_internals import without_aws_keys
+from balpoe.study.execution.tune_private import without_aws_keys
 from balpoe.study.object_store.driver_uploads import DriverUploads
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.repeat_states import RepeatStates

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from balpoe.config import Configuration, ModelConfig
-from balpoe.config.image_sources import ImageFolder
+from balpoe.data.sources.folder import ImageFolder
 from balpoe.study.execution.software import CODE, software
 from balpoe.study.execution.worker_check import WorkerNeeds, unfitness
 

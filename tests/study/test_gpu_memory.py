@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from balpoe.config import (
     Choice,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     MixupConfig,
     ResourcesConfig,
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 from balpoe.study.execution.gpu_memory import (
     CONTEXT_BYTES,

@@ -8,11 +8,11 @@ import optuna
 import pytest
 
 from balpoe.config import (
+    SAMPLERS,
     CategoricalParameter,
     Condition,
     FloatParameter,
     IntParameter,
-    SamplerConfig,
     StudySpec,
 )
 from balpoe.config.known_points import default_points
@@ -120,7 +120,7 @@ def test_a_grid_is_gone_through_once_over_all_launches_and_with_its_known_points
 ) -> None:
     spec = make_spec(
         search=GRID,
-        sampler=SamplerConfig(name="grid"),
+        sampler=SAMPLERS["grid"](),
         known_points={"two": {"experts.count": 2, "experts.spread": 1.0}},
     )
     first = launched(spec, directory)
@@ -139,7 +139,7 @@ def test_no_sampler_repeats_what_it_drew_in_the_launch_before(
 ) -> None:
     spec = make_spec(
         search={"mixup.alpha": FloatParameter(low=0, high=1)},
-        sampler=SamplerConfig(name=name, seed=5),  # type: ignore[arg-type]  # one of them
+        sampler=SAMPLERS[name](seed=5),
     )
     drawn = [launched(spec, directory).ask().parameters["mixup.alpha"] for _ in range(3)]
     assert len(set(drawn)) == 3
@@ -174,7 +174,7 @@ def test_a_gaussian_process_learns_beside_the_known_points(
         known_points={"strong": {"mixup.alpha": 0.9}},
         search={"mixup.alpha": FloatParameter(low=0, high=1)},
         objectives={"val/ece": "minimize"},
-        sampler=SamplerConfig(name="gp"),
+        sampler=SAMPLERS["gp"](),
     )
     ledger = launched(spec, directory)
     for _ in range(13):
@@ -195,7 +195,7 @@ def test_a_conditional_parameter_is_proposed_only_where_its_condition_holds(
             ),
             "experts.count": IntParameter(low=2, high=3),
         },
-        sampler=SamplerConfig(name="random"),
+        sampler=SAMPLERS["random"](),
     )
     ledger = launched(spec, directory)
     proposals = [ledger.ask().parameters for _ in range(12)]

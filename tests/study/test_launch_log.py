@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
+from balpoe.config import BudgetConfig, Configuration, FloatParameter, StudySpec
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import CorruptFile
 from balpoe.study.trials.environment import current_environment
 from balpoe.study.trials.launch_log import launch_at, log_launch, logged_launches

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from balpoe.config import FloatParameter, SamplerConfig, StudySpec
+from balpoe.config import SAMPLERS, FloatParameter, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.records.ledger import AlreadyEndedError, Ledger
 from balpoe.study.records.optuna_trial import record_of
@@ -53,7 +53,7 @@ def test_a_proposal_is_running_with_its_parameters_until_it_ends(
 def test_with_one_expert_spread_and_sharing_are_recorded_and_not_suggested(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
-    ledger = Ledger(make_spec(sampler=SamplerConfig(name="random")), directory)
+    ledger = Ledger(make_spec(sampler=SAMPLERS["random"]()), directory)
     proposals = [ledger.ask() for _ in range(20)]
     single = [p for p in proposals if p.parameters["experts.count"] == 1]
     several = [p for p in proposals if p.parameters["experts.count"] != 1]
@@ -175,7 +175,7 @@ def test_a_launch_does_not_repeat_the_proposals_of_the_one_before(
 ) -> None:
     proposals = []
     for launch in range(2):
-        ledger = Ledger(make_spec(sampler=SamplerConfig(name="random")), directory)
+        ledger = Ledger(make_spec(sampler=SAMPLERS["random"]()), directory)
         assert ledger.begin_launch() == launch
         proposals += [ledger.ask().parameters for _ in range(4)]
     several = [tuple(p.values()) for p in proposals if p["experts.count"] != 1]

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, UserError
-from balpoe.launch.storage import chosen_storage
+from balpoe.launch.storage_option import chosen_storage
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.storage.host import Host, this_host
 from balpoe.study.storage.postgres_address import VARIABLE

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from balpoe.config import Choice, Configuration, ModelConfig, StudySpec, TrainingConfig
-from balpoe.config.image_sources import ParquetImages
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import WorkerDied
 from balpoe.study.execution.trial import Course, TrialTask, run_trial
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory

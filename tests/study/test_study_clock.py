@@ -14,9 +14,11 @@ from balpoe.study.execution.study_clock import SteadyClock, clock_of, timekeeper
 
 
 def test_a_clock_goes_on_with_the_monotonic_one() -> None:
-    clock = SteadyClock(unix_time=1000.0, monotonic=time.monotonic() - 5)
+    now = time.monotonic()
+    clock = SteadyClock(unix_time=1000.0, monotonic=now - 5)
     first, second = clock(), clock()
-    assert 1005 <= first <= second < 1006
+    passed = time.monotonic() - now
+    assert 1005 <= first <= second <= 1005 + passed + 1e-6
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -26,8 +28,10 @@ def test_a_worker_has_the_time_of_the_driver_whatever_its_own_clock_says(
     timekeeper = timekeeper_beside_driver()
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() + 3600)
+    asked = time.monotonic()
     now = clock_of(timekeeper)
-    assert now() == pytest.approx(right(), abs=0.5)
+    answer_seconds = time.monotonic() - asked  # a loaded machine is slow to answer
+    assert now() == pytest.approx(right(), abs=0.5 + answer_seconds)
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from balpoe.config import Choice, DigitsLT, StudySpec
+from balpoe.config import Choice, StudySpec
 from balpoe.data import load_search_splits
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import NonFiniteError
 from balpoe.study.execution.trial import Course, TrialTask, run_trial
 from balpoe.study.trials.directory import StudyDirectory

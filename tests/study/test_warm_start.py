@@ -11,17 +11,17 @@ import pytest
 from ray import cloudpickle
 
 from balpoe.config import (
+    SAMPLERS,
     BudgetConfig,
     Choice,
     Configuration,
     Constraint,
-    DigitsLT,
     FloatParameter,
     IntParameter,
-    SamplerConfig,
     StudySpec,
     TrainingConfig,
 )
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.trial import Course, TrialTask
@@ -127,7 +127,7 @@ def test_samplers_take_constrained_trials_of_both_studies(
         search={"experts.spread": FloatParameter(low=0.0, high=2.0)},
         objectives={"val/accuracy": "maximize"},
         constraints={"parameters": Constraint(at_most=1000)},
-        sampler=SamplerConfig(name=sampler),  # type: ignore[arg-type]  # one of its choices
+        sampler=SAMPLERS[sampler](),
     )
     earlier = EarlierStudy(
         "earlier",
@@ -185,7 +185,7 @@ def test_a_study_without_a_complete_trial_is_refused() -> None:
         ({"warm_start": ("digits",)}, "cannot begin from itself"),
         ({"warm_start": ("a", "a")}, "a comes twice"),
         (
-            {"warm_start": ("a",), "sampler": SamplerConfig(name="random")},
+            {"warm_start": ("a",), "sampler": SAMPLERS["random"]()},
             "random learns nothing from other studies: use tpe or gp",
         ),
     ],
@@ -248,7 +248,7 @@ def test_the_first_proposals_are_near_the_best_of_the_earlier_study(
     spec = make_spec(
         objectives={"val/accuracy": "maximize"},
         search=search,
-        sampler=SamplerConfig(name=sampler),  # type: ignore[arg-type]
+        sampler=SAMPLERS[sampler](),
     )
     trials = tuple(
         replace(trial, decided={path: trial.decided[path] for path in search})

@@ -1,4 +1,4 @@
-"""A study with invented figures, and records of its trials at any point of their life."""
+"""A study with invented values, and records of its trials in any state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from balpoe.config import BudgetConfig, Configuration, DigitsLT, FloatParameter, StudySpec
+from balpoe.config import BudgetConfig, Configuration, FloatParameter, StudySpec
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
@@ -16,7 +17,7 @@ START = 1_790_000_000.0
 
 @pytest.fixture
 def spec(request: pytest.FixtureRequest) -> StudySpec:
-    """A study named after the test, so that tests share a store but no experiment."""
+    """A study named after the test, so that tests share a store but not an experiment."""
     return StudySpec(
         name=re.sub(r"\W", "_", request.node.name)[:100],
         base=Configuration(data=DigitsLT()),

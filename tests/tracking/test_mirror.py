@@ -12,13 +12,14 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.mirror import Mirror
-from balpoe.tracking.run import Origin
+from balpoe.tracking.mirror_writer import start_mirror
+from balpoe.tracking.run_data import Origin
 from balpoe.tracking.tracking_store import TrackingStore, local_store
-from balpoe.tracking.writer import start_mirror
 
 MakeRecord = Callable[..., TrialRecord]
 ORIGIN = Origin(user="ada", git_commit="c0ffee")
@@ -45,7 +46,7 @@ print(writer.close("finished", deadline_seconds=60))
 def first_start(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A process of its own that finds no MLflow store yet, and the directory it ran in."""
+    """A process that starts without an MLflow store, and its working directory."""
     directory = tmp_path_factory.mktemp("work")
     command = [sys.executable, "-c", FIRST_START]
     return directory, subprocess.run(command, cwd=directory, capture_output=True, text=True)
@@ -186,7 +187,7 @@ def test_a_run_that_a_crash_left_without_metrics_is_taken_up(
 
 @pytest.fixture
 def late_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """The server is too late with the next run that is created; called, it creates it after all."""
+    """Time out the next creation of a run; the returned function executes it late."""
     create_run = MlflowClient.create_run
     given_up: list[Callable[[], object]] = []
 
@@ -249,19 +250,20 @@ def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(
     make_record: MakeRecord,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log_batch = MlflowClient.log_batch
+    log_batch: Callable[..., None] = SqlAlchemyStore.log_batch
     sizes: list[int] = []
 
+    # MLflow's client splits a batch into requests; the store receives each of them.
     def fail_at_the_second(
-        client: MlflowClient, run_id: str, metrics: Sequence[Metric] = (), **rest: object
+        self: SqlAlchemyStore, run_id: str, metrics: Sequence[Metric], **rest: Any
     ) -> None:
         sizes.append(len(metrics))
         if len(sizes) == 2:
             raise ConnectionError("the server went away")
-        log_batch(client, run_id, metrics=metrics, **rest)  # type: ignore[arg-type]
+        log_batch(self, run_id, metrics=metrics, **rest)
 
     record = make_record(0, 5, "COMPLETE", experts=397)  # 5 epochs of 400 metrics
-    monkeypatch.setattr(MlflowClient, "log_batch", fail_at_the_second)
+    monkeypatch.setattr(SqlAlchemyStore, "log_batch", fail_at_the_second)
     with pytest.raises(ConnectionError):
         mirror.mirror(record)
     Mirror(store, spec, ORIGIN).mirror(record)

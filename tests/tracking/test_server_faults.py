@@ -1,7 +1,7 @@
-"""The mirror against a real MLflow server that is absent, killed, frozen, slow or broken, and back.
+"""The mirror with a real MLflow server that is absent, killed, frozen, slow or broken for a time.
 
-Whatever happens to the server, handing it records never fails, and once it is back it holds
-every trial once and every epoch once.
+Submitting records never fails, and when the server is back it holds every trial once and every
+epoch once.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import pytest
 from balpoe.config import StudySpec
 from balpoe.launch.sync import sync
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking.mirror_check import found_study
-from balpoe.tracking.run import Origin
+from balpoe.tracking.mirror_writer import MirrorWriter, start_mirror
+from balpoe.tracking.mirrored_study import mirrored_study
+from balpoe.tracking.run_data import Origin
 from balpoe.tracking.tracking_store import TrackingStore
-from balpoe.tracking.writer import MirrorWriter, start_mirror
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import assert_whole, holding, launch, recorded
+from tests.tracking.faulty_proxy import FaultyProxy
 from tests.tracking.tracking_server import TrackingServer, tracking_server
-from tests.tracking.unsteady_line import Line
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -41,14 +41,14 @@ DEADLINE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A server, and the line on which the mirror reaches it."""
+    """A server, and the proxy through which the mirror reaches it."""
 
     server: TrackingServer
-    line: Line
+    proxy: FaultyProxy
 
     @property
     def store(self) -> TrackingStore:
-        return TrackingStore(self.line.uri)
+        return TrackingStore(self.proxy.uri)
 
 
 Outage = Callable[[Service], AbstractContextManager[None]]
@@ -62,11 +62,11 @@ def killed(service: Service) -> Iterator[None]:
 
 
 def cut(service: Service) -> AbstractContextManager[None]:
-    return service.line.cut()
+    return service.proxy.cut()
 
 
 def broken(service: Service) -> AbstractContextManager[None]:
-    return service.line.broken()
+    return service.proxy.broken()
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def frozen(service: Service) -> Iterator[None]:
 
 @contextmanager
 def slow(service: Service) -> Iterator[None]:
-    """It works for a sixth of the time."""
+    """The server runs for a sixth of the time."""
     over = threading.Event()
 
     def stutter() -> None:
@@ -101,9 +101,9 @@ OUTAGES: tuple[Outage, ...] = (killed, cut, broken, frozen, slow)
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with tracking_server(tmp_path_factory.mktemp("mlflow") / "server", workers=2) as server:
-        line = Line(server.port)
-        yield Service(server, line)
-        line.close()
+        proxy = FaultyProxy(server.port)
+        yield Service(server, proxy)
+        proxy.close()
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ def assert_nothing_is_missing_or_twice(
         writer.submit(make_record(number, EPOCHS, "COMPLETE"))
     report = writer.close("finished", deadline_seconds=DEADLINE_SECONDS)
     assert (report.missed, report.error) == (0, None)
-    found = found_study(service.store, spec.name)
+    found = mirrored_study(service.store, spec.name)
     assert found.parents == ("FINISHED",)
     assert sorted(run.number for run in found.runs) == list(range(TRIALS))
     for run in found.runs:
@@ -152,7 +152,7 @@ def test_a_server_that_fails_midway_holds_everything_once_when_it_is_back(
 ) -> None:
     writer = mirror_to(service, spec)
     submit_epochs(writer, make_record, range(1, EPOCHS // 2))
-    while not found_study(service.store, spec.name).runs:
+    while not mirrored_study(service.store, spec.name).runs:
         time.sleep(0.1)
     with outage(service):
         submit_epochs(writer, make_record, range(EPOCHS // 2, EPOCHS))
@@ -165,25 +165,25 @@ def test_a_study_waits_for_no_server_and_random_outages_leave_every_trial_and_ep
 ) -> None:
     trials = 60
     (tmp_path / "faults.yaml").write_text(faults_study(trials))
-    environment = {"MLFLOW_TRACKING_URI": service.line.uri}
+    environment = {"MLFLOW_TRACKING_URI": service.proxy.uri}
     with launch(tmp_path, errors_alone=True, environment=environment) as supervisor:
         with holding(tmp_path, 0):
             for _ in range(RANDOM_OUTAGES):
                 time.sleep(moments.uniform(0.0, OUTAGE_SECONDS / 2))
                 with moments.choice(OUTAGES)(service):
                     time.sleep(moments.uniform(0.0, OUTAGE_SECONDS))
-            # all others end, whatever became of the server
+            # all others end in spite of the outages
             deadline = time.monotonic() + DEADLINE_SECONDS
             while [record.state for record in recorded(tmp_path)].count("COMPLETE") < trials - 1:
                 assert time.monotonic() < deadline
                 time.sleep(1)
         _, told = supervisor.communicate(timeout=240)
     assert supervisor.returncode == 0
-    if told:  # there was no time left for what had heaped up
+    if told:  # there was no time left for the queued records
         assert told.startswith("warning: MLflow lacks ")
         sync("faults", runs=tmp_path / "runs")
     assert_whole(tmp_path, trials)
-    runs = found_study(service.store, "faults").runs
+    runs = mirrored_study(service.store, "faults").runs
     assert sorted(run.number for run in runs) == list(range(trials))
     for run in runs:
         assert run.status == "FINISHED"

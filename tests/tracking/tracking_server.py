@@ -32,7 +32,7 @@ class TrackingServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start the server, and return when it answers."""
         with (self._folder / "server.log").open("a") as log:
             self._process = subprocess.Popen(
                 [
@@ -46,17 +46,17 @@ class TrackingServer:
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a group of its own, to be ended as one
+                start_new_session=True,  # its own process group, which is ended as one
             )
         _wait_until_healthy(f"{self.uri}/health", self._process)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to all of its processes."""
+        """Send a signal to all processes of the server."""
         assert self._process is not None
         os.killpg(self._process.pid, number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End its processes, and no others; nothing where it does not run."""
+        """End the processes of the server, if it runs."""
         if self._process is not None:
             self.send(number)
             self._process.wait(timeout=30)
@@ -65,7 +65,7 @@ class TrackingServer:
 
 @contextmanager
 def tracking_server(folder: Path, *, workers: int = 4) -> Iterator[TrackingServer]:
-    """A server that has started, for as long as the block lasts."""
+    """A running server within the block."""
     server = TrackingServer(folder, workers=workers)
     try:
         server.start()

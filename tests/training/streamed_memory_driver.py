@@ -19,7 +19,6 @@ import torch
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
-    DigitsLT,
     ExpertsConfig,
     ModelConfig,
     TrainingConfig,
@@ -28,6 +27,7 @@ from balpoe.data.decoding.decoded_images import Decoding
 from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.decoding.encoded_images import EncodedImages, LabelledImages
 from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.method.longtail import Indices
 from balpoe.training.draws import Draws

@@ -7,15 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from balpoe.config import (
-    Configuration,
-    ExpertsConfig,
-    GaussianLT,
-    MixupConfig,
-    ModelConfig,
-    TrainingConfig,
-)
+from balpoe.config import Configuration, ExpertsConfig, MixupConfig, ModelConfig, TrainingConfig
 from balpoe.data import SearchSplits, load_search_splits
+from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.training.epoch import EpochResult
 from balpoe.training.training import Training
 

@@ -141,14 +141,8 @@ def test_a_gpu_trains_like_the_cpu(
 
 
 def test_bfloat16_trains_and_predicts_in_float32(
-    configuration: Configuration,
-    train: ImageSet,
-    validation: ImageSet,
-    description: DataDescription,
+    learn: Callable[..., Training], validation: ImageSet
 ) -> None:
-    configuration = replace(
-        configuration, training=replace(configuration.training, precision="bfloat16", epochs=30)
-    )
-    training = trained(configuration, train, validation, description, "cuda")
+    training = learn(0, device="cuda", precision="bfloat16")
     assert training.predict(validation).dtype == torch.float32
     assert training.history[-1].metrics["val/accuracy"] > 0.6

@@ -12,7 +12,7 @@ import torch
 
 from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
-from balpoe.evaluation import Temperatures
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.training.final_training import train_final
 from balpoe.training.model_card import model_card, write_model_card
 from balpoe.training.model_directory import (

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from balpoe.config import (
-    METRICS,
     Choice,
     Configuration,
     ModelConfig,
     Sharing,
     StudySpec,
+    metric_table,
     with_parameters,
 )
 from balpoe.config.assignment import assigned
@@ -150,7 +150,7 @@ def _disk_bytes(configuration: Configuration, splits: SearchSplits, trained: Tra
     experts, classes = configuration.experts.count, len(splits.description.class_names)
     logits = len(splits.validation) * experts * classes * _FLOAT32
     predictions = logits if logits <= FLOAT32_BYTES else logits // 2
-    metrics = trained.epochs * (experts + 1) * len(METRICS) * _FLOAT64
+    metrics = trained.epochs * (experts + 1) * len(metric_table()) * _FLOAT64
     return trained.checkpoint_bytes + predictions + metrics
 
 

@@ -23,7 +23,6 @@ from balpoe.config import ResourcesConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.execution.gpu_memory import GpuMemory
 from balpoe.study.execution.interruption import Interruption
-from balpoe.study.execution.ray_internals import without_aws_keys
 from balpoe.study.execution.ray_session import leaving_ray
 from balpoe.study.execution.remote_trial import where_it_is_kept
 from balpoe.study.execution.scheduler import StudyScheduler
@@ -33,6 +32,7 @@ from balpoe.study.execution.study_clock import Timekeeper, timekeeper_beside_dri
 from balpoe.study.execution.traceback_file import KeepingTraceback
 from balpoe.study.execution.trial import RunTrial, run_trial
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
+from balpoe.study.execution.tune_private import without_aws_keys
 from balpoe.study.execution.worker_check import WorkerNeeds
 from balpoe.study.execution.worker_death import failure_of_worker
 from balpoe.study.object_store.study_files import study_files

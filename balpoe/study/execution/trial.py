@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from balpoe.config import Choice, DataConfig, StudySpec, with_parameters
+from balpoe.config import Choice, DataSource, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile
 from balpoe.study.trials.directory import TrialDirectory
@@ -142,6 +142,6 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
 
 
 @functools.lru_cache(maxsize=1)
-def _search_splits(data: DataConfig) -> SearchSplits:
+def _search_splits(data: DataSource) -> SearchSplits:
     """The splits, loaded once in a worker that runs one trial after another."""
     return load_search_splits(data)

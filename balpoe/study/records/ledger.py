@@ -31,10 +31,10 @@ from balpoe.study.records.optuna_trial import (
     retries_of,
 )
 from balpoe.study.search.earlier_trials import EarlierStudy
+from balpoe.study.search.launch_sampler import launch_sampler
 from balpoe.study.search.planned_trials import PlannedTrial, not_yet_tried, planned_trials
-from balpoe.study.search.sampling import sampler_for
 from balpoe.study.search.warm_start import WarmStart
-from balpoe.study.storage.optuna_internals import (
+from balpoe.study.storage.optuna_private import (
     frozen_trial,
     resumed_trial,
     set_attributes,
@@ -94,7 +94,7 @@ class Ledger:
             launch = int(self._study.user_attrs.get(_LAUNCHES, 0))
             self._study.set_user_attr(_LAUNCHES, launch + 1)
             self._study.set_user_attr(_LAUNCHED, [*self.launches(), time.time()])
-        sampler = sampler_for(self._spec, launch)
+        sampler = launch_sampler(self._spec, launch)
         self._warm_start = WarmStart(self._spec, earlier, sampler) if earlier else None
         self._study.sampler = RandomSampler() if earlier else sampler
         tried = [parameters_of(trial, self._spec) for trial in self._trials(*TrialState)]
@@ -133,7 +133,7 @@ class Ledger:
 
     def is_exhausted(self) -> bool:
         """Return whether all points of a grid were proposed; False for other samplers."""
-        if self._spec.sampler.name != "grid":
+        if not self._spec.sampler.is_exhaustive:
             return False
         return not (self._planned or self._trials(TrialState.WAITING))
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from balpoe.config import Choice, StudySpec
 from balpoe.config.constraints import violated
 from balpoe.study.search.planned_trials import recorded_parameters
-from balpoe.study.storage.optuna_internals import queued_parameters
+from balpoe.study.storage.optuna_private import queued_parameters
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.study.trials.record import TrialState as State
 from balpoe.study.trials.retries import RetryState

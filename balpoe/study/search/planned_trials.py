@@ -1,15 +1,12 @@
-"""Planned trials: the known points of a study, then the points of a grid."""
+"""Planned trials: the known points of a study, then the points that its sampler plans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from balpoe.config import Choice, Direction, StudySpec
 from balpoe.config.assignment import implied_parameters
-from balpoe.config.grid import grid_points
 from balpoe.study.trials.record import TrialRecord
 
 
@@ -27,15 +24,12 @@ class PlannedTrial:
 
 
 def planned_trials(spec: StudySpec) -> Iterator[PlannedTrial]:
-    """Yield the planned trials of a study; the points of a grid come in random order."""
+    """Yield the trials that are planned before any trial has run."""
     for point in spec.points.points:
         yield PlannedTrial(point.parameters, point.decided, bool(point.outside))
-    if spec.sampler.name == "grid":
-        grid = list(grid_points(spec.search, spec.base))
-        seed = spec.seed if spec.sampler.seed is None else spec.sampler.seed
-        for index in np.random.default_rng(seed).permutation(len(grid)):
-            decided = grid[index]
-            yield PlannedTrial(recorded_parameters(spec, decided), decided, outside=False)
+    seed = spec.sampler.seed_in(spec.seed)
+    for decided in spec.sampler.planned_points(spec.search, spec.base, seed):
+        yield PlannedTrial(recorded_parameters(spec, decided), decided, outside=False)
 
 
 def not_yet_tried(
@@ -52,9 +46,7 @@ def not_yet_tried(
 
 def is_exhausted(spec: StudySpec, tried: Iterable[Mapping[str, Choice]]) -> bool:
     """Return whether every point of a grid is `tried`; False for other samplers."""
-    if spec.sampler.name != "grid":
-        return False
-    return next(not_yet_tried(planned_trials(spec), tried), None) is None
+    return spec.sampler.is_exhaustive and not any(not_yet_tried(planned_trials(spec), tried))
 
 
 def recorded_parameters(spec: StudySpec, decided: Mapping[str, Choice]) -> dict[str, Choice]:

@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from balpoe.study.storage.optuna_internals import DatabaseStorage
+from balpoe.study.storage.optuna_private import DatabaseStorage
 from balpoe.study.storage.storage import ConfirmLease
 
 PATIENCE_SECONDS = 60.0

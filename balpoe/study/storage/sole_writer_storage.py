@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from balpoe.study.storage.optuna_internals import TrialCache
+from balpoe.study.storage.optuna_private import TrialCache
 
 
 class SoleWriterStorage(TrialCache):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from balpoe.atomic_write import appearing_at_once
+from balpoe.atomic_write import created_atomically
 from balpoe.errors import CorruptFile
 from balpoe.file_lock import held_lock
 from balpoe.study.storage.lease import LeaseHolder, hold_lease, lease_holder
@@ -48,7 +48,7 @@ class SqliteStorage(StudyStorage):
         database = self.directory.database
         if not self.is_there:
             # Optuna cannot open a file with a part of its tables
-            with appearing_at_once(database) as unfinished:
+            with created_atomically(database) as unfinished:
                 optuna.storages.RDBStorage(f"sqlite:///{unfinished}").engine.dispose()
         return optuna.storages.RDBStorage(f"sqlite:///{database}")
 

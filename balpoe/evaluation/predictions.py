@@ -1,0 +1,85 @@
+"""The predictions of several scorers for labelled images: what metrics are computed from.
+
+M scorers, B batch, C classes. All tensors are on the CPU, probabilities and weights in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from balpoe.evaluation.divergence import Divergences, divergences_to_target
+from balpoe.method.calibration import ReliabilityBins, bin_confidences
+from balpoe.method.longtail import ShotGroup
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Log-probabilities [M, B, C] for images with `labels_b`, and quantities derived from them.
+
+    `images_c` [C] are the images of each class, `weights_b` [B] the weights of the images,
+    `targets_mc` [M, C] the target priors. `shot_groups` holds the classes of each group.
+    """
+
+    log_probabilities_mbc: Tensor
+    labels_b: Tensor
+    images_c: Tensor
+    weights_b: Tensor
+    targets_mc: Tensor
+    shot_groups: Mapping[ShotGroup, Sequence[int]]
+
+    @cached_property
+    def correct_mb(self) -> Tensor:
+        """Whether the most probable class is the label, bool [M, B]."""
+        return self._highest[1] == self.labels_b
+
+    @cached_property
+    def label_log_probabilities_mb(self) -> Tensor:
+        """The log-probability of each label, [M, B]."""
+        return self.log_probabilities_mbc[:, torch.arange(len(self.labels_b)), self.labels_b]
+
+    @cached_property
+    def class_accuracy_mc(self) -> Tensor:
+        """The accuracy on the images of each class, [M, C]; NaN for a class without images."""
+        right_mc = torch.zeros(len(self.correct_mb), len(self.images_c), dtype=torch.float64)
+        right_mc.index_add_(1, self.labels_b, self.correct_mb.to(torch.float64))
+        return right_mc / self.images_c
+
+    @cached_property
+    def bins(self) -> tuple[ReliabilityBins, ...]:
+        """The reliability bins of each scorer."""
+        return tuple(
+            bin_confidences(highest_b.exp(), correct_b, weights_b=self.weights_b)
+            for highest_b, correct_b in zip(self._highest[0], self.correct_mb, strict=True)
+        )
+
+    @cached_property
+    def divergences(self) -> Divergences:
+        """The divergences from the target priors to the predicted marginals."""
+        return divergences_to_target(
+            self.log_probabilities_mbc, self.labels_b, self.images_c, self.targets_mc
+        )
+
+    def image_mean(self, values_mb: Tensor) -> Tensor:
+        """The weighted mean over images, [M]."""
+        # one sum per row: a sum over a dimension of the matrix rounds differently
+        total = self.weights_b.sum()
+        return torch.stack([(values_b * self.weights_b).sum() / total for values_b in values_mb])
+
+    def class_mean(self, values_mc: Tensor) -> Tensor:
+        """The mean over the classes whose value is not NaN, [M]."""
+        return torch.stack([values_c.nanmean() for values_c in values_mc])
+
+    def per_scorer(self, values: Sequence[float]) -> Tensor:
+        """One number for each scorer as a tensor, [M]."""
+        return torch.tensor(values, dtype=torch.float64)
+
+    @cached_property
+    def _highest(self) -> tuple[Tensor, Tensor]:
+        """The largest log-probability and its class, both [M, B]."""
+        highest_mb, predicted_mb = self.log_probabilities_mbc.max(dim=-1)
+        return highest_mb, predicted_mb

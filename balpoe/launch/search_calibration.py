@@ -1,0 +1,80 @@
+"""Temperatures for a final model, from the search trial that its configuration comes from.
+
+They are fitted on the trial's stored validation logits: final training sees no validation
+split, and the test set is for the final evaluation alone.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from balpoe.config import Configuration, ExpertsConfig
+from balpoe.data import load_search_splits
+from balpoe.errors import UserError
+from balpoe.evaluation.temperature import fit_temperatures
+from balpoe.files import configuration_from_plain
+from balpoe.launch.tracking import study_exported_from
+from balpoe.method.priors import class_prior
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import TrialResult, read_result
+from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
+from balpoe.training.training import configured_lambdas
+
+
+def carried_calibration(configuration_file: Path, configuration: Configuration) -> Calibration:
+    """The temperatures for models of `configuration`, which was read from the file.
+
+    There are none, and the reason instead, where the file is no export, was changed after it,
+    or the trial's files are gone: no training fails for want of them.
+    """
+    study = study_exported_from(configuration_file)
+    if study is None:
+        return OUTSIDE_A_STUDY
+    file = configuration_file.with_suffix(".provenance.json")
+    try:
+        evidence = json.loads(file.read_bytes())
+        exported = configuration_from_plain(evidence["final_configuration"], str(file))
+        searched = configuration_from_plain(evidence["searched_configuration"], str(file))
+        if exported != configuration:
+            return Calibration(None, "the configuration was changed after its export")
+        return _fitted(study, evidence["trial"], searched, configuration.experts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Calibration(None, f"the provenance of the export cannot be read ({error!r})")
+    except UserError as error:
+        return Calibration(None, str(error).splitlines()[0])
+
+
+def _fitted(
+    study: StudyDirectory, number: int, searched: Configuration, final: ExpertsConfig
+) -> Calibration:
+    if searched.experts != final:
+        return Calibration(None, "the final recipe has other experts than the search")
+    name = study.path.name
+    trial = study.trial(TrialIdentity(name, number))
+    result, predictions = read_result(trial), read_predictions(trial.predictions)
+    class_counts = result.class_counts or _counted_again(result, searched)
+    if class_counts is None:
+        return Calibration(None, f"the data are not those of trial {number} of {name} any more")
+    temperatures = fit_temperatures(
+        torch.from_numpy(predictions.logits_nec),
+        torch.from_numpy(predictions.labels_n.copy()),
+        prior_c=class_prior(class_counts),
+        lambdas=configured_lambdas(searched),
+    )
+    images = len(predictions.labels_n)
+    return Calibration(
+        temperatures, f"carried over from {images} validation images of trial {number} of {name}"
+    )
+
+
+def _counted_again(result: TrialResult, searched: Configuration) -> tuple[int, ...] | None:
+    """The class counts of a result that does not tell them; None where its data have changed."""
+    description = load_search_splits(searched.data).description
+    if description.fingerprint != result.data_fingerprint:
+        return None
+    return description.class_counts

@@ -1,0 +1,80 @@
+"""How figures are put into words: fractions as percent, times as clocks, parameters in short."""
+
+from __future__ import annotations
+
+from balpoe.config import Choice, metric_table
+from balpoe.config.metrics import Metric
+from balpoe.study.selection.candidates import OverSeeds
+
+
+def is_fraction(metric: str) -> bool:
+    """Whether a metric such as `val/ece` is a fraction, shown in percent."""
+    return _entry(metric).is_fraction
+
+
+def label(metric: str) -> str:
+    """The name of a metric on screen: `ECE` for `val/ece`."""
+    return _entry(metric).label
+
+
+def label_with_unit(metric: str, *, short: bool = False) -> str:
+    """The head of a column: `accuracy %`, in short `acc. %`."""
+    name = _entry(metric).short_label if short else label(metric)
+    return f"{name} %" if is_fraction(metric) else name
+
+
+def bare_number(metric: str, value: float) -> str:
+    """A value without its unit: `93.3` for an accuracy of 0.933, `0.273` for a divergence."""
+    return f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.3f}"
+
+
+def signed_number(metric: str, value: float) -> str:
+    """A difference without its unit: `+6.3`, `-0.120`."""
+    number = bare_number(metric, value)
+    return number if number.startswith("-") else f"+{number}"
+
+
+def number_with_unit(metric: str, value: float) -> str:
+    """A value that stands alone: `93.3 %`."""
+    number = bare_number(metric, value)
+    return f"{number} %" if is_fraction(metric) else number
+
+
+def mean_and_sd(metric: str, seeds: OverSeeds, separator: str = " ") -> str:
+    """`93.3 ±0.4`, or the value alone where there is one seed."""
+    mean = bare_number(metric, seeds.mean)
+    return mean if seeds.sd is None else f"{mean}{separator}±{bare_number(metric, seeds.sd)}"
+
+
+def parameter_value(value: Choice | None) -> str:
+    """A parameter in three significant digits; a dash where the trial has none."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """A length of time: `0:07`, `12:40`, `3:05:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def byte_size(count: int) -> str:
+    """A number of bytes: `3 kB`, `12 MB`, `1.4 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def seed_count(n: int) -> str:
+    """`n = 1 seed`, `n = 3 seeds`."""
+    return f"n = {n} seed" if n == 1 else f"n = {n} seeds"
+
+
+def _entry(metric: str) -> Metric:
+    """The entry of `<split>/<metric>` or `<split>/expert_<i>/<metric>` in the table of metrics."""
+    return metric_table()[metric.rpartition("/")[2]]

@@ -1,0 +1,1 @@
+"""The samplers, one module each; `balpoe.config.sampler` has their table."""

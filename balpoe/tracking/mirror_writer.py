@@ -1,0 +1,180 @@
+"""Mirroring in a background thread of the driver, independent of the trials.
+
+A slow, unreachable or broken store does not delay the caller. Records wait in memory, one per
+trial (the newest), until the store accepts them; those it never accepted are counted at the end.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from balpoe.config import StudySpec
+from balpoe.study.trials.record import TrialRecord
+from balpoe.tracking.run_data import Origin, Outcome
+from balpoe.tracking.tracking_store import TrackingStore
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+_ATTEMPTS_WHEN_CLOSING = 3
+
+
+class Sink(Protocol):
+    """The destination of records: `balpoe.tracking.mirror.Mirror`."""
+
+    def mirror(self, record: TrialRecord) -> None:
+        """Update one trial; the call can be repeated."""
+
+    def finish(self, outcome: Outcome, description: str | None = None) -> None:
+        """End the study's run; the call can be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorReport:
+    """The result of mirroring.
+
+    `missed` counts the trials whose last record the store does not hold. `error` is the last
+    reason why something is missing, or None if everything is written.
+    """
+
+    missed: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    outcome: Outcome
+    description: str | None
+    deadline: float  # of time.monotonic()
+
+
+def start_mirror(
+    store: TrackingStore, spec: StudySpec, origin: Origin, description: str = ""
+) -> MirrorWriter:
+    """Start mirroring a study; the thread imports MLflow and opens the store.
+
+    Two threads that import the same modules at once may see them partially initialised: call
+    this after the caller's own imports.
+    """
+
+    def open_mirror() -> Sink:
+        from balpoe.tracking.mirror import Mirror
+
+        return Mirror(store, spec, origin, description)
+
+    return MirrorWriter(open_mirror)
+
+
+class MirrorWriter:
+    """Writes records to a sink in a background thread, in order of arrival.
+
+    While the store fails, the pauses between attempts grow to half a minute. A record that was
+    refused is queued last, so that it does not block the others.
+    """
+
+    def __init__(self, open_sink: Callable[[], Sink]) -> None:
+        self._open_sink = open_sink
+        self._sink: Sink | None = None
+        self._changed = threading.Condition()
+        self._pending: dict[tuple[int, int], TrialRecord] = {}
+        self._failures = 0  # in a row; reset when closing begins
+        self._error: str | None = None
+        self._closing: _Closing | None = None
+        self._finished = False
+        # A daemon, since a store that hangs must not keep the process alive after `close`.
+        self._thread = threading.Thread(target=self._run, name="mlflow-mirror", daemon=True)
+        self._thread.start()
+
+    def submit(self, record: TrialRecord) -> None:
+        """Queue `record` in place of an older record of the same trial; return at once."""
+        with self._changed:
+            self._pending[_key(record)] = record
+            self._changed.notify()
+
+    def close(
+        self, outcome: Outcome, *, description: str | None = None, deadline_seconds: float = 30.0
+    ) -> MirrorReport:
+        """Write pending records and end the study's run, for at most `deadline_seconds`."""
+        with self._changed:
+            deadline = time.monotonic() + deadline_seconds
+            self._closing = _Closing(outcome, description, deadline)
+            self._failures = 0
+            self._changed.notify()
+        self._thread.join(deadline_seconds)
+        with self._changed:
+            complete = self._finished and not self._pending
+            reason = self._error or f"the store did not answer within {deadline_seconds:g} s"
+            return MirrorReport(len(self._pending), None if complete else reason)
+
+    def _run(self) -> None:
+        while not self._attempt(self._open):
+            if self._is_given_up():
+                return
+        sink = self._sink
+        assert sink is not None
+        while (record := self._next()) is not None:
+            self._settle(record, self._attempt(functools.partial(sink.mirror, record)))
+        closing = self._closing
+        assert closing is not None
+        while not self._finished:
+            self._finished = self._attempt(
+                lambda: sink.finish(closing.outcome, closing.description)
+            )
+            if self._is_given_up():
+                return
+
+    def _open(self) -> None:
+        self._sink = self._open_sink()
+
+    def _next(self) -> TrialRecord | None:
+        """Wait for the oldest pending record; None when the thread should end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._closing)
+            if not self._pending or self._is_given_up():
+                return None
+            return next(iter(self._pending.values()))
+
+    def _settle(self, record: TrialRecord, is_written: bool) -> None:
+        """Remove a written record; queue it last if it was refused or is outdated."""
+        with self._changed:
+            newest = self._pending.pop(_key(record))
+            if not is_written or newest is not record:
+                self._pending[_key(record)] = newest
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        """Return whether `action` succeeded; after a failure, pause first."""
+        try:
+            action()
+        except Exception as error:  # no exception of a store may end the thread
+            with self._changed:
+                self._failures += 1
+                self._error = f"{type(error).__name__}: {error}"
+                self._pause()
+            return False
+        self._failures = 0
+        return True
+
+    def _pause(self) -> None:
+        """Wait, longer with every failure in a row, until closing begins at the latest."""
+        if self._is_given_up():
+            return
+        seconds = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
+        closing = self._closing
+        if closing is not None:
+            seconds = min(seconds, max(0.0, closing.deadline - time.monotonic()))
+        self._changed.wait_for(lambda: self._closing is not closing, timeout=seconds)
+
+    def _is_given_up(self) -> bool:
+        """Whether closing has begun, and its deadline or number of attempts is reached."""
+        if self._closing is None:
+            return False
+        is_late = time.monotonic() >= self._closing.deadline
+        return is_late or self._failures >= _ATTEMPTS_WHEN_CLOSING
+
+
+def _key(record: TrialRecord) -> tuple[int, int]:
+    return record.identity.number, record.identity.repeat

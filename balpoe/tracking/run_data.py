@@ -1,0 +1,106 @@
+"""The names, tags, metrics and status of a run in MLflow, from a trial's record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from balpoe.study.trials.record import TrialRecord, TrialState
+from balpoe.training.epoch import EpochResult
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+Outcome = Literal["finished", "failed", "interrupted"]
+"""How a launch of a study ended."""
+
+# MLflow's system tags. `MlflowClient.create_run` sets none of them.
+USER, GIT_COMMIT = "mlflow.user", "mlflow.source.git.commit"
+PARENT_RUN, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+# A metric of every epoch; the last one of its epoch to be written.
+EPOCH_MARKER = "train/loss"
+OBJECTIVE = "objective/"
+TRIAL_STATUS: Mapping[TrialState, str] = {
+    "RUNNING": "RUNNING",
+    "COMPLETE": "FINISHED",
+    "PRUNED": "FINISHED",
+    "FAIL": "FAILED",
+}
+STUDY_STATUS: Mapping[Outcome, str] = {
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The user and the commit of the code that created a run; None if unknown."""
+
+    user: str | None = None
+    git_commit: str | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """MLflow's system tags for both."""
+        tags = {USER: self.user, GIT_COMMIT: self.git_commit}
+        return {name: value for name, value in tags.items() if value is not None}
+
+
+def run_name(record: TrialRecord) -> str:
+    """`trial 0007`, or `trial 0007 repeat 1` for its first further seed."""
+    name = f"trial {record.identity.number:04d}"
+    return f"{name} repeat {record.identity.repeat}" if record.identity.repeat else name
+
+
+def identity_tags(record: TrialRecord) -> dict[str, str]:
+    """The tags by which the run of a trial is found."""
+    return {
+        "role": "trial",
+        "study": record.identity.study,
+        "number": str(record.identity.number),
+        "repeat": str(record.identity.repeat),
+    }
+
+
+def state_tags(record: TrialRecord) -> dict[str, str]:
+    """The state of a trial; an empty `failure` replaces that of an earlier attempt."""
+    return {
+        "state": record.state,
+        "attempt": str(record.identity.attempt),
+        "failure": record.failure or "",
+        "failure_class": record.failure_class or "",
+        "data_fingerprint": record.data_fingerprint or "",
+    }
+
+
+def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:
+    """The metrics of each epoch with the epoch's own time; the marker is the last one."""
+    from mlflow.entities import Metric
+
+    for result in history:
+        for name in sorted(result.metrics, key=lambda name: (name == EPOCH_MARKER, name)):
+            value = result.metrics[name]
+            yield Metric(name, value, milliseconds(result.unix_time), result.epoch)
+
+
+def objective_metrics(record: TrialRecord) -> list[Metric]:
+    """`objective/<metric>`, which only trials with objectives have.
+
+    MLflow drops a metric that it already holds with the same time, step and value.
+    """
+    from mlflow.entities import Metric
+
+    if record.objectives is None or not record.history:
+        return []
+    last = record.history[-1]
+    return [
+        Metric(f"{OBJECTIVE}{name}", value, milliseconds(last.unix_time), last.epoch)
+        for name, value in record.objectives.items()
+    ]
+
+
+def milliseconds(unix_seconds: float) -> int:
+    """Unix time in MLflow's unit."""
+    return round(unix_seconds * 1000)

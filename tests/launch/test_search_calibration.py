@@ -1,0 +1,178 @@
+"""Temperatures from the trial that a configuration was exported from, or the reason for none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import balpoe
+from balpoe.cli.evaluate import evaluate as command
+from balpoe.data import load_search_splits
+from balpoe.evaluation.temperature import fit_temperatures
+from balpoe.files import load_configuration
+from balpoe.launch.search_calibration import carried_calibration
+from balpoe.launch.train import TrainedSeeds
+from balpoe.method.priors import class_prior, target_prior
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.predictions_file import read_predictions
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration, load_model
+from balpoe.training.training import configured_lambdas
+from tests.study.older_results import rewrite_in_format_1
+
+
+class TinyStudy(Protocol):
+    runs: Path
+    directory: StudyDirectory
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_study: TinyStudy) -> Path:
+    (export,) = balpoe.export("tiny", runs=tiny_study.runs).exports
+    return export.path
+
+
+def calibration_of(file: Path) -> Calibration:
+    return carried_calibration(file, load_configuration(file))
+
+
+def moved(tiny_study: TinyStudy, exported: Path, tmp_path: Path) -> tuple[Path, StudyDirectory]:
+    """The export in a copy of its study that may be spoilt."""
+    copy = tmp_path / "tiny"
+    shutil.copytree(tiny_study.directory.path, copy)
+    return copy / "exports" / exported.name, StudyDirectory(copy)
+
+
+def trial_of(exported: Path) -> int:
+    return int(exported.stem.rpartition("_")[2])
+
+
+def test_they_are_fitted_on_the_trials_stored_validation_logits(
+    tiny_study: TinyStudy, exported: Path
+) -> None:
+    calibration = calibration_of(exported)
+    number = trial_of(exported)
+    directory = tiny_study.directory.trial(TrialIdentity("tiny", number))
+    predictions = read_predictions(directory.predictions)
+    configuration = load_configuration(exported)
+    counts = load_search_splits(configuration.data).description.class_counts
+    logits_nec = torch.from_numpy(predictions.logits_nec)
+    labels_n = torch.tensor(predictions.labels_n)
+    lambdas = configured_lambdas(configuration)
+    assert calibration.temperatures == fit_temperatures(
+        logits_nec, labels_n, prior_c=class_prior(counts), lambdas=lambdas
+    )
+    assert calibration.origin == (
+        f"carried over from {len(labels_n)} validation images of trial {number} of tiny"
+    )
+    for e, lam in enumerate(lambdas):
+        assert calibration.temperatures is not None
+        beta = torch.tensor(1 / calibration.temperatures.experts[e], requires_grad=True)
+        shift_c = target_prior(class_prior(counts), lam).log()
+        loss = torch.nn.functional.cross_entropy(
+            beta.double() * logits_nec[:, e].double() - shift_c, labels_n
+        )  # the validation split of the digits is balanced
+        (slope,) = torch.autograd.grad(loss, beta)
+        assert abs(float(slope)) < 1e-5
+
+
+def test_they_are_fitted_without_a_look_at_the_images(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = calibration_of(exported)
+    monkeypatch.delattr("balpoe.launch.search_calibration.load_search_splits")
+    assert calibration_of(exported) == known
+
+
+def test_for_a_trial_whose_result_tells_no_class_counts_they_are_counted_again(
+    tiny_study: TinyStudy, exported: Path, tmp_path: Path
+) -> None:
+    file, study = moved(tiny_study, exported, tmp_path)
+    trial = study.trial(TrialIdentity("tiny", trial_of(exported)))
+    rewrite_in_format_1(trial)
+    assert calibration_of(file) == calibration_of(exported)
+    rewrite_in_format_1(trial, data_fingerprint="of other data")
+    changed = calibration_of(file)
+    assert changed.temperatures is None
+    assert changed.origin.startswith("the data are not those of trial")
+
+
+@pytest.fixture(scope="module")
+def trained(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedSeeds:
+    directory = tmp_path_factory.mktemp("trained")
+    uri = f"sqlite:///{directory / 'mlflow.db'}"
+    return balpoe.train(exported, (1,), out=directory / "model", tracking_uri=uri)
+
+
+def test_a_model_keeps_them_and_evaluation_shows_them(
+    exported: Path, trained: TrainedSeeds
+) -> None:
+    assert load_model(trained.models[0]).provenance.calibration == calibration_of(exported)
+    (plain,) = balpoe.evaluate(trained.path)
+    (seed,) = balpoe.evaluate(trained.path, post_hoc=True)
+    assert plain.post_hoc == ()
+    assert {row.scorer.scaling for row in seed.post_hoc} == {"none", "ensemble", "experts"}
+    assert seed.post_hoc[0].metrics.values == pytest.approx(
+        plain.rows[0].evaluation.ensemble.values, rel=1e-5, abs=1e-6
+    )
+
+
+def test_the_command_shows_and_prints_them(exported: Path, trained: TrainedSeeds) -> None:
+    shown = CliRunner().invoke(command, [str(trained.path), "--post-hoc"])
+    assert shown.exit_code == 0
+    for text in ("unknown, known, estimated", "Temperatures: ", "carried over from"):
+        assert text in shown.stdout
+    assert "Temperatures" not in CliRunner().invoke(command, [str(trained.path)]).stdout
+    printed = CliRunner().invoke(command, [str(trained.path), "--post-hoc", "--json"])
+    (seed,) = json.loads(printed.stdout)
+    calibration = calibration_of(exported)
+    assert calibration.temperatures is not None
+    assert seed["calibration"]["temperatures"]["ensemble"] == calibration.temperatures.ensemble
+    assert {row["prior"] for row in seed["post_hoc"]} == {"unknown", "known", "estimated"}
+    assert set(seed["post_hoc"][0]["metrics"]) >= {"accuracy", "ece", "nll"}
+
+
+def test_a_configuration_that_is_no_export_has_none(exported: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    shutil.copy(exported, file)
+    assert calibration_of(file) == OUTSIDE_A_STUDY
+
+
+def test_one_that_was_changed_after_its_export_has_none(
+    tiny_study: TinyStudy, exported: Path, tmp_path: Path
+) -> None:
+    file, _ = moved(tiny_study, exported, tmp_path)
+    file.write_text(file.read_text().replace("batch_size: 64", "batch_size: 32"))
+    calibration = calibration_of(file)
+    assert calibration == Calibration(None, "the configuration was changed after its export")
+
+
+@pytest.mark.parametrize("spoilt", ["predictions", "result"])
+def test_where_the_trials_files_are_gone_there_are_none_and_the_reason_is_kept(
+    tiny_study: TinyStudy, exported: Path, tmp_path: Path, spoilt: str
+) -> None:
+    file, study = moved(tiny_study, exported, tmp_path)
+    directory = study.trial(TrialIdentity("tiny", trial_of(exported)))
+    getattr(directory, spoilt).unlink()
+    calibration = calibration_of(file)
+    assert calibration.temperatures is None
+    assert "\n" not in calibration.origin
+    assert str(getattr(directory, spoilt)) in calibration.origin
+
+
+def test_a_provenance_that_cannot_be_read_is_no_reason_to_fail(
+    tiny_study: TinyStudy, exported: Path, tmp_path: Path
+) -> None:
+    file, _ = moved(tiny_study, exported, tmp_path)
+    provenance = file.with_suffix(".provenance.json")
+    for content in ("", "[]", "{}"):
+        provenance.write_text(content)
+        calibration = calibration_of(file)
+        assert calibration.temperatures is None
+        assert calibration.origin.startswith("the provenance of the export cannot be read")

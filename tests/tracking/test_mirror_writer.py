@@ -1,0 +1,173 @@
+"""The writer with sinks that record, block and raise, and with an absent server."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from balpoe.config import StudySpec
+from balpoe.study.trials.record import TrialRecord
+from balpoe.tracking import mirror_writer
+from balpoe.tracking.mirror_writer import MirrorWriter, start_mirror
+from balpoe.tracking.run_data import Origin, Outcome
+from balpoe.tracking.tracking_store import TrackingStore
+
+MakeRecord = Callable[..., TrialRecord]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_writer, "_FIRST_PAUSE_SECONDS", 0.01)
+
+
+HANG_SECONDS = 30
+AT_ONCE_SECONDS = 5.0  # far below what the store makes its callers wait, on a loaded machine too
+
+
+class RecordingSink:
+    """Keeps all records; raises for trials in `refused`, and blocks while `gate` is closed."""
+
+    def __init__(self) -> None:
+        self.written: list[TrialRecord] = []
+        self.finished: list[Outcome] = []
+        self.refused: set[int] = set()
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def mirror(self, record: TrialRecord) -> None:
+        self.entered.set()
+        self.gate.wait(timeout=HANG_SECONDS)
+        if record.identity.number in self.refused:
+            raise ConnectionError("refused")
+        self.written.append(record)
+
+    def finish(self, outcome: Outcome, description: str | None = None) -> None:
+        self.finished.append(outcome)
+
+
+@pytest.fixture
+def sink() -> Iterator[RecordingSink]:
+    sink = RecordingSink()
+    yield sink
+    sink.gate.set()
+
+
+def test_records_are_written_in_order_before_closing_returns(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    writer = MirrorWriter(lambda: sink)
+    records = [make_record(number, 1) for number in range(20)]
+    for record in records:
+        writer.submit(record)
+    report = writer.close("finished")
+    assert sink.written == records
+    assert sink.finished == ["finished"]
+    assert (report.missed, report.error) == (0, None)
+
+
+def test_the_newest_record_of_a_trial_supersedes_the_queued_one(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    sink.gate.clear()
+    writer = MirrorWriter(lambda: sink)
+    writer.submit(make_record(0, 1))
+    assert sink.entered.wait(timeout=5)
+    for epochs in (1, 2, 3):
+        writer.submit(make_record(1, epochs))
+    sink.gate.set()
+    writer.close("finished")
+    assert [(r.identity.number, len(r.history)) for r in sink.written] == [(0, 1), (1, 3)]
+
+
+def test_a_record_that_arrives_while_its_trial_is_being_written_is_written_after(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    sink.gate.clear()
+    writer = MirrorWriter(lambda: sink)
+    writer.submit(make_record(0, 1))
+    assert sink.entered.wait(timeout=5)
+    writer.submit(make_record(0, 2))
+    sink.gate.set()
+    writer.close("finished")
+    assert [len(record.history) for record in sink.written] == [1, 2]
+
+
+def test_a_refused_record_holds_up_no_other_and_is_counted_at_the_end(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    sink.refused = {0}
+    writer = MirrorWriter(lambda: sink)
+    for number in range(3):
+        writer.submit(make_record(number, 1))
+    report = writer.close("finished")
+    assert [record.identity.number for record in sink.written] == [1, 2]
+    assert sink.finished == ["finished"]
+    assert (report.missed, report.error) == (1, "ConnectionError: refused")
+
+
+def test_a_store_that_comes_back_gets_everything(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    attempts: list[float] = []
+
+    def open_at_the_fifth_attempt() -> RecordingSink:
+        attempts.append(time.monotonic())
+        if len(attempts) < 5:
+            raise ConnectionError("no route to host")
+        return sink
+
+    writer = MirrorWriter(open_at_the_fifth_attempt)
+    writer.submit(make_record(0, 1))
+    assert sink.entered.wait(timeout=5)
+    report = writer.close("finished")
+    assert report.missed == 0
+    assert len(sink.written) == 1
+    pauses = [later - earlier for earlier, later in itertools.pairwise(attempts)]
+    assert pauses[-1] > 2 * pauses[0]
+
+
+def test_a_hanging_store_neither_slows_the_caller_nor_outlasts_the_deadline(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    sink.gate.clear()
+    writer = MirrorWriter(lambda: sink)
+    start = time.monotonic()
+    for number in range(100):
+        writer.submit(make_record(number, 1))
+    submitted = time.monotonic()
+    report = writer.close("interrupted", deadline_seconds=0.2)
+    assert submitted - start < AT_ONCE_SECONDS
+    assert time.monotonic() - submitted < AT_ONCE_SECONDS
+    assert sink.written == []  # the store still hangs
+    assert report.missed == 100
+    assert report.error == "the store did not answer within 0.2 s"
+
+
+def test_a_server_that_is_not_there_is_reported_at_the_end_and_raises_nothing(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    absent = TrackingStore(tracking_uri="http://127.0.0.1:9")
+    writer = start_mirror(absent, spec, Origin())
+    start = time.monotonic()
+    writer.submit(make_record(0, 1))
+    assert time.monotonic() - start < AT_ONCE_SECONDS
+    report = writer.close("finished", deadline_seconds=20.0)
+    assert report.missed == 1
+    assert report.error is not None
+    assert "127.0.0.1" in report.error
+
+
+def test_a_tracking_uri_of_no_known_kind_is_reported_too(
+    spec: StudySpec, make_record: MakeRecord
+) -> None:
+    writer = start_mirror(TrackingStore(tracking_uri="carrier-pigeon://loft"), spec, Origin())
+    writer.submit(make_record(0, 1))
+    report = writer.close("finished", deadline_seconds=20.0)
+    assert report.missed == 1
+    assert report.error is not None
+    assert "carrier-pigeon" in report.error

@@ -8,7 +8,7 @@ from contextlib import suppress
 import click
 
 from balpoe.cli.options import runs_option
-from balpoe.study.execution.interruption import leaving_at_sigterm
+from balpoe.study.execution.interruption import exit_at_sigterm
 
 
 @click.command()
@@ -21,7 +21,7 @@ def ui(port: int, runs: str) -> None:
 
     with (
         suppress(KeyboardInterrupt),
-        leaving_at_sigterm(),
+        exit_at_sigterm(),
         serve(port=port, runs=runs) as server,
     ):
         click.echo(f"MLflow  {server.url}  (Ctrl-C ends it)")

@@ -22,7 +22,7 @@ from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.study.execution.interruption import SEEDS_SAVE_SECONDS
-from balpoe.study.execution.software import Software, disagreements, in_words, software
+from balpoe.study.execution.software import Software, differences_text, software
 from balpoe.study.trials.failures import FailureClass, failure_of
 from balpoe.study.trials.retries import RetryState, next_step
 from balpoe.training.epoch import EpochResult
@@ -164,9 +164,9 @@ def _seed_updates(
     task: SeedTask, drivers: Software, cpus: int, on_gpu: bool
 ) -> Generator[SeedUpdate, None, None]:
     """Train one seed in a worker."""
-    differing = [each for each in disagreements(drivers, software()) if each.is_decisive]
-    if differing:
-        raise UserError(in_words(differing))
+    differing = differences_text(drivers, software(), decisive=True)
+    if differing is not None:
+        raise UserError(differing)
     torch.set_num_threads(cpus)
     splits = load_final_splits(task.configuration.data)
     yield TrainingSet(len(splits.train), tuple(splits.remarks))

@@ -24,7 +24,7 @@ from balpoe.launch.study_file import refuse_changes
 from balpoe.launch.tracking import tracking_store
 from balpoe.launch.warm_start_studies import earlier_studies
 from balpoe.study.execution.executor import LaunchEnd, run_trials
-from balpoe.study.execution.interruption import leaving_at_sigterm
+from balpoe.study.execution.interruption import exit_at_sigterm
 from balpoe.study.object_store.driver_uploads import DriverUploads
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
@@ -194,7 +194,7 @@ def _earlier_studies(spec: StudySpec, runs: Path) -> tuple[EarlierStudy, ...]:
 def _closing_at_once(mirror: MirrorWriter) -> Iterator[None]:
     """Mark the study as interrupted where the block is left early, in the second that there is."""
     try:
-        with leaving_at_sigterm():
+        with exit_at_sigterm():
             yield
     except BaseException:
         mirror.close("interrupted", deadline_seconds=HASTE_SECONDS)

@@ -27,7 +27,7 @@ from balpoe.study.execution.software import software
 from balpoe.study.execution.study_clock import start_timekeeper
 from balpoe.study.execution.trial import RunTrial, SavingTraceback
 from balpoe.study.execution.trial_actor import GPUS, IDENTITY, TrialActor
-from balpoe.study.execution.tune_credentials import own_credentials
+from balpoe.study.execution.tune_private import without_aws_keys
 from balpoe.study.execution.worker_check import WorkerRequirements
 from balpoe.study.execution.worker_death import failure_of_worker
 from balpoe.study.object_store.study_files import study_files
@@ -60,7 +60,7 @@ def run_tune(
     # Ray installs a handler for SIGTERM: that of the interruption comes after it
     with (
         connected_ray(),
-        own_credentials(),
+        without_aws_keys(),
         interruption.handle_signals(),
         _scratch(directory.tune),
     ):

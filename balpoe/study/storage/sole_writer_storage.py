@@ -1,9 +1,9 @@
-"""Optuna's storage as the one process sees it that writes there: what it wrote, it knows.
+"""Optuna's storage for the only process that writes: it reads again only what it changed.
 
-Optuna reads every unfinished trial anew whenever it looks at the trials, some ten times for one
-proposal, since other processes might have written: with a trial on each of 256 devices that is
-what a study's driver does most of the time (tests/benchmarks/scale.py). Here the holder of the
-study's lease reads all trials once, and from then on only those that it changed.
+Optuna reads every unfinished trial again at each access, about ten times for one proposal, because
+other processes may have written. With 256 running trials that takes most of the driver's time
+(tests/benchmarks/scale.py). The holder of the study's lease reads all trials once, and afterwards
+only those that it changed.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from balpoe.study.storage.optuna_private import TrialCache
 
-class SoleWriterStorage(_CachedStorage):
-    """The trials of one study in `backend`, which nobody else changes while this is used."""
+
+class SoleWriterStorage(TrialCache):
+    """The trials of one study in `backend`, which no other process changes meanwhile."""
 
     def __init__(self, backend: RDBStorage) -> None:
         super().__init__(backend)
         self._is_read = False
-        # noted before the change: one that fails leaves open what became of it
+        # added before the change: after a failure it is unknown whether the trial changed
         self._changed: set[int] = set()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Where it fails, there may be a trial all the same, to be looked for."""
+        """Create a trial; after a failure the trial may exist, so all trials are read again."""
         was_read, self._is_read = self._is_read, False
         trial_id = super().create_new_trial(study_id, template_trial)
         self._is_read = was_read
@@ -41,49 +42,48 @@ class SoleWriterStorage(_CachedStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        """Decide a parameter."""
+        """Set a parameter."""
         self._changed.add(trial_id)
         super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Begin or end a trial."""
+        """Set the state of a trial."""
         self._changed.add(trial_id)
         return super().set_trial_state_values(trial_id, state, values)
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        """Enter a point of a curve."""
+        """Set an intermediate value."""
         self._changed.add(trial_id)
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Enter something of ours."""
+        """Set a user attribute."""
         self._changed.add(trial_id)
         super().set_trial_user_attr(trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Enter something of Optuna's."""
+        """Set a system attribute."""
         self._changed.add(trial_id)
         super().set_trial_system_attr(trial_id, key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """A trial from memory; of an unfinished one a copy, as Optuna changes what it is given."""
-        if trial_id not in self._trial_id_to_study_id_and_number:
+        """Return a trial from memory; an unfinished one as a copy, because Optuna changes it."""
+        study_id = self.study_of(trial_id)
+        if study_id is None:
             return super().get_trial(trial_id)
-        study_id, number = self._trial_id_to_study_id_and_number[trial_id]
-        self._read_trials_from_remote_storage(study_id)
-        trial = self._studies[study_id].trials[number]
+        self.refresh(study_id)
+        trial = self.cached_trial(trial_id)
         return trial if trial.state.is_finished() else copy.deepcopy(trial)
 
-    def _read_trials_from_remote_storage(self, study_id: int) -> None:
+    def refresh(self, study_id: int) -> None:
+        """Read all trials once, then those that this process changed."""
         if not self._is_read:
-            super()._read_trials_from_remote_storage(study_id)
+            super().refresh(study_id)
             self._is_read = True
             self._changed.clear()
-        trials = [self._backend.get_trial(trial_id) for trial_id in sorted(self._changed)]
-        with self._lock:
-            self._add_trials_to_cache(study_id, trials)
+        self.reread(study_id, sorted(self._changed))
         self._changed.clear()

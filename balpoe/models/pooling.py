@@ -13,6 +13,6 @@ class GlobalAveragePool(nn.Module):
     """The mean over all pixels, in float32."""
 
     def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Features [B, D]."""
+        """Return features [B, D]."""
         # Its gradient keeps the channels-last format, that of Tensor.mean does not.
         return functional.avg_pool2d(x_bdhw.float(), kernel_size=x_bdhw.shape[2:]).flatten(1)

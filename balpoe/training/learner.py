@@ -1,14 +1,13 @@
 """One optimisation step, the same on CPU and GPU.
 
-A learner is a network that is trained on batches of its own: the whole ensemble where experts
-share layers, and each expert by itself where they share nothing. A step gathers, augments and
-mixes the batch of every learner, adds up their gradients and updates all weights at once. It never
-waits for the device and its shapes depend on the batch size alone, so that it can be captured
-as a CUDA graph.
+A learner is a network with batches of its own: the whole ensemble if experts share layers, or
+one independent expert. A step gathers, augments and mixes the batch of every learner, adds up
+their gradients and updates all weights at once. It never synchronises with the device and its
+shapes depend on the batch size alone, so that a CUDA graph can capture it.
 
-The loss is a mean over experts, so each can go backward to the activations that all share
-before the next goes forward: memory holds the activations of one expert, however many there are.
-It is a mean over images, too, so that a batch can go through in parts.
+The loss is a mean over experts, so that the backward pass of each expert to the shared
+activations can precede the forward pass of the next: memory holds the activations of one expert.
+It is a mean over images, too, so that a batch can be split into parts.
 
 S steps, B batch, E experts of a learner, C classes.
 """
@@ -30,7 +29,7 @@ from balpoe.training.draws import Draws
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """What a learner sees in one step.
+    """The input of a learner in one step.
 
     `images_bdhw` are float32 and mixed already. `xi` is the share of `labels_b`: one for the
     batch ([]) or one per image ([B]). Without mixing `partner_labels_b` and `xi` are None.
@@ -45,7 +44,7 @@ class Batch:
         return len(self.labels_b)
 
     def parts(self, count: int) -> Iterator[Batch]:
-        """So many parts of nearly equal size, or one for each image where these are fewer."""
+        """Yield `count` parts of nearly equal size, or one per image if there are fewer images."""
         count = min(count, len(self))
         images = self.images_bdhw.tensor_split(count)
         labels = self.labels_b.tensor_split(count)
@@ -103,9 +102,10 @@ class Learner:
 
 
 class Stepper:
-    """Updates all learners' weights, one step at a time.
+    """Update the weights of all learners, one step at a time.
 
-    Each learner has its own of the `sources`; `labels_n` are of any integer type.
+    There is one source per learner. `labels_n` are of any integer type. Without a `mixer`,
+    images are not mixed.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Stepper:
         self._accumulate = accumulate
 
     def step(self, draws: Sequence[Draws], index: Tensor) -> None:
-        """Take the step that `index` (int64 [1]) names in each learner's `draws`."""
+        """Take the step `index` (int64 [1]) of the draws of each learner."""
         self._optimiser.zero_grad(set_to_none=True)
         for learner, source, drawn in zip(self._learners, self._sources, draws, strict=True):
             batch = self._batch(source, drawn.step(index))
@@ -136,7 +136,7 @@ class Stepper:
         self._optimiser.step()
 
     def _batch(self, source: ImageGatherer, draws: Draws) -> Batch:
-        """The images and labels of one step (`draws` with S = 1)."""
+        """Return the images and labels of one step (`draws` with S = 1)."""
         images_bdhw = source.batch(draws)
         labels_b = self._labels_n.index_select(0, draws.order_sb[0]).long()
         if self._mixer is None:

@@ -25,7 +25,7 @@ from balpoe.training.streams import network_seed, weight_generator
 
 
 class Optimisation:
-    """Runs whole epochs of SGD on an ensemble of experts."""
+    """Run whole epochs of SGD on an ensemble of experts."""
 
     def __init__(
         self,
@@ -93,8 +93,8 @@ class Optimisation:
         """Train for one epoch (from 0).
 
         Returns:
-            The mean loss of each expert over the epoch's images; the only value that is
-            read back from the device.
+            The mean loss of each expert over the images of the epoch; the only values that are
+            read from the device.
         """
         self.experts.train()
         self._learning_rate.fill_(learning_rate)
@@ -102,24 +102,24 @@ class Optimisation:
         for learner in self._learners:
             learner.loss_sum_e.zero_()
         drawn = [self._draw(epoch, network) for network in range(len(self._learners))]
-        with self._feed.epoch([draws.order_n for draws in drawn]) as bring:
+        with self._feed.epoch([draws.order_n for draws in drawn]) as load_images:
             for blocks in zip(*drawn, strict=True):
-                self._run_block([block.to(self._device) for block in blocks], bring)
+                self._run_block([block.to(self._device) for block in blocks], load_images)
         loss_e = torch.cat([learner.loss_sum_e for learner in self._learners]) / self._images
         return tuple(loss_e.tolist())
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """All that a checkpoint must hold, by name: weights, statistics and momenta."""
+        """Return the tensors of a checkpoint by name: weights, statistics and momenta."""
         return {**self.experts.state_dict(), **self._momenta}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from the `tensors` of a checkpoint."""
+        """Copy the tensors of a checkpoint into the state."""
         with torch.no_grad():
             for name, tensor in self.tensors().items():
                 tensor.copy_(tensors[name])
 
     def _start_momenta(self) -> dict[str, Tensor]:
-        """Momentum from zero, kept from the first step on so that every step is the same."""
+        """Return zero momenta; they exist before the first step so that all steps are the same."""
         momenta = {}
         for name, parameter in self.experts.named_parameters():
             momenta[f"momentum.{name}"] = torch.zeros_like(parameter.detach())
@@ -138,14 +138,14 @@ class Optimisation:
             epoch=epoch,
         )
 
-    def _run_block(self, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
-        """Take steps of one batch size: replayed on a GPU, one by one elsewhere.
+    def _run_block(self, draws: Sequence[Draws], load_images: Callable[[], None]) -> None:
+        """Take steps of one batch size: replayed on a GPU, one by one on the CPU.
 
         The first block of a batch size has the most steps.
         """
         if self._device.type != "cuda":
             for index in range(draws[0].steps):
-                bring()
+                load_images()
                 self._stepper.step(draws, torch.tensor([index]))
             return
         batch_size = draws[0].batch_size
@@ -153,16 +153,16 @@ class Optimisation:
             sums = [learner.loss_sum_e for learner in self._learners]
             state = [*self.tensors().values(), *sums]
             self._captured[batch_size] = CapturedSteps(self._stepper.step, draws, state)
-        self._captured[batch_size].run(draws, bring)
+        self._captured[batch_size].run(draws, load_images)
 
 
 def initial_experts(
     configuration: Configuration, description: DataDescription, seed: int
 ) -> ExpertEnsemble:
-    """The untrained ensemble of `configuration`, its weights drawn from `seed` or pretrained.
+    """Return the untrained ensemble, with weights drawn from `seed` or pretrained.
 
     Raises:
-        UserError: the pretrained weights cannot be had, or are of another network.
+        UserError: the pretrained weights cannot be read or downloaded, or do not fit.
     """
     model = configuration.model
     independent = configuration.experts.sharing == "independent"

@@ -1,9 +1,8 @@
-"""The operations that augmentation policies choose from, each image its own.
+"""The operations that augmentation policies choose from.
 
-Every image of a batch undergoes one operation with one magnitude, or none; all are computed
-without a look at the values, so that shapes depend on the batch size alone. What is exact: on
-uint8, every operation on colours gives the bytes of torchvision's tensor kernel; those that move
-pixels take the nearest one and black from outside.
+Each image of a batch has its own operation with a magnitude, or none. On uint8, operations on
+colours give the bytes of torchvision's tensor kernels; those that move pixels take the nearest
+pixel, and black outside of the image.
 
 B batch, H height, W width, D channels.
 """
@@ -16,13 +15,13 @@ from balpoe.config.augmentation import Operations
 
 
 class Operation(IntEnum):
-    """What happens to an image, and what its magnitude means.
+    """An operation on an image, with the meaning of its magnitude.
 
-    The shears have a factor, the translations a share of the image's width or height, the
-    rotation counter-clockwise degrees; brightness, colour, contrast and sharpness what their
-    factor exceeds 1 by (0 changes nothing, -1 leaves the degenerate image), `POSTERISE` the
-    bits that are kept, `SOLARISE` the least level that is inverted, `SOLARISE_ADD` what is
-    added to levels below 128. The others have none.
+    The magnitude is a factor for the shears, a share of the width or height of the image for the
+    translations, counter-clockwise degrees for the rotation, and the excess of the factor over 1
+    for brightness, colour, contrast and sharpness (0 changes nothing, -1 gives the degenerate
+    image). `POSTERISE` has the number of bits that are kept, `SOLARISE` the lowest level that is
+    inverted, `SOLARISE_ADD` the amount that is added to levels below 128. The others have none.
     """
 
     IDENTITY = 0
@@ -43,25 +42,10 @@ class Operation(IntEnum):
     INVERT = 15
 
 
-GEOMETRIC: Operations = frozenset(
-    {
-        Operation.SHEAR_X,
-        Operation.SHEAR_Y,
-        Operation.TRANSLATE_X,
-        Operation.TRANSLATE_Y,
-        Operation.ROTATE,
-    }
-)
-BLENDS: Operations = frozenset(
-    {Operation.BRIGHTNESS, Operation.COLOUR, Operation.CONTRAST, Operation.SHARPNESS}
-)
-TABLES: Operations = frozenset(
-    {
-        Operation.POSTERISE,
-        Operation.SOLARISE,
-        Operation.SOLARISE_ADD,
-        Operation.AUTO_CONTRAST,
-        Operation.EQUALISE,
-        Operation.INVERT,
-    }
-)
+def _between(first: Operation, last: Operation) -> Operations:
+    return frozenset(operation for operation in Operation if first <= operation <= last)
+
+
+GEOMETRIC = _between(Operation.SHEAR_X, Operation.ROTATE)
+BLENDS = _between(Operation.BRIGHTNESS, Operation.SHARPNESS)
+TABLES = _between(Operation.POSTERISE, Operation.INVERT)

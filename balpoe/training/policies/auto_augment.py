@@ -11,61 +11,42 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from balpoe.config.augmentation import POLICIES, DrawnOperations, Operations, Policy
-from balpoe.training.augmentation.operations import BLENDS, GEOMETRIC, Operation
+from balpoe.training.augmentation.operations import BLENDS, GEOMETRIC
+from balpoe.training.augmentation.operations import Operation as Op
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Step = tuple[Operation, float, int]
+Step = tuple[Op, float, int]
 """An operation, its probability, and its magnitude as one of ten steps."""
 
-SHEAR_Y, TRANSLATE_X, TRANSLATE_Y, ROTATE = (
-    Operation.SHEAR_Y,
-    Operation.TRANSLATE_X,
-    Operation.TRANSLATE_Y,
-    Operation.ROTATE,
-)
-BRIGHTNESS, COLOUR, CONTRAST, SHARPNESS = (
-    Operation.BRIGHTNESS,
-    Operation.COLOUR,
-    Operation.CONTRAST,
-    Operation.SHARPNESS,
-)
-POSTERISE, SOLARISE, AUTO_CONTRAST, EQUALISE, INVERT = (
-    Operation.POSTERISE,
-    Operation.SOLARISE,
-    Operation.AUTO_CONTRAST,
-    Operation.EQUALISE,
-    Operation.INVERT,
-)
-
 SUB_POLICIES: Final[tuple[tuple[Step, Step], ...]] = (
-    ((INVERT, 0.1, 0), (CONTRAST, 0.2, 6)),
-    ((ROTATE, 0.7, 2), (TRANSLATE_X, 0.3, 9)),
-    ((SHARPNESS, 0.8, 1), (SHARPNESS, 0.9, 3)),
-    ((SHEAR_Y, 0.5, 8), (TRANSLATE_Y, 0.7, 9)),
-    ((AUTO_CONTRAST, 0.5, 0), (EQUALISE, 0.9, 0)),
-    ((SHEAR_Y, 0.2, 7), (POSTERISE, 0.3, 7)),
-    ((COLOUR, 0.4, 3), (BRIGHTNESS, 0.6, 7)),
-    ((SHARPNESS, 0.3, 9), (BRIGHTNESS, 0.7, 9)),
-    ((EQUALISE, 0.6, 0), (EQUALISE, 0.5, 0)),
-    ((CONTRAST, 0.6, 7), (SHARPNESS, 0.6, 5)),
-    ((COLOUR, 0.7, 7), (TRANSLATE_X, 0.5, 8)),
-    ((EQUALISE, 0.3, 0), (AUTO_CONTRAST, 0.4, 0)),
-    ((TRANSLATE_Y, 0.4, 3), (SHARPNESS, 0.2, 6)),
-    ((BRIGHTNESS, 0.9, 6), (COLOUR, 0.2, 8)),
-    ((SOLARISE, 0.5, 2), (INVERT, 0.0, 0)),
-    ((EQUALISE, 0.2, 0), (AUTO_CONTRAST, 0.6, 0)),
-    ((EQUALISE, 0.2, 0), (EQUALISE, 0.6, 0)),
-    ((COLOUR, 0.9, 9), (EQUALISE, 0.6, 0)),
-    ((AUTO_CONTRAST, 0.8, 0), (SOLARISE, 0.2, 8)),
-    ((BRIGHTNESS, 0.1, 3), (COLOUR, 0.7, 0)),
-    ((SOLARISE, 0.4, 5), (AUTO_CONTRAST, 0.9, 0)),
-    ((TRANSLATE_Y, 0.9, 9), (TRANSLATE_Y, 0.7, 9)),
-    ((AUTO_CONTRAST, 0.9, 0), (SOLARISE, 0.8, 3)),
-    ((EQUALISE, 0.8, 0), (INVERT, 0.1, 0)),
-    ((TRANSLATE_Y, 0.7, 9), (AUTO_CONTRAST, 0.9, 0)),
+    ((Op.INVERT, 0.1, 0), (Op.CONTRAST, 0.2, 6)),
+    ((Op.ROTATE, 0.7, 2), (Op.TRANSLATE_X, 0.3, 9)),
+    ((Op.SHARPNESS, 0.8, 1), (Op.SHARPNESS, 0.9, 3)),
+    ((Op.SHEAR_Y, 0.5, 8), (Op.TRANSLATE_Y, 0.7, 9)),
+    ((Op.AUTO_CONTRAST, 0.5, 0), (Op.EQUALISE, 0.9, 0)),
+    ((Op.SHEAR_Y, 0.2, 7), (Op.POSTERISE, 0.3, 7)),
+    ((Op.COLOUR, 0.4, 3), (Op.BRIGHTNESS, 0.6, 7)),
+    ((Op.SHARPNESS, 0.3, 9), (Op.BRIGHTNESS, 0.7, 9)),
+    ((Op.EQUALISE, 0.6, 0), (Op.EQUALISE, 0.5, 0)),
+    ((Op.CONTRAST, 0.6, 7), (Op.SHARPNESS, 0.6, 5)),
+    ((Op.COLOUR, 0.7, 7), (Op.TRANSLATE_X, 0.5, 8)),
+    ((Op.EQUALISE, 0.3, 0), (Op.AUTO_CONTRAST, 0.4, 0)),
+    ((Op.TRANSLATE_Y, 0.4, 3), (Op.SHARPNESS, 0.2, 6)),
+    ((Op.BRIGHTNESS, 0.9, 6), (Op.COLOUR, 0.2, 8)),
+    ((Op.SOLARISE, 0.5, 2), (Op.INVERT, 0.0, 0)),
+    ((Op.EQUALISE, 0.2, 0), (Op.AUTO_CONTRAST, 0.6, 0)),
+    ((Op.EQUALISE, 0.2, 0), (Op.EQUALISE, 0.6, 0)),
+    ((Op.COLOUR, 0.9, 9), (Op.EQUALISE, 0.6, 0)),
+    ((Op.AUTO_CONTRAST, 0.8, 0), (Op.SOLARISE, 0.2, 8)),
+    ((Op.BRIGHTNESS, 0.1, 3), (Op.COLOUR, 0.7, 0)),
+    ((Op.SOLARISE, 0.4, 5), (Op.AUTO_CONTRAST, 0.9, 0)),
+    ((Op.TRANSLATE_Y, 0.9, 9), (Op.TRANSLATE_Y, 0.7, 9)),
+    ((Op.AUTO_CONTRAST, 0.9, 0), (Op.SOLARISE, 0.8, 3)),
+    ((Op.EQUALISE, 0.8, 0), (Op.INVERT, 0.1, 0)),
+    ((Op.TRANSLATE_Y, 0.7, 9), (Op.AUTO_CONTRAST, 0.9, 0)),
 )
 
 
@@ -93,12 +74,12 @@ class AutoAugment(Policy):
         chosen_n1 = generator.integers(len(SUB_POLICIES), size=(images, 1))
         happens_n2 = generator.random((images, 2)) < probability_p2[chosen_n1, places]
         sign_n2 = generator.integers(2, size=(images, 2))
-        identity = np.int32(Operation.IDENTITY)
+        identity = np.int32(Op.IDENTITY)
         operation_n2 = np.where(happens_n2, operation_p2[chosen_n1, places], identity)
         return DrawnOperations(operation_n2, magnitude_p22[chosen_n1, places, sign_n2])
 
 
-def magnitude(operation: Operation, step: int, sign: int) -> float:
+def magnitude(operation: Op, step: int, sign: int) -> float:
     """Return the magnitude at a step of 0..9; `sign` is that of operations that have two."""
     if operation not in _magnitudes():
         return 0.0
@@ -106,24 +87,24 @@ def magnitude(operation: Operation, step: int, sign: int) -> float:
 
 
 @functools.cache
-def _magnitudes() -> Mapping[Operation, Sequence[float]]:
-    """Return the ten magnitudes of each operation, in the units of `Operation`."""
+def _magnitudes() -> Mapping[Op, Sequence[float]]:
+    """Return the ten magnitudes of each operation, in the units of `Op`."""
     import torch
 
     def ten(first: float, last: float) -> list[float]:
         return torch.linspace(first, last, 10).tolist()  # float32, as in torchvision
 
     return {
-        SHEAR_Y: ten(0, 0.3),
-        TRANSLATE_X: ten(0, 150 / 331),
-        TRANSLATE_Y: ten(0, 150 / 331),
-        ROTATE: ten(0, 30),
-        BRIGHTNESS: ten(0, 0.9),
-        COLOUR: ten(0, 0.9),
-        CONTRAST: ten(0, 0.9),
-        SHARPNESS: ten(0, 0.9),
-        POSTERISE: (8, 8, 7, 7, 6, 6, 5, 5, 4, 4),
-        SOLARISE: ten(255, 0),
+        Op.SHEAR_Y: ten(0, 0.3),
+        Op.TRANSLATE_X: ten(0, 150 / 331),
+        Op.TRANSLATE_Y: ten(0, 150 / 331),
+        Op.ROTATE: ten(0, 30),
+        Op.BRIGHTNESS: ten(0, 0.9),
+        Op.COLOUR: ten(0, 0.9),
+        Op.CONTRAST: ten(0, 0.9),
+        Op.SHARPNESS: ten(0, 0.9),
+        Op.POSTERISE: (8, 8, 7, 7, 6, 6, 5, 5, 4, 4),
+        Op.SOLARISE: ten(255, 0),
     }
 
 

@@ -31,20 +31,10 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
     from balpoe.reporting.study_status import status_plain, status_report
 
     found = status_of(study, runs=runs)
-    tell = status_plain if as_json else status_report
-    told = tell(
-        found.spec,
-        found.trials,
-        spent=found.spent,
-        repeats_left=found.repeats_left,
-        pairs=found.pairs,
-        driver=found.driver,
-        now=found.now,
-    )
     if as_json:
-        click.echo(json.dumps(told, indent=1, allow_nan=False))
+        click.echo(json.dumps(status_plain(found), indent=1, allow_nan=False))
     else:
-        Console().print(told)
+        Console().print(status_report(found))
 
 
 def _submitted_status(study: str, address: str, *, as_json: bool, follow: bool) -> int:

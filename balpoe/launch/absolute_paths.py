@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from balpoe.config import Configuration
-from balpoe.config.model import WEIGHT_NAMES, ModelConfig
+from balpoe.config.model import ModelConfig, is_weights_file
 
 
 def with_absolute_paths(configuration: Configuration) -> Configuration:
@@ -19,6 +19,6 @@ def with_absolute_paths(configuration: Configuration) -> Configuration:
 
 
 def _with_absolute_weights(model: ModelConfig) -> ModelConfig:
-    if model.pretrained is None or model.pretrained in WEIGHT_NAMES:
+    if model.pretrained is None or not is_weights_file(model.pretrained):
         return model
     return replace(model, pretrained=str(Path(model.pretrained).resolve()))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from balpoe.data.splits import Normalisation
-from balpoe.training.augmentation import Normaliser
-from balpoe.training.resized_crop import CentreCrop
+from balpoe.training.augmentation.pixel_source import Normaliser
+from balpoe.training.augmentation.resized_crop import CentreCrop
 
 
 class EvaluationInput:

@@ -19,7 +19,7 @@ from balpoe.config import AugmentationConfig
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import Images, ImageSet, Normalisation
 from balpoe.method.longtail import Indices
-from balpoe.training.augmentation import ImageGatherer, PixelSource
+from balpoe.training.augmentation.pixel_source import ImageGatherer, PixelSource
 from balpoe.training.draws import Draws
 
 Order = npt.NDArray[np.int32]

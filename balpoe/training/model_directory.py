@@ -27,7 +27,7 @@ from balpoe.config import ExpertsConfig, ModelConfig, Precision
 from balpoe.data.splits import DataDescription, Images, Normalisation
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.models import ExpertEnsemble, build_experts
+from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.training.epoch import EpochResult
 from balpoe.training.evaluation_input import EvaluationInput
 from balpoe.training.precision import autocast_dtype

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from balpoe.config import Configuration
+from balpoe.config.loss import LossContext
 from balpoe.data.splits import DataDescription, Images
-from balpoe.method.logit_adjusted_losses import logit_adjustments
 from balpoe.method.priors import class_prior
-from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
+from balpoe.models.experts import ExpertEnsemble, build_experts
+from balpoe.models.pretrained import load_pretrained
 from balpoe.training.capture import CapturedSteps
 from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.image_feed import image_feed
@@ -45,13 +46,20 @@ class Optimisation:
             device,
             memory_format=torch.channels_last,  # type: ignore[call-overload]
         )
-        adjustments_ec = logit_adjustments(class_prior(description.class_counts), lambdas)
-        networks = self.experts.networks
-        self._learners = [
-            Learner(network, rows_ec.to(device, torch.float32))
-            for network, rows_ec in zip(networks, adjustments_ec.chunk(len(networks)), strict=True)
-        ]
         training = configuration.training
+        context = LossContext(
+            class_counts=tuple(description.class_counts),
+            prior_c=class_prior(description.class_counts),
+            lambdas=tuple(lambdas),
+            epochs=training.epochs,
+            device=device,
+        )
+        self._criterion = configuration.loss.criterion(context)
+        # of several networks, each has one expert
+        self._learners = [
+            Learner(network, self._criterion, first_expert=number)
+            for number, network in enumerate(self.experts.networks)
+        ]
         self._learning_rate = torch.zeros((), device=device)
         self._optimiser = torch.optim.SGD(
             self.experts.parameters(),
@@ -75,7 +83,7 @@ class Optimisation:
             self._optimiser,
             self._feed.sources,
             images.compact_labels_n.to(device),
-            mix=configuration.mixup.alpha > 0,
+            mixer=configuration.mixing if configuration.mixup.alpha > 0 else None,
             autocast_dtype=autocast_dtype(training.precision, device),
             accumulate=training.accumulate,
         )
@@ -90,6 +98,7 @@ class Optimisation:
         """
         self.experts.train()
         self._learning_rate.fill_(learning_rate)
+        self._criterion.start_epoch(epoch)
         for learner in self._learners:
             learner.loss_sum_e.zero_()
         drawn = [self._draw(epoch, network) for network in range(len(self._learners))]
@@ -120,6 +129,7 @@ class Optimisation:
     def _draw(self, epoch: int, network: int) -> EpochDraws:
         return EpochDraws(
             self._configuration.training,
+            self._configuration.mixing,
             self._configuration.mixup.alpha,
             self._images,
             height=self._description.height,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from balpoe.data.splits import Images
-from balpoe.models import ExpertEnsemble
+from balpoe.models.experts import ExpertEnsemble
 from balpoe.training.evaluation_input import EvaluationInput
 
 PREDICTION_BATCH = 256

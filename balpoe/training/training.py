@@ -22,7 +22,7 @@ from balpoe.config import Configuration, identifying
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
 from balpoe.method.priors import expert_lambdas
-from balpoe.models import weights_identity
+from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.evaluation_input import EvaluationInput

@@ -10,28 +10,25 @@ B batch, D channels, H height, W width.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-STAGES = 4
+from balpoe.config.model import BackboneLayers
+from balpoe.models.backbones.imagenet_resnet import Cardinality
+from balpoe.models.pooling import GlobalAveragePool
+
 FEATURES = 2048
 _STEM_WIDTH = 64
 _EXPANSION = 4
 _BLOCKS = (3, 4, 6, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class Cardinality:
-    """Into how many groups the 3x3 convolutions fall, and the channels of each in stage 1."""
-
-    groups: int
-    group_width: int
-
-
-RESNET50 = Cardinality(groups=1, group_width=64)
-RESNEXT50_32X4D = Cardinality(groups=32, group_width=4)
+def imagenet_resnet(cardinality: Cardinality, channels: int) -> BackboneLayers:
+    """Return the layers of a network of 50 layers."""
+    stages = [partial(stage, number, cardinality) for number in range(1, len(_BLOCKS) + 1)]
+    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, FEATURES)
 
 
 def stem(channels: int) -> nn.Sequential:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from balpoe.training.operations import Operation
+from balpoe.training.augmentation.operations import Operation
 
 LEVELS = 256
 

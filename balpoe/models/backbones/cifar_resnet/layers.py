@@ -7,11 +7,21 @@ backward too.
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from balpoe.config.model import BackboneLayers
+from balpoe.models.pooling import GlobalAveragePool
+
 STAGE_WIDTHS = (16, 32, 64)
+
+
+def cifar_resnet(depth: int, channels: int) -> BackboneLayers:
+    """Return the layers of a network of depth 6n+2."""
+    stages = [partial(stage, number, depth) for number in range(1, len(STAGE_WIDTHS) + 1)]
+    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, STAGE_WIDTHS[-1])
 
 
 def stem(channels: int) -> nn.Sequential:
@@ -65,12 +75,3 @@ class BasicBlock(nn.Module):
         # keeps the channels-last format; a slice's is contiguous, and so all before it.
         subsampled = functional.avg_pool2d(x_bdhw, kernel_size=1, stride=self._stride)
         return functional.pad(subsampled, (0, 0, 0, 0, self._padding, self._padding))
-
-
-class GlobalAveragePool(nn.Module):
-    """The mean over all pixels, in float32."""
-
-    def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Features [B, D]."""
-        # Its gradient keeps the channels-last format, that of Tensor.mean does not.
-        return functional.avg_pool2d(x_bdhw.float(), kernel_size=x_bdhw.shape[2:]).flatten(1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from balpoe.training.operations import Operation
+from balpoe.training.augmentation.operations import Operation
 
 
 def move(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tensor:

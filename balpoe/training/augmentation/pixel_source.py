@@ -19,12 +19,16 @@ import torch
 from torch import Tensor
 
 from balpoe.config import AugmentationConfig
+from balpoe.config.augmentation import Policy
 from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.errors import DataError
-from balpoe.training.configured_policies import configured_policies
+from balpoe.training.augmentation.colour_operations import blend, look_up
+from balpoe.training.augmentation.geometric_operations import move
+from balpoe.training.augmentation.operations import BLENDS, GEOMETRIC, TABLES
+from balpoe.training.augmentation.resized_crop import resized_boxes
 from balpoe.training.draws import Draws
-from balpoe.training.policy import Policy, apply_operations
-from balpoe.training.resized_crop import resized_boxes
+
+_KERNELS = ((GEOMETRIC, move), (BLENDS, blend), (TABLES, look_up))
 
 
 class ImageGatherer(Protocol):
@@ -56,7 +60,7 @@ class PixelSource:
         self._images_nhwd = images.images_nhwd.contiguous().to(device)
         self._rows_h1 = torch.arange(self._height, device=device)[:, None]
         self._columns_w = torch.arange(self._width, device=device)
-        self._policies = configured_policies(augmentation)
+        self._policies = augmentation.all_policies()
         _require_colours(self._policies, channels)
         self._normalise = Normaliser(normalisation, device)
 
@@ -124,6 +128,25 @@ class PixelSource:
     def _within(self, rows: Tensor, columns: Tensor) -> Tensor:
         vertically = (rows >= 0) & (rows < self._height)
         return vertically & (columns >= 0) & (columns < self._width)
+
+
+def apply_operations(
+    pixels_bhwd: Tensor, operation_bl: Tensor, magnitude_bl: Tensor, policies: Sequence[Policy]
+) -> Tensor:
+    """Return the images after the operations of the policies: uint8 [B, H, W, D].
+
+    Kernels without an operation that is possible at a place are skipped there.
+    """
+    place = 0
+    for policy in policies:
+        kernels = (*_KERNELS, *policy.kernels())
+        for possible in policy.possible:
+            for operations, kernel in kernels:
+                if operations & possible:
+                    chosen = operation_bl[:, place], magnitude_bl[:, place]
+                    pixels_bhwd = kernel(pixels_bhwd, *chosen)
+            place += 1
+    return pixels_bhwd
 
 
 class Normaliser:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from balpoe.config.augmentation import Operations
+
 
 class Operation(IntEnum):
     """What happens to an image, and what its magnitude means.
@@ -40,8 +42,6 @@ class Operation(IntEnum):
     EQUALISE = 14
     INVERT = 15
 
-
-Operations = frozenset[Operation]
 
 GEOMETRIC: Operations = frozenset(
     {

@@ -10,8 +10,8 @@ import ray
 
 from balpoe.cluster.address import LOCAL, reachable_address
 from balpoe.errors import UserError
-from balpoe.study.execution.interruption import leaving_at_sigterm
-from balpoe.study.execution.ray_session import leaving_ray
+from balpoe.study.execution.interruption import exit_at_sigterm
+from balpoe.study.execution.ray_session import closing_ray
 
 
 @contextmanager
@@ -38,5 +38,5 @@ def connected(address: str) -> Iterator[None]:
             f"`balpoe submit`"
         ) from error
     # `ray.init` replaces the handler of SIGTERM.
-    with leaving_ray(), leaving_at_sigterm():
+    with closing_ray(), exit_at_sigterm():
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from balpoe.study.execution.software import Software, disagreements, in_words
+from balpoe.study.execution.software import Software, differences_text
 from balpoe.study.storage.host import MUST_BE_SHARED, Host
 
 WRONG_CLOCK_SECONDS = 2.0
@@ -73,8 +73,6 @@ def _wrong_clock(report: NodeReport) -> Iterator[str]:
 
 def _differences(report: NodeReport, ours: Software, *, decisive: bool) -> Iterator[str]:
     if report.software is not None:
-        found = [
-            each for each in disagreements(ours, report.software) if each.is_decisive is decisive
-        ]
-        if found:
-            yield in_words(found)
+        differing = differences_text(ours, report.software, decisive=decisive)
+        if differing is not None:
+            yield differing

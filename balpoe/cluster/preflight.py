@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from balpoe.cluster.node_report import NodeReport, faults, remarks
 from balpoe.config import Configuration
 from balpoe.errors import UserError
 from balpoe.study.execution import software as software_module
+from balpoe.study.execution.ray_nodes import Node, large_nodes, living_nodes
 from balpoe.study.execution.software import Software, software
 from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.storage import host as host_module
@@ -38,16 +39,6 @@ class TrialNeeds:
 
     configuration: Configuration
     directory: Path | RemoteDirectory
-    cpus: float
-    gpus: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A node that is alive; `name` is for messages."""
-
-    key: str
-    name: str
     cpus: float
     gpus: float
 
@@ -71,12 +62,7 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     Raises:
         UserError: no node is large enough, or a node cannot run trials.
     """
-    nodes = [node for node in _alive_nodes() if node.cpus >= needs.cpus and node.gpus >= needs.gpus]
-    if not nodes:
-        raise UserError(
-            f"no node of the cluster has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs, as one "
-            f"training asks for; ask for less, or start larger nodes"
-        )
+    nodes = large_nodes(cpus=needs.cpus, gpus=needs.gpus)
     ours = software()
     reports = list(_reports(nodes, needs, ours))
     found = list(faults(reports, ours))
@@ -86,20 +72,12 @@ def refuse_unfit_nodes(needs: TrialNeeds) -> FitNodes:
     return FitNodes(hosts, tuple(remarks(reports, ours)))
 
 
-def _alive_nodes() -> Iterator[_Node]:
-    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray's
-        if node["Alive"]:
-            resources: Mapping[str, float] = node["Resources"]
-            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-            yield _Node(node["NodeID"], name, resources.get("CPU", 0), resources.get("GPU", 0))
-
-
 def most_gpus() -> float:
     """The GPUs of the largest node of the connected cluster."""
-    return max((node.gpus for node in _alive_nodes()), default=0.0)
+    return max((node.gpus for node in living_nodes()), default=0.0)
 
 
-def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
+def _reports(nodes: list[Node], needs: TrialNeeds, ours: Software) -> Iterator[NodeReport]:
     token, started = secrets.token_hex(8), time.time()
     probes = [_Probe(needs.directory, f".preflight-{node.key}-{token}") for node in nodes]
     downloads = needs.configuration.data.may_download
@@ -110,7 +88,7 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
             for node, probe in zip(nodes, probes, strict=True)
         ]
         ray.wait(answers, num_returns=len(answers), timeout=seconds)
-        alive = {node.key for node in _alive_nodes()}
+        alive = {node.key for node in living_nodes()}
         for node, probe, answer in zip(nodes, probes, answers, strict=True):
             between = (started, time.time())
             report = _report(node, answer, seconds, between, is_seen=probe.holds(token))
@@ -122,7 +100,7 @@ def _reports(nodes: list[_Node], needs: TrialNeeds, ours: Software) -> Iterator[
 
 
 def _start_inspection(
-    node: _Node, needs: TrialNeeds, ours: Software, probe: _Probe, token: str
+    node: Node, needs: TrialNeeds, ours: Software, probe: _Probe, token: str
 ) -> ObjectRef[NodeAnswer]:
     gpus = int(node.gpus) if needs.gpus else 0
     affinity = NodeAffinitySchedulingStrategy(node.key, soft=False)
@@ -146,7 +124,7 @@ def _pickled_by_value() -> Iterator[None]:
 
 
 def _report(
-    node: _Node,
+    node: Node,
     answer: ObjectRef[NodeAnswer],
     seconds: float,
     between: tuple[float, float],

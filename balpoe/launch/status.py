@@ -1,4 +1,4 @@
-"""The verb `status`: how a study stands, read from the truth alone."""
+"""The command `status`: the state of a study, read from its storage and files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 from balpoe.launch import RUNS
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import local_runs
+from balpoe.launch.runs import find_study, local_runs
 from balpoe.reporting.study_status import StudyStatus
 from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
 from balpoe.study.search.spent_budget import hours_spent
@@ -18,14 +17,14 @@ from balpoe.study.storage.study_storage import driver_of
 
 
 def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
-    """How the study stands; it may be running meanwhile, and nothing is written.
+    """Return the state of the study, which may be running; nothing is written.
 
     Raises:
         UserError: there is no such study.
         CorruptFile: its storage is damaged.
         StorageError: its storage cannot be read.
     """
-    spec, directory = study_of(study, local_runs(runs))
+    spec, directory = find_study(study, local_runs(runs))
     trials = with_repeats(spec, directory, summaries(spec, directory))
     spent = spent_so_far(spec, directory, trials)
     known = candidates(trials)

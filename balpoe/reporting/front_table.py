@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balpoe.config import StudySpec
+from balpoe.exporting.export_files import configuration_file
 from balpoe.reporting.formatting import (
     label_with_unit,
     mean_and_sd,
@@ -151,7 +152,7 @@ def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
 
 def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:
     seeds = ",".join(map(str, spec.final.seeds))
-    best = exports / f"rank_1_trial_{front[0].identity.number:04d}.yaml"
+    best = configuration_file(exports, rank=1, trial=front[0].identity.number)
     return Text.assemble(
         "Next: train the best on all training data, then measure it on the test set.\n",
         (f"  balpoe export {spec.name} --top 1\n", "bold"),

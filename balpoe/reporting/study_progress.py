@@ -127,5 +127,4 @@ def _best(spec: StudySpec, trials: Sequence[TrialRecord], metric: str) -> Best |
         return None
     sign = 1 if spec.objectives[metric] == "minimize" else -1
     value, number = min(values, key=lambda each: (sign * each[0], each[1]))
-    over = gain_over_points(spec, trials, metric, value)
-    return Best(value, number) if over is None else Best(value, number, over.point, over.gain)
+    return Best(value, number, *gain_over_points(spec, trials, metric, value))

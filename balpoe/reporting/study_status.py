@@ -16,8 +16,7 @@ from balpoe.reporting.study_panel import state_counts
 from balpoe.reporting.study_progress import RunningTrial, StudyProgress, study_progress
 from balpoe.reporting.table_style import Cell, table_of, text_cell
 from balpoe.reporting.time_left import epochs_done
-from balpoe.study.search.completion import search_is_over
-from balpoe.study.search.spent_budget import SpentBudget
+from balpoe.study.search.spent_budget import SpentBudget, search_is_over
 from balpoe.study.selection.comparison import Verdict
 from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.trials.record import TrialRecord

@@ -21,7 +21,8 @@ from balpoe.config import (
     StudySpec,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
-from balpoe.study.execution.executor import connected_ray, run_trials
+from balpoe.study.execution.executor import run_trials
+from balpoe.study.execution.ray_session import connected_ray
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore

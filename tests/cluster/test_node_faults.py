@@ -118,7 +118,7 @@ def test_an_unfit_node_that_joins_stops_the_study_by_its_name(
                 cluster.start_node(hostname="joined", PYTHONPATH=str(other_code(tmp_path)))
                 fault, cure = (
                     "balpoe's code is",
-                    "install the driver's there, or take the node away",
+                    "install the driver's version there, or remove the node",
                 )
             else:
                 cluster.start_node(hostname="joined", hidden=study.runs)

@@ -25,7 +25,7 @@ def test_every_fault_of_every_node_has_a_line_with_its_name() -> None:
     assert code.startswith(
         f"b (10.0.0.2): {CODE} is ffffffffffffffff, the driver's {ours[CODE][:16]}"
     )
-    assert "install the driver's there" in code
+    assert "install the driver's version there" in code
     assert unseen.startswith("b (10.0.0.2): what it writes to the study's directory is not seen")
     assert size.startswith("c (10.0.0.3): /data/train: has the size 8, but 7 on a (10.0.0.1)")
     assert silent == "d (10.0.0.4): does not answer"

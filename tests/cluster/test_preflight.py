@@ -74,7 +74,7 @@ def test_all_faults_of_all_nodes_are_told_at_once_by_name(
     assert not [line for line in told if GOOD in line or WITH_GPUS in line]
     [code] = [line for line in told if OTHER_CODE in line]
     assert "balpoe's code is" in code
-    assert "install the driver's there" in code
+    assert "install the driver's version there" in code
     storage, data = [line for line in told if WITHOUT_STORAGE in line]
     assert "shared/runs/unfit: cannot be written there: No such file or directory" in storage
     assert "must be on storage that all nodes share" in storage
@@ -94,7 +94,7 @@ def test_gpus_that_only_ray_counts_are_refused(mixed: RayCluster, directory: Pat
 def test_a_trial_must_fit_one_node(mixed: RayCluster, directory: Path) -> None:
     refused = run(directory, mixed.address, mixed.environment, "cpus_per_trial: 3")
     assert refused.returncode == 2
-    assert "no node of the cluster has 3 CPUs and 0 GPUs, as one training asks" in refused.stderr
+    assert "no node has 3 CPUs and 0 GPUs, as one training asks" in refused.stderr
 
 
 def test_sqlite_is_refused_where_trials_would_run_on_another_host(
@@ -125,7 +125,8 @@ def test_a_token_that_is_not_accepted_is_named_as_the_cause_within_seconds(
     assert f"error: --address {cluster.address}: " in refused.stderr
     assert told in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
-    assert time.monotonic() - began < 60
+    # not the minutes that Ray waits; on a loaded machine the command itself starts in 40 s
+    assert time.monotonic() - began < 120
 
 
 def test_a_dead_address_is_told_in_one_line(directory: Path, cluster: RayCluster) -> None:

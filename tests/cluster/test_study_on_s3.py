@@ -16,9 +16,8 @@ from click.testing import CliRunner
 
 from balpoe.cli.main import cli
 from balpoe.launch.doctor import doctor
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.study.execution.remote_trial import where_it_is_kept
+from balpoe.launch.runs import drivers_runs, find_study, local_runs
+from balpoe.study.execution.remote_trial import with_uploads
 from balpoe.study.execution.trial import run_trial
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.directory import StudyDirectory
@@ -95,7 +94,7 @@ def await_death_of_one(cluster: RayCluster) -> None:
 
 
 def records() -> tuple[TrialRecord, ...]:
-    return RecordStore(*study_of("faults", local_runs(RUNS))).records()
+    return RecordStore(*find_study("faults", local_runs(RUNS))).records()
 
 
 @pytest.mark.slow
@@ -172,4 +171,4 @@ def _the_key_is_nowhere(bucket: S3Server, log: str, directories: list[Path]) -> 
     assert len(written) > TRIALS
     assert [path for path in written if key in path.read_bytes()] == []
     directory = StudyDirectory.of(drivers_runs(RUNS), "faults")
-    assert key not in pickle.dumps((directory, where_it_is_kept(run_trial, directory)))
+    assert key not in pickle.dumps((directory, with_uploads(run_trial, directory)))

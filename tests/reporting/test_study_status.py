@@ -10,9 +10,8 @@ from rich.console import RenderableType
 from balpoe.config import SAMPLERS, BudgetConfig, IntParameter, Parameter, StudySpec
 from balpoe.reporting.json_events import outcome_line
 from balpoe.reporting.study_status import StudyStatus, status_plain, status_report
-from balpoe.study.search.completion import is_finished
 from balpoe.study.search.planned_trials import planned_trials
-from balpoe.study.search.spent_budget import spent_by_launches
+from balpoe.study.search.spent_budget import is_finished, spent_by_launches
 from balpoe.study.trials.record import TrialRecord
 from tests.reporting.conftest import LAUNCHED
 

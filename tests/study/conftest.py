@@ -76,7 +76,7 @@ def any_directory(tmp_path: Path, request: pytest.FixtureRequest) -> StudyDirect
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """Ray on this machine, started once for the tests of a module."""
-    from balpoe.study.execution.executor import connected_ray
+    from balpoe.study.execution.ray_session import connected_ray
 
     with connected_ray():
         yield

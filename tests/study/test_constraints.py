@@ -13,19 +13,16 @@ import pytest
 from balpoe.config import SAMPLERS, Constraint, FloatParameter, StudySpec
 from balpoe.config.constraints import excesses
 from balpoe.errors import NonFiniteError
-from balpoe.study.execution.gpu_memory import GpuMemory
-from balpoe.study.execution.interruption import Interruption
-from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import COMPLETE
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.selection.front import pareto_front
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import StudyEvent, TrialEnded
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.epoch import EpochResult
+from tests.study.searchers import searcher_of
 
 MakeSpec = Callable[..., StudySpec]
 FEW = "val/accuracy_few"
@@ -38,8 +35,8 @@ def spec(make_spec: MakeSpec) -> StudySpec:
 
 
 @pytest.fixture
-def book(spec: StudySpec, directory: StudyDirectory) -> StudyTrials:
-    return StudyTrials(spec, Ledger(spec, directory), directory)
+def trials(spec: StudySpec, directory: StudyDirectory) -> StudyTrials:
+    return StudyTrials(spec, directory)
 
 
 def write_curve(directory: StudyDirectory, identity: TrialIdentity, *few: float) -> None:
@@ -51,13 +48,13 @@ def write_curve(directory: StudyDirectory, identity: TrialIdentity, *few: float)
 
 
 def test_the_last_epoch_decides_and_optuna_knows_it(
-    spec: StudySpec, book: StudyTrials, directory: StudyDirectory
+    spec: StudySpec, trials: StudyTrials, directory: StudyDirectory
 ) -> None:
-    kept, broken = book.ask().identity, book.ask().identity
+    kept, broken = trials.ask().identity, trials.ask().identity
     write_curve(directory, kept, 0.1, 0.2)
     write_curve(directory, broken, 0.9, 0.1)
-    assert book.complete(kept, GOOD) == {}
-    assert book.complete(broken, GOOD) == {f"{FEW} >= 0.2": 0.5}
+    assert trials.complete(kept, GOOD) == {}
+    assert trials.complete(broken, GOOD) == {f"{FEW} >= 0.2": 0.5}
     entries = Ledger(spec, directory).records()
     assert [entry.state for entry in entries] == ["COMPLETE", "COMPLETE"]
     assert [entry.violations for entry in entries] == [{}, {f"{FEW} >= 0.2": 0.5}]
@@ -68,12 +65,10 @@ def test_the_last_epoch_decides_and_optuna_knows_it(
 
 @pytest.mark.parametrize("few", [(), (0.9, math.nan)])
 def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
-    spec: StudySpec, book: StudyTrials, directory: StudyDirectory, few: tuple[float, ...]
+    spec: StudySpec, directory: StudyDirectory, few: tuple[float, ...]
 ) -> None:
     events: list[StudyEvent] = []
-    account = Account(SpentBudget(0, 0.0, 0.0), spec.resources)
-    memory = GpuMemory(spec, directory.memory)
-    searcher = StudySearcher(spec, book, events.append, Interruption(), account, memory)
+    searcher = searcher_of(spec, directory, events.append)
     searcher.suggest("a")
     write_curve(directory, TrialIdentity("digits", 0), *few)
     searcher.on_trial_complete("a", {COMPLETE: True, **GOOD})
@@ -87,18 +82,18 @@ def test_a_constrained_metric_that_is_missing_or_not_finite_fails_the_trial(
 
 
 def test_a_trial_whose_driver_died_between_constraints_and_end_is_entered_again(
-    book: StudyTrials, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+    trials: StudyTrials, directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    identity = book.ask().identity
+    identity = trials.ask().identity
     write_curve(directory, identity)
     with pytest.raises(NonFiniteError, match=f"{FEW} is missing"):
-        book.complete(identity, GOOD)
+        trials.complete(identity, GOOD)
     write_curve(directory, identity, 0.1)
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "complete", lambda *_: None)
-        book.complete(identity, GOOD)
-    assert book.complete(identity, GOOD) == {f"{FEW} >= 0.2": 0.5}
-    assert book.complete(identity, GOOD) == {f"{FEW} >= 0.2": 0.5}
+        trials.complete(identity, GOOD)
+    assert trials.complete(identity, GOOD) == {f"{FEW} >= 0.2": 0.5}
+    assert trials.complete(identity, GOOD) == {f"{FEW} >= 0.2": 0.5}
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp"])

@@ -11,7 +11,7 @@ from ray.tune.execution import class_cache
 
 from balpoe.files import load_study
 from balpoe.launch.runs import drivers_runs, local_runs
-from balpoe.study.execution.tune_credentials import own_credentials
+from balpoe.study.execution.tune_private import without_aws_keys
 from balpoe.study.object_store.driver_uploads import DriverUploads
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.repeat_states import RepeatStates
@@ -99,7 +99,7 @@ def test_tune_sends_no_keys_while_a_study_runs() -> None:
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
     sent = class_cache.ENV_VARS_TO_PROPAGATE
     assert keys <= sent
-    with own_credentials():
+    with without_aws_keys():
         left_out = sent - class_cache.ENV_VARS_TO_PROPAGATE
     assert keys <= left_out
     assert all(name.startswith("AWS_") for name in left_out)

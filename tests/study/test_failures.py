@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from balpoe.errors import NonFiniteError
-from balpoe.study.trials.failures import FEWEST_ALIKE, Failure, Opening, failure_of
+from balpoe.study.trials.failures import FEWEST_ALIKE, Failure, FirstTrials, failure_of
 
 DIVERGED = Failure("deterministic", "the loss of epoch 3 is not finite at 0.1")
 
@@ -41,26 +41,26 @@ def test_a_full_disk_is_a_failure_of_storage_whoever_writes_to_it(code: int) -> 
 
 def test_the_first_trials_are_more_than_run_at_a_time_and_three_at_least() -> None:
     for concurrent, first in ((1, FEWEST_ALIKE), (2, FEWEST_ALIKE), (5, 6)):
-        opening = Opening(concurrent)
-        told = [opening.fails_alike(DIVERGED) for _ in range(first + 1)]
+        first_trials = FirstTrials(concurrent)
+        told = [first_trials.all_fail_alike(DIVERGED) for _ in range(first + 1)]
         assert told == [False] * (first - 1) + [True, False]
 
 
 def test_failures_that_differ_in_numbers_only_are_alike() -> None:
-    opening = Opening(1)
+    first_trials = FirstTrials(1)
     reasons = ("epoch 3 at 0.1", "epoch 12 at 1e-05", "epoch 1 at 2.5")
-    assert [opening.fails_alike(Failure("deterministic", reason)) for reason in reasons][-1]
+    assert [first_trials.all_fail_alike(Failure("deterministic", reason)) for reason in reasons][-1]
 
 
 @pytest.mark.parametrize(
     "other", [Failure("resource", DIVERGED.reason), Failure("deterministic", "no such file")]
 )
 def test_one_failure_of_another_kind_is_not_alike(other: Failure) -> None:
-    opening = Opening(1)
-    assert not any(opening.fails_alike(failure) for failure in (DIVERGED, other, DIVERGED))
+    first_trials = FirstTrials(1)
+    assert not any(first_trials.all_fail_alike(failure) for failure in (DIVERGED, other, DIVERGED))
 
 
 def test_one_complete_trial_shows_that_the_study_works() -> None:
-    opening = Opening(1)
-    opening.complete()
-    assert not any(opening.fails_alike(DIVERGED) for _ in range(5))
+    first_trials = FirstTrials(1)
+    first_trials.succeeded()
+    assert not any(first_trials.all_fail_alike(DIVERGED) for _ in range(5))

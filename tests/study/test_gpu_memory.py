@@ -191,7 +191,7 @@ def test_seven_independent_experts_ask_for_more_than_three_linear_ones() -> None
 
 def test_without_a_figure_a_trial_has_a_whole_gpu(spec: StudySpec, tmp_path: Path) -> None:
     memory = GpuMemory(spec, tmp_path / "memory.json")
-    assert memory.gpus(SMALL, alone=False) == 1.0
+    assert memory.gpus(SMALL, exclusive=False) == 1.0
 
 
 def test_a_trial_shares_once_its_shape_is_measured_unless_it_runs_alone(
@@ -199,10 +199,10 @@ def test_a_trial_shares_once_its_shape_is_measured_unless_it_runs_alone(
 ) -> None:
     memory = GpuMemory(spec, tmp_path / "memory.json")
     memory.record(THREE, taken(1 * GIB))
-    assert memory.gpus(THREE_OTHERS, alone=False) == 0.1428
-    assert memory.gpus(SMALL, alone=False) == 0.1428  # no more than three experts need
-    assert memory.gpus(THREE, alone=True) == 1.0
-    assert memory.gpus(INDEPENDENT, alone=False) == 1.0  # another kind
+    assert memory.gpus(THREE_OTHERS, exclusive=False) == 0.1428
+    assert memory.gpus(SMALL, exclusive=False) == 0.1428  # no more than three experts need
+    assert memory.gpus(THREE, exclusive=True) == 1.0
+    assert memory.gpus(INDEPENDENT, exclusive=False) == 1.0  # another kind
 
 
 def test_the_largest_figure_of_a_shape_counts_also_after_a_restart(
@@ -212,27 +212,27 @@ def test_the_largest_figure_of_a_shape_counts_also_after_a_restart(
     for reserved in (1 * GIB, 2 * GIB, 1 * GIB):
         memory.record(THREE, taken(reserved))
     for reopened in (memory, GpuMemory(spec, tmp_path / "memory.json")):
-        assert reopened.gpus(THREE, alone=False) == 0.2
+        assert reopened.gpus(THREE, exclusive=False) == 0.2
 
 
 def test_the_smallest_device_decides(spec: StudySpec, tmp_path: Path) -> None:
     memory = GpuMemory(spec, tmp_path / "memory.json")
     memory.record(THREE, taken(1 * GIB, total=64 * GIB))
     memory.record(SMALL, taken(1 * GIB, total=TOTAL))
-    assert memory.gpus(THREE, alone=False) == 0.1428
+    assert memory.gpus(THREE, exclusive=False) == 0.1428
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', '{"format": 1, "figures": [1]}'])
 def test_a_damaged_file_is_as_none(spec: StudySpec, tmp_path: Path, content: str) -> None:
     (tmp_path / "memory.json").write_text(content)
-    assert GpuMemory(spec, tmp_path / "memory.json").gpus(THREE, alone=False) == 1.0
+    assert GpuMemory(spec, tmp_path / "memory.json").gpus(THREE, exclusive=False) == 1.0
 
 
 def test_a_study_that_does_not_share_asks_for_what_it_says(
     make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     memory = GpuMemory(make_spec(), tmp_path / "memory.json")
-    assert memory.gpus(THREE, alone=False) == 0.0
+    assert memory.gpus(THREE, exclusive=False) == 0.0
 
 
 def test_only_a_whole_gpu_can_be_shared() -> None:

@@ -102,7 +102,7 @@ def study(
         figure = {"device": "none", "total": 16 * GIB, "reserved": reserved * GIB}
         memory.record({"experts.count": experts}, figure)
     for experts, part in PARTS.items():
-        assert memory.gpus({"experts.count": experts}, alone=False) == part
+        assert memory.gpus({"experts.count": experts}, exclusive=False) == part
     run_trials(spec, directory, lambda event: None, run=stays)
     ledger = Ledger(spec, directory)
     assert [entry.state for entry in ledger.records()] == ["COMPLETE"] * TRIALS

@@ -11,9 +11,8 @@ import pytest
 
 from balpoe.errors import StorageError
 from balpoe.files import load_study
-from balpoe.study.execution.remote_trial import where_it_is_kept
-from balpoe.study.execution.traceback_file import KeepingTraceback
-from balpoe.study.execution.trial import Course, TrialTask
+from balpoe.study.execution.remote_trial import with_uploads
+from balpoe.study.execution.trial import Course, SavingTraceback, TrialTask
 from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.object_store.study_files import create_copies, study_files
 from balpoe.study.trials.directory import StudyDirectory
@@ -73,7 +72,7 @@ def begun(directory: StudyDirectory, attempt: int, run: object = noting) -> Cour
     identity = replace(IDENTITY, attempt=attempt)
     nowhere = StudyDirectory(Path("/nowhere")).trial(identity)
     task = TrialTask(load_study(file), identity, {}, nowhere)
-    sent = pickle.dumps(where_it_is_kept(KeepingTraceback(run), directory))  # type: ignore[arg-type]
+    sent = pickle.dumps(with_uploads(SavingTraceback(run), directory))  # type: ignore[arg-type]
     return pickle.loads(sent)(task)  # type: ignore[no-any-return]
 
 
@@ -225,4 +224,4 @@ def test_what_has_settled_is_downloaded_once(
 
 
 def test_elsewhere_a_trial_is_run_as_it_is(tmp_path: Path) -> None:
-    assert where_it_is_kept(noting, StudyDirectory.of(tmp_path, "faults")) is noting
+    assert with_uploads(noting, StudyDirectory.of(tmp_path, "faults")) is noting

@@ -15,7 +15,7 @@ from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.completion import is_finished
+from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.candidates import candidates, objectives_over_seeds
 from balpoe.study.selection.race import race
 from balpoe.study.trials.directory import StudyDirectory
@@ -117,19 +117,19 @@ def test_a_repeat_that_fails_ends_the_race_of_its_trial_and_not_the_study(
 
 
 def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyDirectory) -> None:
-    ledger = RepeatStates(make_spec(repeats=3), directory)
+    states = RepeatStates(make_spec(repeats=3), directory)
     one, two = TrialIdentity("digits", 5, 1), TrialIdentity("digits", 5, 2)
-    assert ledger.resume(one, {"experts.count": 2}).identity.attempt == 0
-    assert ledger.resume(one, {"experts.count": 2}).identity.attempt == 1
-    assert not ledger.retries(one).exclusive
-    ledger.write_retries(one, replace(ledger.retries(one), exclusive=True))
-    assert ledger.retries(one).exclusive
+    assert states.resume(one, {"experts.count": 2}).identity.attempt == 0
+    assert states.resume(one, {"experts.count": 2}).identity.attempt == 1
+    assert not states.retries(one).exclusive
+    states.write_retries(one, replace(states.retries(one), exclusive=True))
+    assert states.retries(one).exclusive
     for epoch, deaths in ((0, 1), (0, 2), (3, 1), (3, 2)):
-        ledger.write_retries(one, ledger.retries(one).after_death(epoch))
-        assert ledger.retries(one).deaths == deaths
-    ledger.resume(two, {"experts.count": 2})
-    ledger.fail(two, Failure("deterministic", "diverged"))
-    assert [(r.state, r.identity.attempt, r.failure) for r in ledger.records(5)] == [
+        states.write_retries(one, states.retries(one).after_death(epoch))
+        assert states.retries(one).deaths == deaths
+    states.resume(two, {"experts.count": 2})
+    states.fail(two, Failure("deterministic", "diverged"))
+    assert [(r.state, r.identity.attempt, r.failure) for r in states.records(5)] == [
         ("RUNNING", 1, None),
         ("FAIL", 0, "diverged"),
     ]
@@ -138,34 +138,33 @@ def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyD
 def test_a_damaged_state_is_named_with_the_cure(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
-    ledger = RepeatStates(make_spec(repeats=2), directory)
+    states = RepeatStates(make_spec(repeats=2), directory)
     identity = TrialIdentity("digits", 0, 1)
-    ledger.resume(identity, {})
+    states.resume(identity, {})
     directory.trial(identity).state.write_text("{")
     with pytest.raises(CorruptFile, match=r"state\.json: damaged: .*delete its directory"):
-        ledger.record(identity)
+        states.record(identity)
 
 
 def test_the_book_leads_each_repeat_to_its_own_truth(
     make_spec: MakeSpec, directory: StudyDirectory
 ) -> None:
     spec = make_spec(repeats=2)
-    ledger = Ledger(spec, directory)
-    book = StudyTrials(spec, ledger, directory)
-    trial = book.ask()
-    book.complete(trial.identity, {"val/accuracy": 0.9, "val/ece": 0.1})
-    [seed] = book.seeds_to_train()
+    trials = StudyTrials(spec, directory)
+    trial = trials.ask()
+    trials.complete(trial.identity, {"val/accuracy": 0.9, "val/ece": 0.1})
+    [seed] = trials.seeds_to_train()
     repeat = TrialIdentity("digits", seed.number, seed.repeat)
-    taken = book.resume(repeat)
+    taken = trials.resume(repeat)
     assert taken.parameters == trial.parameters
-    book.write_retries(repeat, replace(taken.retries, exclusive=True))
-    assert book.resume(repeat).retries.exclusive
-    book.fail(repeat, Failure("resource", "out of memory"))
-    assert book.seeds_to_train() == ()
-    book.complete(repeat, {"val/accuracy": 0.1, "val/ece": 0.1})
-    assert book.seeds_to_train() == ()
-    [entry] = ledger.records()
-    assert (entry.state, book.finished()) == ("COMPLETE", 1)
+    trials.write_retries(repeat, replace(taken.retries, exclusive=True))
+    assert trials.resume(repeat).retries.exclusive
+    trials.fail(repeat, Failure("resource", "out of memory"))
+    assert trials.seeds_to_train() == ()
+    trials.complete(repeat, {"val/accuracy": 0.1, "val/ece": 0.1})
+    assert trials.seeds_to_train() == ()
+    [entry] = Ledger(spec, directory).records()
+    assert (entry.state, trials.finished()) == ("COMPLETE", 1)
     assert entry.objectives == {"val/accuracy": 0.9, "val/ece": 0.1}
 
 

@@ -8,26 +8,15 @@ import pytest
 from ray.tune.search import Searcher
 
 from balpoe.config import StudySpec
-from balpoe.study.execution.gpu_memory import GpuMemory
-from balpoe.study.execution.interruption import Interruption
-from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import COMPLETE
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import Listener, StudyEvent, TrialStarted
+from balpoe.study.trials.events import StudyEvent, TrialStarted
 from tests.study.listeners import breaking_at
+from tests.study.searchers import searcher_of
 
 MakeSpec = Callable[..., StudySpec]
 END = {COMPLETE: True, "val/accuracy": 0.5, "val/ece": 0.1}
-
-
-def searcher_of(spec: StudySpec, directory: StudyDirectory, listener: Listener) -> StudySearcher:
-    book = StudyTrials(spec, Ledger(spec, directory), directory)
-    account = Account(SpentBudget(0, 0.0, 0.0), spec.resources)
-    memory = GpuMemory(spec, directory.memory)
-    return StudySearcher(spec, book, listener, Interruption(), account, memory)
 
 
 @pytest.mark.parametrize("started", [0, 1])

@@ -10,14 +10,14 @@ from balpoe.study.execution.software import (
     CODE,
     PYTHON,
     code_fingerprint,
-    disagreements,
-    in_words,
+    differences_text,
     software,
+    version_differences,
 )
 
 
 def test_a_process_agrees_with_itself() -> None:
-    assert list(disagreements(software(), software())) == []
+    assert list(version_differences(software(), software())) == []
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,10 @@ def test_a_process_agrees_with_itself() -> None:
     ],
 )
 def test_what_changes_results_is_decisive(name: str, theirs: str, is_decisive: bool) -> None:
-    [found] = disagreements(software(), {**software(), name: theirs})
+    [found] = version_differences(software(), {**software(), name: theirs})
     assert (found.component, found.theirs, found.is_decisive) == (name, theirs, is_decisive)
-    assert f"{name} is {theirs[:16]}, the driver's " in in_words([found])
+    text = differences_text(software(), {**software(), name: theirs}, decisive=is_decisive)
+    assert f"{name} is {theirs[:16]}, the driver's " in str(text)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_what_changes_results_is_decisive(name: str, theirs: str, is_decisive: b
 def test_builds_for_devices_and_patch_releases_decide_nothing(
     name: str, ours: str, theirs: str
 ) -> None:
-    [found] = disagreements({**software(), name: ours}, {**software(), name: theirs})
+    [found] = version_differences({**software(), name: ours}, {**software(), name: theirs})
     assert not found.is_decisive
 
 

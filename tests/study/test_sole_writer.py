@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
-from balpoe.study.storage.sole_writer import SoleWriterStorage
+from balpoe.study.storage.sole_writer_storage import SoleWriterStorage
 
 NAMES = (f"study {number}" for number in count())
 ACTS = ("ask", "enqueue", "attribute", "system", "report", "complete", "prune", "fail")

@@ -10,7 +10,7 @@ import ray
 from ray.actor import ActorHandle
 
 from balpoe.study.execution import study_clock
-from balpoe.study.execution.study_clock import SteadyClock, clock_of, timekeeper_beside_driver
+from balpoe.study.execution.study_clock import SteadyClock, clock_of, start_timekeeper
 
 
 def test_a_clock_goes_on_with_the_monotonic_one() -> None:
@@ -25,7 +25,7 @@ def test_a_clock_goes_on_with_the_monotonic_one() -> None:
 def test_a_worker_has_the_time_of_the_driver_whatever_its_own_clock_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    timekeeper = timekeeper_beside_driver()
+    timekeeper = start_timekeeper()
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() + 3600)
     asked = time.monotonic()
@@ -38,7 +38,7 @@ def test_a_worker_has_the_time_of_the_driver_whatever_its_own_clock_says(
 def test_where_nobody_answers_it_is_the_clock_of_the_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(study_clock, "PATIENCE_SECONDS", 5.0)
-    timekeeper = timekeeper_beside_driver()
+    monkeypatch.setattr(study_clock, "TIMEOUT_SECONDS", 5.0)
+    timekeeper = start_timekeeper()
     ray.kill(cast("ActorHandle[Any]", timekeeper))
     assert clock_of(timekeeper)() == pytest.approx(time.time(), abs=0.5)

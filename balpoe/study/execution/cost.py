@@ -1,11 +1,10 @@
-"""What a study would cost on this machine, from a probe of its smallest and largest trial."""
+"""Estimate of the cost of a study on this machine, from a probe of its extreme trials."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +12,6 @@ import torch
 from balpoe.config import (
     Choice,
     Configuration,
-    ModelConfig,
-    Sharing,
     StudySpec,
     metric_table,
     with_parameters,
@@ -33,7 +30,7 @@ _Choose = Callable[..., Choice]  # min or max
 
 @dataclass(frozen=True, slots=True)
 class TrialCost:
-    """One trial: its searched parameters, epochs, seconds by itself and bytes on disk."""
+    """The searched parameters, epochs, seconds (as the only trial) and bytes on disk of a trial."""
 
     parameters: Mapping[str, Choice]
     epochs: int
@@ -43,7 +40,7 @@ class TrialCost:
 
 @dataclass(frozen=True, slots=True)
 class StudyCost:
-    """The cheapest and the dearest trial of a study, `at_a_time` of which run beside each other."""
+    """The cheapest and the most expensive trial of a study; `at_a_time` of them run at once."""
 
     smallest: TrialCost
     largest: TrialCost
@@ -53,56 +50,58 @@ class StudyCost:
 def study_cost(spec: StudySpec, splits: SearchSplits) -> StudyCost:
     """Probe the extremes of the search space on the study's own data.
 
-    Smallest and largest are meant by epochs times weights; where parameters depend on each
-    other, each is decided after those that it depends on.
+    The extremes are the smallest and the largest product of epochs and weights. Parameters that
+    depend on others are decided after those.
 
     Raises:
-        UserError: the extremes of the search space do not go with each other.
+        UserError: the extremes of the search space cannot be combined.
     """
-    device = trial_device(spec)
+    device = _trial_device(spec)
     workload = _Workload(splits.description)
 
     def cost(choose: _Choose) -> TrialCost:
         parameters = _extreme(spec, workload, choose)
         configuration = with_parameters(spec.base, parameters)
-        with _threads(spec.resources.cpus_per_trial):
-            trained = probe(configuration, splits, device)
+        trained = probe(configuration, splits, device)
         disk_bytes = _disk_bytes(configuration, splits, trained)
         return TrialCost(parameters, trained.epochs, trained.seconds, disk_bytes)
 
-    return StudyCost(cost(min), cost(max), _at_a_time(spec))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(spec.resources.cpus_per_trial)
+    try:
+        return StudyCost(cost(min), cost(max), _at_a_time(spec, device))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def most_trials(spec: StudySpec, cost: StudyCost) -> int:
-    """How many trials the budget allows: of the cheapest, where it is in hours."""
+    """Return how many trials the budget allows; with a budget in hours, of the cheapest trial."""
     budget, hours = spec.budget, cost.smallest.seconds / 3600
     limits = (
-        budget.trials,
-        None if budget.wall_hours is None else budget.wall_hours / hours * cost.at_a_time,
-        None
-        if budget.device_hours is None
-        else budget.device_hours / (hours * spec.resources.devices_per_trial),
+        budget.trials or math.inf,
+        (budget.wall_hours or math.inf) / hours * cost.at_a_time,
+        (budget.device_hours or math.inf) / (hours * spec.resources.devices_per_trial),
     )
-    return math.ceil(min(limit for limit in limits if limit is not None))
+    return math.ceil(min(limits))
 
 
 def most_disk_bytes(spec: StudySpec, cost: StudyCost) -> int:
-    """Room for the files of all trials, each with all the seeds that the race may give it."""
+    """Return the bytes of the files of all trials, each with all seeds that the race may train."""
     return most_trials(spec, cost) * spec.repeats * cost.largest.disk_bytes
 
 
-def trial_device(spec: StudySpec) -> torch.device:
-    """The device of a trial; the CPU where this machine has no GPU."""
-    wanted = spec.resources.gpus_per_trial > 0 and torch.cuda.is_available()
-    return torch.device("cuda" if wanted else "cpu")
+def _trial_device(spec: StudySpec) -> torch.device:
+    """Return the device of a trial; the CPU if this machine has no GPU."""
+    has_gpu = spec.resources.gpus_per_trial > 0 and torch.cuda.is_available()
+    return torch.device("cuda" if has_gpu else "cpu")
 
 
 class _Workload:
-    """Epochs times weights; each kind of ensemble is built once to be counted."""
+    """Epochs times weights; each kind of ensemble is built once to count its weights."""
 
     def __init__(self, description: DataDescription) -> None:
         self._description = description
-        self._weights: dict[tuple[ModelConfig, int, Sharing, int], int] = {}
+        self._weights: dict[Hashable, int] = {}
 
     def __call__(self, configuration: Configuration) -> int:
         experts = configuration.experts
@@ -114,39 +113,37 @@ class _Workload:
 
 
 def _extreme(spec: StudySpec, workload: _Workload, choose: _Choose) -> dict[str, Choice]:
+    """Return the parameters of the trial whose workload is extreme, one after the other."""
     decided: dict[str, Choice] = {}
 
     def decide(path: str) -> Choice:
-        def work(value: Choice) -> float:
-            return workload(with_parameters(spec.base, {**decided, path: value}))
-
-        possible = [
-            value
+        works = {
+            value: workload(configuration)
             for value in spec.search[path].extremes.values()
-            if _is_possible(spec, {**decided, path: value})
-        ]
-        if not possible:
+            if (configuration := _configuration(spec, {**decided, path: value})) is not None
+        }
+        if not works:
             others = ", ".join(f"{name} = {value}" for name, value in decided.items())
             raise UserError(
                 f"search.{path}: neither its lowest nor its highest value goes with "
                 f"{others or 'the rest of the study'}: narrow the ranges"
             )
-        decided[path] = choose(possible, key=work)
+        decided[path] = choose(works, key=works.__getitem__)
         return decided[path]
 
     return assigned(spec.search, spec.base, decide)
 
 
-def _is_possible(spec: StudySpec, parameters: Mapping[str, Choice]) -> bool:
+def _configuration(spec: StudySpec, parameters: Mapping[str, Choice]) -> Configuration | None:
+    """Return the configuration with these parameters, or None if they cannot be combined."""
     try:
-        with_parameters(spec.base, parameters)
+        return with_parameters(spec.base, parameters)
     except InvalidFields:
-        return False
-    return True
+        return None
 
 
 def _disk_bytes(configuration: Configuration, splits: SearchSplits, trained: TrainingCost) -> int:
-    """Checkpoints, predictions and metrics, the latter two as if nothing could be compressed."""
+    """Return the bytes of checkpoints, and of predictions and metrics without compression."""
     experts, classes = configuration.experts.count, len(splits.description.class_names)
     logits = len(splits.validation) * experts * classes * _FLOAT32
     predictions = logits if logits <= FLOAT32_BYTES else logits // 2
@@ -154,23 +151,13 @@ def _disk_bytes(configuration: Configuration, splits: SearchSplits, trained: Tra
     return trained.checkpoint_bytes + predictions + metrics
 
 
-def _at_a_time(spec: StudySpec) -> int:
+def _at_a_time(spec: StudySpec, device: torch.device) -> int:
+    """Return how many trials this machine runs at once."""
     resources = spec.resources
-    possible = [
+    limits = [
         resources.concurrent_trials,
         len(os.sched_getaffinity(0)) // resources.cpus_per_trial,
     ]
-    if trial_device(spec).type == "cuda":
-        possible.append(int(torch.cuda.device_count() / resources.gpus_per_trial))
-    return max(1, min(possible))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """As many threads as a trial has, for the length of the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    if device.type == "cuda":
+        limits.append(int(torch.cuda.device_count() / resources.gpus_per_trial))
+    return max(1, min(limits))

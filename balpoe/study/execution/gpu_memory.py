@@ -1,17 +1,17 @@
-"""Which part of a GPU a trial asks for, by the memory that trials of its shape took.
+"""The fraction of a GPU that a trial requests, from the memory that trials of its shape used.
 
-The first trial of a shape measures it and has a whole GPU, unless what is known of other shapes
-bounds its need. E experts, I images that go through the network at once, B images of a batch; what
-else decides the memory is the shape's `kind`. Within a kind the memory is taken to be
+The first trial of a shape gets a whole GPU and measures its memory, unless measurements of other
+shapes bound it. E experts, I images per forward pass, B images per batch; all other settings that
+affect the memory are the `kind` of a shape. Within a kind the memory is modelled as
 
     M(E, I, B) = c0 + c1 E + c2 I + c3 E I + c4 B,    no c negative,
 
-(weights, gradients and momenta grow with E, activations with I, the images themselves with B), of
-which follows, with a = max(1, E'/E) max(1, I'/I),
+(weights, gradients and momenta grow with E, activations with I, the images themselves with B). It
+follows, with a = max(1, E'/E) max(1, I'/I), that
 
-    M(E', I', B') <= max(a, B'/B) M(E, I, B):
+    M(E', I', B') <= max(a, B'/B) M(E, I, B).
 
-each figure bounds the need of all others of its kind, and the smallest bound counts.
+So each measurement bounds the memory of all shapes of its kind; the smallest bound is used.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,14 +30,14 @@ from balpoe.errors import InvalidFields
 from balpoe.training.memory import DeviceMemory
 
 MARGIN: Final = 1.1
-"""The allocator's luck: trials of one shape do not reserve the same to the byte."""
+"""Trials of one shape do not reserve exactly the same memory."""
 CONTEXT_BYTES: Final = 2**30
-"""What a process takes beside its tensors: CUDA's context, the kernels of its libraries."""
+"""The memory of a process beside its tensors: the CUDA context and kernels of libraries."""
 
-# Ray counts in ten-thousandths, and rounds: seven times 0.1429 would be more than one GPU
-_RAYS_PARTS = 10_000
+# Ray rounds fractions to ten-thousandths: seven times 0.1429 would exceed one GPU
+_RAY_UNITS = 10_000
 _FORMAT = 1
-_WITHOUT_WEIGHT: Final = {
+_IRRELEVANT_FIELDS: Final = {
     "experts": ("count", "spread", "centre", "lambdas"),
     "mixup": ("alpha",),
     "training": (
@@ -48,9 +49,10 @@ _WITHOUT_WEIGHT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class MemoryShape:
-    """What decides the memory of a training; `kind` is all of it but the numbers, as JSON.
+    """The settings that determine the memory of a training.
 
-    `images` go through the network at once, one of the parts of a `batch`.
+    `images` is the number of images per forward pass, a part of a `batch`. `kind` holds all other
+    settings as JSON.
     """
 
     kind: str
@@ -60,9 +62,9 @@ class MemoryShape:
 
     @classmethod
     def of(cls, configuration: Configuration) -> MemoryShape:
-        """The shape of a configuration; its data are those of its study."""
+        """Return the shape of a configuration; all configurations of a study have the same data."""
         plain = {name: value for name, value in to_plain(configuration).items() if name != "data"}
-        for section, names in _WITHOUT_WEIGHT.items():
+        for section, names in _IRRELEVANT_FIELDS.items():
             for name in names:
                 del plain[section][name]
         plain["mixup"]["mixes"] = configuration.mixup.alpha > 0
@@ -75,98 +77,89 @@ class MemoryShape:
         )
 
     def growth_to(self, other: MemoryShape) -> float:
-        """At most how many times the memory of this shape the other needs."""
+        """Return the largest possible ratio of the other shape's memory to this one's."""
         if other.kind != self.kind:
             return math.inf
         activations = max(1.0, other.experts / self.experts) * max(1.0, other.images / self.images)
         return max(activations, other.batch / self.batch)
 
 
-Figures = Mapping[MemoryShape, DeviceMemory]
-"""What was measured: the most that a training of each shape took."""
+Measurements = Mapping[MemoryShape, DeviceMemory]
+"""The largest memory that a training of each shape used."""
 
 
-def memory_bound(shape: MemoryShape, figures: Figures) -> float:
-    """The most bytes that a training of `shape` reserves; infinite where nothing bounds it.
+def memory_bound(shape: MemoryShape, measurements: Measurements) -> float:
+    """Return an upper bound of the bytes that a training of `shape` reserves, or infinity.
 
-    What was measured of the shape itself counts alone.
+    A measurement of the shape itself takes precedence over all others.
     """
-    if shape in figures:
-        return figures[shape].reserved
-    bounds = (known.growth_to(shape) * memory.reserved for known, memory in figures.items())
+    if shape in measurements:
+        return measurements[shape].reserved
+    bounds = (known.growth_to(shape) * memory.reserved for known, memory in measurements.items())
     return min(bounds, default=math.inf)
 
 
 def gpu_part(reserved: float, total: int) -> float:
-    """The part of a GPU with `total` bytes for a process that reserves `reserved`.
+    """Return the fraction of a GPU with `total` bytes for a process that reserves `reserved` bytes.
 
-    It holds the margin and the process's context, and is as large as lets as many such
-    processes fit. The whole, where half is too little.
+    It includes the margin and the CUDA context, and is the largest with which the same number of
+    such processes fit. It is 1 if half a GPU is too small.
     """
-    needed = (MARGIN * reserved + CONTEXT_BYTES) / total * _RAYS_PARTS
-    if needed > _RAYS_PARTS / 2:
+    needed = (MARGIN * reserved + CONTEXT_BYTES) / total * _RAY_UNITS
+    if needed > _RAY_UNITS / 2:
         return 1.0
-    processes = _RAYS_PARTS // math.ceil(needed)
-    return _RAYS_PARTS // processes / _RAYS_PARTS
+    processes = _RAY_UNITS // math.ceil(needed)
+    return _RAY_UNITS // processes / _RAY_UNITS
 
 
 def memory_limit(part: float, total: int) -> float:
-    """The part of a GPU's memory that torch may reserve in a process that has `part` of it."""
+    """Return the fraction of the memory that torch may reserve with `part` of a GPU."""
     return 1.0 if part == 1 else part - CONTEXT_BYTES / total
 
 
 class GpuMemory:
-    """What the trials of a study took of their GPUs, kept in the file `path` between launches."""
+    """The measured GPU memory of a study's trials, stored in the file `path`."""
 
     def __init__(self, spec: StudySpec, path: Path) -> None:
         self._spec = spec
         self._path = path
-        self._figures = _read(path) if spec.resources.share_gpus else {}
+        self._measurements = _read(path) if spec.resources.share_gpus else {}
 
-    def gpus(self, parameters: Mapping[str, Choice], *, alone: bool) -> float:
-        """How many GPUs a trial asks for; one that is to run `alone` never shares."""
-        resources = self._spec.resources
-        if alone or not self._figures:
-            return resources.gpus_per_trial
-        try:
-            shape = self._shape(parameters)
-        except InvalidFields:
-            return resources.gpus_per_trial  # the worker says what is wrong with it
-        total = min(memory.total for memory in self._figures.values())
-        return gpu_part(memory_bound(shape, self._figures), total)
+    def gpus(self, parameters: Mapping[str, Choice], *, exclusive: bool) -> float:
+        """Return how many GPUs a trial requests; an `exclusive` one never shares a GPU."""
+        if self._measurements and not exclusive:
+            # the worker reports parameters that cannot be combined
+            with suppress(InvalidFields):
+                bound = memory_bound(self._shape(parameters), self._measurements)
+                return gpu_part(bound, min(m.total for m in self._measurements.values()))
+        return self._spec.resources.gpus_per_trial
 
     def record(self, parameters: Mapping[str, Choice], memory: Mapping[str, Any]) -> None:
-        """Keep what a trial took, where it is more than was known of its shape.
+        """Store the memory that a trial used if it is the largest of its shape.
 
         Raises:
             StorageError: the file cannot be written.
         """
         shape, measured = self._shape(parameters), DeviceMemory(**memory)
-        known = self._figures.get(shape)
+        known = self._measurements.get(shape)
         if known is None or measured.reserved > known.reserved:
-            self._figures[shape] = measured
-            _write(self._path, self._figures)
+            self._measurements[shape] = measured
+            entries = [
+                {"shape": asdict(shape), "memory": asdict(memory)}
+                for shape, memory in self._measurements.items()
+            ]
+            content = {"format": _FORMAT, "figures": entries}
+            write_text_atomically(self._path, json.dumps(content, indent=1))
 
     def _shape(self, parameters: Mapping[str, Choice]) -> MemoryShape:
         return MemoryShape.of(with_parameters(self._spec.base, parameters))
 
 
 def _read(path: Path) -> dict[MemoryShape, DeviceMemory]:
-    """The figures of earlier launches; none from a file that is damaged or of another format."""
+    """Return the measurements of earlier launches; none if the file is damaged."""
     try:
         content = json.loads(path.read_text())
-        if content["format"] != _FORMAT:
-            return {}
-        return {
-            MemoryShape(**entry["shape"]): DeviceMemory(**entry["memory"])
-            for entry in content["figures"]
-        }
+        entries = content["figures"] if content["format"] == _FORMAT else ()
+        return {MemoryShape(**entry["shape"]): DeviceMemory(**entry["memory"]) for entry in entries}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-
-
-def _write(path: Path, figures: Figures) -> None:
-    entries = [
-        {"shape": asdict(shape), "memory": asdict(memory)} for shape, memory in figures.items()
-    ]
-    write_text_atomically(path, json.dumps({"format": _FORMAT, "figures": entries}, indent=1))

@@ -1,4 +1,4 @@
-"""The wish to stop a study: gently at the end of the running epochs, or at once."""
+"""Requests to stop a study: at the end of the running epochs, or immediately."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from types import FrameType
 from balpoe.exit_status import SIGNALLED
 
 SEEDS_SAVE_SECONDS = 30.0
-"""What the seeds of a final training on a cluster get to save a checkpoint when it is left."""
+"""The time for the seeds of a final training on a cluster to save a checkpoint when it stops."""
 
 
 class Interruption:
-    """Whether a study is to stop, and which signal said so."""
+    """Whether the study is requested to stop, and by which signal."""
 
     def __init__(self) -> None:
         self.requested = False
         self.signal: signal.Signals | None = None
 
     def request(self) -> None:
-        """Ask the study to stop."""
+        """Request the study to stop at the end of the running epochs."""
         self.requested = True
 
     @contextmanager
-    def by_signals(self) -> Iterator[None]:
-        """Within the block the first SIGINT asks to stop, a second one acts at once.
+    def handle_signals(self) -> Iterator[None]:
+        """Within the block, request the study to stop at SIGINT and exit at SIGTERM.
 
-        SIGTERM is `leaving_at_sigterm`.
+        A second SIGINT raises KeyboardInterrupt.
         """
 
-        def stop_gently(number: int, frame: FrameType | None) -> None:
+        def request_stop(number: int, frame: FrameType | None) -> None:
             self.request()
             self.signal = signal.Signals(number)
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-        with _handled(signal.SIGINT, stop_gently), leaving_at_sigterm():
+        with _handled(signal.SIGINT, request_stop), exit_at_sigterm():
             yield
 
 
 @contextmanager
-def leaving_at_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM raises SystemExit with status 143.
+def exit_at_sigterm() -> Iterator[None]:
+    """Within the block, raise SystemExit with status 143 at SIGTERM.
 
-    Whoever sends it kills soon after (Ray's jobs: three seconds), too soon to wait for an epoch.
+    SIGKILL usually follows within seconds (for Ray's jobs three), too soon to finish an epoch.
     """
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def exit_(number: int, frame: FrameType | None) -> None:
         raise SystemExit(SIGNALLED + number)
 
-    with _handled(signal.SIGTERM, leave):
+    with _handled(signal.SIGTERM, exit_):
         yield
 
 
 @contextmanager
 def _handled(number: signal.Signals, handler: signal._HANDLER) -> Iterator[None]:
-    """Signals can only be caught in the main thread; elsewhere the block changes nothing."""
+    """Handle a signal within the block; only the main thread can, others leave it as it is."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,18 +1,38 @@
-"""How a driver leaves Ray at the end of a block."""
+"""The session of a driver with Ray."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
 
+OBJECT_STORE_BYTES = 100 * 2**20
+
 
 @contextmanager
-def leaving_ray() -> Iterator[None]:
-    """Leave Ray when the block ends, however it ends but by SIGTERM.
+def connected_ray() -> Iterator[None]:
+    """Use the cluster that the process is connected to, or else start Ray on this machine."""
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+    with closing_ray():
+        yield
 
-    To wait for Ray would then cost the time for what must still be written.
+
+@contextmanager
+def closing_ray() -> Iterator[None]:
+    """Shut Ray down at the end of the block, except after SIGTERM.
+
+    SystemExit is raised by SIGTERM, which leaves too little time to wait for Ray.
     """
     try:
         yield

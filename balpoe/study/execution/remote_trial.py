@@ -27,7 +27,7 @@ from balpoe.study.trials.newest_attempt import SupersededError
 _STUDY = StudyDirectory(Path())
 
 
-def where_it_is_kept(run: RunTrial, directory: StudyDirectory) -> RunTrial:
+def with_uploads(run: RunTrial, directory: StudyDirectory) -> RunTrial:
     """Return `run` for the trials of the study in `directory`, on an object store or not."""
     remote = study_files(directory).remote
     return run if remote is None else _RemoteTrial(run, remote)

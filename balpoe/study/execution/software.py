@@ -1,7 +1,7 @@
-"""Which code and libraries a process runs, as far as the results of trials depend on them.
+"""The code and the libraries of a process that affect the results of trials.
 
-Nothing of this package is imported here, and nothing outside the standard library: a node that
-lacks balpoe is asked by these functions too, sent there by value.
+This module imports the standard library only: its functions are sent by value to nodes that may
+lack balpoe.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,11 @@ Software = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Disagreement:
+class VersionDifference:
     """Two processes run different versions of `component`.
 
-    A decisive one may change results; others, such as the build of torch for another device or
-    Python's patch release, are told.
+    A decisive difference may change results. Others, such as builds of torch for other devices or
+    patch releases of Python, are only reported.
     """
 
     component: str
@@ -40,13 +40,13 @@ class Disagreement:
 
 
 def software() -> dict[str, str]:
-    """What this process would import now."""
+    """Return the versions that this process imports."""
     found = {name: _version(name) for name in (*DECISIVE, *INCIDENTAL)}
     return {CODE: _code(), PYTHON: platform.python_version(), **found}
 
 
 def code_fingerprint(package: Path) -> str:
-    """The sha256 over the names and contents of all Python files below `package`."""
+    """Return the sha256 of the names and contents of all Python files below `package`."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         content = path.read_bytes()
@@ -55,21 +55,24 @@ def code_fingerprint(package: Path) -> str:
     return digest.hexdigest()
 
 
-def disagreements(ours: Software, theirs: Software) -> Iterator[Disagreement]:
-    """Where two processes differ."""
+def version_differences(ours: Software, theirs: Software) -> Iterator[VersionDifference]:
+    """Yield the differences between two processes."""
     for name in (CODE, PYTHON, *DECISIVE, *INCIDENTAL):
         if ours[name] != theirs[name]:
             decisive = name == CODE or _release(name, ours[name]) != _release(name, theirs[name])
-            yield Disagreement(name, ours[name], theirs[name], decisive)
+            yield VersionDifference(name, ours[name], theirs[name], decisive)
 
 
-def in_words(differing: Sequence[Disagreement]) -> str:
-    """What another process runs, what ours does, and the cure, in one line."""
-    listed = (
+def differences_text(drivers: Software, theirs: Software, *, decisive: bool) -> str | None:
+    """Return a line with the differences of one kind from the driver and a fix, or None."""
+    listed = [
         f"{each.component} is {each.theirs[:_SHOWN]}, the driver's {each.ours[:_SHOWN]}"
-        for each in differing
-    )
-    return f"{', '.join(listed)}; install the driver's there, or take the node away"
+        for each in version_differences(drivers, theirs)
+        if each.is_decisive is decisive
+    ]
+    if not listed:
+        return None
+    return f"{', '.join(listed)}; install the driver's version there, or remove the node"
 
 
 def _code() -> str:
@@ -87,7 +90,7 @@ def _version(distribution: str) -> str:
 
 
 def _release(name: str, version: str) -> str:
-    """The part of a version that decides: no build for a device, no patch release of Python."""
+    """Return the decisive part of a version: without the build or Python's patch release."""
     if name in INCIDENTAL:
         return ""
     return ".".join(version.split(".")[:2]) if name == PYTHON else version.partition("+")[0]

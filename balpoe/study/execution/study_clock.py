@@ -1,8 +1,8 @@
-"""One clock for all times of a study: that of its driver's host.
+"""The clock of a study: all times are those of the driver's host.
 
-The clocks of hosts may be hours apart, and jump where somebody sets them. So a worker asks on the
-driver's host what time it is, once for each trial, and counts on from there by its monotonic
-clock (Cristian, Probabilistic clock synchronization, Distributed Computing 3, 1989).
+The clocks of hosts may differ by hours, and jump when they are set. So a worker requests the time
+of the driver's host once for each trial, and adds the time elapsed on its own monotonic clock
+(Cristian, Probabilistic clock synchronization, Distributed Computing 3, 1989).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol, cast
 
 import ray
@@ -18,44 +19,42 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 Clock = Callable[[], float]
-"""What time it is; Unix seconds."""
+"""Returns the time in Unix seconds."""
 
-QUESTIONS, PATIENCE_SECONDS = 3, 30.0
+REQUESTS, TIMEOUT_SECONDS = 3, 30.0
 
 
-class _Question(Protocol):
+class _TimeMethod(Protocol):
     def remote(self) -> ObjectRef[float]: ...
 
 
 class Timekeeper(Protocol):
-    """The handle of an actor that tells the time of its host."""
+    """The handle of an actor that returns the time of its host."""
 
     @property
-    def time(self) -> _Question:
-        """What time it is there; Unix seconds."""
+    def time(self) -> _TimeMethod:
+        """The time of the actor's host in Unix seconds."""
 
 
 class _HostClock:
-    """The actor."""
-
     def time(self) -> float:
         return time.time()
 
 
 @dataclass(frozen=True, slots=True)
 class SteadyClock:
-    """It stood at `unix_time` when the monotonic clock stood at `monotonic`; it never jumps."""
+    """A clock that never jumps; `unix_time` is its time at `monotonic` on the monotonic clock."""
 
     unix_time: float
     monotonic: float
 
     def __call__(self) -> float:
-        """Unix seconds."""
+        """Return the time in Unix seconds."""
         return self.unix_time + time.monotonic() - self.monotonic
 
 
-def timekeeper_beside_driver() -> Timekeeper:
-    """One on the node of this process, for as long as the process keeps it; it takes no CPU."""
+def start_timekeeper() -> Timekeeper:
+    """Start a timekeeper on the node of this process; it ends with its handle."""
     node = ray.get_runtime_context().get_node_id()
     where = NodeAffinitySchedulingStrategy(node, soft=False)
     actor = ray.remote(_HostClock).options(num_cpus=0, max_restarts=-1, scheduling_strategy=where)
@@ -63,28 +62,20 @@ def timekeeper_beside_driver() -> Timekeeper:
 
 
 def clock_of(timekeeper: Timekeeper) -> Clock:
-    """The clock of the host of `timekeeper`; of several answers the quickest is the most exact.
+    """Return the clock of the timekeeper's host, or of this host if the timekeeper is unreachable.
 
-    Where there is no answer, it is the clock of this host.
+    Of several answers, the fastest is the most exact.
     """
     try:
-        answers = [_answer(timekeeper) for _ in range(QUESTIONS)]
+        answers = [_answer(timekeeper) for _ in range(REQUESTS)]
     except RayError:
         return time.time
-    return min(answers, key=lambda answer: answer.seconds).clock
+    return min(answers, key=itemgetter(0))[1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A clock by the time that was told, and how long that took."""
-
-    clock: SteadyClock
-    seconds: float
-
-
-def _answer(timekeeper: Timekeeper) -> _Answer:
-    """It was true half way between question and answer."""
+def _answer(timekeeper: Timekeeper) -> tuple[float, SteadyClock]:
+    """Return the round-trip time and the clock, whose time is that half way through."""
     asked = time.monotonic()
-    told = ray.get(timekeeper.time.remote(), timeout=PATIENCE_SECONDS)
+    unix_time = ray.get(timekeeper.time.remote(), timeout=TIMEOUT_SECONDS)
     answered = time.monotonic()
-    return _Answer(SteadyClock(told, (asked + answered) / 2), answered - asked)
+    return answered - asked, SteadyClock(unix_time, (asked + answered) / 2)

@@ -1,9 +1,10 @@
-"""One repeat of one trial, from its configuration to its record; whoever iterates reports it."""
+"""The training of one repeat of one trial, from its configuration to its result file."""
 
 from __future__ import annotations
 
 import functools
 import time
+import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,12 +12,19 @@ from typing import Protocol
 
 import torch
 
+from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, DataSource, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
-from balpoe.errors import CorruptFile
+from balpoe.errors import CorruptFile, StorageError
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.metrics_file import write_metrics
-from balpoe.study.trials.newest_attempt import SupersededError, claim, newest_alone, require_newest
+from balpoe.study.trials.newest_attempt import (
+    SupersededError,
+    claim,
+    is_newest,
+    newest_alone,
+    require_newest,
+)
 from balpoe.study.trials.objectives import finite_objectives
 from balpoe.study.trials.parquet_tables import sha256_of
 from balpoe.study.trials.predictions_file import Predictions, write_predictions
@@ -28,12 +36,12 @@ from balpoe.training.epoch import EpochResult
 from balpoe.training.training import Training
 
 Course = Generator[EpochResult, None, Mapping[str, float]]
-"""The epochs of a trial as they end, and at last its objectives. Closing it stops the trial."""
+"""A generator of a trial's epochs that returns its objectives. Closing it stops the trial."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialTask:
-    """What a worker is given to do; `now` tells the time, in Unix seconds."""
+    """A repeat of a trial for a worker to run; `now` returns the time in Unix seconds."""
 
     spec: StudySpec
     identity: TrialIdentity
@@ -43,23 +51,41 @@ class TrialTask:
 
 
 class RunTrial(Protocol):
-    """How a trial is run."""
+    """A function that runs a trial."""
 
     def __call__(self, task: TrialTask) -> Course:
-        """Begin or continue the trial."""
+        """Begin or resume the trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavingTraceback:
+    """Runs trials by `run` and writes the traceback of an exception to the trial's files."""
+
+    run: RunTrial
+
+    def __call__(self, task: TrialTask) -> Course:
+        """Begin or resume the trial."""
+        try:
+            return (yield from self.run(task))
+        except Exception:
+            with suppress(StorageError):
+                if is_newest(task.directory, task.identity.attempt):
+                    task.directory.create()
+                    write_text_atomically(task.directory.failure, traceback.format_exc())
+            raise
 
 
 def run_trial(task: TrialTask) -> Course:
-    """Train and record one repeat of one trial, from its newest checkpoint on.
+    """Train one repeat of one trial from its newest checkpoint and write its result.
 
-    If it is closed before its end, it saves a checkpoint first. A repeat whose result is on
-    disk is not trained again.
+    Closed before its end, it saves a checkpoint. A repeat whose result is on disk is not trained
+    again.
 
     Raises:
         InvalidFields: the parameters are impossible together.
         NonFiniteError: the training diverged, or an objective is missing or not finite.
         StorageError: the trial's directory cannot be written.
-        SupersededError: a later attempt has taken the trial over.
+        SupersededError: a later attempt at the trial has begun.
     """
     known = _recorded_objectives(task)
     if known is not None:
@@ -101,7 +127,7 @@ def run_trial(task: TrialTask) -> Course:
 
 
 def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
-    """The objectives on disk, where a driver died after the trial's end and before telling it."""
+    """Return the objectives on disk if a driver died after writing and before recording them."""
     try:
         result = read_result(task.directory)
     except CorruptFile:
@@ -111,9 +137,10 @@ def _recorded_objectives(task: TrialTask) -> Mapping[str, float] | None:
 
 
 def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None, None]:
-    """The epochs; their metrics are on disk with every checkpoint and however it ends.
+    """Yield the epochs; their metrics are written with every checkpoint and at any end.
 
-    At a rung they are before it is reported: what was compared there must not be lost.
+    At a rung the metrics are written before the epoch is reported, as other trials are compared
+    with them.
     """
     directory, attempt, rungs = task.directory, task.identity.attempt, task.spec.rungs
     try:
@@ -132,7 +159,7 @@ def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None,
 
 
 def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask) -> dict[str, str]:
-    """Write the predictions; return the sha256 of all files that the result vouches for."""
+    """Write the predictions; return the sha256 of all files that the result lists."""
     directory = task.directory
     logits_nec = training.predict(splits.validation)
     predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
@@ -143,5 +170,5 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
 
 @functools.lru_cache(maxsize=1)
 def _search_splits(data: DataSource) -> SearchSplits:
-    """The splits, loaded once in a worker that runs one trial after another."""
+    """Return the splits, which a worker loads once for all its trials."""
     return load_search_splits(data)

@@ -1,6 +1,6 @@
 """The Ray actor that runs trials one after another; one call of `step` is one epoch.
 
-Workers import this module: it must not lead to Optuna or MLflow.
+Workers import this module: it must not import Optuna or MLflow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from balpoe.config import StudySpec
 from balpoe.study.execution.gpu_memory import memory_limit
 from balpoe.study.execution.study_clock import Clock, Timekeeper, clock_of
 from balpoe.study.execution.trial import Course, RunTrial, TrialTask
-from balpoe.study.execution.worker_check import WorkerNeeds, unfitness
+from balpoe.study.execution.worker_check import WorkerRequirements, check_worker
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure, failure_of
 from balpoe.study.trials.record import TrialIdentity
@@ -33,10 +33,10 @@ _GPU = torch.device("cuda")
 
 
 class TrialActor(tune.Trainable):
-    """Runs the trial that its configuration names, and reports its objectives.
+    """Runs the trial of its configuration and reports its epochs and objectives.
 
-    What goes wrong in a trial is reported as a result with the reason, so that only the death
-    of the worker itself is an error to Tune.
+    An exception in a trial is reported as a result with the reason, so that only the death of the
+    worker itself is an error to Tune.
     """
 
     _course: Course | None
@@ -48,22 +48,22 @@ class TrialActor(tune.Trainable):
         spec: StudySpec,
         directory: StudyDirectory,
         run: RunTrial,
-        needs: WorkerNeeds,
+        needs: WorkerRequirements,
         timekeeper: Timekeeper | None,
     ) -> None:
-        """Keep what all trials of the study share. Nothing is begun before the first step.
+        """Keep what all trials of the study share; the trial begins with the first step.
 
-        A worker without what it `needs` runs no trial. `timekeeper` is beside the driver, which may
-        be on another host.
+        A worker that lacks one of its `needs` runs no trial. `timekeeper` is an actor on the
+        driver's host.
         """
         self._timekeeper = timekeeper
         self._spec, self._directory, self._run = spec, directory, run
-        self._unfit = unfitness(needs)
+        self._unfit = check_worker(needs)
         self._is_device_lost = False
         self._begin(config)
 
     def step(self) -> dict[str, Any]:
-        """One more epoch, or the end of the trial."""
+        """Run one more epoch, or end the trial."""
         if self._unfit is not None:
             return _failed(self._unfit)
         try:
@@ -80,17 +80,17 @@ class TrialActor(tune.Trainable):
         return report
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Leave the trial and take another.
+        """Close the trial and take another.
 
-        What goes wrong in leaving is no failure of the other, to which Tune would charge it. A
-        worker whose device was lost ends: every trial that it took would fail. This one is begun
-        again elsewhere.
+        An exception while closing is dropped: Tune would take it for a failure of the other trial.
+        A worker whose device was lost exits, as every later trial would fail; the other trial is
+        resumed by a new worker.
         """
         try:
             self.cleanup()
         except Exception as error:
-            # Nobody needs the checkpoint of a trial stopped early, and one that is taken up again
-            # has an earlier; a disk that is full stops the other trial too.
+            # A pruned trial needs no checkpoint, a resumed one has an earlier checkpoint, and a
+            # full disk stops the other trial too.
             self._is_device_lost |= isinstance(error, torch.AcceleratorError)
         if self._is_device_lost:
             os._exit(1)
@@ -98,7 +98,7 @@ class TrialActor(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Leave the trial; one that is not at its end saves a checkpoint."""
+        """Close the trial, which saves a checkpoint before its end."""
         if self._course is not None:
             self._course.close()
 
@@ -130,7 +130,7 @@ def _failed(failure: Failure) -> dict[str, Any]:
 
 
 def _release_device_memory() -> None:
-    """Give back what torch keeps for later: another worker may need it before this one does."""
+    """Free the memory that torch caches: another worker may need it first."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's own function
         gc.collect()
         torch.cuda.empty_cache()

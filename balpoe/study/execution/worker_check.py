@@ -1,7 +1,7 @@
-"""Whether a worker may run the trials of a study: its node may have joined during the launch.
+"""Check of a worker before it runs trials of a study.
 
-Nodes that were there before are inspected by the driver. Where one that came later lacks something,
-every trial that it took would fail, or be written where nobody finds it.
+The driver inspects the nodes that are there when a launch begins; workers on nodes that join later
+check themselves. Otherwise every trial there would fail, or its files would be lost.
 """
 
 from __future__ import annotations
@@ -16,40 +16,41 @@ import ray
 from balpoe.config import Configuration
 from balpoe.data.required_files import needed_sizes
 from balpoe.errors import UserError
-from balpoe.study.execution.software import Software, disagreements, in_words, software
+from balpoe.study.execution.software import Software, differences_text, software
 from balpoe.study.storage.host import MUST_BE_SHARED
 from balpoe.study.trials.failures import Failure
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerNeeds:
+class WorkerRequirements:
     """What a worker needs: the driver's `software`, and the files that `configuration` names.
 
-    `sign` is a file that the driver wrote in the study's directory for this launch; None where
-    the study is on an object store, which says itself what is wrong.
+    `launch_file` is a file in the study's directory that the driver wrote for this launch; None
+    for a study on an object store, which reports its own errors.
     """
 
     software: Software
     configuration: Configuration
-    sign: Path | None
+    launch_file: Path | None
 
 
-def unfitness(needs: WorkerNeeds) -> Failure | None:
-    """Why no trial may run in this process, in a line that names its node and the cure."""
-    lacks = next(_lacks(needs), None)
-    if lacks is None:
+def check_worker(requirements: WorkerRequirements) -> Failure | None:
+    """Return why no trial can run in this process, with the node and a fix, or None."""
+    missing = next(_missing(requirements), None)
+    if missing is None:
         return None
     ip = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
-    return Failure("unfit", f"{socket.gethostname()} ({ip}): {lacks}")
+    return Failure("unfit", f"{socket.gethostname()} ({ip}): {missing}")
 
 
-def _lacks(needs: WorkerNeeds) -> Iterator[str]:
-    differing = [each for each in disagreements(needs.software, software()) if each.is_decisive]
-    if differing:
-        yield in_words(differing)
-    if needs.sign is not None and not needs.sign.is_file():
-        yield f"{needs.sign}: is not seen there; the study's directory {MUST_BE_SHARED}"
+def _missing(requirements: WorkerRequirements) -> Iterator[str]:
+    differing = differences_text(requirements.software, software(), decisive=True)
+    if differing is not None:
+        yield differing
+    file = requirements.launch_file
+    if file is not None and not file.is_file():
+        yield f"{file}: is not seen there; the study's directory {MUST_BE_SHARED}"
     try:
-        needed_sizes(needs.configuration)
+        needed_sizes(requirements.configuration)
     except UserError as error:
         yield str(error)

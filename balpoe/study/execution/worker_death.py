@@ -1,4 +1,4 @@
-"""Why the worker of a trial died, from what Ray and Tune say of it."""
+"""The failure of a trial whose worker died, from the errors of Ray and Tune."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from ray.tune.experiment import Trial
 
 from balpoe.study.trials.failures import Failure
 
-# how Ray's memory monitor and its control store explain themselves
+# parts of the messages of Ray's memory monitor and of its control store (Ray 2.60)
 _MEMORY_MONITOR = "running low on memory"
 _NODE_DIED = "its node has died"
 
 
 def failure_of_worker(trial: Trial) -> Failure:
-    """What Tune wrote down about the error, below its own heading, and its class.
+    """Return the failure of a trial from the error that Tune has written for it.
 
-    A worker that died on a living node has its death told by the node within a second. One
-    that is out of reach and of which nobody tells is on a node that is dead or cut off, though
-    Ray may take a minute more to find that out.
+    A living node reports the death of a worker within a second. A worker that is unavailable
+    without such a report is on a node that is dead or cut off, which Ray may detect a minute later.
     """
     text = Path(trial.error_file).read_text()
     _heading, first, *rest = text.splitlines()
@@ -38,7 +37,7 @@ def failure_of_worker(trial: Trial) -> Failure:
 
 
 def _error_of(trial: Trial) -> BaseException | None:
-    """The error itself; Tune keeps no file of some of Ray's own."""
+    """Return the error, or None: Tune writes no file for some of Ray's errors."""
     if trial.pickled_error_file is None:
         return None
     with open(trial.pickled_error_file, "rb") as file:
@@ -47,5 +46,5 @@ def _error_of(trial: Trial) -> BaseException | None:
 
 
 def _is_raised(error: BaseException) -> bool:
-    """Whether Python code of the worker raised the error."""
+    """Return whether Python code of the worker raised the error."""
     return not isinstance(error, RayActorError) or error.actor_init_failed

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
@@ -35,6 +34,13 @@ from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.launch_sampler import launch_sampler
 from balpoe.study.search.planned_trials import PlannedTrial, not_yet_tried, planned_trials
 from balpoe.study.search.warm_start import WarmStart
+from balpoe.study.storage.optuna_private import (
+    frozen_trial,
+    resumed_trial,
+    set_attributes,
+    set_constraint,
+    set_intermediate_value,
+)
 from balpoe.study.storage.optuna_study import open_study, storage_errors
 from balpoe.study.storage.storage import ConfirmLease
 from balpoe.study.storage.study_storage import storage_of
@@ -145,8 +151,8 @@ class Ledger:
             frozen = self._frozen(identity)
             before = retries_of(frozen)
             after = before.next_attempt()
-            trial = optuna.Trial(self._study, frozen._trial_id)
-            self._set_attributes(frozen, changed_retries(before, after))
+            trial = resumed_trial(self._study, frozen)
+            set_attributes(self._study, frozen, changed_retries(before, after))
             identity = self._identity(identity.number, after.attempt)
             return TrialToRun(identity, self._suggest(trial), after)
 
@@ -159,7 +165,7 @@ class Ledger:
         """Write the attempts at a trial so far."""
         with self._storage_errors():
             frozen = self._frozen(identity)
-            self._set_attributes(frozen, changed_retries(retries_of(frozen), state))
+            set_attributes(self._study, frozen, changed_retries(retries_of(frozen), state))
 
     def constrain(self, identity: TrialIdentity, excesses: Mapping[str, float]) -> None:
         """Enter the excess of a trial over each constraint, before it is COMPLETE."""
@@ -167,9 +173,7 @@ class Ledger:
             frozen = self._frozen(identity)
             if not frozen.state.is_finished():
                 for name, excess in excesses.items():
-                    self._study._storage.set_trial_system_attr(
-                        frozen._trial_id, f"{_CONSTRAINTS_KEY}:{name}", excess
-                    )
+                    set_constraint(self._study, frozen, name, excess)
 
     def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
         """End a trial with its objective values; entering the same values again has no effect.
@@ -190,7 +194,7 @@ class Ledger:
             frozen = self._frozen(identity)
             if not frozen.state.is_finished():
                 attributes = {FAILURE: failure.reason, FAILURE_CLASS: failure.kind}
-                self._set_attributes(frozen, attributes)
+                set_attributes(self._study, frozen, attributes)
         self._end(identity, TrialState.FAIL, None)
 
     def prune(self, identity: TrialIdentity, epoch: int, objectives: Mapping[str, float]) -> None:
@@ -206,7 +210,7 @@ class Ledger:
             frozen = self._frozen(identity)
             if len(objectives) == 1 and not frozen.state.is_finished():
                 [value] = objectives.values()
-                self._study._storage.set_trial_intermediate_value(frozen._trial_id, epoch, value)
+                set_intermediate_value(self._study, frozen, epoch, value)
         self._end(identity, TrialState.PRUNED, None)
 
     def finished(self) -> int:
@@ -252,7 +256,7 @@ class Ledger:
         with self._storage_errors():
             frozen = self._frozen(identity)
             if not frozen.state.is_finished():
-                self._set_attributes(frozen, {ENDED: time.time()})
+                set_attributes(self._study, frozen, {ENDED: time.time()})
                 self._study.tell(number, values, state)
                 return
         # Optuna gives a PRUNED trial its last intermediate value
@@ -268,19 +272,8 @@ class Ledger:
         with self._storage_errors():
             return self._study.get_trials(deepcopy=False, states=states or tuple(STATES))
 
-    def _set_attributes(
-        self, trial: FrozenTrial, attributes: Mapping[str, bool | float | str]
-    ) -> None:
-        # not by an `optuna.Trial`, whose construction samples parameters
-        for name, value in attributes.items():
-            self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
-
     def _frozen(self, identity: TrialIdentity) -> FrozenTrial:
-        storage = self._study._storage
-        trial_id = storage.get_trial_id_from_study_id_trial_number(
-            self._study._study_id, identity.number
-        )
-        return storage.get_trial(trial_id)
+        return frozen_trial(self._study, identity.number)
 
 
 def _suggestion(trial: optuna.Trial, name: str, parameter: Parameter) -> Choice:

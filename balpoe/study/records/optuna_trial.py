@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from balpoe.config import Choice, StudySpec
 from balpoe.config.constraints import violated
 from balpoe.study.search.planned_trials import recorded_parameters
+from balpoe.study.storage.optuna_private import queued_parameters
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.study.trials.record import TrialState as State
 from balpoe.study.trials.retries import RetryState
@@ -83,5 +84,4 @@ def parameters_of(trial: FrozenTrial, spec: StudySpec) -> Mapping[str, Choice]:
     fixed: Mapping[str, Choice] | None = trial.user_attrs.get(FIXED)
     if fixed is not None:
         return fixed
-    queued = trial.system_attrs.get("fixed_params", {})
-    return recorded_parameters(spec, {**queued, **trial.params})
+    return recorded_parameters(spec, {**queued_parameters(trial), **trial.params})

@@ -5,48 +5,69 @@ Optuna's ledger keeps repeat 0 of every trial, files keep the repeats after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from balpoe.config import StudySpec
 from balpoe.config.constraints import excesses, violated
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.record_store import RecordStore, with_repeats
 from balpoe.study.records.repeat_states import RepeatStates
+from balpoe.study.search.earlier_trials import EarlierStudy
+from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
 from balpoe.study.selection.candidates import Candidate, candidates, is_feasible
 from balpoe.study.selection.race import SeedToTrain, race
+from balpoe.study.storage.storage import ConfirmLease
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.objectives import finite_objectives
-from balpoe.study.trials.record import TrialIdentity, TrialToRun
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialToRun
 from balpoe.study.trials.retries import RetryState
 
 
-class _Place(Protocol):
-    """Where a trial or a repeat is kept."""
-
-    def retries(self, identity: TrialIdentity) -> RetryState:
-        """Return the attempts so far."""
-
-    def write_retries(self, identity: TrialIdentity, state: RetryState) -> None:
-        """Write the attempts so far."""
-
-    def fail(self, identity: TrialIdentity, failure: Failure) -> None:
-        """End it as failed."""
-
-    def complete(self, identity: TrialIdentity, objectives: Mapping[str, float]) -> None:
-        """End it with its objective values."""
-
-
 class StudyTrials:
-    """The trials and repeats of the study `spec`, in `ledger` and in the files of `directory`."""
+    """The trials and repeats of the study `spec` in `directory`.
 
-    def __init__(self, spec: StudySpec, ledger: Ledger, directory: StudyDirectory) -> None:
+    `confirm_lease` is called before every write to the storage and raises once the lease is lost.
+
+    Raises:
+        CorruptFile: the storage is damaged.
+        StorageError: the storage cannot be opened or written.
+        UserError: the study exists with other objectives, or is that of another directory.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        directory: StudyDirectory,
+        confirm_lease: ConfirmLease | None = None,
+    ) -> None:
         self._spec = spec
-        self._ledger = ledger
+        self._directory = directory
         self._files = study_files(directory)
+        self._ledger = Ledger(spec, directory, confirm_lease)
         self._repeats = RepeatStates(spec, directory)
+
+    def begin_launch(self, earlier: Sequence[EarlierStudy]) -> int:
+        """Count one more launch, which learns from `earlier` studies; return its number."""
+        return self._ledger.begin_launch(earlier)
+
+    def launches(self) -> tuple[float, ...]:
+        """Return the times at which the launches began, in Unix seconds."""
+        return self._ledger.launches()
+
+    def spent(self) -> SpentBudget:
+        """Return what earlier launches spent of the budget; only hours need the trials' files."""
+        budget = self._spec.budget
+        if budget.wall_hours is None and budget.device_hours is None:
+            return SpentBudget(self.finished(), 0.0, 0.0)
+        records = RecordStore(self._spec, self._directory).records()
+        return spent_by_launches(records, self.launches(), self._spec.resources)
+
+    def summaries(self) -> tuple[TrialRecord, ...]:
+        """Return the records of all trials without their histories, each before its repeats."""
+        return with_repeats(self._spec, self._directory, self._ledger.records())
 
     def unfinished(self) -> list[TrialIdentity]:
         """Return the trials that an earlier launch left RUNNING, without repeats."""
@@ -110,7 +131,7 @@ class StudyTrials:
         """End a trial as failed."""
         self._place(identity).fail(identity, failure)
 
-    def _place(self, identity: TrialIdentity) -> _Place:
+    def _place(self, identity: TrialIdentity) -> Ledger | RepeatStates:
         return self._repeats if identity.repeat else self._ledger
 
     def _candidates(self) -> tuple[Candidate, ...]:

@@ -7,7 +7,7 @@ resumed: its driver may have died before it recorded that the trial was pruned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,10 @@ from balpoe.config import Choice, HalvingConfig, StudySpec
 from balpoe.config.constraints import excesses, total_violation
 from balpoe.errors import NonFiniteError
 from balpoe.study.search.halving import is_promoted
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.objectives import finite_objectives, losses
+from balpoe.study.trials.record import TrialRecord
 from balpoe.training.epoch import EpochResult
 
 
@@ -111,3 +114,21 @@ class EarlyStopping:
         if is_promoted(loss_m, result.violation, loss_nm, violation_n, self._reduction):
             return None
         return result
+
+
+def early_stopping_of(
+    spec: StudySpec, directory: StudyDirectory, trials: Iterable[TrialRecord]
+) -> EarlyStopping | None:
+    """Return the early stopping of a study with the stored curves of its `trials`, if it has any.
+
+    Raises:
+        CorruptFile: the metrics of a trial are damaged.
+    """
+    if spec.early_stopping is None:
+        return None
+    stopping = EarlyStopping(spec, spec.early_stopping)
+    for trial in trials:
+        path = directory.trial(trial.identity).metrics
+        if path.exists():
+            stopping.rebuild(trial.identity.number, trial.parameters, read_metrics(path))
+    return stopping

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
+from balpoe.study.storage.optuna_private import DatabaseStorage
 from balpoe.study.storage.storage import ConfirmLease
 
 PATIENCE_SECONDS = 60.0
@@ -65,7 +65,7 @@ def persist(attempt: Callable[[bool], Answer]) -> Answer:
 
 
 def _reading(
-    method: Callable[Concatenate[RDBStorage, P], Answer],
+    method: Callable[Concatenate[DatabaseStorage, P], Answer],
 ) -> Callable[Concatenate[ReconnectingStorage, P], Answer]:
     @functools.wraps(method)
     def read(self: ReconnectingStorage, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
@@ -75,7 +75,7 @@ def _reading(
 
 
 def _writing(
-    method: Callable[Concatenate[RDBStorage, P], Answer],
+    method: Callable[Concatenate[DatabaseStorage, P], Answer],
 ) -> Callable[Concatenate[ReconnectingStorage, P], Answer]:
     """Wrap a method whose change has the same effect when it is made twice."""
 
@@ -90,7 +90,7 @@ def _writing(
     return write
 
 
-class ReconnectingStorage(RDBStorage):
+class ReconnectingStorage(DatabaseStorage):
     """The storage at `url`; `confirm` raises before a change if the lease is lost.
 
     It overrides the methods that Optuna's cache calls. `describe` returns the message for an error
@@ -111,29 +111,30 @@ class ReconnectingStorage(RDBStorage):
         # Optuna would wrap the error, and request a new trial up to five times
         event.listen(self.engine, "handle_error", self._raise_if_unavailable)
 
-    set_study_user_attr = _writing(RDBStorage.set_study_user_attr)
-    set_study_system_attr = _writing(RDBStorage.set_study_system_attr)
-    set_trial_user_attr = _writing(RDBStorage.set_trial_user_attr)
-    set_trial_system_attr = _writing(RDBStorage.set_trial_system_attr)
-    set_trial_intermediate_value = _writing(RDBStorage.set_trial_intermediate_value)
-    _set_trial_param = _writing(RDBStorage._set_trial_param)
+    set_study_user_attr = _writing(DatabaseStorage.set_study_user_attr)
+    set_study_system_attr = _writing(DatabaseStorage.set_study_system_attr)
+    set_trial_user_attr = _writing(DatabaseStorage.set_trial_user_attr)
+    set_trial_system_attr = _writing(DatabaseStorage.set_trial_system_attr)
+    set_trial_intermediate_value = _writing(DatabaseStorage.set_trial_intermediate_value)
+    set_parameter = _writing(DatabaseStorage.set_parameter)
 
-    get_study_id_from_name = _reading(RDBStorage.get_study_id_from_name)
-    get_study_name_from_id = _reading(RDBStorage.get_study_name_from_id)
-    get_study_directions = _reading(RDBStorage.get_study_directions)
-    get_study_user_attrs = _reading(RDBStorage.get_study_user_attrs)
-    get_study_system_attrs = _reading(RDBStorage.get_study_system_attrs)
-    get_all_studies = _reading(RDBStorage.get_all_studies)
-    get_trial = _reading(RDBStorage.get_trial)
+    get_study_id_from_name = _reading(DatabaseStorage.get_study_id_from_name)
+    get_study_name_from_id = _reading(DatabaseStorage.get_study_name_from_id)
+    get_study_directions = _reading(DatabaseStorage.get_study_directions)
+    get_study_user_attrs = _reading(DatabaseStorage.get_study_user_attrs)
+    get_study_system_attrs = _reading(DatabaseStorage.get_study_system_attrs)
+    get_all_studies = _reading(DatabaseStorage.get_all_studies)
+    get_trial = _reading(DatabaseStorage.get_trial)
     get_trial_id_from_study_id_trial_number = _reading(
-        RDBStorage.get_trial_id_from_study_id_trial_number
+        DatabaseStorage.get_trial_id_from_study_id_trial_number
     )
-    get_n_trials = _reading(RDBStorage.get_n_trials)
-    _get_trials = _reading(RDBStorage._get_trials)
+    get_n_trials = _reading(DatabaseStorage.get_n_trials)
+    read_trials = _reading(DatabaseStorage.read_trials)
 
-    def _create_new_trial(
+    def create_frozen_trial(
         self, study_id: int, template_trial: FrozenTrial | None = None
     ) -> FrozenTrial:
+        """Create a trial, unless an earlier attempt has created it."""
         number = self.get_n_trials(study_id)
 
         def attempt(again: bool) -> FrozenTrial:
@@ -142,7 +143,7 @@ class ReconnectingStorage(RDBStorage):
                 return self.get_trial(
                     self.get_trial_id_from_study_id_trial_number(study_id, number)
                 )
-            return RDBStorage._create_new_trial(self, study_id, template_trial)
+            return DatabaseStorage.create_frozen_trial(self, study_id, template_trial)
 
         return persist(attempt)
 
@@ -155,7 +156,7 @@ class ReconnectingStorage(RDBStorage):
             self.confirm()
             if again and self.get_trial(trial_id).state == state:
                 return True
-            return RDBStorage.set_trial_state_values(self, trial_id, state, values)
+            return DatabaseStorage.set_trial_state_values(self, trial_id, state, values)
 
         return persist(attempt)
 

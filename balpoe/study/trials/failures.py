@@ -34,16 +34,16 @@ _VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{16,}\b|\d[\d.]*(e[+-]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a trial failed: `reason` in a sentence, and its class."""
+    """The class of a failure and its reason in one sentence."""
 
     kind: FailureClass
     reason: str
 
 
 def failure_of(error: Exception) -> Failure:
-    """The failure of a trial that raised `error`.
+    """Return the failure of a trial that raised `error`.
 
-    Ours say all themselves, others need their type.
+    The messages of this package's errors stand alone; others are preceded by their type.
     """
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     if is_disk_full(error):
@@ -51,32 +51,31 @@ def failure_of(error: Exception) -> Failure:
     return Failure(_class_of(error), reason)
 
 
-class Opening:
-    """Watches the first trials of a launch: whether all of them fail alike.
+class FirstTrials:
+    """Detects that the first trials of a launch all fail alike: then the study is at fault.
 
-    Then something is wrong with the study, not with a trial. Alike are failures of one class
-    whose reasons differ in numbers at most; the first are `FEWEST_ALIKE`, or one more than run
-    at a time.
+    Alike are failures of one class whose reasons differ in numbers at most. The first trials are
+    `FEWEST_ALIKE`, or one more than run at a time.
     """
 
     def __init__(self, concurrent_trials: int) -> None:
         self._left = max(FEWEST_ALIKE, concurrent_trials + 1)
         self._seen: set[tuple[FailureClass, str]] = set()
-        self._over = False
+        self._any_succeeded = False
 
-    def complete(self) -> None:
-        """A trial is COMPLETE: the study works."""
-        self._over = True
+    def succeeded(self) -> None:
+        """Count a trial that did not fail: the study works."""
+        self._any_succeeded = True
 
-    def fails_alike(self, failure: Failure) -> bool:
-        """Take a failed trial in; whether it is the last of the first and all were alike."""
+    def all_fail_alike(self, failure: Failure) -> bool:
+        """Count a failed trial; return whether it is the last of the first and all were alike."""
         self._left -= 1
         self._seen.add((failure.kind, _VARYING.sub("#", failure.reason)))
-        return self._left == 0 and len(self._seen) == 1 and not self._over
+        return self._left == 0 and len(self._seen) == 1 and not self._any_succeeded
 
 
 def _class_of(error: Exception) -> FailureClass:
-    # also where a library writes what is its own: the next trial would fare no better
+    # a full disk counts as well where a library writes its own files: it stops other trials too
     if isinstance(error, StorageError) or is_disk_full(error):
         return "storage"
     if isinstance(error, WorkerDied):

@@ -1,0 +1,77 @@
+"""The layers of the CIFAR residual networks of depth 6n+2 (He et al., 2016, section 4.2).
+
+B batch, D channels, H height, W width. Every operation keeps the channels-last memory format,
+also in the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from balpoe.config.model import BackboneLayers
+from balpoe.models.pooling import GlobalAveragePool
+
+STAGE_WIDTHS = (16, 32, 64)
+
+
+def cifar_resnet(depth: int, channels: int) -> BackboneLayers:
+    """Return the layers of a network of depth 6n+2."""
+    stages = [partial(stage, number, depth) for number in range(1, len(STAGE_WIDTHS) + 1)]
+    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, STAGE_WIDTHS[-1])
+
+
+def stem(channels: int) -> nn.Sequential:
+    """Return the first convolution, from the channels of the image to the width of stage 1."""
+    width = STAGE_WIDTHS[0]
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False),
+            bn=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+        )
+    )
+
+
+def stage(number: int, depth: int) -> nn.Sequential:
+    """Return stage `number` (from 1) of a network of `depth` layers: (depth − 2) / 6 blocks.
+
+    Stages 2 and 3 halve height and width (rounded up) and double the channels.
+    """
+    width = STAGE_WIDTHS[number - 1]
+    first = BasicBlock(STAGE_WIDTHS[max(number - 2, 0)], width, stride=1 if number == 1 else 2)
+    others = (BasicBlock(width, width, stride=1) for _ in range((depth - 2) // 6 - 1))
+    return nn.Sequential(first, *others)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut without parameters; ReLU after the addition."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(
+            in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self._stride = stride
+        self._padding = (channels - in_channels) // 2
+
+    def forward(self, x_bdhw: Tensor) -> Tensor:
+        """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
+        inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
+        residual: Tensor = self.bn2(self.conv2(inner))
+        return residual.add_(self._shortcut(x_bdhw)).relu_()
+
+    def _shortcut(self, x_bdhw: Tensor) -> Tensor:
+        """Return option A of He et al.: every stride-th pixel, zero channels on both sides."""
+        if self._stride == 1:
+            return x_bdhw
+        # Pooling over one pixel is the slice x[:, :, ::stride, ::stride], but its gradient is
+        # channels-last; that of a slice is contiguous, and so are all gradients before it.
+        subsampled = functional.avg_pool2d(x_bdhw, kernel_size=1, stride=self._stride)
+        return functional.pad(subsampled, (0, 0, 0, 0, self._padding, self._padding))

@@ -24,9 +24,10 @@ from torch import Tensor
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import ExpertsConfig, ModelConfig, Precision
-from balpoe.data.splits import DataDescription, Images, Normalisation
+from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
+from balpoe.json_record import as_record, read_record
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.training.epoch import EpochResult
 from balpoe.training.prediction import EvaluationInput, predict
@@ -54,6 +55,8 @@ class Calibration:
 
 
 OUTSIDE_A_STUDY = Calibration(None, "the model was trained outside of a study")
+_NOT_SAVED = Calibration(None, "the model was saved by a version of balpoe that kept none")
+_HINT = "restore it or train again"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -74,6 +77,13 @@ class Provenance:
     balpoe_version: str
     calibration: Calibration = OUTSIDE_A_STUDY
     test_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The sha256 of the other files by name."""
+
+    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -155,44 +165,15 @@ def load_model(path: Path) -> TrainedModel:
         CorruptFile: a file is damaged, changed or missing, or of another format.
     """
     contents = _checked_contents(path)
-    provenance = _provenance(json.loads(contents[MODEL]))
+    provenance = _provenance(path / MODEL, json.loads(contents[MODEL]))
     experts = _untrained(provenance)
     experts.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
     return TrainedModel(experts, provenance, json.loads(contents[METRICS]))
 
 
-def _provenance(plain: Mapping[str, Any]) -> Provenance:
-    described = plain["description"]
-    normalisation = described["normalisation"]
-    description = DataDescription(
-        class_names=tuple(described["class_names"]),
-        class_counts=tuple(described["class_counts"]),
-        height=described["height"],
-        width=described["width"],
-        channels=described["channels"],
-        normalisation=Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"])),
-        fingerprint=described["fingerprint"],
-    )
-    return Provenance(
-        configuration=plain["configuration"],
-        identity=plain["identity"],
-        seed=plain["seed"],
-        lambdas=tuple(plain["lambdas"]),
-        description=description,
-        balpoe_version=plain["balpoe_version"],
-        calibration=_calibration(plain.get("calibration")),
-        test_fingerprint=plain.get("test_fingerprint"),
-    )
-
-
-def _calibration(plain: Mapping[str, Any] | None) -> Calibration:
-    if plain is None:
-        return Calibration(None, "the model was saved by a version of balpoe that kept none")
-    fitted = plain["temperatures"]
-    if fitted is None:
-        return Calibration(None, plain["origin"])
-    temperatures = Temperatures(fitted["ensemble"], tuple(fitted["experts"]))
-    return Calibration(temperatures, plain["origin"])
+def _provenance(path: Path, content: dict[str, Any]) -> Provenance:
+    content.pop("format", None)  # the manifest has it too
+    return as_record(path, {"calibration": asdict(_NOT_SAVED), **content}, Provenance, _HINT)
 
 
 def _untrained(provenance: Provenance) -> ExpertEnsemble:
@@ -211,35 +192,21 @@ def _untrained(provenance: Provenance) -> ExpertEnsemble:
 def _checked_contents(path: Path) -> dict[str, bytes]:
     if not is_model(path):
         raise StorageError(f"{path}: holds no finished model ({MANIFEST} is missing)")
-    manifest = _parse_manifest(path / MANIFEST)
+    manifest = read_record(path / MANIFEST, _Manifest, _HINT, formats=(FORMAT,))
     contents = {}
     for name in (WEIGHTS, MODEL, METRICS):
         try:
             contents[name] = (path / name).read_bytes()
         except OSError as error:
             raise CorruptFile(
-                f"{path / name}: cannot be read ({error.strerror}); restore it or train again"
+                f"{path / name}: cannot be read ({error.strerror}); {_HINT}"
             ) from error
-        if hashlib.sha256(contents[name]).hexdigest() != manifest.get(name):
+        if hashlib.sha256(contents[name]).hexdigest() != manifest.sha256.get(name):
             raise CorruptFile(
                 f"{path / name}: was changed after it was saved (its sha256 differs from the "
-                f"manifest's); restore it or train again"
+                f"manifest's); {_HINT}"
             )
     return contents
-
-
-def _parse_manifest(path: Path) -> dict[str, str]:
-    try:
-        manifest = json.loads(path.read_bytes())
-        written, digests = manifest["format"], dict(manifest["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptFile(f"{path}: damaged; restore it or train again") from error
-    if written != FORMAT:
-        raise CorruptFile(
-            f"{path}: has format {written}, this version of balpoe reads {FORMAT}; "
-            f"use the version that wrote it"
-        )
-    return digests
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

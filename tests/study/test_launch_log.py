@@ -48,5 +48,5 @@ def test_a_moment_belongs_to_the_last_launch_begun_before_it(tmp_path: Path) -> 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     log_launch(tmp_path, SPEC, number=0, started=100.0)
     (tmp_path / "0000.json").write_text('{"format": 1, "number"')
-    with pytest.raises(CorruptFile, match=r"0000\.json: missing or damaged"):
+    with pytest.raises(CorruptFile, match=r"0000\.json: damaged: .*; restore it"):
         logged_launches(tmp_path)

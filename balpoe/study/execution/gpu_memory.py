@@ -26,7 +26,8 @@ from typing import Any, Final
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, Configuration, StudySpec, to_plain, with_parameters
-from balpoe.errors import InvalidFields
+from balpoe.errors import CorruptFile, InvalidFields
+from balpoe.json_record import read_record
 from balpoe.training.memory import DeviceMemory
 
 MARGIN: Final = 1.1
@@ -88,6 +89,19 @@ Measurements = Mapping[MemoryShape, DeviceMemory]
 """The largest memory that a training of each shape used."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    shape: MemoryShape
+    memory: DeviceMemory
+
+
+@dataclass(frozen=True, slots=True)
+class _MemoryFile:
+    """The content of the file of measurements."""
+
+    figures: tuple[_Figure, ...]
+
+
 def memory_bound(shape: MemoryShape, measurements: Measurements) -> float:
     """Return an upper bound of the bytes that a training of `shape` reserves, or infinity.
 
@@ -144,11 +158,8 @@ class GpuMemory:
         known = self._measurements.get(shape)
         if known is None or measured.reserved > known.reserved:
             self._measurements[shape] = measured
-            entries = [
-                {"shape": asdict(shape), "memory": asdict(memory)}
-                for shape, memory in self._measurements.items()
-            ]
-            content = {"format": _FORMAT, "figures": entries}
+            figures = tuple(_Figure(*item) for item in self._measurements.items())
+            content = {"format": _FORMAT, **asdict(_MemoryFile(figures))}
             write_text_atomically(self._path, json.dumps(content, indent=1))
 
     def _shape(self, parameters: Mapping[str, Choice]) -> MemoryShape:
@@ -156,10 +167,8 @@ class GpuMemory:
 
 
 def _read(path: Path) -> dict[MemoryShape, DeviceMemory]:
-    """Return the measurements of earlier launches; none if the file is damaged."""
-    try:
-        content = json.loads(path.read_text())
-        entries = content["figures"] if content["format"] == _FORMAT else ()
-        return {MemoryShape(**entry["shape"]): DeviceMemory(**entry["memory"]) for entry in entries}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
+    """Return the measurements of earlier launches; none if the file is missing or damaged."""
+    with suppress(CorruptFile):
+        content = read_record(path, _MemoryFile, "delete it", formats=(_FORMAT,))
+        return {entry.shape: entry.memory for entry in content.figures}
+    return {}

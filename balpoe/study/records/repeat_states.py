@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, StudySpec
 from balpoe.errors import CorruptFile
+from balpoe.json_record import read_record
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure, FailureClass
 from balpoe.study.trials.metrics_file import read_metrics
@@ -165,12 +166,7 @@ class RepeatStates:
         path = self._directory.trial(identity).state
         if not path.exists():
             return None
-        try:
-            return _StateFile(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
-            raise CorruptFile(
-                f"{path}: damaged: {error}; delete its directory to train the repeat anew"
-            ) from error
+        return read_record(path, _StateFile, "delete its directory to train the repeat anew")
 
     def _write(self, identity: TrialIdentity, state: _StateFile) -> None:
         directory = self._directory.trial(identity)

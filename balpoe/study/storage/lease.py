@@ -19,6 +19,7 @@ from typing import TextIO
 
 from balpoe.atomic_write import storage_error
 from balpoe.errors import UserError
+from balpoe.json_record import parsed
 from balpoe.study.storage.host import Host, this_host
 
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.1
@@ -102,8 +103,8 @@ def present_holder() -> LeaseHolder:
 def parsed_holder(text: str) -> LeaseHolder | None:
     """Return the holder that `text` describes; None if the text is incomplete."""
     try:
-        return LeaseHolder(**json.loads(text))
-    except (ValueError, TypeError):  # it has the lock, but has not written yet
+        return parsed(json.loads(text), LeaseHolder)
+    except ValueError:  # the holder has the lock and has not written its description yet
         return None
 
 

@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.errors import CorruptFile, UserError
+from balpoe.errors import UserError
+from balpoe.json_record import read_record
 from balpoe.study.storage.host import Host, this_host
 from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.storage.postgres_address import VARIABLE, address_of
@@ -120,11 +121,6 @@ def _read_record(directory: StudyDirectory) -> _StorageRecord | None:
     file = directory.storage
     if not file.is_file():
         return None
-    try:
-        record = _StorageRecord(**json.loads(file.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise CorruptFile(
-            f"{file}: damaged: {error}; restore it, or the study has no trials"
-        ) from error
+    record = read_record(file, _StorageRecord, "restore it, or the study has no trials")
     address_of(record.address, str(file))
     return record

@@ -1,7 +1,7 @@
-"""What every launch of a study began with: its settings, the code and the machine.
+"""The log of a study's launches: a file for each with its settings, code and host.
 
-Budget, resources, sampler, early stopping, ranges and known points may change from launch to
-launch, and so may the code; a file per launch keeps with what each trial came about.
+Budget, resources, sampler, early stopping, ranges, known points and code may change from launch to
+launch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from balpoe.atomic_write import create_directory, write_text_atomically
 from balpoe.config import StudySpec, to_plain
-from balpoe.errors import CorruptFile
+from balpoe.json_record import read_record
 from balpoe.study.trials.environment import Environment, current_environment
 
 FORMAT = 1
@@ -23,10 +23,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One start of the driver.
+    """One launch of a study.
 
-    `number` counts from 0, `started` is in Unix seconds, `study` holds every setting.
-    `warm_start` are the trials that the sampler knew of earlier studies, by their names.
+    `number` counts from 0, `started` is in Unix seconds, `study` holds every setting. `warm_start`
+    are the trials of earlier studies from which the sampler learned, by the names of the studies.
     """
 
     number: int
@@ -45,10 +45,10 @@ def log_launch(
     started: float,
     warm_start: Mapping[str, Sequence[int]] | None = None,
 ) -> Path:
-    """Write down in `directory` what the launch that begins now begins with; return the file.
+    """Write the file of a launch to `directory`; return its path.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     launch = Launch(
         number,
@@ -66,25 +66,16 @@ def log_launch(
 
 
 def logged_launches(directory: Path) -> tuple[Launch, ...]:
-    """The launches in `directory`, the first one first; none where it does not exist.
+    """Return the launches in `directory`, in order; none if the directory does not exist.
 
     Raises:
         CorruptFile: a file is damaged or of another format.
     """
-    return tuple(_read(path) for path in sorted(directory.glob("*.json")))
+    files = sorted(directory.glob("*.json"))
+    return tuple(read_record(file, Launch, "restore it", formats=(FORMAT,)) for file in files)
 
 
 def launch_at(launches: Sequence[Launch], moment: float) -> Launch | None:
-    """The launch that was under way at `moment` (Unix seconds); None where none is known."""
+    """Return the launch that was running at `moment` (Unix seconds); None if it is not known."""
     begun = [launch for launch in launches if launch.started <= moment]
     return max(begun, key=lambda launch: launch.started, default=None)
-
-
-def _read(path: Path) -> Launch:
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        if content.pop("format") != FORMAT:
-            raise ValueError("its format is another one")
-        return Launch(**{**content, "environment": Environment(**content["environment"])})
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CorruptFile(f"{path}: missing or damaged: {error}") from error

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from balpoe.atomic_write import atomic_writer
 from balpoe.errors import CorruptFile
+from balpoe.json_record import check_format
 
 _FORMAT_KEY = b"balpoe_format"
 
@@ -42,11 +43,7 @@ def read_table(path: Path, *, format_number: int) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise CorruptFile(f"{path}: missing or damaged: {error}") from error
     found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")
-    if found != str(format_number):
-        raise CorruptFile(
-            f"{path}: has format {found}, but this version of balpoe reads {format_number}; "
-            f"open it with the version that wrote it"
-        )
+    check_format(path, found, (str(format_number),))
     return table
 
 

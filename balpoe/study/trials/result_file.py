@@ -1,6 +1,6 @@
-"""What came of one repeat of a trial, as JSON: written last, so that it vouches for the rest.
+"""The result of one repeat of a trial, as JSON: written last, so that it vouches for the rest.
 
-It holds the sha256 of the other files, and its own over what it says.
+It holds the sha256 of the other files, and the sha256 of its own content.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice
 from balpoe.errors import CorruptFile
+from balpoe.json_record import as_record, check_format, read_object
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.parquet_tables import sha256_of
 from balpoe.study.trials.record import TrialIdentity
@@ -25,12 +25,12 @@ _WITHOUT_CLASS_COUNTS = 1
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """The end of one complete repeat.
+    """The result of one complete repeat.
 
-    `objectives` are those of the last epoch, `seed` that of the training, `started` (of the
-    last attempt) and `ended` Unix seconds, `files` the sha256 of the other files by name,
-    `class_counts` the training images of each class, by which its logits are read: None in a
-    result of format 1.
+    `objectives` are those of the last epoch, `seed` is that of the training, `started` (of the last
+    attempt) and `ended` are in Unix seconds, `files` are the sha256 of the other files by name.
+    `class_counts` are the training images of each class, from which the prior of the logits
+    follows; None in a result of format 1.
     """
 
     identity: TrialIdentity
@@ -57,47 +57,34 @@ def write_result(directory: TrialDirectory, result: TrialResult) -> None:
 
 
 def read_result(directory: TrialDirectory) -> TrialResult:
-    """Read the result in `directory`, and verify it and the files that it vouches for.
+    """Read the result in `directory`; verify it and the files that it vouches for.
 
     Raises:
-        CorruptFile: one of them is missing, damaged, touched or of another format.
+        CorruptFile: a file is missing, damaged, changed or of another format.
     """
     result = read_result_alone(directory)
     for name, digest in result.files.items():
         path = directory.path / name
         if sha256_of(path) != digest:
-            raise CorruptFile(f"{path}: damaged or touched, it is not as {directory.result} says")
+            raise CorruptFile(
+                f"{path}: damaged or changed, its sha256 is not that in {directory.result}"
+            )
     return result
 
 
 def read_result_alone(directory: TrialDirectory) -> TrialResult:
-    """Read the result in `directory`, and verify it, but not the files that it vouches for.
+    """Read the result in `directory`; verify it, but not the files that it vouches for.
 
     Raises:
-        CorruptFile: it is missing, damaged, touched or of another format.
+        CorruptFile: the result is missing, damaged, changed or of another format.
     """
-    content = _read_content(directory.result)
-    content["identity"] = TrialIdentity(**content["identity"])
-    if content.get("class_counts") is not None:
-        content["class_counts"] = tuple(content["class_counts"])
-    return TrialResult(**content)
-
-
-def _read_content(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        digest = content.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CorruptFile(f"{path}: missing or damaged: {error}") from error
+    path, hint = directory.result, "restore it"
+    content = read_object(path, hint)
+    digest = content.pop("sha256", None)
     if digest != _digest(content):
-        raise CorruptFile(f"{path}: damaged or touched, its content does not match its sha256")
-    found = content.pop("format")
-    if found not in (FORMAT, _WITHOUT_CLASS_COUNTS):
-        raise CorruptFile(
-            f"{path}: has format {found}, but this version of balpoe reads {FORMAT}; "
-            f"open it with the version that wrote it"
-        )
-    return content
+        raise CorruptFile(f"{path}: damaged or changed, its sha256 is that of another content")
+    check_format(path, content.pop("format", None), (FORMAT, _WITHOUT_CLASS_COUNTS))
+    return as_record(path, content, TrialResult, hint)
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -71,6 +71,11 @@ class Table(Generic[Base]):
         self._load()
         return self._entries[name]
 
+    def count(self) -> int:
+        """Return the number of entries."""
+        self._load()
+        return len(self._entries)
+
     def _load(self) -> None:
         """Import all modules that register entries, at the first use of the table."""
         import_entries(self._package, group=self._group)
@@ -105,5 +110,5 @@ def table_with(settings: Entry) -> Table[Any]:
 
 
 def count_entries() -> int:
-    """How many entries are registered in all tables: a key for caches that depend on them."""
-    return sum(len(table._entries) for table in _TABLES.values())  # noqa: SLF001  # its own class
+    """Return the number of entries in all tables: a key for caches that depend on them."""
+    return sum(table.count() for table in tuple(_TABLES.values()))

@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
 PYTHON, YAML, TOML = (
@@ -44,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [(name, study)] = YAML
     (folder / name).write_text(study)
     generator = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for split, counts in {"train": (60, 40, 30), "test": (20, 20, 20)}.items():
         labels_n = np.repeat(np.arange(3), counts)
         levels_nhwd = generator.normal(60 + 60 * labels_n, 10, (8, 8, 1, len(labels_n)))

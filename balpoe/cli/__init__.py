@@ -1,4 +1,4 @@
-"""The command line: `balpoe VERB`."""
+"""The command line: `balpoe COMMAND`."""
 
 from balpoe.cli.main import main
 

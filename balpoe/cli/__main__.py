@@ -1,4 +1,4 @@
-"""`python -m balpoe.cli VERB`."""
+"""`python -m balpoe.cli COMMAND`."""
 
 from balpoe.cli.main import main
 

@@ -15,7 +15,7 @@ from balpoe.exit_status import USER_ERROR
 @click.argument("study", type=click.Path(path_type=Path))
 @runs_option
 def check(study: Path, runs: str) -> None:
-    """Show what the file STUDY amounts to: every setting, time, disk, and what is doubtful."""
+    """Show the settings, time and disk space of the study file STUDY, and possible problems."""
     from balpoe.launch.check import check as check_study
     from balpoe.reporting.study_cost import cost_lines
 
@@ -24,8 +24,8 @@ def check(study: Path, runs: str) -> None:
     if report.cost is not None:
         for line in cost_lines(report.spec, report.cost, free_bytes=report.free_bytes):
             click.echo(line)
-    for told in report.warm_start:
-        click.echo(str(told))
+    for event in report.warm_start:
+        click.echo(str(event))
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     for problem in report.problems:

@@ -13,15 +13,15 @@ from balpoe.cli.options import runs_option
     "--keep",
     type=click.Choice(["front"]),
     required=True,
-    help="The trials that keep all they have: those on the Pareto front.",
+    help="Trials whose files are all kept: those on the Pareto front.",
 )
-@click.option("--delete", is_flag=True, help="Delete; without it nothing is touched.")
+@click.option("--delete", is_flag=True, help="Delete the files; by default they are only listed.")
 @runs_option
 def clean(study: str, keep: str, delete: bool, runs: str) -> None:
-    """Show the checkpoints and predictions that STUDY can do without, or delete them.
+    """List or delete the checkpoints and predictions that STUDY does not need.
 
-    Parameters, objectives and curves of all trials stay, and so does everything of a trial that
-    is still to be finished.
+    Parameters, objectives and curves of all trials are kept, and so are all files of unfinished
+    trials.
     """
     from balpoe.launch.clean import clean as clean_study
     from balpoe.reporting.formatting import byte_size

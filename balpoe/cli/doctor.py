@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import click
 
 from balpoe.cli.options import runs_option
 
-_SHOWN = 10
+_MAX_LINES = 10
 
 
 @click.command()
 @click.argument("study")
 @runs_option
 def doctor(study: str, runs: str) -> None:
-    """Check that STUDY is whole: Optuna, files, MLflow and exports agree.
+    """Check that Optuna, files, MLflow and exports of STUDY agree.
 
-    Ends with status 1 where something is at fault.
+    The exit status is 1 if there is a fault.
     """
-    from balpoe.launch.doctor import doctor as examine
+    from balpoe.launch.doctor import doctor as run_checks
 
-    checks = examine(study, runs=runs)
+    checks = run_checks(study, runs=runs)
     for check in checks:
         click.echo(f"{'fault' if check.faults else 'ok   '}  {check.name}")
-        for line in _shortened(check.faults):
+        for line in check.faults[:_MAX_LINES]:
             click.echo(f"         {line}")
+        more = len(check.faults) - _MAX_LINES
+        if more > 0:
+            click.echo(f"         and {more} more")
         if check.faults:
-            click.echo(f"         cure: {check.cure}")
+            click.echo(f"         hint: {check.hint}")
     sys.exit(any(check.faults for check in checks))
-
-
-def _shortened(faults: Sequence[str]) -> list[str]:
-    more = len(faults) - _SHOWN
-    return [*faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]

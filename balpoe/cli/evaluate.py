@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from balpoe.cli.options import device_option, json_option
+
 if TYPE_CHECKING:
-    from balpoe.evaluation.distributions import DistributionEvaluation
     from balpoe.evaluation.post_hoc import PostHocEvaluation
     from balpoe.launch.evaluate import SeedEvaluation
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--experts", is_flag=True, help="Show every expert by itself too.")
+@click.option("--experts", is_flag=True, help="Also show each expert separately.")
 @click.option(
     "--post-hoc",
     is_flag=True,
-    help="Compare what needs no training: estimated priors, temperatures, subsets of experts.",
+    help="Compare choices after training: estimated priors, temperatures, subsets of experts.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print every metric as JSON.")
-@click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
+@json_option("Print all metrics as JSON.")
+@device_option
 def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: str | None) -> None:
-    """Measure MODEL on the test set and its ten long-tailed cuts.
+    """Evaluate MODEL on the test set and its ten long-tailed cuts.
 
-    MODEL is a model directory, or the directory of a training over several seeds: then the
-    table shows mean and standard deviation.
+    MODEL is a model directory, or the directory of a training with several seeds; for several seeds
+    the table shows mean and standard deviation.
     """
     from balpoe.launch.evaluate import evaluate as evaluate_model
     from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
@@ -60,7 +61,10 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
                 "distribution": row.distribution,
                 "images": row.images,
                 "known_prior": row.known_prior,
-                "metrics": _bare_scalars(row),
+                "metrics": {
+                    name.removeprefix(f"{row.split}/"): value
+                    for name, value in row.scalars().items()
+                },
             }
             for row in seed.rows
         ],
@@ -80,7 +84,3 @@ def _plain_choice(row: PostHocEvaluation) -> dict[str, Any]:
         "images": row.images,
         "metrics": row.metrics.values,
     }
-
-
-def _bare_scalars(row: DistributionEvaluation) -> dict[str, float]:
-    return {name.removeprefix(f"{row.split}/"): value for name, value in row.scalars().items()}

@@ -9,11 +9,11 @@ from balpoe.cli.options import runs_option
 
 @click.command()
 @click.argument("study")
-@click.option("--top", default=1, show_default=True, help="How many configurations.")
+@click.option("--top", default=1, show_default=True, help="Number of configurations.")
 @click.option(
     "--prefer",
     metavar="EXPRESSION",
-    help='Order by arithmetic on metrics, the highest first: "val/accuracy - 0.5*val/ece" '
+    help='Order by an expression of metrics, the highest first: "val/accuracy - 0.5*val/ece" '
     "[default: val/accuracy, ties by val/ece].",
 )
 @runs_option

@@ -1,12 +1,13 @@
-"""The command `balpoe`, and how it ends.
+"""The command `balpoe` and its exit status.
 
-0 done, 1 a study ended without a COMPLETE trial or `doctor` found something, 2 the user's error,
-70 ours or a driver's sudden death, 130 and 143 stopped by SIGINT and SIGTERM.
+0: done. 1: no COMPLETE trial, or a fault found by `doctor`. 2: an error of the user. 70: a bug, or
+a driver that died unexpectedly. 130 and 143: stopped by SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -15,21 +16,6 @@ import traceback
 
 import click
 
-from balpoe.cli.check import check
-from balpoe.cli.clean import clean
-from balpoe.cli.data import data
-from balpoe.cli.doctor import doctor
-from balpoe.cli.evaluate import evaluate
-from balpoe.cli.export import export
-from balpoe.cli.onnx import onnx
-from balpoe.cli.predict import predict
-from balpoe.cli.run import run
-from balpoe.cli.status import status
-from balpoe.cli.stop import stop
-from balpoe.cli.submit import submit
-from balpoe.cli.sync import sync
-from balpoe.cli.train import train
-from balpoe.cli.ui import ui
 from balpoe.errors import UserError
 from balpoe.exit_status import INTERNAL_ERROR, SIGNALLED, USER_ERROR
 
@@ -42,28 +28,28 @@ def cli() -> None:
     """Studies of calibrated expert ensembles (BalPoE) for long-tailed image classes."""
 
 
-VERBS = (
-    *(run, submit, export, train, evaluate, predict, onnx, data),
-    *(status, stop, sync, check, doctor, clean, ui),
+COMMANDS = (
+    *("run", "submit", "export", "train", "evaluate", "predict", "onnx", "data"),
+    *("status", "stop", "sync", "check", "doctor", "clean", "ui"),
 )
-for command in VERBS:
-    cli.add_command(command)
+for name in COMMANDS:
+    cli.add_command(getattr(importlib.import_module(f"balpoe.cli.{name}"), name))
 
 
-def spare_the_collector() -> None:
-    """Keep the garbage collector from the modules of PyTorch, Ray and MLflow while they are loaded.
+def collect_garbage_rarely() -> None:
+    """Raise the threshold of the garbage collector.
 
-    Going through their objects, which all stay, again and again took an eighth of the time (README
-    of benchmarks).
+    Otherwise an eighth of the start is spent on scanning objects of PyTorch, Ray and MLflow that
+    are never freed (tests/benchmarks/README.md).
     """
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
 
 
 def main() -> None:
-    """Run the command line and end the process with its status."""
-    spare_the_collector()
-    # Threads that wait for each other must not burn the time slices of those they wait for:
-    # beside one other busy process the digits trained ten times faster (README of benchmarks).
+    """Run the command line and exit with its status."""
+    collect_garbage_rarely()
+    # OpenMP threads that wait must not use the CPU time of the threads they wait for: with one
+    # other busy process the digits train ten times faster so (tests/benchmarks/README.md)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
@@ -75,9 +61,9 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(USER_ERROR)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on from what was saved", err=True)
+        click.echo("interrupted; the same command continues from the saved state", err=True)
         sys.exit(SIGNALLED + signal.SIGINT)
     except Exception:
         traceback.print_exc()
-        click.echo("error: this is a fault of balpoe, please report it", err=True)
+        click.echo("error: this is a bug in balpoe, please report it", err=True)
         sys.exit(INTERNAL_ERROR)

@@ -17,7 +17,7 @@ import click
     help="The ONNX file to write.",
 )
 def onnx(model: Path, out: Path) -> None:
-    """Write MODEL, a model directory, as an ONNX file (needs balpoe[onnx])."""
+    """Write the model directory MODEL as an ONNX file (needs balpoe[onnx])."""
     from balpoe.launch.onnx import to_onnx
 
     click.echo(f"onnx  {to_onnx(model, out)}")

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from balpoe.cli.options import device_option, json_option
 from balpoe.errors import UserError
 from balpoe.launch import PREDICTIONS
 
 if TYPE_CHECKING:
-    from balpoe.evaluation.post_hoc import Scaling
     from balpoe.inference import TargetPrior
     from balpoe.launch.predict import PredictionReport
 
 
 def parse_prior(text: str) -> TargetPrior:
-    """`train`, `uniform`, `estimate`, numbers such as `0.7,0.3`, or the numbers in a JSON file.
+    """Parse `train`, `uniform`, `estimate`, numbers such as `0.7,0.3`, or the path of a JSON file.
 
     Raises:
-        UserError: the text is nothing of these, or the file cannot be read.
+        UserError: the text has another form, or the file cannot be read.
     """
     from balpoe.inference.target_prior import NAMED
 
     if text in NAMED:
         return text  # type: ignore[return-value]  # mypy narrows to str, not to the literals
     if text.endswith(".json"):
-        return _prior_in(Path(text))
+        return _read_prior(Path(text))
     try:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
@@ -39,8 +39,8 @@ def parse_prior(text: str) -> TargetPrior:
         ) from error
 
 
-def _prior_in(path: Path) -> TargetPrior:
-    """A list with a number per class, or an object with one for each class's name."""
+def _read_prior(path: Path) -> TargetPrior:
+    """Read a JSON list with a number per class, or an object with a number per class name."""
     try:
         content = json.loads(path.read_bytes())
         if isinstance(content, dict):
@@ -49,7 +49,7 @@ def _prior_in(path: Path) -> TargetPrior:
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"--prior {path}: must be a JSON list with a number per class, or an object with a "
-            f"number for each class's name ({error})"
+            f"number for each class name ({error})"
         ) from error
 
 
@@ -60,14 +60,14 @@ def _prior_in(path: Path) -> TargetPrior:
     "--prior",
     metavar="PRIOR",
     help="Class frequencies of the images: train, uniform, estimate, numbers such as 0.7,0.2,0.1 "
-    "or a .json file [default: those the experts were trained towards].",
+    "or a .json file [default: those the experts were trained for].",
 )
 @click.option(
     "--temperature",
     type=click.Choice(["none", "ensemble", "experts"]),
     default="none",
     show_default=True,
-    help="Scale logits by temperatures that the model brought from its study.",
+    help="Scale logits by temperatures of the model, which were fitted in its study.",
 )
 @click.option(
     "--out",
@@ -76,26 +76,17 @@ def _prior_in(path: Path) -> TargetPrior:
     show_default=True,
     help="The Parquet file to write.",
 )
-@click.option("--logits", is_flag=True, help="Write the logits of every expert too.")
+@click.option("--logits", is_flag=True, help="Also write the logits of every expert.")
 @click.option("--image-column", help="Column of Parquet files [default: as in training].")
-@click.option("--skip-unreadable", is_flag=True, help="Leave out images that cannot be decoded.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
-@click.option("--device", help="cpu, cuda, cuda:1 [default: a GPU where there is one].")
+@click.option("--skip-unreadable", is_flag=True, help="Skip images that cannot be decoded.")
+@json_option("Print a summary as JSON.")
+@device_option
 def predict(
-    model: Path,
-    images: tuple[Path, ...],
-    prior: str | None,
-    temperature: Scaling,
-    out: Path,
-    logits: bool,
-    image_column: str | None,
-    skip_unreadable: bool,
-    as_json: bool,
-    device: str | None,
+    model: Path, images: tuple[Path, ...], prior: str | None, as_json: bool, **options: Any
 ) -> None:
     """Predict the classes of IMAGES with MODEL, a model directory.
 
-    IMAGES are image files, Parquet files, and folders of both, however large.
+    IMAGES are image files, Parquet files, and folders of both, of any size.
     """
     from balpoe.launch.predict import predict as predict_images
     from balpoe.reporting.prediction_display import (
@@ -110,13 +101,8 @@ def predict(
             model,
             images,
             prior=None if prior is None else parse_prior(prior),
-            temperature=temperature,
-            out=out,
-            logits=logits,
-            image_column=image_column,
-            skip_unreadable=skip_unreadable,
-            device=device,
             on_progress=display,
+            **options,
         )
     if as_json:
         click.echo(json.dumps(_plain(report), indent=1, allow_nan=False, ensure_ascii=False))
@@ -130,7 +116,7 @@ def predict(
         console.print(line, soft_wrap=True, highlight=False)
     if report.estimate is not None and not report.estimate.converged:
         click.echo(
-            f"warning: the estimated prior is not final: after {report.estimate.iterations} "
+            f"warning: the estimated prior has not converged: after {report.estimate.iterations} "
             f"iterations {report.estimate.gap:.1e} nats per image may be missing",
             err=True,
         )
@@ -147,12 +133,7 @@ def _plain(report: PredictionReport) -> dict[str, Any]:
         "unreadable": report.unreadable,
         "predicted": dict(zip(report.class_names, report.predicted_counts, strict=True)),
         "prior": dict(zip(report.class_names, report.prior_c.tolist(), strict=True)),
-        "estimate": None
-        if estimate is None
-        else {
-            "iterations": estimate.iterations,
-            "gap": estimate.gap,
-            "converged": estimate.converged,
-        },
+        "estimate": estimate
+        and {name: getattr(estimate, name) for name in ("iterations", "gap", "converged")},
         "seconds": report.seconds,
     }

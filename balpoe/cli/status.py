@@ -8,53 +8,39 @@ import sys
 import click
 from rich.console import Console
 
-from balpoe.cli.options import runs_option
+from balpoe.cli.options import dashboard_option, json_option, runs_option
 
 
 @click.command()
 @click.argument("study")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option("Print JSON.")
+@dashboard_option
 @click.option(
-    "--address", help="Of a cluster's dashboard, http://HEAD:8265: where it was submitted to."
-)
-@click.option(
-    "--follow", is_flag=True, help="Show all that it prints until it ends; with --address."
+    "--follow", is_flag=True, help="Show the output of the study until it ends; with --address."
 )
 @runs_option
 def status(study: str, as_json: bool, address: str | None, follow: bool, runs: str) -> None:
-    """Show how STUDY stands, also while it runs."""
+    """Show the state of STUDY, which may be running."""
     if address is not None:
-        sys.exit(_submitted_status(study, address, as_json=as_json, follow=follow))
+        sys.exit(_status_on_cluster(study, address, as_json=as_json, follow=follow))
     if follow:
         raise click.UsageError("--follow needs --address: where the study was submitted to")
     from balpoe.launch.status import status as status_of
     from balpoe.reporting.study_status import status_plain, status_report
 
     found = status_of(study, runs=runs)
-    tell = status_plain if as_json else status_report
-    told = tell(
-        found.spec,
-        found.trials,
-        spent=found.spent,
-        repeats_left=found.repeats_left,
-        pairs=found.pairs,
-        driver=found.driver,
-        now=found.now,
-    )
     if as_json:
-        click.echo(json.dumps(told, indent=1, allow_nan=False))
+        click.echo(json.dumps(status_plain(found), indent=1, allow_nan=False))
     else:
-        Console().print(told)
+        Console().print(status_report(found))
 
 
-def _submitted_status(study: str, address: str, *, as_json: bool, follow: bool) -> int:
-    from balpoe.cli.submit import followed
-    from balpoe.launch.submit import ask_on_head, submitted
+def _status_on_cluster(study: str, address: str, *, as_json: bool, follow: bool) -> int:
+    from balpoe.cli.submit import follow_output, write_output
+    from balpoe.launch.submit import find_submission
 
-    submission = submitted(study, address)
+    submission = find_submission(study, address)
     if follow:
-        return followed(submission)
+        return follow_output(submission)
     options = ["--json"] if as_json else []
-    return ask_on_head(
-        submission, "status", *options, write=lambda text: click.echo(text, nl=False)
-    )
+    return submission.run_on_head("status", *options, write=write_output)

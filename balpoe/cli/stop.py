@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from balpoe.cli.options import runs_option
+from balpoe.cli.options import dashboard_option, runs_option
+
+if TYPE_CHECKING:
+    from balpoe.study.storage.lease import LeaseHolder
 
 
 @click.command()
 @click.argument("study")
-@click.option(
-    "--address", help="Of a cluster's dashboard, http://HEAD:8265: where it was submitted to."
-)
+@dashboard_option
 @runs_option
 def stop(study: str, address: str | None, runs: str) -> None:
-    """Stop STUDY gently from elsewhere on this host, as Ctrl-C would, and wait for it."""
+    """Stop STUDY after its running epochs, as Ctrl-C does, and wait until it has stopped."""
     if address is not None:
-        sys.exit(_stop_submitted(study, address))
-    from balpoe.launch.stop import ask_to_stop, wait_until_stopped
+        from balpoe.cli.submit import write_output
+        from balpoe.launch.submit import find_submission
 
-    holder = ask_to_stop(study, runs=runs)
-    if holder is None:
+        # not Ray's way to stop a job, which kills the study within three seconds
+        submission = find_submission(study, address)
+        sys.exit(submission.run_on_head("stop", write=write_output))
+    from balpoe.launch.stop import stop as stop_study
+
+    def on_request(driver: LeaseHolder) -> None:
+        click.echo(f"asked {driver} to stop; its running trials finish their epoch")
+
+    if stop_study(study, runs=runs, on_request=on_request) is None:
         click.echo(f"{study} is not being run")
-        return
-    click.echo(f"asked {holder} to stop; its running trials finish their epoch")
-    wait_until_stopped(study, holder, runs=runs)
-    click.echo(f"{study} has stopped; `balpoe run` with its file continues it")
-
-
-def _stop_submitted(study: str, address: str) -> int:
-    """Ray's own way to stop a job would kill the study within three seconds."""
-    from balpoe.launch.submit import ask_on_head, submitted
-
-    return ask_on_head(
-        submitted(study, address), "stop", write=lambda text: click.echo(text, nl=False)
-    )
+    else:
+        click.echo(f"{study} has stopped; `balpoe run` with its file continues it")

@@ -1,9 +1,10 @@
-"""`balpoe submit`, and how a submitted launch is followed."""
+"""`balpoe submit`, and following a submitted launch."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 @click.option(
     "--storage",
     metavar="URL",
-    help="PostgreSQL database of the trials, postgresql://USER@HOST/DATABASE, as the cluster "
-    "reaches it; its password is the head's [default: BALPOE_STORAGE of the head].",
+    help="PostgreSQL database of the trials, postgresql://USER@HOST/DATABASE, as seen from the "
+    "cluster; its password is set on the head [default: BALPOE_STORAGE of the head].",
 )
-@click.option("--tracking-uri", help="MLflow server, as the cluster reaches it.")
+@click.option("--tracking-uri", help="MLflow server, as seen from the cluster.")
 @click.option("--detach", is_flag=True, help="Do not follow the study.")
 def submit(
     study: Path,
@@ -40,7 +41,7 @@ def submit(
     tracking_uri: str | None,
     detach: bool,
 ) -> None:
-    """Start or continue the study in the file STUDY on a cluster's head, and follow it.
+    """Start or continue the study file STUDY on the head of a cluster, and follow it.
 
     The exit status is that of the study.
     """
@@ -49,20 +50,24 @@ def submit(
     submission = submit_study(study, address, runs=runs, storage=storage, tracking_uri=tracking_uri)
     click.echo(f"submitted {submission.name} to {address}")
     if detach:
-        click.echo(_ways_on(submission))
+        click.echo(_next_commands(submission))
     else:
-        sys.exit(followed(submission))
+        sys.exit(follow_output(submission))
 
 
-def followed(submission: Submission) -> int:
-    """Show what a launch prints until it ends, or until the user has seen enough."""
+write_output = partial(click.echo, nl=False)
+"""Writes output of the cluster as it is."""
+
+
+def follow_output(submission: Submission) -> int:
+    """Show the output of a launch until it ends or Ctrl-C; return the exit status."""
     try:
-        return submission.follow(lambda text: click.echo(text, nl=False))
+        return submission.follow(write_output)
     except KeyboardInterrupt:
-        click.echo(f"\n{submission.study} goes on without you\n{_ways_on(submission)}", err=True)
+        click.echo(f"\n{submission.study} keeps running\n{_next_commands(submission)}", err=True)
         return SIGNALLED + signal.SIGINT
 
 
-def _ways_on(submission: Submission) -> str:
-    given = f"{submission.study} --address {submission.address}"
-    return f"follow:  balpoe status {given} --follow\nstop:    balpoe stop {given}"
+def _next_commands(submission: Submission) -> str:
+    study = f"{submission.study} --address {submission.address}"
+    return f"follow:  balpoe status {study} --follow\nstop:    balpoe stop {study}"

@@ -10,11 +10,11 @@ from balpoe.cli.options import runs_option
 @click.command()
 @click.argument("study")
 @click.option(
-    "--tracking-uri", help="Another MLflow server or database; it is kept with the study."
+    "--tracking-uri", help="Another MLflow server or database, which is saved with the study."
 )
 @runs_option
 def sync(study: str, tracking_uri: str | None, runs: str) -> None:
-    """Rebuild or complete MLflow's picture of STUDY from its own files."""
+    """Rebuild or complete MLflow's mirror of STUDY from the files of STUDY."""
     from balpoe.launch.sync import sync as sync_study
 
     report = sync_study(study, runs=runs, tracking_uri=tracking_uri)

@@ -8,14 +8,15 @@ from contextlib import suppress
 import click
 
 from balpoe.cli.options import runs_option
+from balpoe.launch import UI_PORT
 from balpoe.study.execution.interruption import exit_at_sigterm
 
 
 @click.command()
-@click.option("--port", default=5000, show_default=True, help="Where it listens.")
+@click.option("--port", default=UI_PORT, show_default=True, help="Port of the server.")
 @runs_option
 def ui(port: int, runs: str) -> None:
-    """Show the studies that are mirrored in the directory of --runs in MLflow, until Ctrl-C."""
+    """Serve MLflow's pages of the studies in the directory of --runs, until Ctrl-C."""
     from balpoe.launch.ui import trial_pages
     from balpoe.launch.ui import ui as serve
 
@@ -28,5 +29,5 @@ def ui(port: int, runs: str) -> None:
         for study, page in trial_pages(server, runs=runs).items():
             click.echo(f"trials of {study}, the best first:\n  {page}")
         server.wait()
-        click.echo("error: the MLflow server has ended by itself", err=True)
+        click.echo("error: the MLflow server has ended unexpectedly", err=True)
         sys.exit(1)

@@ -7,6 +7,7 @@ only the standard library is used, and the result is plain data.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import pickle
@@ -65,9 +66,8 @@ def inspect_node(
             sizes = needed_sizes(pickle.loads(pickled_configuration))
         except UserError as error:
             faults.append(str(error))
-    host = this_host()
     return {
-        "host": {"name": host.name, "boot": host.boot},
+        "host": dataclasses.asdict(this_host()),
         "software": found,
         "faults": faults,
         "sizes": sizes,

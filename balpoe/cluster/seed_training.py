@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import cast
 
 import ray
@@ -18,7 +17,6 @@ import torch
 from ray import ObjectRef, ObjectRefGenerator
 from ray.exceptions import NodeDiedError, RayError, RayTaskError
 
-from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.study.execution.interruption import SEEDS_SAVE_SECONDS
@@ -26,20 +24,7 @@ from balpoe.study.execution.software import Software, differences_text, software
 from balpoe.study.trials.failures import FailureClass, failure_of
 from balpoe.study.trials.retries import RetryState, next_step
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final_training import final_epochs
-from balpoe.training.model_directory import Calibration
-
-
-@dataclass(frozen=True, slots=True)
-class SeedTask:
-    """A seed to train into the model directory `path`, on storage that all nodes share."""
-
-    configuration: Configuration
-    seed: int
-    path: Path
-    calibration: Calibration
-    balpoe_version: str
-    attempt: int = 0
+from balpoe.training.final_training import FinalTraining, final_epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +40,7 @@ SeedUpdate = TrainingSet | EpochResult
 
 
 def train_seeds(
-    tasks: Sequence[SeedTask],
+    tasks: Sequence[FinalTraining],
     *,
     cpus: int,
     gpus: float,
@@ -86,7 +71,7 @@ class _SeedTrainings:
 
     def __init__(
         self,
-        tasks: Sequence[SeedTask],
+        tasks: Sequence[FinalTraining],
         cpus: int,
         gpus: float,
         on_update: Callable[[int, SeedUpdate], None],
@@ -95,7 +80,7 @@ class _SeedTrainings:
         self._on_update = on_update
         self._retries = {task.seed: RetryState() for task in tasks}
         self._epochs = dict.fromkeys(self._retries, 0)
-        self._running: dict[ObjectRefGenerator, SeedTask] = {}
+        self._running: dict[ObjectRefGenerator, FinalTraining] = {}
         self.failures: dict[int, str] = {}
         for task in tasks:
             self._begin(task)
@@ -119,7 +104,7 @@ class _SeedTrainings:
                     continue
                 self._running.pop(cast("ObjectRefGenerator", each))
 
-    def _begin(self, task: SeedTask) -> None:
+    def _begin(self, task: FinalTraining) -> None:
         remote = ray.remote(_seed_updates).options(
             num_returns="streaming", num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0
         )
@@ -145,7 +130,7 @@ class _SeedTrainings:
                 self._epochs[task.seed] = max(self._epochs[task.seed], update.epoch)
             self._on_update(task.seed, update)
 
-    def _after_death(self, task: SeedTask, error: RayError) -> None:
+    def _after_death(self, task: FinalTraining, error: RayError) -> None:
         """Resume the seed elsewhere, unless its worker died too often; a lost node never counts."""
         kind: FailureClass = "departure" if isinstance(error, NodeDiedError) else "infrastructure"
         step, state = next_step(kind, self._retries[task.seed], self._epochs[task.seed])
@@ -161,7 +146,7 @@ class _SeedTrainings:
 
 
 def _seed_updates(
-    task: SeedTask, drivers: Software, cpus: int, on_gpu: bool
+    task: FinalTraining, drivers: Software, cpus: int, on_gpu: bool
 ) -> Generator[SeedUpdate, None, None]:
     """Train one seed in a worker."""
     differing = differences_text(drivers, software(), decisive=True)
@@ -170,15 +155,6 @@ def _seed_updates(
     torch.set_num_threads(cpus)
     splits = load_final_splits(task.configuration.data)
     yield TrainingSet(len(splits.train), tuple(splits.remarks))
-    epochs = final_epochs(
-        task.configuration,
-        splits,
-        seed=task.seed,
-        path=task.path,
-        device=torch.device("cuda" if on_gpu else "cpu"),
-        balpoe_version=task.balpoe_version,
-        calibration=task.calibration,
-        attempt=task.attempt,
-    )
-    with closing(epochs):
+    device = torch.device("cuda" if on_gpu else "cpu")
+    with closing(final_epochs(task, splits, device)) as epochs:
         yield from epochs

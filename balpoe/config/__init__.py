@@ -17,7 +17,7 @@ from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
 from balpoe.config.final import FinalConfig
 from balpoe.config.metrics import metric_table, objective_names, shift_metrics
-from balpoe.config.model import IMAGENET_BACKBONES, ModelConfig
+from balpoe.config.model import ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
 from balpoe.config.plain import identifying, to_plain
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
@@ -31,7 +31,6 @@ from balpoe.config.study import Direction, StudySpec
 from balpoe.config.tables import load_object
 
 __all__ = [
-    "IMAGENET_BACKBONES",
     "SAMPLERS",
     "AugmentationConfig",
     "BudgetConfig",

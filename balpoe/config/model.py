@@ -1,46 +1,126 @@
-"""The network of an expert: its backbone, its classifier and where its weights start."""
+"""The network of an expert, and the table of backbones.
+
+D channels of an image, K features.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from balpoe.config.bounds import Bounded, Positive, Rule
 from balpoe.config.plain import ADDED
+from balpoe.config.tables import Entry, Table
 from balpoe.config.wording import listed, must_be, shown
 from balpoe.errors import FieldProblem
 
-IMAGENET_BACKBONES: Final = ("imagenet_resnet50", "imagenet_resnext50_32x4d")
-WEIGHT_NAMES: Final = ("IMAGENET1K_V1", "IMAGENET1K_V2")
-WEIGHT_SUFFIXES: Final = (".safetensors", ".pth", ".pt")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+_WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BackboneLayers:
+    """All of a network but its classifier, as factories of its layers.
+
+    `stem` takes images [B, D, H, W]. Experts that share a backbone own the last of the `stages`.
+    `pool` returns float32 [B, K], with K = `features`. Layers are made on the meta device.
+    """
+
+    stem: Callable[[], nn.Module]
+    stages: Sequence[Callable[[], nn.Module]]
+    pool: Callable[[], nn.Module]
+    features: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneFamily(Entry, ABC):
+    """Backbones that are made from the same kind of layers; abstract.
+
+    `names` are those of the backbones, as messages list them; `pretrained` are the names of
+    weights that can be downloaded. A family with such names takes files of weights, too.
+    """
+
+    name: str
+    names: ClassVar[tuple[str, ...]]
+    pretrained: ClassVar[tuple[str, ...]] = ()
+
+    def has(self, backbone: str) -> bool:
+        """Return whether `backbone` names one of the family."""
+        return backbone in self.names
+
+    @abstractmethod
+    def layers(self, backbone: str, channels: int) -> BackboneLayers:
+        """Return the layers of a backbone for images with D = `channels`."""
+
+    @abstractmethod
+    def initialise(self, layer: nn.Module, generator: torch.Generator) -> None:
+        """Set all parameters and buffers of the stem, a stage or the pool, on the CPU.
+
+        Random numbers are drawn from `generator` alone. What is left out is an error.
+        """
+
+    def download(self, backbone: str, weights: str) -> Mapping[str, Tensor]:
+        """Return the pretrained weights with the name `weights`.
+
+        Raises:
+            OSError, RuntimeError: the download fails.
+        """
+        raise NotImplementedError
+
+    def pretrained_name(self, tensor: str) -> str:
+        """Return the name in files of weights of a tensor ``stem.…`` or ``stage1.…``."""
+        return tensor
+
+
+BACKBONES = Table(
+    BackboneFamily,  # type: ignore[type-abstract]
+    package="balpoe.models.backbones",
+    group="balpoe.backbones",
+)
+
+
+def backbone_families() -> tuple[BackboneFamily, ...]:
+    """Return all families of the table."""
+    return tuple(family() for family in BACKBONES.entries.values())
+
+
+def family_of(backbone: str) -> BackboneFamily | None:
+    """Return the family of a backbone, or None for a name that no family has."""
+    return next((family for family in backbone_families() if family.has(backbone)), None)
+
+
+def is_weights_file(weights: str) -> bool:
+    """Return whether `weights` is the path of a file, not a name of pretrained weights."""
+    return weights.endswith(_WEIGHT_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneName(Rule):
-    """`resnet<depth>` of the CIFAR family, whose depths are 6n+2, or one for ImageNet."""
+    """A name from one of the families."""
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
-        digits = value.removeprefix("resnet")
-        named = value == f"resnet{digits}" and digits.isascii() and digits.isdigit()
-        if named and len(digits) <= 4 and int(digits) >= 8 and int(digits) % 6 == 2:
+        """Return what is wrong with `value`, or None."""
+        if family_of(value) is not None:
             return None
-        if value in IMAGENET_BACKBONES:
-            return None
-        cifar = "resnet8, resnet14, resnet20, resnet32 or another depth 6n+2"
-        return must_be(f"{cifar}, {listed(IMAGENET_BACKBONES)}", value)
+        names = (name for family in backbone_families() for name in family.names)
+        return must_be(listed(names), value)
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsName(Rule):
-    """A name that torchvision gives its weights, or the path of a file of weights."""
+    """A name of pretrained weights, or the path of a file of weights."""
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with `value`, or None."""
-        if value in WEIGHT_NAMES or value.endswith(WEIGHT_SUFFIXES):
+        """Return what is wrong with `value`, or None."""
+        names = dict.fromkeys(name for family in backbone_families() for name in family.pretrained)
+        if value in names or is_weights_file(value):
             return None
-        return must_be(f"{listed(WEIGHT_NAMES)}, or a file *{listed(WEIGHT_SUFFIXES)}", value)
+        return must_be(f"{listed(names)}, or a file *{listed(_WEIGHT_SUFFIXES)}", value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +132,11 @@ class ModelConfig(Bounded):
     of some 100 pixels and more, are `imagenet_resnet50` and `imagenet_resnext50_32x4d`.
 
     `cosine_scale` is κ of the cosine classifier: 32 in the paper, 30 in the released code
-    that gave its numbers.
+    that produced its numbers.
 
-    `pretrained` names weights of torchvision's for an ImageNet backbone (downloaded once, to
-    the cache of torch.hub) or a file with such weights. The classifier always starts anew.
-    Weights that have seen all of ImageNet say nothing about learning from ImageNet-LT.
+    `pretrained` names weights of the backbone (of torchvision's for the ImageNet backbones,
+    downloaded once, to the cache of torch.hub) or a file with such weights. The classifier is
+    always drawn. Weights trained on all of ImageNet say nothing about learning from ImageNet-LT.
     """
 
     backbone: Annotated[str, BackboneName()] = "resnet32"
@@ -65,10 +145,16 @@ class ModelConfig(Bounded):
     pretrained: Annotated[str, WeightsName()] | None = field(default=None, metadata=ADDED)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Only the networks for ImageNet have pretrained weights."""
-        if self.pretrained is not None and self.backbone not in IMAGENET_BACKBONES:
-            message = (
-                f"is for {listed(IMAGENET_BACKBONES)}, got {shown(self.pretrained)} "
-                f"with {self.backbone}"
-            )
+        """Pretrained weights are those of the backbone's family."""
+        weights = self.pretrained
+        if weights is None:
+            return
+        fitting = [
+            family
+            for family in backbone_families()
+            if weights in family.pretrained or (family.pretrained and is_weights_file(weights))
+        ]
+        if not any(family.has(self.backbone) for family in fitting):
+            names = listed(name for family in fitting for name in family.names)
+            message = f"is for {names}, got {shown(weights)} with {self.backbone}"
             yield FieldProblem("pretrained", message)

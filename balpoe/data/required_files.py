@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from balpoe.config import Configuration
-from balpoe.config.model import WEIGHT_NAMES
+from balpoe.config.model import is_weights_file
 from balpoe.errors import DataError
 
 
@@ -25,7 +25,7 @@ def needed_sizes(configuration: Configuration) -> dict[str, int]:
 
         source_of(data).fetch()
     sizes = {path: _size(Path(path)) for path in data.paths}
-    if weights is not None and weights not in WEIGHT_NAMES:
+    if weights is not None and is_weights_file(weights):
         sizes[weights] = _size(Path(weights))
     return sizes
 

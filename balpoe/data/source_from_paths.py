@@ -15,7 +15,7 @@ from balpoe.data.sources.folder import ImageFolder
 from balpoe.data.sources.folder.images import folder_images
 from balpoe.data.sources.image_list import ImageList, PublishedSet
 from balpoe.data.sources.image_list.images import ListSource
-from balpoe.data.sources.parquet import ParquetImages
+from balpoe.data.sources.parquet import IMAGE_COLUMN, LABEL_COLUMN, ParquetImages
 from balpoe.data.sources.parquet.images import ParquetSource
 from balpoe.errors import DataError
 
@@ -41,8 +41,8 @@ class Opening:
 
     root: Path | None = None
     expected: PublishedSet | None = None
-    image_column: str = "image"
-    label_column: str = "label"
+    image_column: str = IMAGE_COLUMN
+    label_column: str = LABEL_COLUMN
     test_share: float = 0.2
     subset_seed: int = 0
 

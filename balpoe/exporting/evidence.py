@@ -1,4 +1,4 @@
-"""Why a configuration was chosen and where it comes from, for people and for programs."""
+"""The evidence for an exported configuration: as a comment in its file and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The value of a field during the search, and that for the final training."""
+    """The value of a field in the search, and the one in the final training."""
 
     searched: Choice
     final: Choice
@@ -30,15 +30,26 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where an exported configuration comes from.
+    """Where an exported configuration comes from, and how it compares with other trials.
 
-    `rank` counts from 1 in the order of the mean of `ordered_by`. `objectives` are those of the
-    validation split over the trial's seeds, `complete` the number of trials among which it was
-    chosen, `ended` when it ended, in UTC (ISO 8601). `final` is what the final recipe replaces,
-    by dotted path, `final_seeds` with what it is to be trained. `comparisons` are with every other
-    trial of the front, and with those that raced for further seeds. The configurations are the one
-    that the search measured and the exported one. `versions` and `commit` are those of the code
-    in whose launch the trial ended, where the launch was logged.
+    Attributes:
+        study: The name of the study.
+        trial: The number of the trial.
+        rank: The rank on the front, from 1.
+        ordered_by: The metric, or the expression of metrics, that orders the front.
+        complete: How many COMPLETE trials the study has.
+        objectives: The objectives on the validation split, over the seeds of the trial.
+        searched: The values of the search parameters, by dotted path.
+        final: The fields that the final recipe replaces, by dotted path.
+        final_seeds: The seeds of the final training.
+        searched_configuration: The configuration that the search trained.
+        final_configuration: The exported configuration.
+        comparisons: With every other trial on the front, and with all trials of several seeds.
+        data_fingerprint: The fingerprint of the data of the search.
+        ended: When the trial ended, in UTC (ISO 8601).
+        versions: The versions of the libraries in the launch in which the trial ended, or None
+            if the launch was not logged.
+        commit: The git commit of that launch, if it is known.
     """
 
     study: str
@@ -67,7 +78,7 @@ def evidence_for(
     records: Sequence[TrialRecord],
     launches: Sequence[Launch],
 ) -> Evidence:
-    """The evidence for a COMPLETE trial of `records`, the `rank`-th best of the front."""
+    """Return the evidence for a COMPLETE trial with this rank on the front."""
     assert record.ended is not None
     assert record.data_fingerprint is not None
     number = record.identity.number
@@ -98,14 +109,14 @@ def evidence_for(
 
 
 def as_json(evidence: Evidence) -> str:
-    """The evidence as JSON, with the number of its format."""
+    """Return the evidence as JSON, with the number of the format."""
     compared = [as_plain(comparison) for comparison in evidence.comparisons]
     content = {"format": FORMAT, **asdict(evidence), "comparisons": compared}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def as_comment(evidence: Evidence) -> str:
-    """The evidence as the comment at the top of a YAML file."""
+    """Return the evidence as the comment at the top of a YAML file."""
     versions = (evidence.versions or {"versions": "unknown"}).items()
     code = ", ".join(f"{name} {version}" for name, version in versions)
     paragraphs = [
@@ -124,7 +135,7 @@ def as_comment(evidence: Evidence) -> str:
 
 
 def _recipe(evidence: Evidence) -> Iterator[str]:
-    """What of the configuration below is not what was measured."""
+    """Yield the seeds, and the fields that differ between search and final training."""
     seeds = ", ".join(map(str, evidence.final_seeds))
     if not evidence.final:
         yield f"To be trained as it was searched, with the seeds {seeds}."
@@ -135,7 +146,7 @@ def _recipe(evidence: Evidence) -> Iterator[str]:
 
 
 def _separable(found: Sequence[Comparison]) -> Iterator[str]:
-    """From which other trials it can be told apart, those with one verdict together."""
+    """Yield the other trials by the verdict of the comparison with them."""
     if found:
         yield "Against trials on the front or with further seeds (95 % interval of the difference):"
     for verdict in VERDICTS:
@@ -149,7 +160,7 @@ def _separable(found: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _figure(seeds: OverSeeds) -> str:
-    """A fraction as it is stored: `0.9333 (n = 1 seed)`, `0.9321 ± 0.0040 (n = 3 seeds)`."""
+    """Format a mean over seeds: `0.9333 (n = 1 seed)`, `0.9321 ± 0.0040 (n = 3 seeds)`."""
     if seeds.sd is None:
         return f"{seeds.mean:.4f} (n = {seeds.n} seed)"
     return f"{seeds.mean:.4f} ± {seeds.sd:.4f} (n = {seeds.n} seeds)"

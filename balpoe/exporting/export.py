@@ -1,9 +1,6 @@
-"""The best configurations of a study, written as files that `balpoe train` takes.
+"""The best configurations of a study, written as files for `balpoe train`.
 
-    rank_1_trial_0007.yaml              the final configuration, its evidence as a comment
-    rank_1_trial_0007.provenance.json   the same evidence for programs
-
-The same records give the same bytes: the only date in them is that of the trial's end.
+The same records give the same bytes: the only date in the files is the end of the trial.
 """
 
 from __future__ import annotations
@@ -16,6 +13,11 @@ from balpoe.atomic_write import create_directory, write_text_atomically
 from balpoe.config import StudySpec, with_parameters
 from balpoe.errors import UserError
 from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
+from balpoe.exporting.export_files import (
+    configuration_file,
+    exported_configurations,
+    provenance_file,
+)
 from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
 from balpoe.study.selection.candidates import metrics_over_seeds
@@ -28,7 +30,7 @@ DEFAULT_ORDER = "val/accuracy"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One exported configuration and where it is."""
+    """The files of one exported configuration, and its evidence."""
 
     path: Path
     provenance: Path
@@ -37,10 +39,10 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was exported, the best first.
+    """The result of an export, the best configuration first.
 
-    `asked` are the configurations asked for, `front` those that there were to choose from.
-    `earlier` are files of former exports in the same directory that these did not replace.
+    `asked` is the requested number of configurations, `front` the number of trials on the front.
+    `earlier` are configurations of earlier exports that still lie in the directory.
     """
 
     exports: tuple[Export, ...]
@@ -58,22 +60,21 @@ def export_best(
     launches: Sequence[Launch],
     preference: Preference | None = None,
 ) -> ExportReport:
-    """Write the `top` configurations of the Pareto front, or all of a smaller front.
+    """Write the `top` configurations of the Pareto front, or all if the front is smaller.
 
-    They are ordered by `preference`, by default the validation accuracy, ties by calibration
-    error; of trials with further seeds the means over them count.
+    Metrics of a trial with several seeds are means over its seeds.
 
     Args:
         spec: The study.
-        records: All its trials, repeats with further seeds included.
+        records: All trials of the study, repeats with further seeds included.
         top: How many configurations to write, at least one.
-        directory: Where to; created if need be.
-        launches: What is known of the study's launches.
-        preference: What to order by.
+        directory: Where to write; created if it is missing.
+        launches: The logged launches of the study.
+        preference: The order of the front; by default validation accuracy, ties by ECE.
 
     Raises:
         UserError: `top` is less than 1, no trial of the study is COMPLETE and feasible, or
-            `preference` cannot be computed for one.
+            `preference` cannot be computed for a trial.
         StorageError: the files cannot be written.
     """
     if top < 1:
@@ -87,29 +88,28 @@ def export_best(
         for rank, record in enumerate(front[:top], start=1)
     )
     written = {export.path for export in exports}
-    earlier = tuple(path for path in sorted(directory.glob("rank_*.yaml")) if path not in written)
-    return ExportReport(exports, top, len(front), earlier)
+    earlier = [path for path in exported_configurations(directory) if path not in written]
+    return ExportReport(exports, top, len(front), tuple(earlier))
 
 
 def _ordered(
     spec: StudySpec, records: Sequence[TrialRecord], preference: Preference | None
 ) -> tuple[TrialRecord, ...]:
-    """The front, the best first; equally preferred trials stay in the order by accuracy."""
+    """Return the front, the best first; ties of the preference are ordered by accuracy."""
     ordered = ordered_front(records, spec.objectives)
     if preference is None:
         return ordered
 
-    def liking(trial: TrialRecord) -> float:
+    def preferred_value(trial: TrialRecord) -> float:
         means = metrics_over_seeds(records, trial.identity.number)
         return preference.value({name: seeds.mean for name, seeds in means.items()})
 
-    return tuple(sorted(ordered, key=liking, reverse=True))
+    return tuple(sorted(ordered, key=preferred_value, reverse=True))
 
 
 def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: Path) -> Export:
-    name = f"rank_{evidence.rank}_trial_{record.identity.number:04d}"
-    path = directory / f"{name}.yaml"
-    provenance = directory / f"{name}.provenance.json"
+    path = configuration_file(directory, rank=evidence.rank, trial=record.identity.number)
+    provenance = provenance_file(path)
     configuration = spec.final.applied_to(with_parameters(spec.base, record.parameters))
     create_directory(directory)
     write_text_atomically(provenance, as_json(evidence))

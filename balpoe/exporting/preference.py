@@ -1,7 +1,7 @@
-"""An order of the user's own: arithmetic on metrics, such as `val/accuracy - 0.5*val/ece`.
+"""User-defined orders of trials: arithmetic on metrics, such as `val/accuracy - 0.5*val/ece`.
 
-Numbers, names of metrics, `+ - * / **` and brackets; nothing else is understood, and nothing
-is executed. A slash between letters belongs to a name, any other one divides.
+An expression consists of numbers, names of metrics, `+ - * / **` and parentheses; no code is
+executed. A slash between letters is part of a name, any other slash is a division.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from balpoe.config.wording import unknown
 from balpoe.errors import UserError
 
-_LONGEST: Final = 200  # so that no nesting is too deep
+_LONGEST: Final = 200  # characters; also bounds the depth of nesting
 _METRIC: Final = re.compile(r"[A-Za-z_]\w*(?:/[A-Za-z_]\w*)+", re.ASCII)
 _BINARY: Final[Mapping[type[ast.operator], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
@@ -34,10 +34,10 @@ _Term = Callable[[Mapping[str, float]], float]
 
 
 class Preference:
-    """How much a trial is liked: the value of `expression` for its metrics; more is better.
+    """An arithmetic expression of metrics that orders trials, the highest value first.
 
     Raises:
-        UserError: it is no such expression; the message shows the place.
+        UserError: `expression` is invalid; the message marks the position.
     """
 
     def __init__(self, expression: str) -> None:
@@ -45,10 +45,10 @@ class Preference:
         self._term = self._compiled(self._parsed())
 
     def value(self, metrics: Mapping[str, float]) -> float:
-        """What the expression amounts to for `metrics`.
+        """Return the value of the expression for `metrics`.
 
         Raises:
-            UserError: it names a metric that is not there, or the result is no finite number.
+            UserError: a metric is missing, or the result is not finite.
         """
         try:
             value = self._term(metrics)
@@ -59,7 +59,7 @@ class Preference:
         return value
 
     def _parsed(self) -> ast.expr:
-        """The tree, in whose names slashes are underscores: they keep their places."""
+        """Return the syntax tree; slashes in names become underscores, positions stay."""
         text = self.expression
         if len(text) > _LONGEST or not text.isascii():
             raise UserError(f"--prefer: must be at most {_LONGEST} ASCII characters")
@@ -67,9 +67,11 @@ class Preference:
         try:
             return ast.parse(plain, mode="eval").body
         except SyntaxError as error:
-            raise self._refusal((error.offset or 1) - 1, "is no arithmetic") from error
+            raise self._error((error.offset or 1) - 1, "is not an arithmetic expression") from error
         except (ValueError, RecursionError, MemoryError) as error:
-            raise UserError(f"--prefer {text!r}: is no arithmetic: {error}") from error
+            raise UserError(
+                f"--prefer {text!r}: is not an arithmetic expression: {error}"
+            ) from error
 
     def _compiled(self, node: ast.expr) -> _Term:
         match node:
@@ -81,23 +83,23 @@ class Preference:
                 return lambda metrics: float(number)
             case ast.Name():
                 return self._metric(node)
-        raise self._refusal(node.col_offset, "must be a metric, a number or + - * / **")
+        raise self._error(node.col_offset, "must be a metric, a number or + - * / **")
 
     def _metric(self, node: ast.Name) -> _Term:
         name = self.expression[node.col_offset : node.end_col_offset]
         if name.startswith("test/"):
-            raise self._refusal(node.col_offset, "the test set is for the final evaluation alone")
+            raise self._error(node.col_offset, "the test set is reserved for the final evaluation")
 
         def value(metrics: Mapping[str, float]) -> float:
             if name not in metrics:
-                raise self._refusal(node.col_offset, unknown(f"metric {name}", name, list(metrics)))
+                raise self._error(node.col_offset, unknown(f"metric {name}", name, list(metrics)))
             return metrics[name]
 
         return value
 
-    def _refusal(self, place: int, reason: str) -> UserError:
-        """The error, with a caret below its place."""
-        marked = f"--prefer  {self.expression}\n{' ' * (len('--prefer  ') + place)}^"
+    def _error(self, position: int, reason: str) -> UserError:
+        """Return the error for an invalid expression, with a caret below the position."""
+        marked = f"--prefer  {self.expression}\n{' ' * (len('--prefer  ') + position)}^"
         return UserError(f"{marked}\n{reason}")
 
 

@@ -85,7 +85,7 @@ def _as_sequence(images: Images) -> Sequence[OneImage]:
             )
     elif not _are_several(images):
         raise DataError(
-            "images: must be an array, a tensor, a Pillow image, a path or a list of such, got "
+            "images: must be an array, a tensor, a Pillow image, a path or a list of these, got "
             f"{type(images).__name__}"
         )
     return images  # type: ignore[return-value]  # an array is a sequence of its images
@@ -120,8 +120,8 @@ def _fitted_pixels(pixels_hwd: _Pixels, shape: ImageShape, place: str) -> _Pixel
 def _checked_pixels(image: NDArray[Any], place: str) -> _Pixels:
     if image.dtype != np.uint8:
         raise DataError(
-            f"{place}: pixels must be uint8 from 0 to 255, got {image.dtype}: pixels from 0 to 1 "
-            "become so by (255 * images).round().astype('uint8'); do not normalise, the model does"
+            f"{place}: pixels must be uint8 from 0 to 255, got {image.dtype}: convert pixels from "
+            "0 to 1 with (255 * images).round().astype('uint8'); do not normalise, the model does"
         )
     channels_first = image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3)
     if channels_first:

@@ -187,7 +187,7 @@ class InputImages:
         return True
 
     def _is_image(self, file: Path) -> bool:
-        """A file that was given itself is an image, whatever its name."""
+        """Whether a file is an image by its name, or was given by its own path."""
         has_image_name = extension_of(file.name) in image_extensions() and not is_hidden(file.name)
         return has_image_name or file in self._paths
 

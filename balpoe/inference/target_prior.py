@@ -72,7 +72,7 @@ def _in_order(target: Mapping[str, float], class_names: Sequence[str]) -> list[f
     if missing:
         raise DataError(
             f"target_prior: {len(missing)} of {len(class_names)} classes are missing (the first "
-            f"is {shown(missing[0])}): give each a share; one of 0 is never predicted"
+            f"is {shown(missing[0])}): give each a share; a class of 0 is never predicted"
         )
     return [target[name] for name in class_names]
 

@@ -1,9 +1,12 @@
-"""The verbs: each wires one task together from the layers below."""
+"""The commands: each module runs one command on top of the other packages."""
 
 from pathlib import Path
 
 RUNS = Path("runs")
-"""Where the verbs keep studies and models, unless they are told otherwise."""
+"""The default directory of studies and models."""
 
 PREDICTIONS = Path("predictions.parquet")
-"""Where predictions go, unless they are told otherwise."""
+"""The default file of predictions."""
+
+UI_PORT = 5000
+"""The default port of `ui`."""

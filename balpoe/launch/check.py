@@ -1,10 +1,11 @@
-"""The verb `check`: what a study would do and cost, and what speaks against starting it."""
+"""The command `check`: the settings and the cost of a study, and problems before its launch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,28 +15,31 @@ from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
-from balpoe.launch.absolute_paths import with_absolute_paths
 from balpoe.launch.runs import local_runs
-from balpoe.launch.storage_option import chosen_storage
-from balpoe.launch.study_file import refuse_changes
-from balpoe.launch.warm_start_studies import earlier_studies
+from balpoe.launch.storage_option import choose_storage
+from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes
+from balpoe.launch.warm_start_studies import warm_start_studies
 from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
 from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import WarmStarted
 
-ENOUGH_FOR_ECE = 20
-_NAMED_CLASSES = 10
+_MIN_IMAGES_FOR_ECE = 20
+_MAX_NAMED_CLASSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a study file amounts to.
+    """The result of `check`.
 
-    `resolved` is the study with every default, as YAML; `cost` is None where the data cannot
-    be loaded, `free_bytes` where the study is on an object store. `warm_start` are the trials of
-    earlier studies that the sampler would know. With `problems` a launch would fail; `warnings`
-    are for the user to weigh.
+    Attributes:
+        spec: The study.
+        resolved: The study with all defaults, as YAML.
+        cost: The measured cost, or None if the data cannot be loaded.
+        free_bytes: The free disk space, or None for a study on an object store.
+        warm_start: The trials of earlier studies that the sampler would use.
+        warnings: What may be a mistake.
+        problems: Why a launch would fail.
     """
 
     spec: StudySpec
@@ -48,71 +52,63 @@ class CheckReport:
 
 
 def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
-    """Resolve a study, load its data and probe what it would cost; nothing is kept.
+    """Resolve a study, load its data and measure its cost; nothing is saved.
 
     Raises:
-        ConfigurationError: the file cannot stand.
+        ConfigurationError: the file is invalid.
     """
-    spec = load_study(study_file)
-    spec = replace(spec, base=with_absolute_paths(spec.base))
+    spec = load_with_absolute_paths(study_file)
     directory = StudyDirectory.of(local_runs(runs), spec.name)
     files = study_files(directory)
     files.refresh(without=(CHECKPOINTS, PREDICTIONS))
     free_bytes = files.free_bytes
-    problems = list(_conflicts(spec, directory, str(study_file)))
+    problems: list[str] = []
     warnings = [
         f"known point {name} is not tried: {reason}"
         for name, reason in spec.points.left_out.items()
     ]
-    warnings += _storage_warnings(directory)
-    warnings += _constraint_warnings(spec)
-    warnings += _machine_warnings(spec)
     cost = None
     warm_start: tuple[WarmStarted, ...] = ()
-    try:
+    with _errors_added_to(problems):
+        if directory.specification.is_file():
+            refuse_changes(load_study(directory.specification), spec, str(study_file))
+    with _errors_added_to(warnings):
+        choose_storage(directory, None)
+    warnings += [*_constraint_warnings(spec), *_machine_warnings(spec)]
+    with _errors_added_to(problems):
         splits = load_search_splits(spec.base.data)
         warnings += _data_warnings(splits)
         cost = study_cost(spec, splits)
         if free_bytes is not None:
             problems += _space_problems(spec, cost, free_bytes, directory.path)
         fingerprint = splits.description.fingerprint
-        earlier = earlier_studies(spec, directory.path.parent, fingerprint)
+        earlier = warm_start_studies(spec, directory.path.parent, fingerprint)
         warm_start = tuple(study.event for study in earlier)
-    except UserError as error:
-        problems.append(str(error))
     return CheckReport(
         spec, dump_study(spec), cost, free_bytes, warm_start, tuple(warnings), tuple(problems)
     )
 
 
-def _conflicts(spec: StudySpec, directory: StudyDirectory, file: str) -> Iterator[str]:
-    """Why the study that is there already could not be continued."""
-    if not directory.specification.is_file():
-        return
+@contextmanager
+def _errors_added_to(messages: list[str]) -> Iterator[None]:
+    """End the block at the first user error and add its message to `messages`."""
     try:
-        refuse_changes(load_study(directory.specification), spec, file)
+        yield
     except UserError as error:
-        yield str(error)
-
-
-def _storage_warnings(directory: StudyDirectory) -> Iterator[str]:
-    try:
-        chosen_storage(directory, None)
-    except UserError as error:
-        yield str(error)
+        messages.append(str(error))
 
 
 def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
     if spec.constraints and not spec.sampler.learns_constraints:
         yield (
-            f"constraints: {spec.sampler.name} proposes without regard to them, they only decide "
-            f"who is on the front; tpe, nsgaii and gp learn where they are kept"
+            f"constraints: {spec.sampler.name} ignores them, they only decide which trials are on "
+            f"the front; tpe, nsgaii and gp learn where they hold"
         )
     if spec.early_stopping is not None:
         for metric in spec.constraints.keys() - spec.constraints_at_rungs.keys():
             yield (
-                f"constraints.{metric}: only the last epoch has it, so it has no say in "
-                f"which trials are stopped early"
+                f"constraints.{metric}: is measured after the last epoch only, so early stopping "
+                f"ignores it"
             )
 
 
@@ -125,7 +121,7 @@ def _machine_warnings(spec: StudySpec) -> Iterator[str]:
     if resources.gpus_per_trial > gpus:
         yield (
             f"resources.gpus_per_trial: {resources.gpus_per_trial:g}, but this machine has {gpus}; "
-            f"the time is that of its CPU"
+            f"the times are for its CPU"
         )
 
 
@@ -135,15 +131,15 @@ def _data_warnings(splits: SearchSplits) -> Iterator[str]:
     images_c = torch.bincount(splits.validation.labels_n, minlength=len(names)).tolist()
     missing = [name for name, images in zip(names, images_c, strict=True) if images == 0]
     if missing:
-        rest = len(missing) - _NAMED_CLASSES
-        named = ", ".join(missing[:_NAMED_CLASSES]) + (f" and {rest} more" if rest > 0 else "")
+        more = len(missing) - _MAX_NAMED_CLASSES
+        named = ", ".join(missing[:_MAX_NAMED_CLASSES]) + (f" and {more} more" if more > 0 else "")
         yield f"{len(missing)} of {len(names)} classes have no validation image: {named}"
-    few = sum(images < ENOUGH_FOR_ECE for images in images_c)
+    few = sum(images < _MIN_IMAGES_FOR_ECE for images in images_c)
     if few:
         yield (
-            f"{few} of {len(names)} classes have fewer than {ENOUGH_FOR_ECE} validation images "
-            f"(the smallest {min(images_c)}): ECE is mostly noise; weigh it lightly in the choice, "
-            f"or give more by data.validation_per_class"
+            f"{few} of {len(names)} classes have fewer than {_MIN_IMAGES_FOR_ECE} validation "
+            f"images (the smallest {min(images_c)}): their ECE is mostly noise; give it little "
+            f"weight, or increase data.validation_per_class"
         )
 
 

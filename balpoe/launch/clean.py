@@ -1,4 +1,4 @@
-"""The verb `clean`: the space that the trials off the front take."""
+"""The command `clean`: delete checkpoints and predictions of trials off the front."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.launch import RUNS
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import local_runs
+from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.records.cleaning import Surplus, remove, surplus
 from balpoe.study.records.record_store import summaries
 from balpoe.study.storage.study_storage import hold_study
@@ -15,14 +14,14 @@ from balpoe.study.storage.study_storage import hold_study
 
 @dataclass(frozen=True, slots=True)
 class CleanReport:
-    """What a study can do without, and whether it is `deleted`."""
+    """The files that a study does not need, and whether they were `deleted`."""
 
     items: tuple[Surplus, ...]
     deleted: bool
 
     @property
     def size_bytes(self) -> int:
-        """The space of all items together."""
+        """The size of all items together."""
         return sum(item.size_bytes for item in self.items)
 
 
@@ -32,9 +31,9 @@ def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> Clean
     Raises:
         UserError: there is no such study, or it is running.
         CorruptFile: the result of a trial is damaged.
-        StorageError: something cannot be deleted.
+        StorageError: a file cannot be deleted.
     """
-    spec, directory = study_of(study, local_runs(runs))
+    spec, directory = find_study(study, local_runs(runs))
     with hold_study(directory):
         items = surplus(spec, directory, summaries(spec, directory))
         if delete:

@@ -1,4 +1,4 @@
-"""The verbs on data: what is in a source, and writing it to Parquet files."""
+"""The commands `data inspect` and `data prepare`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from balpoe.errors import StorageError
 
 Paths = Path | str | Sequence[Path | str]
 Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
-"""Of so many images: a context in which every finished one is told by a call."""
+"""Takes the number of images; returns a context with a function to call after each image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,19 @@ class PreparedData:
 def inspect_data(
     source: Paths, *, opening: Opening | None = None, progress: Progress | None = None
 ) -> Inspection:
-    """Decode every image of a source once and report what is there; nothing is written.
+    """Decode every image of a source once and report what the source holds; nothing is written.
 
     Args:
-        source: A folder, one to three Parquet files, or as many lists.
-        opening: What must be known of it beside its paths.
-        progress: Is told of the images as they are done.
+        source: A folder, one to three Parquet files, or one to three lists.
+        opening: Options of the source.
+        progress: Receives the number of images and a call after each image.
 
     Raises:
-        DataError: The source is missing or not as its configuration says.
-        StorageError: It cannot be read.
+        DataError: the source is missing, or does not match its options.
+        StorageError: the source cannot be read.
     """
-    opened = open_source(_listed(source), opening or Opening())
-    with (progress or _silent)(_images(opened)) as on_image:
+    opened = _open(source, opening)
+    with (progress or _no_progress)(_count(opened)) as on_image:
         return inspect_source(opened, _threads(), on_image)
 
 
@@ -56,36 +56,39 @@ def prepare_data(
     """Write `<split>.parquet` for every split of a source to the directory `out`.
 
     Args:
-        source: A folder, one to three Parquet files, or as many lists.
-        out: Is made where it is missing; a file that is there already is never replaced.
-        preparation: The size and the channels of the images, and whether to skip unreadable ones.
-        opening: What must be known of the source beside its paths.
-        progress: Is told of the images as they are done.
+        source: A folder, one to three Parquet files, or one to three lists.
+        out: The directory, created if it is missing; existing files are never replaced.
+        preparation: Size and channels of the images, and whether to skip unreadable ones.
+        opening: Options of the source.
+        progress: Receives the number of images and a call after each image.
 
     Raises:
-        DataError: The source or an image of it cannot be used.
-        StorageError: Files are there already, or cannot be read or written.
+        DataError: the source or an image cannot be used.
+        StorageError: files exist already, or cannot be read or written.
     """
-    opened = open_source(_listed(source), opening or Opening())
+    opened = _open(source, opening)
     paths = {split: Path(out) / f"{split}.parquet" for split in opened.splits}
     for path in paths.values():
         if path.exists():
-            raise StorageError(f"{path}: is there already: remove it, or choose another --out")
+            raise StorageError(f"{path}: exists already: remove it, or choose another --out")
     ensure_writable(Path(out))
-    files = {}
-    with (progress or _silent)(_images(opened)) as on_image:
-        for split, images in opened.splits.items():
-            files[split] = prepare_split(
-                images, opened.class_names, paths[split], preparation, _threads(), on_image
-            )
-    return PreparedData(files)
+    with (progress or _no_progress)(_count(opened)) as on_image:
+        return PreparedData(
+            {
+                split: prepare_split(
+                    images, opened.class_names, paths[split], preparation, _threads(), on_image
+                )
+                for split, images in opened.splits.items()
+            }
+        )
 
 
-def _listed(source: Paths) -> list[Path]:
-    return [Path(source)] if isinstance(source, Path | str) else [Path(path) for path in source]
+def _open(source: Paths, opening: Opening | None) -> OpenedSource:
+    paths = [source] if isinstance(source, Path | str) else source
+    return open_source([Path(path) for path in paths], opening or Opening())
 
 
-def _images(opened: OpenedSource) -> int:
+def _count(opened: OpenedSource) -> int:
     return sum(len(images) for images in opened.splits.values())
 
 
@@ -93,5 +96,5 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _silent(_images: int) -> AbstractContextManager[Callable[[], None]]:
+def _no_progress(_images: int) -> AbstractContextManager[Callable[[], None]]:
     return nullcontext(lambda: None)

@@ -1,4 +1,4 @@
-"""On which device a command of this machine computes."""
+"""The device of the option `--device`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from balpoe.errors import UserError
 
 
-def chosen_device(name: str | None) -> torch.device:
-    """The named device; without a name a GPU where there is one, else the CPU.
+def choose_device(name: str | None) -> torch.device:
+    """Return the named device; without a name a GPU if there is one, else the CPU.
 
     Raises:
-        UserError: there is no such device here.
+        UserError: the device is not available.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,8 +1,7 @@
-"""The verb `doctor`: whether everything that must hold in a study does."""
+"""The command `doctor`: check the consistency of a study's storage, files, mirror and exports."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from pathlib import Path
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError
+from balpoe.exporting.export_files import exported_trials
 from balpoe.launch import RUNS
-from balpoe.launch.doctor_checks import INVARIANTS, Findings, Key, RepeatFiles
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import local_runs
-from balpoe.launch.tracking import kept_store
+from balpoe.launch.doctor_checks import CHECKS, Key, RepeatFiles, StudyContents
+from balpoe.launch.runs import find_study, local_runs
+from balpoe.launch.tracking import saved_store
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore, summaries
-from balpoe.study.search.completion import is_finished
+from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.storage.study_storage import hold_study
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.metrics_file import read_metrics
@@ -29,48 +28,43 @@ from balpoe.training.epoch import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One invariant, where it does not hold, and what to do then."""
+class CheckResult:
+    """The faults that a check has found, and a hint how to fix them."""
 
     name: str
     faults: tuple[str, ...]
-    cure: str
+    hint: str
 
 
-def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[Check, ...]:
-    """Check the invariants of a study that nobody runs at the moment; nothing is changed.
+def doctor(study: str, *, runs: Path | str = RUNS) -> tuple[CheckResult, ...]:
+    """Run all checks on a study that is not running; nothing is changed.
 
     Raises:
-        UserError: there is no such study, or it is being run.
+        UserError: there is no such study, or it is running.
         CorruptFile: its storage is damaged.
         StorageError: its storage cannot be read.
     """
     copies = local_runs(runs)
-    spec, directory = study_of(study, copies)
+    spec, directory = find_study(study, copies)
     with hold_study(directory):
         study_files(directory).refresh()
         trials = summaries(spec, directory)
-        numbers = [trial.identity.number for trial in trials]
-        found = Findings(
+        contents = StudyContents(
             spec=spec,
             trials=trials,
             is_over=_is_over(spec, directory, trials),
-            files=dict(_files(directory, numbers)),
-            mirror=_mirror(kept_store(directory, copies), study),
-            exported=dict(_exported(directory)),
+            files=dict(_read_files(directory, trials)),
+            mirror=_read_mirror(saved_store(directory, copies), study),
+            exported=dict(exported_trials(directory.exports)),
         )
     return tuple(
-        Check(
-            invariant.name,
-            tuple(invariant.faults(found)),
-            invariant.cure.format(study=study),
-        )
-        for invariant in INVARIANTS
+        CheckResult(check.name, tuple(check.faults(contents)), check.hint.format(study=study))
+        for check in CHECKS
     )
 
 
 def _is_over(spec: StudySpec, directory: StudyDirectory, trials: tuple[TrialRecord, ...]) -> bool:
-    """Whether the budget is spent, RUNNING trials or not; hours are counted from sound files."""
+    """Return whether the budget is spent; hours are counted only if all files are sound."""
     store = RecordStore(spec, directory)
     with suppress(CorruptFile):
         trials = store.records()
@@ -78,14 +72,17 @@ def _is_over(spec: StudySpec, directory: StudyDirectory, trials: tuple[TrialReco
     return is_finished(spec, ended, store.launches())
 
 
-def _files(directory: StudyDirectory, numbers: list[int]) -> Iterator[tuple[Key, RepeatFiles]]:
-    """Of every trial in Optuna, and of every repeat that has a directory."""
-    for number in numbers:
+def _read_files(
+    directory: StudyDirectory, trials: tuple[TrialRecord, ...]
+) -> Iterator[tuple[Key, RepeatFiles]]:
+    for trial in trials:
+        number = trial.identity.number
         for repeat in sorted({0, *directory.repeats(number)}):
-            yield (number, repeat), _read(directory.trial(TrialIdentity("", number, repeat)))
+            files = directory.trial(TrialIdentity("", number, repeat))
+            yield (number, repeat), _read_repeat(files)
 
 
-def _read(directory: TrialDirectory) -> RepeatFiles:
+def _read_repeat(directory: TrialDirectory) -> RepeatFiles:
     damage: list[str] = []
     result: TrialResult | None = None
     history: tuple[EpochResult, ...] = ()
@@ -94,7 +91,7 @@ def _read(directory: TrialDirectory) -> RepeatFiles:
             history = read_metrics(directory.metrics)
         if directory.result.exists():
             result = read_result(directory)
-            if directory.predictions.name in result.files:  # `balpoe clean` takes them away
+            if directory.predictions.name in result.files:  # unless deleted by `balpoe clean`
                 read_predictions(directory.predictions)
     except CorruptFile as error:
         damage.append(str(error))
@@ -103,16 +100,8 @@ def _read(directory: TrialDirectory) -> RepeatFiles:
     return RepeatFiles(epochs, last, result, tuple(damage))
 
 
-def _mirror(store: TrackingStore, study: str) -> MirroredStudy | str:
+def _read_mirror(store: TrackingStore, study: str) -> MirroredStudy | str:
     try:
         return mirrored_study(store, study)
     except StorageError as error:
         return str(error)
-
-
-def _exported(directory: StudyDirectory) -> Iterator[tuple[str, int | None]]:
-    for path in sorted(directory.exports.glob("*.provenance.json")):
-        try:
-            yield path.name, int(json.loads(path.read_bytes())["trial"])
-        except (OSError, ValueError, KeyError, TypeError):
-            yield path.name, None

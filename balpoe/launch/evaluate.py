@@ -1,4 +1,4 @@
-"""The verb `evaluate`: trained models on the test set and its long-tailed cuts."""
+"""The command `evaluate`: score trained models on the test set and its long-tailed cuts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from balpoe.errors import DataError, StorageError
 from balpoe.evaluation.distributions import DistributionEvaluation
 from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
-from balpoe.launch.device_option import chosen_device
+from balpoe.launch.device_option import choose_device
 from balpoe.method.priors import class_prior
 from balpoe.training.final_training import evaluate_on
 from balpoe.training.model_directory import (
@@ -32,10 +32,15 @@ from balpoe.training.model_directory import (
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SeedEvaluation:
-    """One trained model on every test distribution.
+    """The evaluation of one trained model.
 
-    `post_hoc` are all the choices that need no training, where they were asked for;
-    `calibration` has the temperatures among them, or says why there are none.
+    Attributes:
+        path: The model directory.
+        seed: The seed of the training.
+        lambdas: The λ of each expert.
+        rows: The scores on every test distribution.
+        calibration: The temperatures of the model, or the reason why it has none.
+        post_hoc: The scores of every prior, temperature and subset of experts, if requested.
     """
 
     path: Path
@@ -49,31 +54,31 @@ class SeedEvaluation:
 def evaluate(
     model: Path | str, *, post_hoc: bool = False, device: str | None = None
 ) -> tuple[SeedEvaluation, ...]:
-    """Evaluate a model directory, or every `seed_<s>` below a directory of a final training.
+    """Evaluate a model directory, or every `seed_<s>` in the directory of a final training.
 
-    With `post_hoc` also by every prior (unknown, known, estimated), temperature and balanced
+    With `post_hoc` also for every prior (unknown, known, estimated), temperature and balanced
     subset of experts.
 
     Raises:
         StorageError: there is no model.
-        CorruptFile: a model is damaged or was touched.
-        DataError: the test images are not those that the model was trained for, or the seeds
-            were trained with several configurations.
+        CorruptFile: a model is damaged or modified.
+        DataError: the test images have changed since the training, or the models have different
+            configurations.
     """
-    computing = chosen_device(device)
-    paths = _models(Path(model))
+    torch_device = choose_device(device)
+    paths = _model_paths(Path(model))
     models = {path: load_model(path) for path in paths}
     first = models[paths[0]].provenance
-    _refuse_mixture(models, first)
+    _refuse_different_configurations(models, first)
     configuration = configuration_from_plain(first.configuration, str(paths[0] / MODEL))
     test = _test_images(models, configuration.data)
     return tuple(
-        _evaluated(path, trained, test, computing, post_hoc=post_hoc)
+        _evaluate_seed(path, trained, test, torch_device, post_hoc=post_hoc)
         for path, trained in models.items()
     )
 
 
-def _evaluated(
+def _evaluate_seed(
     path: Path, trained: TrainedModel, test: Images, device: torch.device, *, post_hoc: bool
 ) -> SeedEvaluation:
     logits_nec = trained.predict(test, device)
@@ -99,50 +104,47 @@ def _evaluated(
     )
 
 
-def _models(path: Path) -> tuple[Path, ...]:
+def _model_paths(path: Path) -> tuple[Path, ...]:
     if is_model(path):
         return (path,)
     found = seed_directories(path)
     if not found:
         raise StorageError(
-            f"{path}: holds no finished model; `balpoe train` writes one, and continues one that "
-            f"was interrupted"
+            f"{path}: holds no finished model; `balpoe train` writes one, and continues an "
+            f"interrupted training"
         )
     return found
 
 
-def _refuse_mixture(models: Mapping[Path, TrainedModel], first: Provenance) -> None:
-    """What was trained differently has no common mean."""
+def _refuse_different_configurations(
+    models: Mapping[Path, TrainedModel], first: Provenance
+) -> None:
     for path, model in models.items():
         if model.provenance.configuration != first.configuration:
             raise DataError(
-                f"{path}: was trained with another configuration than seed {first.seed} beside "
-                f"it: evaluate each by itself, or move one to a directory of its own"
+                f"{path}: was trained with another configuration than seed {first.seed} in the "
+                f"same directory: evaluate each separately, or move one to another directory"
             )
 
 
 def _test_images(models: Mapping[Path, TrainedModel], data: DataSource) -> Images:
-    """The test images, after a check that they are those of the training of every model."""
+    """Return the test images after checking them against the fingerprints of all models."""
     if any(model.provenance.test_fingerprint is None for model in models.values()):
-        return _test_images_with_all(models, data)
+        # models of earlier versions have a fingerprint of all their data only
+        splits = load_final_splits(data)
+        for path, model in models.items():
+            if model.provenance.description.fingerprint != splits.description.fingerprint:
+                raise _changed_data(path, "data")
+        return splits.test
     test = load_test_images(data)
-    found = functools.cache(functools.partial(test_fingerprint, test))  # reads all images
+    fingerprint = functools.cache(functools.partial(test_fingerprint, test))  # reads all images
     for path, model in models.items():
-        if model.provenance.test_fingerprint != found(model.provenance.description):
-            raise _other_data(path, "test images")
+        if model.provenance.test_fingerprint != fingerprint(model.provenance.description):
+            raise _changed_data(path, "test images")
     return test
 
 
-def _test_images_with_all(models: Mapping[Path, TrainedModel], data: DataSource) -> Images:
-    """Likewise for models that tell of all their data alone."""
-    splits = load_final_splits(data)
-    for path, model in models.items():
-        if model.provenance.description.fingerprint != splits.description.fingerprint:
-            raise _other_data(path, "data")
-    return splits.test
-
-
-def _other_data(path: Path, what: str) -> DataError:
+def _changed_data(path: Path, what: str) -> DataError:
     return DataError(
         f"{path}: was trained with other {what} than its configuration gives now (their "
         f"fingerprint differs); restore the files it was trained with"

@@ -1,13 +1,13 @@
-"""The verb `export`: the best configurations of a study as files that `train` takes."""
+"""The command `export`: write the best configurations of a study as files for `train`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from balpoe.exporting import ExportReport, Preference, export_best
+from balpoe.exporting.export import ExportReport, export_best
+from balpoe.exporting.preference import Preference
 from balpoe.launch import RUNS
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import local_runs
+from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.launch_log import logged_launches
@@ -22,12 +22,11 @@ def export(
     validation metrics such as `val/accuracy - 0.5*val/ece`.
 
     Raises:
-        UserError: there is no such study, no trial of it is COMPLETE, or `prefer` cannot be
-            computed.
+        UserError: there is no such study, no trial is COMPLETE, or `prefer` is invalid.
         StorageError: the files cannot be written.
     """
     preference = None if prefer is None else Preference(prefer)
-    spec, directory = study_of(study, local_runs(runs))
+    spec, directory = find_study(study, local_runs(runs))
     records = RecordStore(spec, directory).records()
     with study_files(directory).changing(directory.exports):
         return export_best(

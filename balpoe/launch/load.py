@@ -1,4 +1,4 @@
-"""`balpoe.load`: a trained model, ready to answer for images."""
+"""`balpoe.load`: load a trained model for prediction."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from pathlib import Path
 
 from balpoe.errors import StorageError
 from balpoe.inference import Classifier
-from balpoe.launch.device_option import chosen_device
+from balpoe.launch.device_option import choose_device
 from balpoe.training.model_directory import is_model, load_model, seed_directories
 
 
 def load(model: Path | str, *, device: str | None = None) -> Classifier:
-    """Read a model directory, on a GPU where there is one or on the named device.
+    """Load a model directory onto the named device, by default a GPU if there is one.
 
     Needs neither Ray, Optuna, MLflow nor pydantic.
 
     Raises:
-        StorageError: there is no model at the path, or there are several.
-        CorruptFile: it is damaged, was touched or is of another format.
-        UserError: there is no such device.
+        StorageError: the path holds no model, or several.
+        CorruptFile: the model is damaged, modified or of an unsupported format.
+        UserError: the device is not available.
     """
-    return Classifier(load_model(single_model(Path(model))), chosen_device(device))
+    return Classifier(load_model(single_model(Path(model))), choose_device(device))
 
 
 def single_model(path: Path) -> Path:
-    """`path` itself, unless it is the directory above the models of several seeds.
+    """Return `path`, unless it is the parent directory of models of several seeds.
 
     Raises:
-        StorageError: it is, and one of them must be chosen.
+        StorageError: `path` is such a directory; the message names the models.
     """
     seeds = () if is_model(path) else seed_directories(path)
     if seeds:

@@ -1,4 +1,4 @@
-"""The verb `onnx`: a trained model for programs without balpoe."""
+"""The command `onnx`: write a trained model as an ONNX file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from balpoe.training.model_directory import load_model
 def to_onnx(model: Path | str, file: Path | str) -> Path:
     """Write a model directory as an ONNX file with a batch of any size.
 
-    It takes pixels as they are, uint8 [N, H, W, D], and gives `logits` [N, E, C] and
-    `probabilities` [N, C]; images of other sizes are for the caller to convert.
+    The input are pixels, uint8 [N, H, W, D], in the size of the training images; the outputs are
+    `logits` [N, E, C] and `probabilities` [N, C].
 
     Raises:
         StorageError: there is no model, or the file cannot be written.
-        CorruptFile: the model is damaged, was touched or is of another format.
+        CorruptFile: the model is damaged, modified or of an unsupported format.
         UserError: the extra `onnx` is not installed.
     """
     out = Path(file)

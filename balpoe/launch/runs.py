@@ -1,4 +1,7 @@
-"""Where the studies of `--runs` are on this host: there, or in copies of an object store."""
+"""The directory `--runs` on this host, and the studies in it.
+
+For `s3://BUCKET/PREFIX` the directory on this host holds working copies.
+"""
 
 from __future__ import annotations
 
@@ -7,76 +10,104 @@ import os
 import re
 from pathlib import Path
 
+from balpoe.config import StudySpec
 from balpoe.errors import UserError
+from balpoe.files import load_study
 from balpoe.study.object_store.remote_directory import SCHEME, RemoteDirectory, endpoint
-from balpoe.study.object_store.study_files import create_copies
+from balpoe.study.object_store.study_files import (
+    CHECKPOINTS,
+    PREDICTIONS,
+    create_copies,
+    object_store_of,
+    study_files,
+    study_names,
+)
+from balpoe.study.trials.directory import StudyDirectory
 
 OPTION, VARIABLE = "--runs", "BALPOE_CACHE"
 
 _DRIVER = ".driver"
 _BUCKET_AND_PREFIX = re.compile(r"[^/@:?#\s]+(/[^/@:?#\s]+)*")
-_LONGEST_NAME = 40
+_MAX_NAME_LENGTH = 40
 
 
 def is_remote(runs: Path | str) -> bool:
-    """Whether `runs` is no directory, but on a store of some kind."""
+    """Return whether `runs` is a URL rather than a directory."""
     return "://" in str(runs)
 
 
 def local_runs(runs: Path | str) -> Path:
-    """`runs` itself; for `s3://BUCKET/PREFIX` the directory of this host's working copies.
+    """Return `runs`, or for `s3://BUCKET/PREFIX` the directory of the working copies.
 
-    They are below BALPOE_CACHE, by default `balpoe` in the user's cache directory.
+    Working copies are below BALPOE_CACHE, by default `balpoe` in the user's cache directory.
 
     Raises:
-        UserError: it is on a store of another kind.
+        UserError: `runs` is a URL of another kind.
         StorageError: the store cannot be reached, or the working copies cannot be written.
     """
-    return _copies(str(runs)) if is_remote(runs) else Path(runs)
+    return _working_copies(str(runs)) if is_remote(runs) else Path(runs)
 
 
 def drivers_runs(runs: Path | str) -> Path:
-    """As `local_runs`, for the driver: of what it writes it has copies of its own.
+    """Return the same as `local_runs` for a driver, which has working copies of its own.
 
     Raises:
-        UserError: it is on a store of another kind.
+        UserError: `runs` is a URL of another kind.
         StorageError: the store cannot be reached, or the working copies cannot be written.
     """
-    return _copies(str(runs), _DRIVER) if is_remote(runs) else Path(runs)
+    return _working_copies(str(runs), _DRIVER) if is_remote(runs) else Path(runs)
 
 
-def ensure_known_kind(runs: str) -> None:
-    """Refuse what is neither a directory nor on S3.
+def refuse_unknown_url(runs: str) -> None:
+    """Refuse a value that is neither a directory nor an S3 URL.
 
     Raises:
-        UserError: the value, and what it may be.
+        UserError: `runs` is a URL of another kind.
     """
-    named = runs.removeprefix(SCHEME).rstrip("/")
-    is_there = runs.startswith(SCHEME) and _BUCKET_AND_PREFIX.fullmatch(named)
-    if is_remote(runs) and not is_there:
-        shown = re.sub("//[^/]*@", "//…@", runs)  # it may be a password
+    path = runs.removeprefix(SCHEME).rstrip("/")
+    is_s3 = runs.startswith(SCHEME) and _BUCKET_AND_PREFIX.fullmatch(path)
+    if is_remote(runs) and not is_s3:
+        shown = re.sub("//[^/]*@", "//…@", runs)  # may be a password
         raise UserError(f"{OPTION}: must be a directory or s3://BUCKET/PREFIX, got {shown!r}")
 
 
-def _copies(runs: str, whose: str = "") -> Path:
-    ensure_known_kind(runs)
+def find_study(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
+    """Return the study `name` as of its last launch, and its directory.
+
+    Raises:
+        UserError: there is no such study.
+        StorageError: the study is on an object store that cannot be read.
+    """
+    directory = StudyDirectory.of(runs, name)
+    study_files(directory).refresh(without=(CHECKPOINTS, PREDICTIONS))
+    if not directory.specification.is_file():
+        names = study_names(runs)
+        existing = f"; there are: {', '.join(names)}" if names else ""
+        store = object_store_of(runs)
+        place = runs if store is None else store.url
+        raise UserError(f"{name}: no such study in {place}{existing}")
+    return load_study(directory.specification), directory
+
+
+def _working_copies(runs: str, subdirectory: str = "") -> Path:
+    refuse_unknown_url(runs)
     url = runs.rstrip("/")
     store = RemoteDirectory(url)
     store.ensure_reachable()
-    copies = _cache() / _name(url) / whose
+    copies = _cache() / _cache_name(url) / subdirectory
     create_copies(copies, store)
     return copies
 
 
-def _name(url: str) -> str:
-    """A name that tells users which store it is, and stores at other endpoints apart."""
+def _cache_name(url: str) -> str:
+    """Return a readable directory name that is unique to the URL and the endpoint."""
     digest = hashlib.sha256(f"{endpoint()} {url}".encode()).hexdigest()
     readable = url.removeprefix(SCHEME).replace("/", "_")
-    return f"{readable[:_LONGEST_NAME]}-{digest[:8]}"
+    return f"{readable[:_MAX_NAME_LENGTH]}-{digest[:8]}"
 
 
 def _cache() -> Path:
-    named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named).resolve()
+    configured = os.environ.get(VARIABLE)
+    if configured:
+        return Path(configured).resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "balpoe"

@@ -1,20 +1,20 @@
-"""Temperatures for a final model, from the search trial that its configuration comes from.
+"""Temperatures for a final model, fitted on the search trial of its configuration.
 
-They are fitted on the trial's stored validation logits: final training sees no validation
-split, and the test set is for the final evaluation alone.
+They are fitted on the stored validation logits of the trial: a final training has no validation
+split, and the test set is reserved for the final evaluation.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
 from balpoe.config import Configuration, ExpertsConfig
 from balpoe.data import load_search_splits
-from balpoe.errors import UserError
+from balpoe.errors import CorruptFile, UserError
 from balpoe.evaluation.temperature import fit_temperatures
+from balpoe.exporting.export_files import provenance_file, read_exported_trial
 from balpoe.files import configuration_from_plain
 from balpoe.launch.tracking import study_exported_from
 from balpoe.method.priors import class_prior
@@ -26,30 +26,33 @@ from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
 from balpoe.training.training import configured_lambdas
 
 
-def carried_calibration(configuration_file: Path, configuration: Configuration) -> Calibration:
-    """The temperatures for models of `configuration`, which was read from the file.
+def calibration_from_search(configuration_file: Path, configuration: Configuration) -> Calibration:
+    """Return the temperatures for models of `configuration`, or the reason why there are none.
 
-    There are none, and the reason instead, where the file is no export, was changed after it,
-    or the trial's files are gone: no training fails for want of them.
+    There are none if the file is no export or was changed after its export, or if files of the
+    trial are missing. A training never fails because of that.
     """
     study = study_exported_from(configuration_file)
     if study is None:
         return OUTSIDE_A_STUDY
-    file = configuration_file.with_suffix(".provenance.json")
+    place = str(provenance_file(configuration_file))
     try:
-        evidence = json.loads(file.read_bytes())
-        exported = configuration_from_plain(evidence["final_configuration"], str(file))
-        searched = configuration_from_plain(evidence["searched_configuration"], str(file))
+        trial = read_exported_trial(configuration_file)
+    except CorruptFile as error:
+        return Calibration(None, f"the provenance of the export cannot be read ({error})")
+    try:
+        exported = configuration_from_plain(trial.final_configuration, place)
+        searched = configuration_from_plain(trial.searched_configuration, place)
         if exported != configuration:
             return Calibration(None, "the configuration was changed after its export")
-        return _fitted(study, evidence["trial"], searched, configuration.experts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Calibration(None, f"the provenance of the export cannot be read ({error!r})")
+        return _fit(study, trial.trial, searched, configuration.experts)
     except UserError as error:
         return Calibration(None, str(error).splitlines()[0])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Calibration(None, f"the trial of the export cannot be used ({error!r})")
 
 
-def _fitted(
+def _fit(
     study: StudyDirectory, number: int, searched: Configuration, final: ExpertsConfig
 ) -> Calibration:
     if searched.experts != final:
@@ -57,7 +60,7 @@ def _fitted(
     name = study.path.name
     trial = study.trial(TrialIdentity(name, number))
     result, predictions = read_result(trial), read_predictions(trial.predictions)
-    class_counts = result.class_counts or _counted_again(result, searched)
+    class_counts = result.class_counts or _recount(result, searched)
     if class_counts is None:
         return Calibration(None, f"the data are not those of trial {number} of {name} any more")
     temperatures = fit_temperatures(
@@ -72,8 +75,8 @@ def _fitted(
     )
 
 
-def _counted_again(result: TrialResult, searched: Configuration) -> tuple[int, ...] | None:
-    """The class counts of a result that does not tell them; None where its data have changed."""
+def _recount(result: TrialResult, searched: Configuration) -> tuple[int, ...] | None:
+    """Return the class counts for a result without them, or None if the data have changed."""
     description = load_search_splits(searched.data).description
     if description.fingerprint != result.data_fingerprint:
         return None

@@ -1,4 +1,4 @@
-"""Which storage a study that is launched has its trials in."""
+"""The storage of the trials of a study: the option `--storage`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from balpoe.study.trials.directory import StudyDirectory
 OPTION = "--storage"
 
 
-def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorage:
-    """The storage that was `wanted`; without a wish the one that the study has.
+def choose_storage(directory: StudyDirectory, url: str | None) -> StudyStorage:
+    """Return the storage at `url`; without a `url` the storage of the study.
 
-    A new study has that of BALPOE_STORAGE, else SQLite in its directory.
+    A new study is stored in BALPOE_STORAGE, else in SQLite in its directory.
 
     Raises:
-        UserError: it is no PostgreSQL database, `wanted` names a password, or the study has its
-            trials in another, or it is on an object store and names none.
+        UserError: the URL is not one of a PostgreSQL database or contains a password, the study
+            has another storage, or the study is on an object store and has no database.
     """
-    if wanted is not None:
-        refuse_password(wanted, OPTION)
-        storage: StudyStorage = PostgresStorage(address_of(wanted, OPTION))
+    if url is not None:
+        refuse_password(url, OPTION)
+        storage: StudyStorage = PostgresStorage(address_of(url, OPTION))
         refuse_another_storage(directory, storage)
         return storage
-    storage = _without_a_wish(directory)
+    default = os.environ.get(VARIABLE)
+    if default and not has_storage(directory):
+        return PostgresStorage(address_of(default, VARIABLE))
+    storage = storage_of(directory)
     remote = study_files(directory).remote
     if remote is not None and not storage.is_shared:
         raise UserError(
@@ -37,10 +40,3 @@ def chosen_storage(directory: StudyDirectory, wanted: str | None) -> StudyStorag
             f"database: {OPTION} postgresql://USER@HOST/DATABASE (or {VARIABLE})"
         )
     return storage
-
-
-def _without_a_wish(directory: StudyDirectory) -> StudyStorage:
-    by_environment = os.environ.get(VARIABLE)
-    if by_environment and not has_storage(directory):
-        return PostgresStorage(address_of(by_environment, VARIABLE))
-    return storage_of(directory)

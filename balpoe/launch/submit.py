@@ -1,7 +1,7 @@
-"""The verb `submit`, and `status` and `stop` of what it submitted: studies on a cluster's head.
+"""The command `submit`, and `status` and `stop` of submitted studies.
 
-Whatever is asked of a submitted study is a command on the head, where the study's directory is
-and its driver runs: the same command that a user would give there.
+They run on the head of a cluster, which has the study's directory and its driver, as the commands
+that a user would run there.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from balpoe.cluster.jobs import Job, Jobs
 from balpoe.config import StudySpec, to_plain
 from balpoe.errors import UserError
 from balpoe.files import load_study
-from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.runs import ensure_known_kind, is_remote
+from balpoe.launch.runs import OPTION as RUNS
+from balpoe.launch.runs import is_remote, refuse_unknown_url
 from balpoe.launch.storage_option import OPTION as STORAGE
+from balpoe.launch.study_file import with_absolute_paths
 from balpoe.launch.supervision import CONTINUATION
-from balpoe.launch.tracking_address import OPTION as TRACKING
-from balpoe.launch.tracking_address import refuse_credentials
+from balpoe.launch.tracking import OPTION as TRACKING
+from balpoe.launch.tracking import refuse_credentials
 from balpoe.study.storage.postgres_address import refuse_password
 
 _STUDY, _RUNS = "balpoe_study", "balpoe_runs"
-_NEEDS_RUNS = (
+_REQUIRE_RUNS = (
     ': "${BALPOE_RUNS:?is not set on the head; submit with --runs DIR, on storage that all nodes '
     'share}" && '
 )
@@ -36,9 +37,13 @@ _NEEDS_RUNS = (
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A launch that was submitted: job `name` of the study `study` at `address`.
+    """A submitted launch.
 
-    `runs` is where the studies are on the cluster; None where its head decides.
+    Attributes:
+        address: The dashboard of the cluster.
+        study: The name of the study.
+        name: The name of the job.
+        runs: The directory of the studies on the cluster, or None for BALPOE_RUNS of the head.
     """
 
     address: str
@@ -47,12 +52,20 @@ class Submission:
     runs: str | None
 
     def follow(self, write: Callable[[str], None]) -> int:
-        """Write what the launch prints until it ends; return its exit status.
+        """Write the output of the launch until it ends; return its exit status.
 
         Raises:
-            UserError: the cluster has not answered for ten minutes. The launch goes on.
+            UserError: the cluster has not answered for ten minutes; the launch continues.
         """
         return Jobs(self.address).follow(self.name, write)
+
+    def run_on_head(self, command: str, *options: str, write: Callable[[str], None]) -> int:
+        """Run `balpoe COMMAND STUDY` on the head and write its output; return its exit status."""
+        words = ["balpoe", command, self.study, *options]
+        if self.runs is not None:
+            words += [RUNS, self.runs]
+        name = f"{self.study}-{command}"
+        return Jobs(self.address).execute(name, _shell_command(words, self.runs), write)
 
 
 def submit(
@@ -63,20 +76,20 @@ def submit(
     storage: str | None = None,
     tracking_uri: str | None = None,
 ) -> Submission:
-    """Start or continue a study on the head of a cluster; it goes on whatever happens here.
+    """Start or continue a study on the head of a cluster, independently of this process.
 
-    The study file travels; data, weights, `runs`, `storage` and `tracking_uri` are the
-    cluster's, and so are the credentials for them.
+    The study file is uploaded. Data, weights, `runs`, `storage` and `tracking_uri` are those of
+    the cluster, as are the credentials for them.
 
     Raises:
-        UserError: the file is at fault, the cluster does not answer at `address`
-            (`http://HEAD:8265`), or the study is being run there.
+        UserError: the file is invalid, no cluster answers at `address` (`http://HEAD:8265`), or
+            the study is running there.
     """
     file = Path(study_file)
     spec = load_study(file)
     _refuse_relative_paths(spec, file)
     if runs is not None:
-        _refuse_unclear_runs(runs)
+        _refuse_relative_runs(runs)
     if storage is not None:
         refuse_password(storage, STORAGE)
     if tracking_uri is not None:
@@ -85,8 +98,8 @@ def submit(
     earlier = [job for job in jobs.submitted() if job.metadata.get(_STUDY) == spec.name]
     _refuse_second(spec.name, address, earlier)
     name = f"{spec.name}-{_next_number(spec.name, earlier)}"
-    given = {"--runs": runs, STORAGE: storage, TRACKING: tracking_uri}
-    options = [word for name, value in given.items() if value for word in (name, value)]
+    given = {RUNS: runs, STORAGE: storage, TRACKING: tracking_uri}
+    options = [word for option, value in given.items() if value for word in (option, value)]
     again = shlex.join(["balpoe", "submit", str(file), "--address", address, *options])
     launch = ["balpoe", "run", f"{spec.name}.yaml", "--address", "auto", *options]
     command = ["env", f"{CONTINUATION}={again}", *launch]
@@ -94,15 +107,15 @@ def submit(
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / f"{spec.name}.yaml"
         shutil.copyfile(file, copy)
-        jobs.submit(name, _on_head(command, runs), file=copy, metadata=metadata)
+        jobs.submit(name, _shell_command(command, runs), file=copy, metadata=metadata)
     return Submission(address, spec.name, name, runs)
 
 
-def submitted(study: str, address: str) -> Submission:
-    """The newest launch of a study that was submitted to the cluster.
+def find_submission(study: str, address: str) -> Submission:
+    """Return the newest launch of a study that was submitted to the cluster.
 
     Raises:
-        UserError: the cluster knows of none, or does not answer.
+        UserError: there is none, or the cluster does not answer.
     """
     found = [job for job in Jobs(address).submitted() if job.metadata.get(_STUDY) == study]
     if not found:
@@ -111,20 +124,12 @@ def submitted(study: str, address: str) -> Submission:
     return Submission(address, study, newest.name, newest.metadata.get(_RUNS))
 
 
-def ask_on_head(
-    submission: Submission, verb: str, *options: str, write: Callable[[str], None]
-) -> int:
-    """Run `balpoe VERB STUDY` on the head, and write what it prints; return its exit status."""
-    command = ["balpoe", verb, submission.study, *options]
-    if submission.runs is not None:
-        command += ["--runs", submission.runs]
-    name = f"{submission.study}-{verb}"
-    return Jobs(submission.address).execute(name, _on_head(command, submission.runs), write)
+def _shell_command(words: list[str], runs: str | None) -> str:
+    """Return a shell command that refuses a head without BALPOE_RUNS if `runs` is None.
 
-
-def _on_head(command: list[str], runs: str | None) -> str:
-    """As a shell's command; its directory is the job's own, where studies must not be kept."""
-    return ("" if runs is not None else _NEEDS_RUNS) + "exec " + shlex.join(command)
+    The default `runs` would be a subdirectory of the job's own working directory.
+    """
+    return ("" if runs is not None else _REQUIRE_RUNS) + "exec " + shlex.join(words)
 
 
 def _next_number(study: str, earlier: list[Job]) -> int:
@@ -147,22 +152,25 @@ def _refuse_second(study: str, address: str, earlier: list[Job]) -> None:
             )
 
 
-def _refuse_unclear_runs(runs: str) -> None:
-    ensure_known_kind(runs)
+def _refuse_relative_runs(runs: str) -> None:
+    refuse_unknown_url(runs)
     if not is_remote(runs) and not Path(runs).is_absolute():
-        raise UserError(f"--runs {runs}: must be a whole path: it is a directory of the cluster")
+        raise UserError(
+            f"{RUNS} {runs}: must be an absolute path: it is a directory of the cluster"
+        )
 
 
 def _refuse_relative_paths(spec: StudySpec, file: Path) -> None:
-    """Paths in the file are the cluster's, where it has no directory of its own.
+    """Refuse relative paths in the file: they are paths on the nodes of the cluster.
 
-    Only what would be made whole is a path; where this host has a link, a whole one changes too.
+    A value is a path if making it absolute changes it; symbolic links of this host may change an
+    absolute path too.
     """
-    given, whole = to_plain(spec.base), to_plain(with_absolute_paths(spec.base))
+    given, absolute = to_plain(spec.base), to_plain(with_absolute_paths(spec.base))
     for section in ("data", "model"):
         for name, value in given[section].items():
-            if value != whole[section][name] and not Path(value).is_absolute():
+            if value != absolute[section][name] and not Path(value).is_absolute():
                 raise UserError(
-                    f"{file}: {section}.{name}: must be a whole path, got {value!r}: it is a path "
-                    f"of the cluster's nodes"
+                    f"{file}: {section}.{name}: must be an absolute path, got {value!r}: it is a "
+                    f"path on the cluster's nodes"
                 )

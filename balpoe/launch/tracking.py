@@ -1,86 +1,141 @@
-"""Which MLflow store mirrors a study."""
+"""The MLflow store of a study and of its final models."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.errors import UserError
-from balpoe.launch.tracking_address import OPTION, VARIABLE, refuse_credentials
+from balpoe.exporting.export_files import exporting_study
+from balpoe.study.storage.postgres_address import SECRETS
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.tracking import TrackingStore, local_store, store_at
+from balpoe.study.trials.environment import current_environment
+from balpoe.tracking import Origin, TrackingStore, local_store, store_at
 
+OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
 LOCAL = "local"
-"""Stands for `mlflow.db` in the directory of the studies."""
+"""Stands for `mlflow.db` in the directory `--runs`, which may be moved."""
+
+_SERVER_SCHEMES = ("http", "https")
+_MODELS_EXPERIMENT = "models"
 
 
-def tracking_store(directory: StudyDirectory, runs: Path, wanted: str | None) -> TrackingStore:
-    """The store that was `wanted`, and that later calls without a wish find again.
+def tracking_store(directory: StudyDirectory, runs: Path, uri: str | None) -> TrackingStore:
+    """Return the MLflow store of the study and save its address with the study.
 
-    Without a wish: the one kept with the study, else that of MLFLOW_TRACKING_URI, else
-    `mlflow.db` in `runs`. It is kept with the study, so that another shell does not begin a
-    second mirror of it; `mlflow.db` as a word, for `runs` may be moved.
+    Without a `uri` it is the saved address, else MLFLOW_TRACKING_URI, else `mlflow.db` in `runs`.
+    The address is saved so that a launch from another shell does not start a second mirror.
 
     Raises:
-        UserError: MLflow keeps nothing at such an address.
-        StorageError: the study's directory cannot be written.
+        UserError: MLflow has no store of this kind, or the address contains a password.
+        StorageError: the directory of the study cannot be written.
     """
-    kept = _kept(directory)
-    store = named_store(runs, wanted, kept=kept)
+    saved = _saved_uri(directory)
+    store = choose_store(runs, uri, saved=saved)
     name = LOCAL if store == local_store(runs) else store.tracking_uri
-    if name != kept:
+    if name != saved:
         write_text_atomically(directory.tracking_uri, f"{name}\n")
     return store
 
 
-def kept_store(directory: StudyDirectory, runs: Path) -> TrackingStore:
-    """The store that mirrors the study, as `tracking_store` without a wish; nothing is written.
+def saved_store(directory: StudyDirectory, runs: Path) -> TrackingStore:
+    """Return the same store as `tracking_store` without a `uri`; nothing is written.
 
     Raises:
-        UserError: MLflow keeps nothing at such an address.
+        UserError: MLflow has no store of this kind.
     """
-    return named_store(runs, None, kept=_kept(directory))
+    return choose_store(runs, None, saved=_saved_uri(directory))
 
 
-def model_store(configuration_file: Path, runs: Path, wanted: str | None) -> TrackingStore:
-    """Where the models trained from a configuration are logged: beside its study's trials.
+def model_store(configuration_file: Path, runs: Path, uri: str | None) -> TrackingStore:
+    """Return the MLflow store of models; of an export that is the store of its study.
 
     Raises:
-        UserError: MLflow keeps nothing at such an address.
+        UserError: MLflow has no store of this kind, or the address contains a password.
     """
     study = study_exported_from(configuration_file)
     if study is None:
-        return named_store(runs, wanted)
-    return named_store(study.path.parent, wanted, kept=_kept(study))
+        return choose_store(runs, uri)
+    return choose_store(study.path.parent, uri, saved=_saved_uri(study))
 
 
-def study_exported_from(configuration_file: Path) -> StudyDirectory | None:
-    """The study that exported a configuration; None where it comes from elsewhere."""
-    exports = configuration_file.resolve().parent
-    study = StudyDirectory(exports.parent)
-    return study if study.exports == exports and study.specification.is_file() else None
-
-
-def named_store(runs: Path, wanted: str | None, *, kept: str | None = None) -> TrackingStore:
-    """The store that was wanted, else kept, else that of the environment, else the local one.
+def choose_store(runs: Path, uri: str | None, *, saved: str | None = None) -> TrackingStore:
+    """Return the store at `uri`, else at `saved`, else of the environment, else in `runs`.
 
     Raises:
-        UserError: MLflow keeps nothing at such an address, or it names a password.
+        UserError: MLflow has no store of this kind, or the address contains a password.
     """
-    if not wanted and kept == LOCAL:
+    if not uri and saved == LOCAL:
         return local_store(runs)
-    places = {OPTION: wanted, "the study's tracking_uri": kept, VARIABLE: os.environ.get(VARIABLE)}
-    for place, uri in places.items():
-        if uri:
-            refuse_credentials(uri, place)
+    places = {OPTION: uri, "the study's tracking_uri": saved, VARIABLE: os.environ.get(VARIABLE)}
+    for place, address in places.items():
+        if address:
+            refuse_credentials(address, place)
             try:
-                return store_at(uri, runs)
+                return store_at(address, runs)
             except ValueError as error:
                 raise UserError(f"{place}: {error}") from error
     return local_store(runs)
 
 
-def _kept(directory: StudyDirectory) -> str | None:
+def refuse_credentials(uri: str, place: str) -> None:
+    """Refuse an address with a password, since the address is saved and shown.
+
+    The user name of a server is refused too, because it may be a token.
+
+    Raises:
+        UserError: `uri`, which was given as `place`, contains one; the message hides it.
+    """
+    parts = urlsplit(uri)
+    has_user = parts.scheme in _SERVER_SCHEMES and parts.username is not None
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if has_user or parts.password is not None or any(name in query for name in SECRETS):
+        raise UserError(
+            f"{place}: names a password, which others could read; remove it, and set "
+            f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN (for "
+            f"a server) or PGPASSWORD (for a database)"
+        )
+
+
+def study_exported_from(configuration_file: Path) -> StudyDirectory | None:
+    """Return the study that exported a configuration, or None for other configurations."""
+    study = exporting_study(configuration_file)
+    return study if study is not None and study.specification.is_file() else None
+
+
+def current_origin() -> Origin:
+    """Return the user and the git commit of this process."""
+    environment = current_environment()
+    return Origin(environment.user, environment.git_commit)
+
+
+def log_models(
+    store: TrackingStore, configuration_file: Path, models: Sequence[Path]
+) -> str | None:
+    """Log model directories of one configuration to MLflow, each at most once.
+
+    The experiment is that of the study which exported the configuration, else `models`.
+
+    Returns:
+        The reason why MLflow lacks a model, or None if all are logged.
+    """
+    study = study_exported_from(configuration_file)
+    experiment = study.path.name if study else _MODELS_EXPERIMENT
+    origin = current_origin()
+    try:
+        from balpoe.tracking.trained_model import log_trained_model
+
+        for path in models:
+            name = f"{configuration_file.stem} {path.name.replace('_', ' ')}"
+            log_trained_model(store, path, experiment=experiment, name=name, origin=origin)
+    except Exception as error:  # stores raise anything; the models are trained and saved
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _saved_uri(directory: StudyDirectory) -> str | None:
     file = directory.tracking_uri
     return file.read_text().strip() if file.is_file() else None

@@ -1,51 +1,56 @@
-"""The verb `train`: from a configuration file to a saved model for each seed."""
+"""The command `train`: train and save a model for each seed of a configuration."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 import balpoe
 from balpoe.atomic_write import ensure_writable
 from balpoe.cluster.address import LOCAL
-from balpoe.config import Configuration
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
+from balpoe.exporting.export_files import exporting_study
 from balpoe.files import load_configuration
 from balpoe.launch import RUNS
-from balpoe.launch.absolute_paths import with_absolute_paths
-from balpoe.launch.device_option import chosen_device
-from balpoe.launch.model_logging import log_models
+from balpoe.launch.device_option import choose_device
 from balpoe.launch.runs import is_remote
-from balpoe.launch.search_calibration import carried_calibration
-from balpoe.launch.tracking import model_store
+from balpoe.launch.search_calibration import calibration_from_search
+from balpoe.launch.study_file import with_absolute_paths
+from balpoe.launch.tracking import log_models, model_store
 from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final_training import train_final
+from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
-    Calibration,
     is_model,
     load_model,
     seed_directories,
     seed_directory,
 )
 
+if TYPE_CHECKING:
+    from balpoe.cluster.seed_training import SeedUpdate
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedSeeds:
-    """Where the models of a final training are: `path` above `seed_<s>` for each seed.
+    """The models of a final training.
 
-    `unlogged` is the reason why MLflow lacks one of them, None where it has all.
+    Attributes:
+        path: The directory of the models `seed_<s>`.
+        seeds: The seeds.
+        unlogged: The reason why MLflow lacks a model, or None if it has all.
     """
 
     path: Path
@@ -56,11 +61,6 @@ class TrainedSeeds:
     def models(self) -> tuple[Path, ...]:
         """The model directory of each seed."""
         return tuple(seed_directory(self.path, seed) for seed in self.seeds)
-
-    @property
-    def by_seed(self) -> tuple[tuple[int, Path], ...]:
-        """Each seed with the directory of its model."""
-        return tuple(zip(self.seeds, self.models, strict=True))
 
 
 def train(
@@ -78,96 +78,136 @@ def train(
 ) -> TrainedSeeds:
     """Train a configuration on the whole training set, once per seed.
 
-    Calling it again continues what was interrupted and leaves finished seeds as they are.
-    The models are logged to MLflow, those of an export in the experiment of its study; where
-    that fails they are there all the same. `tracking_uri` names another store than the
-    study's, `on_progress` is called after every epoch.
+    A second call continues an interrupted training and leaves finished seeds as they are. The
+    models are logged to MLflow, those of an export in the experiment of its study; if logging
+    fails, the models are saved all the same.
 
-    At the `address` of a cluster (HOST:PORT of its head, or `auto` for that of this host) the
-    seeds are trained side by side, each with `cpus` and `gpus` (by default one GPU where the
-    cluster has any); `out` must be on storage that all its nodes share.
+    Args:
+        configuration_file: The configuration.
+        seeds: The seeds.
+        runs: The directory of the studies; models are below `models` in it.
+        out: Another directory for the models; on a cluster it must be shared by all nodes.
+        device: The device; by default a GPU if there is one.
+        address: A Ray cluster that trains the seeds in parallel: HOST:PORT of its head, or `auto`
+            for the cluster of this host.
+        cpus: CPUs of each seed on a cluster.
+        gpus: GPUs of each seed on a cluster; by default 1 if the cluster has any.
+        tracking_uri: An MLflow store; by default that of the study.
+        on_progress: Called after every epoch.
 
     Raises:
-        UserError: the file, the data or the directory is at fault; the message says how.
+        UserError: the file, the data or the directory is invalid.
     """
     _refuse_bad_seeds(seeds)
     file = Path(configuration_file)
     configuration = with_absolute_paths(load_configuration(file))
     if address != LOCAL and device is not None:
-        raise UserError("--device: seeds on a cluster compute on the GPUs that --gpus asks for")
+        raise UserError("--device: seeds on a cluster use the GPUs of --gpus")
     if is_remote(runs):
         if out is None:
             raise UserError(
-                f"--out: name a directory for the models; --runs is {runs}, which has studies alone"
+                f"--out: name a directory for the models; --runs is {runs}, which holds only "
+                f"studies"
             )
         runs = RUNS
     trained = TrainedSeeds(Path(out) if out else default_output(file, Path(runs)), tuple(seeds))
     store = model_store(file, Path(runs), tracking_uri)
     ensure_writable(trained.path)
     with hold_lease(trained.path / "lease"):
-        calibration = _calibration(file, configuration, trained)
+        calibration = OUTSIDE_A_STUDY
+        if not all(map(is_model, trained.models)):
+            calibration = calibration_from_search(file, configuration)
+        tasks = [
+            FinalTraining(configuration, seed, path, balpoe.__version__, calibration)
+            for seed, path in zip(trained.seeds, trained.models, strict=True)
+        ]
         if address == LOCAL:
-            computing = chosen_device(device)
-            _train_seeds(configuration, trained, computing, calibration, on_progress)
+            _train_here(tasks, choose_device(device), on_progress)
         else:
-            # ray, which training on one machine does without
-            from balpoe.launch.cluster_training import train_on_cluster
-
-            train_on_cluster(
-                address,
-                configuration,
-                [(seed, trained.path.resolve() / path.name) for seed, path in trained.by_seed],
-                cpus=cpus,
-                gpus=gpus,
-                calibration=calibration,
-                on_progress=on_progress,
-            )
-        _write_card_of_all_seeds(trained.path, trained.models[0])
+            _train_on_cluster(tasks, address, cpus, gpus, on_progress)
+        _write_common_card(trained.path, trained.models[0])
         return replace(trained, unlogged=log_models(store, file, trained.models))
 
 
-def _calibration(
-    configuration_file: Path, configuration: Configuration, trained: TrainedSeeds
-) -> Calibration:
-    """That of models to be; those that are there have their own."""
-    if all(map(is_model, trained.models)):
-        return OUTSIDE_A_STUDY
-    return carried_calibration(configuration_file, configuration)
+@dataclass(eq=False)
+class _Progress:
+    """Collects the epochs of each seed and reports the progress after each epoch."""
+
+    _epochs: int
+    _on_progress: Callable[[TrainingProgress], None]
+    _images: dict[int, int] = field(default_factory=dict)
+    _histories: dict[int, list[EpochResult]] = field(default_factory=dict)
+
+    def begin(self, seed: int, images: int, remarks: Sequence[str]) -> None:
+        """Begin a seed, or begin it again: each attempt reports the epochs before it too."""
+        if not self._images:  # all seeds have the same data
+            for remark in remarks:
+                logger.warning("%s", remark)
+        self._images[seed] = images
+        self._histories[seed] = []
+
+    def add(self, seed: int, result: EpochResult, *, seeds: Sequence[int]) -> None:
+        """Report an epoch of `seed`, one of `seeds` that are trained one after the other."""
+        history = self._histories[seed]
+        history.append(result)
+        self._on_progress(
+            training_progress(
+                history, seed=seed, seeds=seeds, epochs=self._epochs, images=self._images[seed]
+            )
+        )
 
 
-def _train_seeds(
-    configuration: Configuration,
-    trained: TrainedSeeds,
+def _train_here(
+    tasks: Sequence[FinalTraining],
     device: torch.device,
-    calibration: Calibration,
     on_progress: Callable[[TrainingProgress], None],
 ) -> None:
+    configuration = tasks[0].configuration
+    progress = _Progress(configuration.training.epochs, on_progress)
     splits = load_final_splits(configuration.data)
-    for remark in splits.remarks:
-        logger.warning("%s", remark)
-    for seed, path in trained.by_seed:
-        describe = partial(
-            training_progress,
-            seed=seed,
-            seeds=trained.seeds,
-            epochs=configuration.training.epochs,
-            images=len(splits.train),
-        )
-        train_final(
-            configuration,
-            splits,
-            seed=seed,
-            path=path,
-            device=device,
-            balpoe_version=balpoe.__version__,
-            calibration=calibration,
-            on_epoch=_follower(describe, on_progress),
-        )
+    seeds = [task.seed for task in tasks]
+    for task in tasks:
+        progress.begin(task.seed, len(splits.train), splits.remarks)
+        train_final(task, splits, device, partial(progress.add, task.seed, seeds=seeds))
 
 
-def _write_card_of_all_seeds(path: Path, trained: Path) -> None:
-    """The card above the seeds: of all that have the configuration and data of `trained`."""
-    wanted = load_model(trained).provenance
+def _train_on_cluster(
+    tasks: Sequence[FinalTraining],
+    address: str,
+    cpus: int,
+    gpus: float | None,
+    on_progress: Callable[[TrainingProgress], None],
+) -> None:
+    # these import ray, which a training on this machine does not need
+    from balpoe.cluster.driver_connection import connected
+    from balpoe.cluster.preflight import TrialNeeds, most_gpus, refuse_unfit_nodes
+    from balpoe.cluster.seed_training import TrainingSet, train_seeds
+
+    configuration = tasks[0].configuration
+    directory = tasks[0].path.parent.resolve()  # nodes have other working directories
+    tasks = [replace(task, path=directory / task.path.name) for task in tasks]
+    progress = _Progress(configuration.training.epochs, on_progress)
+
+    def on_update(seed: int, update: SeedUpdate) -> None:
+        if isinstance(update, TrainingSet):
+            progress.begin(seed, update.images, update.remarks)
+        else:
+            progress.add(seed, update, seeds=(seed,))
+
+    with connected(address):
+        gpus = float(most_gpus() > 0) if gpus is None else gpus
+        needs = TrialNeeds(configuration, directory, cpus, gpus)
+        for remark in refuse_unfit_nodes(needs).remarks:
+            logger.warning("%s", remark)
+        failures = train_seeds(tasks, cpus=cpus, gpus=gpus, on_update=on_update)
+    if failures:
+        listed = "\n".join(f"  seed {seed}: {reason}" for seed, reason in failures.items())
+        raise UserError(f"seeds that failed, while the others have their models:\n{listed}")
+
+
+def _write_common_card(path: Path, model: Path) -> None:
+    """Write the model card of all seeds with the configuration and data of `model`."""
+    wanted = load_model(model).provenance
     models = [load_model(seed) for seed in seed_directories(path)]
     write_model_card(
         path,
@@ -180,27 +220,11 @@ def _write_card_of_all_seeds(path: Path, trained: Path) -> None:
     )
 
 
-def _follower(
-    describe: Callable[[Sequence[EpochResult]], TrainingProgress],
-    on_progress: Callable[[TrainingProgress], None],
-) -> Callable[[EpochResult], None]:
-    """Turns the epochs of one seed into progress."""
-    history: list[EpochResult] = []
-
-    def follow(result: EpochResult) -> None:
-        history.append(result)
-        on_progress(describe(history))
-
-    return follow
-
-
 def default_output(configuration_file: Path, runs: Path = RUNS) -> Path:
-    """`models/<file>` in `runs`; an exported configuration's name is preceded by its study's."""
+    """Return `models/<file>` in `runs`; for an exported file with the study's name in front."""
     name = configuration_file.stem
-    directory = configuration_file.resolve().parent
-    if directory.name == "exports":
-        name = f"{directory.parent.name}_{name}"
-    return runs / "models" / name
+    study = exporting_study(configuration_file)
+    return runs / "models" / (name if study is None else f"{study.path.name}_{name}")
 
 
 def _refuse_bad_seeds(seeds: Sequence[int]) -> None:

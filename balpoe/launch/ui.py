@@ -1,4 +1,4 @@
-"""The verb `ui`: MLflow's pages on the store of this machine."""
+"""The command `ui`: serve MLflow's pages of the store on this host."""
 
 from __future__ import annotations
 
@@ -8,48 +8,45 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from balpoe.errors import UserError
-from balpoe.launch import RUNS
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import local_runs
+from balpoe.launch import RUNS, UI_PORT
+from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.object_store.study_files import study_names
 from balpoe.tracking import local_store
 from balpoe.tracking.server import Server, serving, trials_page
 
-PORT = 5000
-
 logger = logging.getLogger(__name__)
 
 
-def ui(*, port: int = PORT, runs: Path | str = RUNS) -> AbstractContextManager[Server]:
-    """MLflow's server for `runs`, for the length of a `with` block; it tells its `url`.
-
-    It listens to this machine alone.
+def ui(*, port: int = UI_PORT, runs: Path | str = RUNS) -> AbstractContextManager[Server]:
+    """Run MLflow's server for `runs` within a `with` block; its `url` is local to this host.
 
     Raises:
-        UserError: there is no store yet, the port is taken, or the server does not start.
+        UserError: there is no store, the port is in use, or the server does not start.
     """
     store = local_store(local_runs(runs))
     if not store.exists:
         raise UserError(
-            f"{runs}: has no MLflow store; `balpoe run` makes it with a study, and `balpoe sync` "
-            f"makes it anew"
+            f"{runs}: has no MLflow store; `balpoe run` creates it with a study, and `balpoe sync` "
+            f"creates it again"
         )
     return serving(store, port)
 
 
 def trial_pages(server: Server, *, runs: Path | str = RUNS) -> Mapping[str, str]:
-    """For every study that `server` shows, where its trials are listed, the best first.
+    """Return for each study the URL of its list of trials, the best trial first.
 
-    A study that cannot be read is left out with a warning: the others are there to be looked at.
+    A study that cannot be read is skipped with a warning.
     """
     pages, directory = {}, local_runs(runs)
     for name in study_names(directory):
         try:
-            spec, _ = study_of(name, directory)
+            spec, _ = find_study(name, directory)
         except UserError as error:
-            told = "; ".join(str(error).splitlines())
-            logger.warning("%s: its trials are not listed: %s", name, told)
+            reason = "; ".join(str(error).splitlines())
+            logger.warning("%s: its trials are not listed: %s", name, reason)
             continue
         metric, direction = next(iter(spec.objectives.items()))
-        pages[name] = trials_page(server.url, name, metric, direction)
-    return {name: page for name, page in pages.items() if page is not None}
+        page = trials_page(server.url, name, metric, direction)
+        if page is not None:
+            pages[name] = page
+    return pages

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from balpoe.config.loss import Criterion
 
 
 def logit_adjustments(prior_c: Tensor, lambdas: Sequence[float] | Tensor) -> Tensor:
@@ -45,6 +48,35 @@ def expert_losses(
     if partner_labels_b is None or xi is None:
         return losses_e
     return _mean_losses(log_probabilities_bec, partner_labels_b).lerp(losses_e, xi)
+
+
+class AdjustedCrossEntropy(Criterion):
+    """The cross-entropy of logits to which the float32 `adjustments_ec` are added."""
+
+    def __init__(self, adjustments_ec: Tensor) -> None:
+        self._adjustments_ec = adjustments_ec
+
+    def per_image(self, expert: int, logits_bc: Tensor, labels_b: Tensor) -> Tensor:
+        """Return the loss of each image: float32 [B]."""
+        return functional.cross_entropy(
+            logits_bc + self._adjustments_ec[expert], labels_b, reduction="none"
+        )
+
+    def mean(
+        self,
+        expert: int,
+        logits_bc: Tensor,
+        labels_b: Tensor,
+        *,
+        partner_labels_b: Tensor | None = None,
+        xi: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean loss, with one softmax for both labels where the batch has one ξ."""
+        partners = {"partner_labels_b": partner_labels_b, "xi": xi}
+        if xi is not None and xi.ndim:
+            return super().mean(expert, logits_bc, labels_b, **partners)
+        adjustments_1c = self._adjustments_ec[expert : expert + 1]
+        return expert_losses(logits_bc.unsqueeze(1), adjustments_1c, labels_b, **partners)
 
 
 def product_of_experts(logits_bec: Tensor) -> Tensor:

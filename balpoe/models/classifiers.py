@@ -1,4 +1,4 @@
-"""Classifiers on features; always computed in float32, also under autocast.
+"""Classifiers on features, computed in float32 also under autocast.
 
 B batch, K features, C classes.
 """
@@ -15,7 +15,7 @@ from balpoe.config import ModelConfig
 def classifier(
     model: ModelConfig, features: int, classes: int
 ) -> CosineClassifier | LinearClassifier:
-    """The classifier that `model` names."""
+    """Return the classifier that `model` names."""
     if model.classifier == "cosine":
         return CosineClassifier(features, classes, model.cosine_scale)
     return LinearClassifier(features, classes)
@@ -30,13 +30,13 @@ class CosineClassifier(nn.Module):
         self._scale = scale
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Directions uniform on the sphere, of length 1 (it sets the step size, not the logits)."""
+        """Draw directions uniformly on the sphere, with length 1 (it scales steps, not logits)."""
         nn.init.normal_(self.weight, generator=generator)
         with torch.no_grad():
             self.weight.copy_(functional.normalize(self.weight, dim=1))
 
     def forward(self, features_bk: Tensor) -> Tensor:
-        """Logits float32 [B, C], within ±κ."""
+        """Return logits float32 [B, C], within ±κ."""
         directions_bk = functional.normalize(features_bk.float(), dim=1)
         return self._scale * _product(directions_bk, functional.normalize(self.weight, dim=1))
 
@@ -50,12 +50,12 @@ class LinearClassifier(nn.Module):
         self.bias = nn.Parameter(torch.empty(classes))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Kaiming normal weights (fan-in), no bias."""
+        """Draw Kaiming normal weights (fan-in) and set the bias to 0."""
         nn.init.kaiming_normal_(self.weight, generator=generator)
         nn.init.zeros_(self.bias)
 
     def forward(self, features_bk: Tensor) -> Tensor:
-        """Logits float32 [B, C]."""
+        """Return logits float32 [B, C]."""
         return _product(features_bk.float(), self.weight, self.bias)
 
 

@@ -6,24 +6,27 @@ B batch, D channels of the image, H height, W width, E experts, C classes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from balpoe.config import ExpertsConfig, ModelConfig
-from balpoe.models.backbones import Backbone, Layers, backbone
+from balpoe.config.model import BackboneFamily, BackboneLayers, family_of
 from balpoe.models.classifiers import CosineClassifier, LinearClassifier, classifier
+from balpoe.models.initialisation import materialise
 
 CLASSIFIER = "classifier"
 
+Layers = Mapping[str, Callable[[], nn.Module]]
+"""Factories of a network's layers by name, in the order of computation."""
+
 
 class ExpertNetwork(nn.Module):
-    """Layers that all experts share, then for every expert layers of its own.
+    """Layers that all experts share, followed by layers of each expert.
 
-    `layers` are factories in the order of computation; those from `owned_from` on are made
-    once per expert.
+    The layers from `owned_from` on are made once per expert.
     """
 
     def __init__(self, layers: Layers, *, owned_from: str, count: int) -> None:
@@ -34,7 +37,7 @@ class ExpertNetwork(nn.Module):
         self.experts = nn.ModuleList(_sequential(layers, names[split:]) for _ in range(count))
 
     def forward(self, images_bdhw: Tensor) -> Tensor:
-        """Logits float32 [B, E, C]."""
+        """Return logits float32 [B, E, C]."""
         activations = self.shared(images_bdhw)
         return torch.stack([expert(activations) for expert in self.experts], dim=1)
 
@@ -42,8 +45,8 @@ class ExpertNetwork(nn.Module):
 class ExpertEnsemble(nn.Module):
     """All experts of one model.
 
-    `networks` are the members that are trained on batches of their own: one network with
-    all experts, or, for independent experts, one network with one expert each.
+    Each of the `networks` is trained on batches of its own: one network with all experts, or,
+    for independent experts, one network per expert.
     """
 
     def __init__(self, networks: Sequence[ExpertNetwork]) -> None:
@@ -51,7 +54,7 @@ class ExpertEnsemble(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images_bdhw: Tensor) -> Tensor:
-        """Logits float32 [B, E, C]."""
+        """Return logits float32 [B, E, C]."""
         return torch.cat([network(images_bdhw) for network in self.networks], dim=1)
 
 
@@ -63,43 +66,51 @@ def build_experts(
     classes: int,
     generators: Sequence[torch.Generator],
 ) -> ExpertEnsemble:
-    """Experts on the CPU in channels-last format, initialised from `generators` alone.
+    """Build experts on the CPU in channels-last format, initialised from `generators` alone.
 
     One CPU generator per network: `experts.count` for independent experts, one otherwise.
     An independent expert equals, bit for bit, a single expert made from the same generator.
+
+    Raises:
+        UserError: the backbone leaves a parameter or buffer uninitialised.
     """
+    family = family_of(model.backbone)
+    assert family is not None
+    backbone = family.layers(model.backbone, channels)
     independent = experts.sharing == "independent"
-    below = backbone(model.backbone, channels)
     build = partial(
         ExpertNetwork,
-        {**below.layers, CLASSIFIER: partial(classifier, model, below.features, classes)},
-        owned_from=_first_owned(experts, below),
+        _layers(backbone) | {CLASSIFIER: partial(classifier, model, backbone.features, classes)},
+        owned_from=_first_owned(experts, len(backbone.stages)),
         count=1 if independent else experts.count,
     )
     with torch.device("meta"):
         networks = [build() for _ in range(experts.count if independent else 1)]
     for network, generator in zip(networks, generators, strict=True):
-        network.to_empty(device="cpu")
-        _initialise(network, below, generator)
+        materialise(network, partial(_initialise, network, family), generator)
     return ExpertEnsemble(networks).to(memory_format=torch.channels_last)
 
 
-def _first_owned(experts: ExpertsConfig, below: Backbone) -> str:
+def _layers(backbone: BackboneLayers) -> dict[str, Callable[[], nn.Module]]:
+    stages = {f"stage{number}": stage for number, stage in enumerate(backbone.stages, start=1)}
+    return {"stem": backbone.stem, **stages, "pool": backbone.pool}
+
+
+def _first_owned(experts: ExpertsConfig, stages: int) -> str:
     if experts.sharing == "linear":
         return CLASSIFIER
-    return f"stage{below.stages - experts.owned_stages + 1}"
+    return f"stage{stages - experts.owned_stages + 1}"
 
 
 def _sequential(layers: Layers, names: Sequence[str]) -> nn.Sequential:
     return nn.Sequential(OrderedDict((name, layers[name]()) for name in names))
 
 
-def _initialise(network: ExpertNetwork, below: Backbone, generator: torch.Generator) -> None:
-    """Draw every weight, in the order of computation."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode=below.fan, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
-        elif isinstance(module, CosineClassifier | LinearClassifier):
-            module.initialise(generator)
+def _initialise(network: ExpertNetwork, family: BackboneFamily, generator: torch.Generator) -> None:
+    """Set every layer, in the order of computation."""
+    for part in (network.shared, *network.experts):
+        for layer in part.children():
+            if isinstance(layer, CosineClassifier | LinearClassifier):
+                layer.initialise(generator)
+            else:
+                family.initialise(layer, generator)

@@ -1,7 +1,7 @@
-"""Weights that torchvision has trained, or that a file holds under torchvision's names.
+"""Pretrained weights of backbones, by name or from files.
 
-They replace the drawn weights of every layer but the classifier; layers that experts own begin
-alike in all of them.
+They replace the drawn weights of every layer but the classifier; layers that experts own start
+equal in all experts.
 """
 
 from __future__ import annotations
@@ -18,50 +18,48 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from balpoe.config.model import WEIGHT_NAMES
+from balpoe.config.model import BackboneFamily, family_of, is_weights_file
 from balpoe.errors import UserError
 from balpoe.models.experts import CLASSIFIER
 
 _OWNER = re.compile(r"networks\.\d+\.(shared|experts\.\d+)\.")
-_RENAMED = (("stem.conv.", "conv1."), ("stem.bn.", "bn1."), ("stage", "layer"))
 
 
 def load_pretrained(experts: nn.Module, backbone: str, weights: str) -> None:
-    """Start the experts of `build_experts` from `weights`, a name of torchvision's or a file.
+    """Set the experts of `build_experts` to `weights`, a name that the backbone has or a file.
 
     Raises:
-        UserError: The weights cannot be had, or are of another network.
+        UserError: the weights cannot be read or downloaded, or do not fit the network.
     """
-    named = weights in WEIGHT_NAMES
-    found = _downloaded(backbone, weights) if named else _read(Path(weights))
+    family = family_of(backbone)
+    assert family is not None
+    if is_weights_file(weights):
+        found = _read(Path(weights))
+    else:
+        found = _downloaded(family, backbone, weights)
     with torch.no_grad():
         for name, tensor in experts.state_dict().items():
-            theirs = torchvision_name(name)
-            if theirs is not None:
-                tensor.copy_(_fitting(found, theirs, tensor.shape, f"{weights} ({backbone})"))
+            stored = pretrained_name(family, name)
+            if stored is not None:
+                tensor.copy_(_fitting(found, stored, tensor.shape, f"{weights} ({backbone})"))
 
 
 def weights_identity(weights: str) -> str:
-    """What weights are, wherever they lie: their name, or the sha256 of their file.
+    """Return what identifies weights wherever they are stored: a name, or the sha256 of a file.
 
     Raises:
-        UserError: The file cannot be read.
+        UserError: the file cannot be read.
     """
-    if weights in WEIGHT_NAMES:
+    if not is_weights_file(weights):
         return weights
     with _reading(Path(weights)), open(weights, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def torchvision_name(name: str) -> str | None:
-    """What torchvision calls a weight of an ensemble of experts; None for the classifier's."""
+def pretrained_name(family: BackboneFamily, name: str) -> str | None:
+    """Return the stored name of a tensor of an ensemble of experts; None for the classifier's."""
     local = _OWNER.sub("", name, count=1)
-    if local.startswith(f"{CLASSIFIER}."):
-        return None
-    for ours, theirs in _RENAMED:
-        if local.startswith(ours):
-            return theirs + local.removeprefix(ours)
-    return local
+    return None if local.startswith(f"{CLASSIFIER}.") else family.pretrained_name(local)
 
 
 def _fitting(found: Mapping[str, Tensor], name: str, shape: torch.Size, place: str) -> Tensor:
@@ -78,19 +76,14 @@ def _fitting(found: Mapping[str, Tensor], name: str, shape: torch.Size, place: s
     return found[name]
 
 
-def _downloaded(backbone: str, weights: str) -> Mapping[str, Tensor]:
-    from torchvision.models import get_model_weights  # takes 1.5 s and 160 MiB
-
+def _downloaded(family: BackboneFamily, backbone: str, weights: str) -> Mapping[str, Tensor]:
     try:
-        found: Mapping[str, Tensor] = get_model_weights(backbone.removeprefix("imagenet_"))[
-            weights
-        ].get_state_dict(progress=False, check_hash=True)
+        return family.download(backbone, weights)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"model.pretrained: {weights} of {backbone} could not be downloaded ({error}): "
             f"fetch the file elsewhere and give its path"
         ) from error
-    return found
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:

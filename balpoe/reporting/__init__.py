@@ -1,1 +1,1 @@
-"""What people see: progress and results, from data to the screen."""
+"""Progress and results on screen and as JSON."""

@@ -1,4 +1,4 @@
-"""What is in a source of images, for people and for programs."""
+"""The inspection of a source of images, as text for the screen and as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from balpoe.data.inspection import NEAR_EMPTY, Duplicates, Inspection, SplitInspection
-from balpoe.reporting.table_style import plain_table
+from balpoe.reporting.table_style import Cell, table_of, text_cell
 
 _BAR_WIDTH = 30
 _MOST_ROWS = 30
@@ -19,7 +19,7 @@ _NAMED = 5
 
 
 def inspection_report(name: str, found: Inspection) -> RenderableType:
-    """Counts, what is doubtful, and the tail as bars."""
+    """Return the counts, the doubtful images and the long tail as bars."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     for label, text in _facts(found):
@@ -28,7 +28,7 @@ def inspection_report(name: str, found: Inspection) -> RenderableType:
 
 
 def inspection_plain(found: Inspection) -> dict[str, Any]:
-    """The same and more as JSON; duplicates and unreadable images are all there."""
+    """Return the inspection as plain data, with all duplicates and unreadable images."""
     return {
         "class_names": list(found.class_names),
         "imbalance_ratio": found.imbalance_ratio,
@@ -135,21 +135,21 @@ def _named(names: Iterable[str], most: int = _NAMED) -> str:
 
 
 def _tail(found: Inspection) -> Table:
-    """The classes from head to tail; of many, some at even distances."""
-    table = plain_table("Classes from head to tail")
-    table.add_column("rank", justify="right")
-    table.add_column("class")
-    for split in found.splits:
-        table.add_column(split, justify="right")
-    table.add_column("")
+    """The classes from head to tail; of many classes, some at even distances."""
     counts = found.splits["train"].class_counts
     ranked = sorted(range(len(counts)), key=lambda y: -counts[y])
-    for rank in _shown_ranks(len(ranked)):
-        y = ranked[rank]
-        bar = "█" * round(_BAR_WIDTH * counts[y] / counts[ranked[0]]) or "▏"
-        cells = (f"{of.class_counts[y]:,}" for of in found.splits.values())
-        table.add_row(str(rank + 1), Text(found.class_names[y]), *cells, Text(bar, style="cyan"))
-    return table
+    ranks = _shown_ranks(len(ranked))
+    rows = (_class_cells(found, rank, ranked[rank], counts[ranked[0]]) for rank in ranks)
+    return table_of("Classes from head to tail", rows)
+
+
+def _class_cells(found: Inspection, rank: int, y: int, largest: int) -> Iterator[Cell]:
+    yield text_cell("rank", str(rank + 1), justify="right")
+    yield text_cell("class", found.class_names[y])
+    for name, split in found.splits.items():
+        yield text_cell(name, f"{split.class_counts[y]:,}", justify="right")
+    bar = "█" * round(_BAR_WIDTH * found.splits["train"].class_counts[y] / largest) or "▏"
+    yield text_cell("", bar, style="cyan")
 
 
 def _shown_ranks(classes: int) -> list[int]:

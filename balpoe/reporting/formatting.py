@@ -1,10 +1,11 @@
-"""How figures are put into words: fractions as percent, times as clocks, parameters in short."""
+"""Numbers as text: metrics with label and unit, lengths of time, bytes, parameters."""
 
 from __future__ import annotations
 
 from balpoe.config import Choice, metric_table
 from balpoe.config.metrics import Metric
 from balpoe.study.selection.candidates import OverSeeds
+from balpoe.study.trials.record import TrialIdentity
 
 
 def is_fraction(metric: str) -> bool:
@@ -35,19 +36,24 @@ def signed_number(metric: str, value: float) -> str:
 
 
 def number_with_unit(metric: str, value: float) -> str:
-    """A value that stands alone: `93.3 %`."""
+    """A value with its unit: `93.3 %`."""
     number = bare_number(metric, value)
     return f"{number} %" if is_fraction(metric) else number
 
 
+def label_and_number(metric: str, value: float) -> str:
+    """A value with its label and unit: `accuracy 93.3 %`."""
+    return f"{label(metric)} {number_with_unit(metric, value)}"
+
+
 def mean_and_sd(metric: str, seeds: OverSeeds, separator: str = " ") -> str:
-    """`93.3 ±0.4`, or the value alone where there is one seed."""
+    """`93.3 ±0.4`, or the value alone if there is one seed."""
     mean = bare_number(metric, seeds.mean)
     return mean if seeds.sd is None else f"{mean}{separator}±{bare_number(metric, seeds.sd)}"
 
 
 def parameter_value(value: Choice | None) -> str:
-    """A parameter in three significant digits; a dash where the trial has none."""
+    """A parameter in three significant digits; a dash if the trial does not have it."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -73,6 +79,12 @@ def byte_size(count: int) -> str:
 def seed_count(n: int) -> str:
     """`n = 1 seed`, `n = 3 seeds`."""
     return f"n = {n} seed" if n == 1 else f"n = {n} seeds"
+
+
+def trial_name(identity: TrialIdentity) -> str:
+    """`trial 7`, and `trial 7 repeat 2` for a repeat with a further seed."""
+    name = f"trial {identity.number}"
+    return f"{name} repeat {identity.repeat}" if identity.repeat else name
 
 
 def _entry(metric: str) -> Metric:

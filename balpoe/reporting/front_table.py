@@ -1,25 +1,27 @@
-"""The end of a study: its Pareto front as a table, and what to do next."""
+"""The result of a study: its Pareto front as a table, and the commands that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from balpoe.config import Direction, StudySpec
-from balpoe.reporting.formatting import label_with_unit, mean_and_sd, parameter_value, signed_number
-from balpoe.reporting.study_panel import trial_name
-from balpoe.reporting.table_style import add_number_column, plain_table
-from balpoe.study.search.planned_trials import gain, tried_points
-from balpoe.study.selection.candidates import (
-    Candidate,
-    OverSeeds,
-    candidates,
-    objectives_over_seeds,
+from balpoe.config import StudySpec
+from balpoe.exporting.export_files import configuration_file
+from balpoe.reporting.formatting import (
+    label_with_unit,
+    mean_and_sd,
+    parameter_value,
+    signed_number,
+    trial_name,
 )
+from balpoe.reporting.study_progress import trial_states
+from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
+from balpoe.study.search.planned_trials import gain, tried_points
+from balpoe.study.selection.candidates import candidates, objectives_over_seeds
 from balpoe.study.selection.comparison import compact_letter_display
 from balpoe.study.trials.record import TrialRecord
 
@@ -36,140 +38,121 @@ def front_report(
     *,
     exports: Path,
 ) -> RenderableType:
-    """The front as a table, and the commands that follow.
+    """Return the front as a table, followed by the next commands.
 
     Args:
         spec: The study.
-        front: Its Pareto front, the best first.
-        records: All its trials, repeats with further seeds included.
-        exports: Where `balpoe export` writes the configurations of this study.
+        front: Its Pareto front, the best trial first.
+        records: All its trials and their repeats.
+        exports: The directory to which `balpoe export` writes the configurations of this study.
     """
     if not front:
-        return Text(
-            f"{_outcome(spec, records)}\n{_why_nothing(records)}: there is nothing to export."
+        has_complete = any(record.state == "COMPLETE" for record in records)
+        reason = (
+            "Every COMPLETE trial breaks a constraint" if has_complete else "No trial is COMPLETE"
         )
+        return Text(f"{_outcome(spec, records)}\n{reason}: there is nothing to export.")
     parts: list[RenderableType] = [_front_table(spec, front, records), Text()]
     known = tried_points(spec, records)
     if any(record.objectives for record in known.values()):
-        parts += [_known_table(spec, front[0], known, records), Text()]
-    parts += [
-        Text(
-            f"{trial_name(r.identity.number, r.identity.repeat)} failed, no further seed of it "
-            f"was trained: {r.failure}",
-            style="dim",
+        best = front[0].identity.number
+        table = table_of(
+            f"Gain of trial {best} over the known points",
+            (_known_cells(spec, name, record, best, records) for name, record in known.items()),
+            "positive gain: better; n: seeds of the known point",
         )
-        for r in records
-        if r.identity.repeat and r.state == "FAIL"
+        parts += [table, Text()]
+    notes = [
+        f"{trial_name(record.identity)} failed, no further seed of it was trained: {record.failure}"
+        for record in records
+        if record.identity.repeat and record.state == "FAIL"
     ]
-    parts += [
-        Text(f"known point {name} was not tried: {reason}", style="dim")
+    notes += [
+        f"known point {name} was not tried: {reason}"
         for name, reason in spec.points.left_out.items()
     ]
-    return Group(*parts, _next_steps(spec, front, exports))
+    return Group(
+        *parts, *(Text(note, style="dim") for note in notes), _next_steps(spec, front, exports)
+    )
 
 
 def _front_table(
     spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
 ) -> Table:
-    name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
-    several = _candidates(front, records) if len(front) > 1 else []
-    letters = compact_letter_display(several, spec.seed)
-    caption = "objectives on the validation split; n: seeds of the trial"
-    table = plain_table(
-        f"{name} of {_outcome(spec, records)}", f"{caption}; {_ALIKE}" if letters else caption
-    )
-    table.add_column("trial", justify="right", style="bold")
-    for path in spec.search:
-        add_number_column(table, path.replace(".", " "))
-    for metric in spec.objectives:
-        add_number_column(table, label_with_unit(metric), style="green")
-    add_number_column(table, "n")
-    if letters:
-        table.add_column("alike")
-    for record in front:
-        objectives = objectives_over_seeds(records, record.identity.number)
-        table.add_row(
-            str(record.identity.number),
-            *(parameter_value(record.parameters.get(path)) for path in spec.search),
-            *(mean_and_sd(metric, objectives[metric]) for metric in spec.objectives),
-            str(max(seeds.n for seeds in objectives.values())),
-            *([letters.get(record.identity.number, "–")] if letters else []),
-        )
-    return table
-
-
-def _candidates(front: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> list[Candidate]:
-    """Those of the front, in its order."""
     known = {candidate.number: candidate for candidate in candidates(records)}
-    return [known[record.identity.number] for record in front]
-
-
-def _known_table(
-    spec: StudySpec,
-    best: TrialRecord,
-    known: Mapping[str, TrialRecord],
-    records: Sequence[TrialRecord],
-) -> Table:
-    """The known points, and by how much the best of the front is better than each."""
-    number = best.identity.number
-    table = plain_table(
-        f"Gain of trial {number} over the known points",
-        "positive gain: better; n: seeds of the known point",
+    several = [known[record.identity.number] for record in front] if len(front) > 1 else []
+    letters = compact_letter_display(several, spec.seed)
+    name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
+    caption = "objectives on the validation split; n: seeds of the trial"
+    return table_of(
+        f"{name} of {_outcome(spec, records)}",
+        (_front_cells(spec, record, records, letters) for record in front),
+        f"{caption}; {_ALIKE}" if letters else caption,
     )
-    table.add_column("known point", style="bold")
-    table.add_column("trial", justify="right")
+
+
+def _front_cells(
+    spec: StudySpec,
+    record: TrialRecord,
+    records: Sequence[TrialRecord],
+    letters: Mapping[int, str],
+) -> Iterator[Cell]:
+    """The cells of one trial; each `yield` is a column of the table."""
+    number = record.identity.number
+    objectives = objectives_over_seeds(records, number)
+    yield text_cell("trial", str(number), justify="right", style="bold")
+    yield from parameter_cells(spec, record)
     for metric in spec.objectives:
-        add_number_column(table, label_with_unit(metric), style="green")
-        add_number_column(table, "gain")
-    add_number_column(table, "n")
-    reached = objectives_over_seeds(records, number)
-    for name, record in known.items():
-        own = objectives_over_seeds(records, record.identity.number)
-        cells = (
-            (mean_and_sd(metric, own[metric]), _gain(metric, direction, reached, own))
-            if metric in own
-            else ("–", "–")
-            for metric, direction in spec.objectives.items()
-        )
-        number_of_seeds = max((seeds.n for seeds in own.values()), default=0)
-        figures = (cell for pair in cells for cell in pair)
-        called = f"{name} (infeasible)" if record.violations else name
-        table.add_row(called, str(record.identity.number), *figures, str(number_of_seeds))
-    return table
+        text = mean_and_sd(metric, objectives[metric])
+        yield number_cell(label_with_unit(metric), text, style="green")
+    yield number_cell("n", str(max(seeds.n for seeds in objectives.values())))
+    if letters:
+        yield text_cell("alike", letters.get(number, "–"))
 
 
-def _gain(
-    metric: str,
-    direction: Direction,
-    reached: Mapping[str, OverSeeds],
-    own: Mapping[str, OverSeeds],
-) -> str:
-    return signed_number(metric, gain(reached[metric].mean, own[metric].mean, direction))
+def parameter_cells(spec: StudySpec, record: TrialRecord) -> Iterator[Cell]:
+    """A cell for each searched parameter."""
+    for path in spec.search:
+        yield number_cell(path.replace(".", " "), parameter_value(record.parameters.get(path)))
+
+
+def _known_cells(
+    spec: StudySpec, name: str, record: TrialRecord, best: int, records: Sequence[TrialRecord]
+) -> Iterator[Cell]:
+    """The cells of one known point, with the gain of the trial `best` over it."""
+    reached = objectives_over_seeds(records, best)
+    own = objectives_over_seeds(records, record.identity.number)
+    yield text_cell(
+        "known point", f"{name} (infeasible)" if record.violations else name, style="bold"
+    )
+    yield text_cell("trial", str(record.identity.number), justify="right")
+    for metric, direction in spec.objectives.items():
+        value = over = "–"
+        if metric in own:
+            value = mean_and_sd(metric, own[metric])
+            difference = gain(reached[metric].mean, own[metric].mean, direction)
+            over = signed_number(metric, difference)
+        yield number_cell(label_with_unit(metric), value, style="green")
+        yield number_cell("gain", over)
+    yield number_cell("n", str(max((seeds.n for seeds in own.values()), default=0)))
 
 
 def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     """`digits_lt: 12 trials, 1 failed`."""
-    states = [record.state for record in records if record.identity.repeat == 0]
-    trials = "1 trial" if len(states) == 1 else f"{len(states)} trials"
-    infeasible = sum(bool(record.violations) for record in records)
-    counts = {
-        "infeasible": infeasible,
-        "pruned": states.count("PRUNED"),
-        "failed": states.count("FAIL"),
+    states = trial_states(records)
+    count = sum(states.values())
+    exceptions = {
+        "infeasible": sum(bool(record.violations) for record in records),
+        "pruned": states["PRUNED"],
+        "failed": states["FAIL"],
     }
-    exceptions = "".join(f", {n} {state}" for state, n in counts.items() if n)
-    return f"{spec.name}: {trials}{exceptions}"
-
-
-def _why_nothing(records: Sequence[TrialRecord]) -> str:
-    if any(record.state == "COMPLETE" for record in records):
-        return "Every COMPLETE trial breaks a constraint"
-    return "No trial is COMPLETE"
+    listed = "".join(f", {n} {state}" for state, n in exceptions.items() if n)
+    return f"{spec.name}: {count} trial{'' if count == 1 else 's'}{listed}"
 
 
 def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:
     seeds = ",".join(map(str, spec.final.seeds))
-    best = exports / f"rank_1_trial_{front[0].identity.number:04d}.yaml"
+    best = configuration_file(exports, rank=1, trial=front[0].identity.number)
     return Text.assemble(
         "Next: train the best on all training data, then measure it on the test set.\n",
         (f"  balpoe export {spec.name} --top 1\n", "bold"),

@@ -1,4 +1,4 @@
-"""A launch for machines: one JSON object a line for each event, and a last one for the outcome."""
+"""A launch as JSON: a line for each event, and a last line for the outcome."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from balpoe.config import StudySpec
+from balpoe.reporting.study_progress import trial_states
 from balpoe.study.selection.candidates import objectives_over_seeds
 from balpoe.study.selection.comparison import as_plain, comparisons
 from balpoe.study.selection.front import rivals
@@ -29,18 +30,18 @@ def event_lines(
     write: Callable[[str], None],
     now: Now = time.time,
 ) -> Iterator[Listener]:
-    """A listener that writes a line for each event, named after it, under its Unix time.
+    """Return a listener that writes a line for each event, with its name and its Unix time.
 
     The first line, `study_launched`, has the trials of `earlier` launches by state.
     """
 
-    def tell(event: StudyEvent) -> None:
+    def write_event(event: StudyEvent) -> None:
         name, content = _plain(event)
         write(_line(name, now(), content))
 
-    launched = {"study": spec.name, "budget": asdict(spec.budget), "trials": _states(earlier)}
+    launched = {"study": spec.name, "budget": asdict(spec.budget), "trials": trial_states(earlier)}
     write(_line("study_launched", now(), launched))
-    yield tell
+    yield write_event
 
 
 def outcome_line(
@@ -52,45 +53,37 @@ def outcome_line(
     reason: str | None,
     now: Now = time.time,
 ) -> str:
-    """The last line, `study_ended`: the front with its seeds, and what each is separable from.
+    """Return the last line, `study_ended`: the front over its seeds, with all comparisons.
 
     Args:
         spec: The study.
-        front: Its Pareto front, the best first.
-        records: All its trials, repeats with further seeds included.
-        status: That with which the process is about to end.
-        reason: Why the launch ended early, None where it did not.
-        now: Tells the Unix time.
+        front: Its Pareto front, the best trial first.
+        records: All its trials and their repeats.
+        status: The exit status of the process.
+        reason: Why the launch ended early, or None.
+        now: Returns the Unix time.
     """
     others = rivals(records, spec.objectives)
-    return _line(
-        "study_ended",
-        now(),
-        {
-            "study": spec.name,
-            "status": status,
-            "reason": reason,
-            "trials": _states(records),
-            "infeasible": sum(bool(record.violations) for record in records),
-            "front": [
-                {
-                    "trial": record.identity.number,
-                    "parameters": dict(record.parameters),
-                    "objectives": {
-                        name: asdict(seeds)
-                        for name, seeds in objectives_over_seeds(
-                            records, record.identity.number
-                        ).items()
-                    },
-                    "comparisons": [
-                        as_plain(comparison)
-                        for comparison in comparisons(record.identity.number, others, spec.seed)
-                    ],
-                }
-                for record in front
-            ],
-        },
-    )
+
+    def plain(record: TrialRecord) -> dict[str, Any]:
+        number = record.identity.number
+        over_seeds = objectives_over_seeds(records, number)
+        return {
+            "trial": number,
+            "parameters": dict(record.parameters),
+            "objectives": {name: asdict(seeds) for name, seeds in over_seeds.items()},
+            "comparisons": [as_plain(each) for each in comparisons(number, others, spec.seed)],
+        }
+
+    content = {
+        "study": spec.name,
+        "status": status,
+        "reason": reason,
+        "trials": trial_states(records),
+        "infeasible": sum(bool(record.violations) for record in records),
+        "front": [plain(record) for record in front],
+    }
+    return _line("study_ended", now(), content)
 
 
 def _plain(event: StudyEvent) -> tuple[str, dict[str, Any]]:
@@ -120,11 +113,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _states(records: Sequence[TrialRecord]) -> dict[str, int]:
-    states = [record.state for record in records if record.identity.repeat == 0]
-    return {state: states.count(state) for state in ("RUNNING", "COMPLETE", "PRUNED", "FAIL")}
 
 
 def _snake_case(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the displays of running work share: a live part of the screen, where there is a terminal."""
+"""The base class of displays of running work."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ News = TypeVar("News", contravariant=True)
 
 
 class LiveDisplay(ABC, Generic[News]):
-    """Shows news; to be called with them inside a ``with`` block.
+    """A context manager that is called with news and shows them.
 
-    Where the console is no terminal there is no live part, and plain lines have to do.
+    `_live` is None if the console is no terminal; subclasses then print plain lines.
     """
 
     def __init__(self, console: Console, live: Live) -> None:
@@ -24,7 +24,7 @@ class LiveDisplay(ABC, Generic[News]):
 
     @abstractmethod
     def __call__(self, news: News) -> None:
-        """Take the news in, and show them."""
+        """Show the news."""
 
     def __enter__(self) -> Self:
         if self._live is not None:

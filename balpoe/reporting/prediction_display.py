@@ -1,4 +1,4 @@
-"""Predictions on the screen: how far they are, and what came of them."""
+"""Predictions on screen: their progress and their result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from balpoe.reporting.formatting import duration
 from balpoe.reporting.live_display import LiveDisplay
-from balpoe.reporting.table_style import plain_table
+from balpoe.reporting.table_style import table_of, text_cell
 
 _BAR_WIDTH = 28
 _PLAIN_LINES = 10
@@ -21,7 +21,7 @@ _CLASSES_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class PredictionProgress:
-    """Images that are done of all that there are, after so many seconds."""
+    """The number of predicted images after some seconds."""
 
     done: int
     images: int
@@ -29,7 +29,7 @@ class PredictionProgress:
 
     @property
     def left_seconds(self) -> float:
-        """How long the others take at the same pace."""
+        """The time for the remaining images at the same pace."""
         return (self.images - self.done) * self.seconds / self.done
 
 
@@ -41,7 +41,7 @@ class PredictionDisplay(LiveDisplay[PredictionProgress]):
         self._lines = 0
 
     def __call__(self, news: PredictionProgress) -> None:
-        """Show the progress as a bar, or a plain line for every tenth part."""
+        """Update the live bar, or print a plain line for every tenth of the images."""
         if self._live is not None:
             self._live.update(prediction_bar(news))
         elif news.done * _PLAIN_LINES >= (self._lines + 1) * news.images:
@@ -50,7 +50,7 @@ class PredictionDisplay(LiveDisplay[PredictionProgress]):
 
 
 def prediction_bar(progress: PredictionProgress) -> RenderableType:
-    """The live view."""
+    """The live bar."""
     row = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=progress.images, completed=progress.done, width=_BAR_WIDTH)
     row.add_row(bar, prediction_line(progress))
@@ -69,23 +69,24 @@ def prediction_line(progress: PredictionProgress) -> str:
 def predicted_classes_table(
     class_names: Sequence[str], predicted_counts: Sequence[int], prior: Sequence[float]
 ) -> RenderableType:
-    """The classes that were predicted most often, with the share of images their prior gives."""
+    """The most frequently predicted classes, beside the share that their prior gives."""
     images = sum(predicted_counts)
     order = sorted(range(len(class_names)), key=lambda y: -predicted_counts[y])
     left_out = len(order) - _CLASSES_SHOWN
-    table = plain_table("Predicted classes", f"and {left_out} more" if left_out > 0 else None)
-    table.add_column("class", style="bold")
-    for head in ("images", "share %", "prior %"):
-        table.add_column(head, justify="right")
-    for y in order[:_CLASSES_SHOWN]:
-        count = predicted_counts[y]
-        shares = (f"{100 * share:.1f}" for share in (count / images, prior[y]))
-        table.add_row(class_names[y], f"{count:,}", *shares)
-    return table
+    rows = (
+        (
+            text_cell("class", class_names[y], style="bold"),
+            text_cell("images", f"{predicted_counts[y]:,}", justify="right"),
+            text_cell("share %", f"{100 * (predicted_counts[y] / images):.1f}", justify="right"),
+            text_cell("prior %", f"{100 * prior[y]:.1f}", justify="right"),
+        )
+        for y in order[:_CLASSES_SHOWN]
+    )
+    return table_of("Predicted classes", rows, f"and {left_out} more" if left_out > 0 else None)
 
 
 def left_out_lines(ignored: int, unreadable: Sequence[str]) -> Iterator[str]:
-    """What was not predicted, and why."""
+    """A line for each kind of files that were not predicted."""
     if ignored:
         yield f"{ignored:,} files were no images and were left out"
     if unreadable:

@@ -1,4 +1,4 @@
-"""Who will be trained with further seeds, as far as it can be foreseen."""
+"""A forecast of the trials that will be trained with further seeds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from balpoe.study.trials.record import TrialRecord
 
 
 class RaceForecast:
-    """Foresees the race of the study `spec`, anew only where other trials have ended than before.
+    """Forecasts the race of a study, with a cache that is cleared when a trial has ended.
 
-    The race is replayed from its beginning, which a display cannot afford several times a second.
+    The race is replayed from its beginning: too slow for a display that refreshes several times
+    a second.
     """
 
     def __init__(self, spec: StudySpec) -> None:
@@ -24,11 +25,12 @@ class RaceForecast:
         self._known: dict[bool, tuple[int, ...]] = {}
 
     def racing_trials(self, records: Sequence[TrialRecord], *, searching: bool) -> tuple[int, ...]:
-        """The trials that get seeds: the front while it is searched for, then those in the race.
+        """The numbers of the trials that get further seeds.
 
         Args:
-            records: All trials, repeats included; of those under way nothing is foreseen.
-            searching: Whether trials are still to come.
+            records: All trials and repeats; RUNNING ones are left out of the forecast.
+            searching: Whether further trials will start; then these are the trials on the front,
+                otherwise the trials in the race.
         """
         ended = tuple(record for record in records if record.state != "RUNNING")
         if ended != self._ended:
@@ -38,7 +40,7 @@ class RaceForecast:
         return self._known[searching]
 
     def seed_limit(self, *, searching: bool) -> int:
-        """How many seeds each of them has at the end, at most."""
+        """The number of seeds that each of these trials has in the end, at most."""
         return min(FEWEST_SEEDS, self._spec.repeats) if searching else self._spec.repeats
 
     def _front(self, ended: Sequence[TrialRecord]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What a study would cost, for the eye, before it is begun."""
+"""The estimated cost of a study as lines for the screen."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from balpoe.study.execution.cost import StudyCost, TrialCost, most_disk_bytes, m
 
 
 def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> Iterator[str]:
-    """Trials × epochs, the extremes of the search space, time and disk."""
+    """Trials × epochs, the cheapest and the dearest trial, time and disk space."""
     trials = most_trials(spec, cost)
-    yield f"{spec.name}: {trials} trials × {_epochs(cost)} epochs"
+    low, high = sorted((cost.smallest.epochs, cost.largest.epochs))
+    yield f"{spec.name}: {trials} trials × {low if low == high else f'{low} to {high}'} epochs"
     yield f"cheapest trial  {_trial(cost.smallest)}"
     yield f"dearest trial   {_trial(cost.largest)}"
-    low, high = (trials * trial.seconds / cost.at_a_time for trial in (cost.smallest, cost.largest))
-    if spec.budget.wall_hours is not None:
-        high = min(high, spec.budget.wall_hours * 3600 + cost.largest.seconds)
-    span = f"{duration(min(low, high))} to {duration(high)}"
-    yield f"time            {span}, {cost.at_a_time} at a time on this machine"
+    yield f"time            {_time(spec, cost, trials)}, {cost.at_a_time} at a time on this machine"
     if spec.repeats > 1:
         yield (
             f"                and at most {spec.repeats - 1} further seeds of every trial on the "
@@ -30,13 +27,14 @@ def cost_lines(spec: StudySpec, cost: StudyCost, *, free_bytes: int | None) -> I
     yield f"disk            at most {needed} and MLflow's database{free}"
 
 
-def _epochs(cost: StudyCost) -> str:
-    low, high = sorted((cost.smallest.epochs, cost.largest.epochs))
-    return str(high) if low == high else f"{low} to {high}"
+def _time(spec: StudySpec, cost: StudyCost, trials: int) -> str:
+    low, high = (trials * trial.seconds / cost.at_a_time for trial in (cost.smallest, cost.largest))
+    if spec.budget.wall_hours is not None:
+        high = min(high, spec.budget.wall_hours * 3600 + cost.largest.seconds)
+    return f"{duration(min(low, high))} to {duration(high)}"
 
 
 def _trial(trial: TrialCost) -> str:
-    values = ", ".join(
-        f"{path} {parameter_value(value)}" for path, value in trial.parameters.items()
-    )
+    parameters = trial.parameters.items()
+    values = ", ".join(f"{path} {parameter_value(value)}" for path, value in parameters)
     return f"{duration(trial.seconds)} by itself, {byte_size(trial.disk_bytes)}: {values}"

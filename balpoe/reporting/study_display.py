@@ -1,4 +1,4 @@
-"""A study on the screen while it runs: a live panel, or plain lines where there is no terminal."""
+"""A running study on screen: a live panel, or plain lines if the console is no terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
 
 from balpoe.config import StudySpec
@@ -36,7 +36,7 @@ _STOPPING_FOR = "stopping when the running trials have finished their epoch and 
 
 
 class StudyDisplay(LiveDisplay[StudyEvent]):
-    """Follows a study by its events."""
+    """Shows a study by its events."""
 
     def __init__(
         self,
@@ -47,9 +47,14 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         launches: Sequence[float] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Begin with the trials of `earlier` launches; `now` tells the Unix time.
+        """Begin with the records of earlier launches.
 
-        `launches` tells when those began.
+        Args:
+            spec: The study.
+            console: The console to print to.
+            earlier: The trials and repeats of earlier launches.
+            launches: The Unix times at which the earlier launches began.
+            now: Returns the Unix time.
         """
         self._spec = spec
         self._now = now
@@ -57,25 +62,30 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         self._forecast = RaceForecast(spec)
         self._records = {_key(record.identity): record for record in earlier}
         live = Live(
-            get_renderable=self._panel, console=console, refresh_per_second=_REFRESHES_PER_SECOND
+            get_renderable=lambda: study_panel(self._progress()),
+            console=console,
+            refresh_per_second=_REFRESHES_PER_SECOND,
         )
         super().__init__(console, live)
 
     def __call__(self, news: StudyEvent) -> None:
-        """Take an event in, and say so where it is the end of a trial and no terminal."""
+        """Record an event; print a line for an ended trial if the console is no terminal."""
         if isinstance(news, StopRequested):
-            words = _STOPPING if news.reason is None else f"{_STOPPING_FOR}: {news.reason}"
-            self._console.print(words, soft_wrap=True, markup=False, highlight=False)
+            self._print(_STOPPING if news.reason is None else f"{_STOPPING_FOR}: {news.reason}")
             return
         if isinstance(news, WarmStarted):
-            self._console.print(str(news), soft_wrap=True, markup=False, highlight=False)
+            self._print(str(news))
             return
-        record = self._changed(news)
+        record = self._updated(news)
         self._records[_key(news.identity)] = record
         if self._live is None and isinstance(news, TrialEnded):
             self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
 
-    def _changed(self, event: TrialEvent) -> TrialRecord:
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def _updated(self, event: TrialEvent) -> TrialRecord:
+        """The record of the event's trial after the event."""
         known = self._records.get(_key(event.identity), _new_record(event.identity, self._now()))
         match event:
             case TrialStarted():
@@ -99,17 +109,13 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                 )
 
     def _progress(self) -> StudyProgress:
-        records = list(self._records.values())
         return study_progress(
             self._spec,
-            records,
+            list(self._records.values()),
             launches=self._launches,
             now=self._now(),
             forecast=self._forecast,
         )
-
-    def _panel(self) -> RenderableType:
-        return study_panel(self._progress())
 
 
 def _key(identity: TrialIdentity) -> tuple[int, int]:

@@ -1,23 +1,24 @@
-"""How far a study is, worked out from the records of its trials."""
+"""The progress of a study, computed from the records of its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import get_args
 
 from balpoe.config import StudySpec
 from balpoe.reporting.race_forecast import RaceForecast
-from balpoe.reporting.time_left import epochs_done, epochs_of, seconds_left
+from balpoe.reporting.time_left import epochs_of, seconds_left
 from balpoe.study.search.planned_trials import gain_over_points
 from balpoe.study.selection.candidates import is_feasible
-from balpoe.study.trials.record import TrialRecord
+from balpoe.study.trials.record import TrialRecord, TrialState
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
     """The best value of one objective so far, and the number of its trial.
 
-    `gain` is that over the known point which is best in it, called `over`.
+    `gain` is the gain over `over`, the known point that is best in this objective.
     """
 
     value: float
@@ -28,11 +29,9 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class RunningTrial:
-    """A trial, or a repeat of one, under way: epochs of all, and its newest objectives."""
+    """A running trial or repeat: its epochs in all, and the newest values of the objectives."""
 
-    number: int
-    repeat: int
-    epoch: int
+    record: TrialRecord
     epochs: int
     newest: Mapping[str, float]
 
@@ -41,15 +40,14 @@ class RunningTrial:
 class StudyProgress:
     """A study at one moment.
 
-    `infeasible` are those of the complete trials that break a constraint. `trials` is None where
-    its budget is in hours, `left_seconds` until an epoch has been trained.
+    `states` counts the trials of the search in each state, `infeasible` those that break a
+    constraint. `running` holds running repeats too. `trials` is None if the budget is in hours,
+    `left_seconds` is None until an epoch has been trained.
     """
 
     study: str
     trials: int | None
-    complete: int
-    failed: int
-    pruned: int
+    states: Mapping[TrialState, int]
     infeasible: int
     running: tuple[RunningTrial, ...]
     best: Mapping[str, Best]
@@ -58,18 +56,18 @@ class StudyProgress:
 
     @property
     def left(self) -> int | None:
-        """Trials that are still to end; None where the budget is in hours."""
+        """Trials of the budget that have not ended; None if the budget is in hours."""
         return None if self.trials is None else max(0, self.trials - self.finished)
 
     @property
     def so_far(self) -> str:
-        """`4/12`, or `4` where the budget is in hours."""
+        """`4/12`, or `4` if the budget is in hours."""
         return str(self.finished) if self.trials is None else f"{self.finished}/{self.trials}"
 
     @property
     def finished(self) -> int:
-        """Trials that count towards the budget."""
-        return self.complete + self.failed + self.pruned
+        """Trials of the search that have ended."""
+        return sum(self.states.values()) - self.states["RUNNING"]
 
 
 def study_progress(
@@ -80,30 +78,33 @@ def study_progress(
     now: float,
     forecast: RaceForecast | None = None,
 ) -> StudyProgress:
-    """The progress of the search; of repeats with further seeds only the running ones are told.
+    """Return the progress of the search, with all running trials and repeats.
 
     Args:
         spec: The study.
-        records: Its trials so far, of this launch and of earlier ones.
-        launches: When its launches began, this one last; Unix seconds, as `now`.
+        records: Its trials and repeats so far, of this launch and of earlier ones.
+        launches: The start of each launch, this one last; Unix seconds, as `now`.
         now: The present.
-        forecast: That of the study, kept by whoever asks again and again.
+        forecast: The forecast of this study, kept between calls.
     """
     trials = [record for record in records if record.identity.repeat == 0]
-    states = [record.state for record in trials]
     bests = {name: _best(spec, trials, name) for name in spec.objectives}
     return StudyProgress(
         study=spec.name,
         trials=spec.budget.trials,
-        complete=states.count("COMPLETE"),
-        failed=states.count("FAIL"),
-        pruned=states.count("PRUNED"),
+        states=trial_states(records),
         infeasible=sum(bool(record.violations) for record in trials),
         running=tuple(_running(spec, record) for record in records if record.state == "RUNNING"),
         best={name: best for name, best in bests.items() if best is not None},
         elapsed_seconds=now - launches[-1],
         left_seconds=seconds_left(spec, records, launches, now, forecast or RaceForecast(spec)),
     )
+
+
+def trial_states(records: Sequence[TrialRecord]) -> dict[TrialState, int]:
+    """The number of trials in each state, without repeats."""
+    states = [record.state for record in records if record.identity.repeat == 0]
+    return {state: states.count(state) for state in get_args(TrialState)}
 
 
 def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
@@ -113,19 +114,17 @@ def _running(spec: StudySpec, record: TrialRecord) -> RunningTrial:
         for name, value in result.metrics.items()
         if name in spec.objectives
     }
-    number, repeat = record.identity.number, record.identity.repeat
-    return RunningTrial(number, repeat, epochs_done(record), epochs_of(spec, record), newest)
+    return RunningTrial(record, epochs_of(spec, record), newest)
 
 
-def _best(spec: StudySpec, records: Sequence[TrialRecord], metric: str) -> Best | None:
+def _best(spec: StudySpec, trials: Sequence[TrialRecord], metric: str) -> Best | None:
     values = [
-        Best(record.objectives[metric], record.identity.number)
-        for record in records
-        if record.objectives is not None and is_feasible(record)
+        (trial.objectives[metric], trial.identity.number)
+        for trial in trials
+        if trial.objectives is not None and is_feasible(trial)
     ]
-    sign = 1 if spec.objectives[metric] == "minimize" else -1
-    best = min(values, key=lambda best: (sign * best.value, best.number), default=None)
-    if best is None:
+    if not values:
         return None
-    over = gain_over_points(spec, records, metric, best.value)
-    return best if over is None else replace(best, over=over.point, gain=over.gain)
+    sign = 1 if spec.objectives[metric] == "minimize" else -1
+    value, number = min(values, key=lambda each: (sign * each[0], each[1]))
+    return Best(value, number, *gain_over_points(spec, trials, metric, value))

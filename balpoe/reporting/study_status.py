@@ -1,182 +1,154 @@
-"""How a study stands, for people and for programs, worked out from the records of its trials."""
+"""The status of a study, as text for the screen and as plain data for JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from balpoe.config import BudgetConfig, StudySpec
-from balpoe.reporting.formatting import duration, label, number_with_unit, parameter_value
-from balpoe.reporting.study_panel import counts, trial_name
-from balpoe.reporting.study_progress import StudyProgress, study_progress
-from balpoe.reporting.table_style import add_number_column, plain_table
-from balpoe.study.search.completion import search_is_over
-from balpoe.study.search.spent_budget import SpentBudget
+from balpoe.config import StudySpec
+from balpoe.reporting.formatting import duration, label_and_number, trial_name
+from balpoe.reporting.front_table import parameter_cells
+from balpoe.reporting.study_panel import state_counts
+from balpoe.reporting.study_progress import RunningTrial, StudyProgress, study_progress
+from balpoe.reporting.table_style import Cell, table_of, text_cell
+from balpoe.reporting.time_left import epochs_done
+from balpoe.study.search.spent_budget import SpentBudget, search_is_over
 from balpoe.study.selection.comparison import Verdict
+from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.trials.record import TrialRecord
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
+@dataclass(frozen=True, slots=True)
+class StudyStatus:
+    """A study at the Unix time `now`.
 
-def status_report(
-    spec: StudySpec,
-    records: Sequence[TrialRecord],
-    *,
-    spent: SpentBudget,
-    repeats_left: int,
-    pairs: Mapping[Verdict, int],
-    driver: DataclassInstance | None,
-    now: float,
-) -> RenderableType:
-    """Trials by state, the best of each objective and what is running.
-
-    Args:
-        spec: The study.
-        records: Its trials; RUNNING ones with the epochs that are on disk.
-        spent: What it has spent of its budget.
-        repeats_left: Further seeds that the present round of its race still lacks.
-        pairs: How many pairs of the front are separable.
-        driver: Who runs the study; None: nobody.
-        now: Unix seconds.
+    `trials` holds all trials and repeats; only RUNNING ones have a history: the epochs on disk.
+    `spent` is the part of the budget spent up to their last recorded moment. `repeats_left` counts
+    the further seeds that the present round of the race still lacks, `pairs` the pairs of trials
+    on the front by verdict. `driver` is the process that runs the study, or None.
     """
-    progress = study_progress(spec, records, launches=[now], now=now)
-    parts: list[RenderableType] = [
-        Text(f"{spec.name}: {_so_far(progress)}"),
-        *(Text(line) for line in _hours(spec.budget, spent)),
-        Text(counts(progress), style="dim"),
-        *(
-            Text(f"best {label(name)} {number_with_unit(name, best.value)}, trial {best.number}")
-            for name, best in progress.best.items()
-        ),
-        *([Text(f"further seeds to train in this round: {repeats_left}")] if repeats_left else []),
-        *([Text(f"pairs of the front: {_pairs(pairs)}")] if _is_tested(pairs) else []),
-        Text(f"run by {driver}" if driver else _idle(spec, records, spent, repeats_left)),
-    ]
+
+    spec: StudySpec
+    trials: tuple[TrialRecord, ...]
+    spent: SpentBudget
+    repeats_left: int
+    pairs: Mapping[Verdict, int]
+    driver: LeaseHolder | None
+    now: float
+
+
+def status_report(status: StudyStatus) -> RenderableType:
+    """Trials by state, the best value of each objective and the running trials."""
+    progress = _progress(status)
+    parts: list[RenderableType] = [Text(line) for line in _head(status, progress)]
+    parts += [Text(state_counts(progress), style="dim")]
+    parts += [Text(line) for line in _facts(status, progress)]
     if progress.running:
-        parts += [Text(), _running_table(spec, records, progress, now)]
+        rows = (_running_cells(status, trial) for trial in progress.running)
+        parts += [
+            Text(),
+            table_of("Running", rows, "epochs as they are on disk: written every minute"),
+        ]
     return Group(*parts)
 
 
-def status_plain(
-    spec: StudySpec,
-    records: Sequence[TrialRecord],
-    *,
-    spent: SpentBudget,
-    repeats_left: int,
-    pairs: Mapping[Verdict, int],
-    driver: DataclassInstance | None,
-    now: float,
-) -> dict[str, Any]:
-    """The same as plain data; times in Unix seconds."""
-    progress = study_progress(spec, records, launches=[now], now=now)
+def status_plain(status: StudyStatus) -> dict[str, Any]:
+    """The status as plain data; times in Unix seconds."""
+    progress, budget, spent = _progress(status), status.spec.budget, status.spent
     return {
-        "study": spec.name,
-        "time": now,
-        "budget": asdict(spec.budget),
+        "study": status.spec.name,
+        "time": status.now,
+        "budget": asdict(budget),
         "left": {
             "trials": progress.left,
-            "wall_hours": _left(spec.budget.wall_hours, spent.wall_seconds),
-            "device_hours": _left(spec.budget.device_hours, spent.device_seconds),
-            "repeats": repeats_left,
+            "wall_hours": _left(budget.wall_hours, spent.wall_seconds),
+            "device_hours": _left(budget.device_hours, spent.device_seconds),
+            "repeats": status.repeats_left,
         },
-        "pairs": dict(pairs),
-        "trials": {
-            "RUNNING": sum(trial.repeat == 0 for trial in progress.running),
-            "COMPLETE": progress.complete,
-            "PRUNED": progress.pruned,
-            "FAIL": progress.failed,
-        },
+        "pairs": dict(status.pairs),
+        "trials": dict(progress.states),
         "infeasible": progress.infeasible,
         "best": {
             name: {"value": best.value, "trial": best.number}
             for name, best in progress.best.items()
         },
-        "running": [
-            {
-                "trial": record.identity.number,
-                "repeat": record.identity.repeat,
-                "attempt": record.identity.attempt,
-                "epoch": trial.epoch,
-                "epochs": trial.epochs,
-                "started": record.started,
-                "last_epoch_ended": _last_epoch_ended(record),
-                "parameters": dict(record.parameters),
-            }
-            for record, trial in zip(_running(records), progress.running, strict=True)
-        ],
-        "driver": asdict(driver) if driver else None,
+        "running": [_running_plain(trial) for trial in progress.running],
+        "driver": asdict(status.driver) if status.driver else None,
     }
 
 
-def _running_table(
-    spec: StudySpec, records: Sequence[TrialRecord], progress: StudyProgress, now: float
-) -> Table:
-    table = plain_table("Running", "epochs as they are on disk: written every minute")
-    table.add_column("trial", justify="right", style="bold")
-    for head in ("epoch", "age", "last epoch"):
-        table.add_column(head, justify="right")
-    for path in spec.search:
-        add_number_column(table, path.replace(".", " "))
-    for record, trial in zip(_running(records), progress.running, strict=True):
-        ended = _last_epoch_ended(record)
-        table.add_row(
-            trial_name(trial.number, trial.repeat).removeprefix("trial "),
-            f"{trial.epoch}/{trial.epochs}",
-            _age(record.started, now),
-            "–" if ended is None else f"{_age(ended, now)} ago",
-            *(parameter_value(record.parameters.get(path)) for path in spec.search),
-        )
-    return table
+def _running_plain(trial: RunningTrial) -> dict[str, Any]:
+    record = trial.record
+    return {
+        "trial": record.identity.number,
+        "repeat": record.identity.repeat,
+        "attempt": record.identity.attempt,
+        "epoch": epochs_done(record),
+        "epochs": trial.epochs,
+        "started": record.started,
+        "last_epoch_ended": _last_epoch_ended(record),
+        "parameters": dict(record.parameters),
+    }
 
 
-def _age(moment: float, now: float) -> str:
-    """Nothing is from the future: the clock of whoever looks may be behind the driver's."""
-    return duration(max(0.0, now - moment))
+def _progress(status: StudyStatus) -> StudyProgress:
+    return study_progress(status.spec, status.trials, launches=[status.now], now=status.now)
 
 
-def _running(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    return [record for record in records if record.state == "RUNNING"]
-
-
-def _so_far(progress: StudyProgress) -> str:
+def _head(status: StudyStatus, progress: StudyProgress) -> Iterator[str]:
+    """The trials that have ended, and a line for each budget in hours."""
+    budget, spent = status.spec.budget, status.spent
     if progress.trials is None:
-        return f"{progress.finished} trials have ended"
-    return f"{progress.finished} of {progress.trials} trials have ended, {progress.left} left"
-
-
-def _hours(budget: BudgetConfig, spent: SpentBudget) -> Iterator[str]:
-    """A line for each budget in hours: `1:20:00 of 2 wall hours spent`."""
+        yield f"{status.spec.name}: {progress.finished} trials have ended"
+    else:
+        ended = f"{progress.finished} of {progress.trials} trials have ended"
+        yield f"{status.spec.name}: {ended}, {progress.left} left"
     if budget.wall_hours is not None:
         yield f"{duration(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
     if budget.device_hours is not None:
         yield f"{duration(spent.device_seconds)} of {budget.device_hours:g} device hours spent"
 
 
-def _is_tested(pairs: Mapping[Verdict, int]) -> bool:
-    return any(pairs[verdict] for verdict in ("separable", "not separable"))
+def _facts(status: StudyStatus, progress: StudyProgress) -> Iterator[str]:
+    """The best values, the state of the race and the process that runs the study."""
+    for name, best in progress.best.items():
+        yield f"best {label_and_number(name, best.value)}, trial {best.number}"
+    if status.repeats_left:
+        yield f"further seeds to train in this round: {status.repeats_left}"
+    if any(status.pairs[verdict] for verdict in ("separable", "not separable")):
+        pairs = (f"{count} {verdict}" for verdict, count in status.pairs.items() if count)
+        yield f"pairs of the front: {', '.join(pairs)}"
+    if status.driver:
+        yield f"run by {status.driver}"
+    elif search_is_over(status.spec, status.trials, status.spent) and not status.repeats_left:
+        yield "finished"
+    else:
+        yield "not running: `balpoe run` with its study file continues it"
 
 
-def _pairs(pairs: Mapping[Verdict, int]) -> str:
-    """`3 separable, 2 not separable`."""
-    return ", ".join(f"{count} {verdict}" for verdict, count in pairs.items() if count)
+def _running_cells(status: StudyStatus, trial: RunningTrial) -> Iterator[Cell]:
+    record = trial.record
+    name = trial_name(record.identity).removeprefix("trial ")
+    ended = _last_epoch_ended(record)
+    yield text_cell("trial", name, justify="right", style="bold")
+    yield text_cell("epoch", f"{epochs_done(record)}/{trial.epochs}", justify="right")
+    yield text_cell("age", _age(record.started, status.now), justify="right")
+    last = "–" if ended is None else f"{_age(ended, status.now)} ago"
+    yield text_cell("last epoch", last, justify="right")
+    yield from parameter_cells(status.spec, record)
+
+
+def _age(moment: float, now: float) -> str:
+    # the clock of this host may be behind that of the driver: no age is negative
+    return duration(max(0.0, now - moment))
 
 
 def _left(hours: float | None, spent_seconds: float) -> float | None:
     return None if hours is None else max(0.0, hours - spent_seconds / 3600)
-
-
-def _idle(
-    spec: StudySpec, records: Sequence[TrialRecord], spent: SpentBudget, repeats_left: int
-) -> str:
-    if search_is_over(spec, records, spent) and not repeats_left:
-        return "finished"
-    return "run by nobody: `balpoe run` with its study file continues it"
 
 
 def _last_epoch_ended(record: TrialRecord) -> float | None:

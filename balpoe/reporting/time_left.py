@@ -1,4 +1,4 @@
-"""How long a study will still take, at the pace of its present launch."""
+"""The remaining time of a study, at the pace of its present launch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def seconds_left(
     now: float,
     forecast: RaceForecast,
 ) -> float | None:
-    """Until the first budget is spent and the race is over; at most, as far as it can be foreseen.
+    """Return an upper bound of the seconds until a budget is spent and the race is over.
 
     Args:
         spec: The study.
-        records: All its trials, repeats included.
-        launches: When its launches began, this one last; Unix seconds, as `now`.
+        records: All its trials and repeats.
+        launches: The start of each launch, this one last; Unix seconds, as `now`.
         now: The present.
-        forecast: Who will get further seeds.
+        forecast: The forecast of the trials that get further seeds.
 
     Returns:
-        None until this launch has trained an epoch.
+        The seconds, or None until this launch has trained an epoch.
     """
     pace = _epochs_per_second(records, launches[-1], now)
     if pace is None:
@@ -44,12 +44,12 @@ def seconds_left(
 
 
 def epochs_of(spec: StudySpec, record: TrialRecord) -> int:
-    """How many epochs a trial has in all."""
+    """The epochs of a trial in all."""
     return int(record.parameters.get("training.epochs", spec.base.training.epochs))
 
 
 def epochs_done(record: TrialRecord) -> int:
-    """How many epochs a trial has behind it."""
+    """The epochs that a trial has finished."""
     return record.history[-1].epoch if record.history else 0
 
 
@@ -60,9 +60,9 @@ def _epochs_per_second(records: Sequence[TrialRecord], launched: float, now: flo
 
 
 def _search_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> float:
-    """Those of running trials, and of those that the budget still has.
+    """The epochs that running trials lack, and those of the trials that the budget still allows.
 
-    Where trials are stopped early, those to come are taken to last as long as those before.
+    With early stopping, further trials are assumed to last as long as the ended ones on average.
     """
     assert spec.budget.trials is not None
     trials = [record for record in records if record.identity.repeat == 0]
@@ -82,7 +82,7 @@ def _expected_epochs(spec: StudySpec, trials: Sequence[TrialRecord]) -> float:
 def _hours_left(
     spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]
 ) -> Iterator[float]:
-    """Seconds on the clock until the hours are spent, devices taken as all in use."""
+    """The seconds until each budget in hours is spent, assuming that all devices are in use."""
     if spec.budget.wall_hours is None and spec.budget.device_hours is None:
         return
     spent = spent_by_launches(records, launches, spec.resources)
@@ -96,9 +96,9 @@ def _hours_left(
 def _race_epochs(
     spec: StudySpec, records: Sequence[TrialRecord], forecast: RaceForecast, *, searching: bool
 ) -> int:
-    """Of the race at most, for whoever takes part now may go on to the last seed.
+    """An upper bound of the epochs of the race: every racing trial may go on to its last seed.
 
-    While the search goes on, of the seeds that the front gets in any case.
+    During the search, the epochs of the seeds that the trials on the front get in any case.
     """
     if spec.repeats == 1:
         return 0
@@ -111,7 +111,7 @@ def _race_epochs(
 
 
 def _done_of_repeat(spec: StudySpec, repeat: TrialRecord | None) -> int:
-    """An ended repeat, failed or not, has nothing left."""
+    """The epochs that a repeat does not need any more: all of an ended one, even if it failed."""
     if repeat is None:
         return 0
     return epochs_done(repeat) if repeat.state == "RUNNING" else epochs_of(spec, repeat)

@@ -23,7 +23,7 @@ _PLAIN_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """A final training after an epoch; `left_seconds` are those of this and all later seeds."""
+    """A final training after an epoch; `left_seconds` covers this seed and all later ones."""
 
     seed: int
     place: int
@@ -52,11 +52,11 @@ class TrainingDisplay(LiveDisplay[TrainingProgress]):
 def training_progress(
     history: Sequence[EpochResult], *, seed: int, seeds: Sequence[int], epochs: int, images: int
 ) -> TrainingProgress:
-    """The progress after the last epoch of `history`, at the pace of the last few.
+    """Return the progress after the last epoch of `history`, at the pace of the last few epochs.
 
     Args:
-        history: Finished epochs of this seed, at least one.
-        seed: The seed being trained.
+        history: The finished epochs of this seed, at least one.
+        seed: The seed in training.
         seeds: All seeds, in the order in which they are trained.
         epochs: Epochs per seed.
         images: Training images per epoch.
@@ -78,7 +78,7 @@ def training_progress(
 
 
 def training_bar(progress: TrainingProgress) -> RenderableType:
-    """The live view."""
+    """The live bar."""
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(_seed(progress), style="bold"),
@@ -90,13 +90,13 @@ def training_bar(progress: TrainingProgress) -> RenderableType:
 
 
 def training_line(progress: TrainingProgress) -> str:
-    """The same as one plain line."""
+    """The progress as one plain line."""
     place = f"{_seed(progress)}, epoch {progress.epoch}/{progress.epochs}"
     return f"{place}: {_pace(progress)} · {_left(progress)}"
 
 
 def deserves_line(progress: TrainingProgress) -> bool:
-    """Whether an epoch gets a line where there is no terminal: about twenty do, and the last."""
+    """Whether an epoch gets a plain line: about twenty epochs do, and the last one."""
     every = max(1, progress.epochs // _PLAIN_LINES)
     return progress.epoch % every == 0 or progress.epoch == progress.epochs
 

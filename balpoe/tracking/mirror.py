@@ -15,21 +15,8 @@ from mlflow.entities import Param, Run, RunTag
 from balpoe.config import StudySpec
 from balpoe.study.search.planned_trials import point_name
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking.run_data import (
-    EPOCH_MARKER,
-    NOTE,
-    PARENT_RUN,
-    STUDY_STATUS,
-    TRIAL_STATUS,
-    Origin,
-    Outcome,
-    epoch_metrics,
-    identity_tags,
-    milliseconds,
-    objective_metrics,
-    run_name,
-    state_tags,
-)
+from balpoe.tracking import run_data
+from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.run_lookup import find_or_create_experiment
 from balpoe.tracking.study_runs import Key, StudyRuns
 from balpoe.tracking.tracking_store import TrackingStore, open_client
@@ -100,8 +87,8 @@ class Mirror:
             if child.record is not None and child.record.state == "RUNNING":
                 self._client.set_terminated(child.run_id, status="KILLED")
         if description is not None:
-            self._client.set_tag(self._parent_id, NOTE, description)
-        self._client.set_terminated(self._parent_id, status=STUDY_STATUS[outcome])
+            self._client.set_tag(self._parent_id, run_data.NOTE, description)
+        self._client.set_terminated(self._parent_id, status=run_data.STUDY_STATUS[outcome])
 
     def _find_or_create_parent(self, description: str) -> str:
         run = self._runs.parent()
@@ -110,7 +97,7 @@ class Mirror:
             run = self._client.create_run(self._experiment_id, tags=tags, run_name=self._spec.name)
         else:
             self._client.update_run(run.info.run_id, status="RUNNING")
-        self._client.set_tag(run.info.run_id, NOTE, description)
+        self._client.set_tag(run.info.run_id, run_data.NOTE, description)
         return str(run.info.run_id)
 
     def _delete_duplicates(self) -> None:
@@ -122,19 +109,19 @@ class Mirror:
     def _find_or_create_child(self, key: Key, record: TrialRecord) -> _ChildRun:
         run = self._stored_trials().get(key)
         if run is None:
-            parent = {PARENT_RUN: self._parent_id}
+            parent = {run_data.PARENT_RUN: self._parent_id}
             run = self._client.create_run(
                 self._experiment_id,
-                start_time=milliseconds(record.started),
-                tags=identity_tags(record) | self._origin.tags | parent,
-                run_name=run_name(record),
+                start_time=run_data.milliseconds(record.started),
+                tags=run_data.identity_tags(record) | self._origin.tags | parent,
+                run_name=run_data.run_name(record),
             )
             return _ChildRun(str(run.info.run_id), 0, str(run.info.status))
         run_id, status = str(run.info.run_id), str(run.info.status)
         if self._holds(run, record):
             epoch = record.history[-1].epoch if record.history else 0
             return _ChildRun(run_id, epoch, status, record)
-        history = self._client.get_metric_history(run_id, EPOCH_MARKER)
+        history = self._client.get_metric_history(run_id, run_data.EPOCH_MARKER)
         return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
 
     def _stored_trials(self) -> Mapping[Key, Run]:
@@ -143,16 +130,16 @@ class Mirror:
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         fresh = [result for result in record.history if result.epoch > child.epoch]
         # Before the state, so that an interruption leaves no state without its epochs.
-        self._client.log_batch(child.run_id, metrics=list(epoch_metrics(fresh)))
+        self._client.log_batch(child.run_id, metrics=list(run_data.epoch_metrics(fresh)))
         status = child.status
-        if child.record is None or state_tags(child.record) != state_tags(record):
+        if child.record is None or run_data.state_tags(child.record) != run_data.state_tags(record):
             status = self._write_state(child, record)
         epoch = max([child.epoch, *(result.epoch for result in fresh)])
         return _ChildRun(child.run_id, epoch, status, record)
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
         point = point_name(self._spec, record.parameters) or ""
-        tags = state_tags(record) | {"known_point": point}
+        tags = run_data.state_tags(record) | {"known_point": point}
         # Only for studies with constraints, so that runs of others that lack it stay as they are.
         if self._spec.constraints:
             tags["violations"] = ", ".join(record.violations)
@@ -162,13 +149,13 @@ class Mirror:
         """Write parameters, objectives and state; return the status of the run."""
         self._client.log_batch(
             child.run_id,
-            metrics=objective_metrics(record),
+            metrics=run_data.objective_metrics(record),
             params=[Param(name, str(value)) for name, value in record.parameters.items()],
             tags=[RunTag(name, value) for name, value in self._tags(record).items()],
         )
-        status = TRIAL_STATUS[record.state]
+        status = run_data.TRIAL_STATUS[record.state]
         if record.ended is not None:
-            end = milliseconds(record.ended)
+            end = run_data.milliseconds(record.ended)
             self._client.set_terminated(child.run_id, status, end_time=end)
         elif child.status != status:
             self._client.update_run(child.run_id, status=status)
@@ -176,5 +163,6 @@ class Mirror:
 
     def _holds(self, run: Run, record: TrialRecord) -> bool:
         """Whether `run` holds all of `record`; the status is written last."""
-        is_ended = record.state != "RUNNING" and run.info.status == TRIAL_STATUS[record.state]
+        is_written = run.info.status == run_data.TRIAL_STATUS[record.state]
+        is_ended = record.state != "RUNNING" and is_written
         return is_ended and self._tags(record).items() <= run.data.tags.items()

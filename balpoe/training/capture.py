@@ -1,9 +1,8 @@
-"""An epoch's steps as replays of a CUDA graph.
+"""Steps of an epoch as replays of a CUDA graph.
 
-The launch of some hundred small kernels a step costs more than the kernels of a CIFAR network
-themselves; a captured step is launched at once. The graph reads the epoch's draws from
-buffers that stay in place and counts its own steps on the device, so that a replay needs
-nothing from the host.
+Launching the hundreds of small kernels of a step takes longer than the kernels of a CIFAR network
+run; a captured step is one launch. The graph reads the draws of the epoch from buffers at fixed
+addresses and counts its steps on the device, so that a replay needs no data from the host.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ WARM_UP_STEPS = 3  # kernels choose their algorithms and workspaces before captu
 class CapturedSteps:
     """The captured step for one batch size.
 
-    `state` are all tensors that a step changes: capturing takes a few steps for practice,
-    after which they are put back.
+    `state` are all tensors that a step changes: they are restored after the warm-up steps that
+    precede the capture.
     """
 
     def __init__(self, step: Step, draws: Sequence[Draws], state: Sequence[Tensor]) -> None:
@@ -33,7 +32,7 @@ class CapturedSteps:
         )
         self._index = torch.zeros(1, dtype=torch.int64, device=device)
         before = [tensor.detach().clone() for tensor in state]
-        self._practise(step)
+        self._warm_up(step)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             step(self._draws, self._index)
@@ -42,20 +41,20 @@ class CapturedSteps:
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
 
-    def run(self, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
-        """Take all the steps of `draws`: as many as were given at the start, or fewer.
+    def run(self, draws: Sequence[Draws], load_images: Callable[[], None]) -> None:
+        """Take the steps of `draws`: at most as many as those that were captured.
 
-        `bring` is called before each.
+        `load_images` is called before each.
         """
-        for own, drawn in zip(self._draws, draws, strict=True):
-            for buffer, tensor in zip(own.tensors(), drawn.tensors(), strict=True):
+        for captured, drawn in zip(self._draws, draws, strict=True):
+            for buffer, tensor in zip(captured.tensors(), drawn.tensors(), strict=True):
                 buffer[: drawn.steps].copy_(tensor)
         self._index.zero_()
         for _ in range(draws[0].steps):
-            bring()
+            load_images()
             self._graph.replay()
 
-    def _practise(self, step: Step) -> None:
+    def _warm_up(self, step: Step) -> None:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

@@ -1,8 +1,8 @@
-"""Checkpoints: written whole or not at all, and known to be sound before they are used.
+"""Checkpoints, which are written atomically and checked before they are used.
 
-A checkpoint is one safetensors file whose name carries the epoch, the attempt that wrote it
-and the sha256 of its content. The attempt keeps a worker that was given up for lost, and comes
-back, from overwriting what its successor wrote.
+A checkpoint is one safetensors file. Its name contains the epoch, the attempt that wrote it and
+the sha256 of its content. With the attempt in the name, a worker that was replaced but still runs
+cannot overwrite the files of its successor.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _NAME = re.compile(
 class Checkpoint:
     """The state of a training after its last finished epoch.
 
-    `identity` tells which training it is (configuration, data, seed): a checkpoint of another
-    one is never continued. `history` holds the results of all epochs so far.
+    `identity` is that of the training (configuration, data, seed): a checkpoint of another one
+    is refused. `history` holds the results of all epochs so far.
     """
 
     identity: str
@@ -62,7 +62,7 @@ class CheckpointDirectory:
         self._attempt = attempt
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write `checkpoint`, then drop all but the newest two.
+        """Write `checkpoint`, then delete all but the newest two.
 
         Raises:
             StorageError: the directory cannot be written; the older checkpoints are untouched.
@@ -84,7 +84,7 @@ class CheckpointDirectory:
             old.path.unlink(missing_ok=True)
 
     def newest(self, identity: str) -> Checkpoint | None:
-        """The newest sound checkpoint, or None; damaged ones are passed over with a warning.
+        """Return the newest intact checkpoint, or None; log a warning for each damaged one.
 
         Raises:
             CorruptFile: there are checkpoints of another training.

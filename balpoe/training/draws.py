@@ -1,4 +1,4 @@
-"""All the randomness of one epoch of one network, drawn before the steps that need it.
+"""All random draws of one epoch of one network, made before the steps that need them.
 
 N images, S steps, B batch, L operations in a row.
 """
@@ -6,7 +6,7 @@ N images, S steps, B batch, L operations in a row.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from balpoe.config import AugmentationConfig, TrainingConfig
+from balpoe.config.augmentation import DrawnOperations, Policy
+from balpoe.config.mixing import Mixer
 from balpoe.errors import StorageError
-from balpoe.method.mixing import draw_xi
-from balpoe.training.configured_policies import configured_policies
-from balpoe.training.policy import draw_operations
-from balpoe.training.resized_crop import draw_boxes
-from balpoe.training.streams import Purpose, random_stream
+from balpoe.training.augmentation.resized_crop import draw_boxes
+from balpoe.training.streams import Purpose, policy_streams, random_stream
 
 _IMAGES_AT_ONCE = 2**16  # part of what a seed means
 
@@ -30,10 +29,10 @@ class Draws:
     """The draws for S steps of equal batch size.
 
     `order_sb` are indices into the training set, `partner_sb` indices into the batch,
-    `top_sb` and `left_sb` where the crop begins in the padded image, `box_sb4` the top, left,
-    height and width of a resized crop (none without: [S, B, 0]), `flip_sb` booleans,
-    `angle_sb` counter-clockwise degrees, `operation_sbl` and `magnitude_sbl` the operations of
-    the augmentation policies, `xi_s` the share of the image in the mixture.
+    `top_sb` and `left_sb` the corner of the crop in the padded image, `box_sb4` the top, left,
+    height and width of a resized crop ([S, B, 0] without), `flip_sb` booleans, `angle_sb`
+    counter-clockwise degrees, `operation_sbl` and `magnitude_sbl` the operations of the
+    augmentation policies, `mixing_s` ([S, ...]) the draws of the mixer.
     """
 
     order_sb: Tensor
@@ -45,7 +44,7 @@ class Draws:
     angle_sb: Tensor
     operation_sbl: Tensor
     magnitude_sbl: Tensor
-    xi_s: Tensor
+    mixing_s: Tensor
 
     @property
     def steps(self) -> int:
@@ -58,32 +57,33 @@ class Draws:
         return self.order_sb.shape[1]
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """The tensors in the order of the fields."""
+        """Return the tensors in the order of the fields."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def to(self, device: torch.device) -> Draws:
-        """The same draws on `device`."""
+        """Return the same draws on `device`."""
         return Draws(*(tensor.to(device) for tensor in self.tensors()))
 
     def step(self, index: Tensor) -> Draws:
-        """The draws of the step that `index` (int64 [1]) names, as S = 1."""
+        """Return the draws of the step `index` (int64 [1]), with S = 1."""
         return Draws(*(tensor.index_select(0, index) for tensor in self.tensors()))
 
 
 class EpochDraws:
     """The draws of one epoch over `images` images of `height` times `width` pixels.
 
-    Iterating gives the full batches, in one block or several, then the last partial one. They are
-    drawn then, some ten thousand images at a time: of all images only the order is kept, as
-    `order_n`, int32 [N]; that of many images on disk.
+    Iterating yields the full batches, in one block or several, then the last partial one. They
+    are drawn during the iteration, 65,536 images at a time. Only the order of all images is kept
+    (`order_n`, int32 [N]): in memory, or on disk where there are more images than that.
 
     Raises:
-        StorageError: There is no space in the directory for temporary files.
+        StorageError: there is no space in the directory for temporary files.
     """
 
     def __init__(
         self,
         training: TrainingConfig,
+        mixer: Mixer,
         alpha: float,
         images: int,
         *,
@@ -93,7 +93,7 @@ class EpochDraws:
         epoch: int,
     ) -> None:
         self._training = training
-        self._alpha = alpha
+        self._mixer, self._alpha = mixer, alpha
         self._height, self._width = height, width
         self._seed, self._epoch = seed, epoch
         everything = np.arange(images, dtype=np.int32)
@@ -103,13 +103,19 @@ class EpochDraws:
     def __iter__(self) -> Iterator[Draws]:
         batch_size, images = self._training.batch_size, len(self.order_n)
         streams = {purpose: random_stream(self._seed, purpose, self._epoch) for purpose in Purpose}
-        xi_s = draw_xi(self._alpha, -(-images // batch_size), streams[Purpose.MIXING])
+        policies = self._training.augmentation.all_policies()
+        of_policies = policy_streams(self._seed, [each.name for each in policies], self._epoch)
+        steps = -(-images // batch_size)
+        mixing_s = self._mixer.draw(self._alpha, steps, batch_size, streams[Purpose.MIXING])
         at_once = max(1, _IMAGES_AT_ONCE // batch_size) * batch_size
         for start in range(0, images, at_once):
             order_n = self.order_n[start : start + at_once]
             drawn = _draw_images(
                 self._training.augmentation, order_n, self._height, self._width, streams
             )
+            operations = draw_operations(policies, len(order_n), of_policies)
+            drawn["operation_sbl"] = operations.operation_nl
+            drawn["magnitude_sbl"] = operations.magnitude_nl
             full = len(order_n) // batch_size * batch_size
             for part, size in (
                 (range(full), batch_size),
@@ -117,7 +123,7 @@ class EpochDraws:
             ):
                 if part:
                     first = (start + part.start) // batch_size
-                    yield _cut_batches(drawn, part, size, xi_s[first:], streams)
+                    yield _cut_batches(drawn, part, size, mixing_s[first:], streams)
 
 
 def _draw_images(
@@ -127,13 +133,12 @@ def _draw_images(
     width: int,
     streams: Mapping[Purpose, np.random.Generator],
 ) -> dict[str, npt.NDArray[np.generic]]:
-    """What is drawn for each of the next images, in the order in which they are visited."""
+    """Return the draws for each of the next images, by field, in the order of the visits."""
     images = len(order_n)
     offsets_2n = streams[Purpose.CROP].integers(2 * augmentation.crop_padding + 1, size=(2, images))
     limit = augmentation.rotation_degrees
     boxed = images if augmentation.resized_crop else 0
     boxes_n4 = draw_boxes(boxed, height, width, streams[Purpose.RESIZED_CROP])
-    operations = draw_operations(configured_policies(augmentation), images, streams)
     return {
         "order_sb": order_n.astype(np.int64),
         "top_sb": offsets_2n[0],
@@ -141,19 +146,29 @@ def _draw_images(
         "box_sb4": boxes_n4.reshape(images, -1),
         "flip_sb": streams[Purpose.FLIP].random(images) < 0.5,
         "angle_sb": streams[Purpose.ROTATION].uniform(-limit, limit, images).astype(np.float32),
-        "operation_sbl": operations.operation_nl,
-        "magnitude_sbl": operations.magnitude_nl,
     }
+
+
+def draw_operations(
+    policies: Sequence[Policy], images: int, streams: Sequence[np.random.Generator]
+) -> DrawnOperations:
+    """Return the operations of all policies, in their order; L = 0 if there are none."""
+    drawn = [policy.draw(images, stream) for policy, stream in zip(policies, streams, strict=True)]
+    none = DrawnOperations(np.empty((images, 0), np.int32), np.empty((images, 0), np.float32))
+    return DrawnOperations(
+        np.concatenate([each.operation_nl for each in (none, *drawn)], axis=1),
+        np.concatenate([each.magnitude_nl for each in (none, *drawn)], axis=1),
+    )
 
 
 def _cut_batches(
     drawn: Mapping[str, npt.NDArray[np.generic]],
     part: range,
     batch_size: int,
-    xi_s: Tensor,
+    mixing_s: Tensor,
     streams: Mapping[Purpose, np.random.Generator],
 ) -> Draws:
-    """The draws of the images in `part` as rows of `batch_size`, with a pairing for each row."""
+    """Return the draws of the images in `part`, as rows of `batch_size` with a pairing each."""
     steps = len(part) // batch_size
     identity_sb = np.tile(np.arange(batch_size), (steps, 1))
     pairing_sb = streams[Purpose.PAIRING].permuted(identity_sb, axis=1)
@@ -165,12 +180,12 @@ def _cut_batches(
             for name, array in drawn.items()
         },
         partner_sb=torch.from_numpy(pairing_sb),
-        xi_s=xi_s[:steps],
+        mixing_s=mixing_s[:steps],
     )
 
 
 def _on_disk(order_n: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """The same order, in a file without a name that is read where it is looked at."""
+    """Return the same order, memory-mapped from a temporary file without a name."""
     try:
         with tempfile.TemporaryFile() as file:
             order_n.tofile(file)

@@ -1,4 +1,4 @@
-"""What one epoch of training amounts to."""
+"""The result of one epoch of a training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """The figures of one finished epoch.
+    """The metrics of one finished epoch.
 
-    `epoch` counts finished epochs from 1, `unix_time` (seconds) is when it ended. `metrics`
-    holds `train/loss`, `train/learning_rate`, `epoch_seconds`, `peak_memory_mib` and, where
-    the epoch was evaluated, `val/*` and `parameters`, the number of weights.
+    `epoch` counts finished epochs from 1, `unix_time` (seconds) is its end. `metrics` holds
+    `train/loss`, `train/learning_rate`, `epoch_seconds`, `peak_memory_mib` and, if the epoch was
+    evaluated, `val/*` and `parameters`, the number of weights.
     """
 
     epoch: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
 from balpoe.data.description import test_fingerprint
-from balpoe.data.splits import DataDescription, FinalSplits, Images
+from balpoe.data.splits import FinalSplits, Images
 from balpoe.errors import StorageError
 from balpoe.evaluation.distributions import (
     WHOLE_TEST,
@@ -40,68 +41,68 @@ from balpoe.training.training import Training, training_identity
 from balpoe.training.validation import bayes_scalars
 
 
+@dataclass(frozen=True, slots=True)
+class FinalTraining:
+    """One seed of a final training.
+
+    Attributes:
+        configuration: What to train.
+        seed: The seed.
+        path: The directory of the model.
+        balpoe_version: The version that is recorded in the model.
+        calibration: The temperatures that are saved with the model.
+        attempt: Counts the restarts after a lost worker.
+    """
+
+    configuration: Configuration
+    seed: int
+    path: Path
+    balpoe_version: str
+    calibration: Calibration = OUTSIDE_A_STUDY
+    attempt: int = 0
+
+
 def train_final(
-    configuration: Configuration,
+    task: FinalTraining,
     splits: FinalSplits,
-    *,
-    seed: int,
-    path: Path,
     device: torch.device,
-    balpoe_version: str,
-    calibration: Calibration = OUTSIDE_A_STUDY,
     on_epoch: Callable[[EpochResult], None],
 ) -> TrainedModel:
     """Train one seed as `final_epochs` does, and call `on_epoch` with each epoch's result."""
-    epochs = final_epochs(
-        configuration,
-        splits,
-        seed=seed,
-        path=path,
-        device=device,
-        balpoe_version=balpoe_version,
-        calibration=calibration,
-    )
-    with closing(epochs):
+    with closing(final_epochs(task, splits, device)) as epochs:
         for result in epochs:
             on_epoch(result)
-    return load_model(path)
+    return load_model(task.path)
 
 
 def final_epochs(
-    configuration: Configuration,
-    splits: FinalSplits,
-    *,
-    seed: int,
-    path: Path,
-    device: torch.device,
-    balpoe_version: str,
-    calibration: Calibration = OUTSIDE_A_STUDY,
-    attempt: int = 0,
+    task: FinalTraining, splits: FinalSplits, device: torch.device
 ) -> Generator[EpochResult, None, None]:
-    """The epochs of one seed, those of before included; then its model is in `path`.
+    """Yield every epoch of one seed, also those before a restart; then save its model.
 
-    What is there is taken up: a finished model is left as it is, an unfinished training
-    continues from its newest checkpoint. If it is closed before its end, it saves one.
-    `calibration` is kept with the model; `attempt` tells restarts after lost workers apart.
+    A finished model is left as it is; an unfinished training continues from its newest
+    checkpoint. A generator that is closed early saves a checkpoint.
 
     Raises:
-        StorageError: `path` holds a model of another configuration, data or seed, or cannot
+        StorageError: the path holds a model of another configuration, data or seed, or cannot
             be written.
-        CorruptFile: what is there is damaged, or the checkpoints are of another training.
+        CorruptFile: a file in the path is damaged, or the checkpoints are of another training.
         NonFiniteError: the loss is not finite.
     """
+    path = task.path
+    identity = training_identity(task.configuration, splits.description, task.seed)
     if is_model(path):
-        _refuse_another(path, configuration, splits.description, seed)
+        _check_existing_model(path, identity)
         return
     ensure_writable(path)
     checkpoints = path / "checkpoints"
     training = Training(
-        configuration,
+        task.configuration,
         train=splits.train,
         description=splits.description,
-        seed=seed,
+        seed=task.seed,
         device=device,
-        checkpoints=CheckpointDirectory(checkpoints, attempt),
+        checkpoints=CheckpointDirectory(checkpoints, task.attempt),
     )
     yield from training.history
     try:
@@ -110,13 +111,13 @@ def final_epochs(
         training.save_checkpoint()
         raise
     provenance = Provenance(
-        configuration=to_plain(configuration),
-        identity=training_identity(configuration, splits.description, seed),
-        seed=seed,
+        configuration=to_plain(task.configuration),
+        identity=identity,
+        seed=task.seed,
         lambdas=training.lambdas,
         description=splits.description,
-        balpoe_version=balpoe_version,
-        calibration=calibration,
+        balpoe_version=task.balpoe_version,
+        calibration=task.calibration,
         test_fingerprint=test_fingerprint(splits.test, splits.description),
     )
     logits_nec = training.predict(splits.test)
@@ -143,11 +144,9 @@ def evaluate_on(
     )
 
 
-def _refuse_another(
-    path: Path, configuration: Configuration, description: DataDescription, seed: int
-) -> None:
+def _check_existing_model(path: Path, identity: str) -> None:
     model = load_model(path)
-    if model.provenance.identity != training_identity(configuration, description, seed):
+    if model.provenance.identity != identity:
         raise StorageError(
             f"{path}: holds a model of another configuration, data or seed; choose another "
             f"directory with --out or remove it"

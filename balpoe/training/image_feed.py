@@ -1,4 +1,4 @@
-"""How a step finds its images: all in memory, or only those of the step, streamed there.
+"""The images of a step: gathered from all images in memory, or streamed to a buffer.
 
 B batch, H height, W width, D channels.
 """
@@ -19,22 +19,22 @@ from balpoe.config import AugmentationConfig
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import Images, ImageSet, Normalisation
 from balpoe.method.longtail import Indices
-from balpoe.training.augmentation import ImageGatherer, PixelSource
+from balpoe.training.augmentation.pixel_source import ImageGatherer, PixelSource
 from balpoe.training.draws import Draws
 
 Order = npt.NDArray[np.int32]
 
 
 class ImageFeed(ABC):
-    """Brings every learner its images; `sources` are what its steps gather them from."""
+    """The images of all learners; the steps of each learner gather them from its source."""
 
     sources: Sequence[ImageGatherer]
 
     @abstractmethod
     def epoch(self, orders: Sequence[Order]) -> AbstractContextManager[Callable[[], None]]:
-        """The context of an epoch in which the learners visit the images in these orders.
+        """Return the context of an epoch in which the learners visit images in these orders.
 
-        Before each step, what the context gives is called: it brings the step's images.
+        Its value is to be called before each step: it loads the images of the step.
         """
 
 
@@ -47,10 +47,10 @@ def image_feed(
     batch_size: int,
     device: torch.device,
 ) -> ImageFeed:
-    """The feed for images that lie in memory, or are streamed.
+    """Return the feed for images that are in memory, or are streamed.
 
     Raises:
-        DataError: Colours are to be changed in images that have none, or too many.
+        DataError: augmentation policies need 1 or 3 channels.
     """
     if isinstance(images, ImageSet):
         return _MemoryFeed(PixelSource(images, normalisation, augmentation, device), learners)
@@ -64,7 +64,7 @@ def image_feed(
 
 
 class _MemoryFeed(ImageFeed):
-    """All learners gather from the same images; nothing is to be brought."""
+    """All learners gather from the same images in memory; nothing is loaded."""
 
     def __init__(self, source: PixelSource, learners: int) -> None:
         self.sources = [source] * learners
@@ -74,7 +74,7 @@ class _MemoryFeed(ImageFeed):
 
 
 class _StreamFeed(ImageFeed):
-    """Each learner gathers from a buffer of one batch, which stays in its place."""
+    """Each learner gathers from a buffer of one batch, at a fixed address for CUDA graphs."""
 
     def __init__(
         self,
@@ -89,20 +89,20 @@ class _StreamFeed(ImageFeed):
     @contextmanager
     def epoch(self, orders: Sequence[Order]) -> Iterator[Callable[[], None]]:
         size = len(self._buffers[0])
-        with closing(self._images.batches(_in_turns(orders, size), size)) as batches:
+        with closing(self._images.batches(_interleaved(orders, size), size)) as batches:
 
-            def bring() -> None:
+            def load_images() -> None:
                 for buffer_bhwd in self._buffers:
                     images_bhwd = next(batches)
                     if buffer_bhwd.is_cuda:
-                        images_bhwd = images_bhwd.pin_memory()  # its copy need not be awaited
+                        images_bhwd = images_bhwd.pin_memory()  # makes the copy asynchronous
                     buffer_bhwd[: len(images_bhwd)].copy_(images_bhwd, non_blocking=True)
 
-            yield bring
+            yield load_images
 
 
 class _BufferSource:
-    """Gathers the images of a step from where they lie in the order of the step."""
+    """Gather the images of a step from a buffer that holds them in the order of the step."""
 
     def __init__(
         self, buffer_bhwd: Tensor, normalisation: Normalisation, augmentation: AugmentationConfig
@@ -116,8 +116,8 @@ class _BufferSource:
         return self._source.batch(replace(draws, order_sb=self._places_1b[:, : draws.batch_size]))
 
 
-def _in_turns(orders: Sequence[Order], batch_size: int) -> Iterator[Indices]:
-    """The images of the first step of every learner, of the second step, and so on."""
+def _interleaved(orders: Sequence[Order], batch_size: int) -> Iterator[Indices]:
+    """Yield the images of the first step of every learner, of the second step, and so on."""
     for start in range(0, len(orders[0]), batch_size):
         for order_n in orders:
             yield order_n[start : start + batch_size].astype(np.int64)

@@ -1,14 +1,13 @@
 """One optimisation step, the same on CPU and GPU.
 
-A learner is a network that is trained on batches of its own: the whole ensemble where experts
-share layers, and each expert by itself where they share nothing. A step gathers, augments and
-mixes the batch of every learner, adds up their gradients and updates all weights at once. It never
-waits for the device and its shapes depend on the batch size alone, so that it can be captured
-as a CUDA graph.
+A learner is a network with batches of its own: the whole ensemble if experts share layers, or
+one independent expert. A step gathers, augments and mixes the batch of every learner, adds up
+their gradients and updates all weights at once. It never synchronises with the device and its
+shapes depend on the batch size alone, so that a CUDA graph can capture it.
 
-The loss is a mean over experts, so each can go backward to the activations that all share
-before the next goes forward: memory holds the activations of one expert, however many there are.
-It is a mean over images, too, so that a batch can go through in parts.
+The loss is a mean over experts, so that the backward pass of each expert to the shared
+activations can precede the forward pass of the next: memory holds the activations of one expert.
+It is a mean over images, too, so that a batch can be split into parts.
 
 S steps, B batch, E experts of a learner, C classes.
 """
@@ -21,19 +20,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.method.logit_adjusted_losses import expert_losses
-from balpoe.method.mixing import mix_images
-from balpoe.models import ExpertNetwork
-from balpoe.training.augmentation import ImageGatherer
+from balpoe.config.loss import Criterion
+from balpoe.config.mixing import Mixer
+from balpoe.models.experts import ExpertNetwork
+from balpoe.training.augmentation.pixel_source import ImageGatherer
 from balpoe.training.draws import Draws
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """What a learner sees in one step.
+    """The input of a learner in one step.
 
-    `images_bdhw` are float32 and mixed already; without mixup `partner_labels_b` and `xi`
-    are None.
+    `images_bdhw` are float32 and mixed already. `xi` is the share of `labels_b`: one for the
+    batch ([]) or one per image ([B]). Without mixing `partner_labels_b` and `xi` are None.
     """
 
     images_bdhw: Tensor
@@ -45,7 +44,7 @@ class Batch:
         return len(self.labels_b)
 
     def parts(self, count: int) -> Iterator[Batch]:
-        """So many parts of nearly equal size, or one for each image where these are fewer."""
+        """Yield `count` parts of nearly equal size, or one per image if there are fewer images."""
         count = min(count, len(self))
         images = self.images_bdhw.tensor_split(count)
         labels = self.labels_b.tensor_split(count)
@@ -53,16 +52,26 @@ class Batch:
             yield from map(Batch, images, labels)
         else:
             partners = self.partner_labels_b.tensor_split(count)
-            yield from map(Batch, images, labels, partners, [self.xi] * count)
+            yield from map(Batch, images, labels, partners, self._split_xi(count))
+
+    def _split_xi(self, count: int) -> Sequence[Tensor | None]:
+        if self.xi is not None and self.xi.ndim:
+            return self.xi.tensor_split(count)
+        return [self.xi] * count
 
 
 class Learner:
-    """A network, its experts' logit adjustments, and the running sum of their losses."""
+    """A network, the loss of its experts, and the running sum of their losses.
 
-    def __init__(self, network: ExpertNetwork, adjustments_ec: Tensor) -> None:
+    `first_expert` is the number of the network's first expert in the ensemble.
+    """
+
+    def __init__(self, network: ExpertNetwork, criterion: Criterion, first_expert: int = 0) -> None:
         self._network = network
-        self._adjustments_ec = adjustments_ec
-        self.loss_sum_e = torch.zeros(len(adjustments_ec), device=adjustments_ec.device)
+        self._criterion = criterion
+        self._first_expert = first_expert
+        device = next(network.parameters()).device
+        self.loss_sum_e = torch.zeros(len(network.experts), device=device)
 
     def add_gradients(
         self, batch: Batch, autocast_dtype: torch.dtype, *, accumulate: int = 1
@@ -80,22 +89,23 @@ class Learner:
         activations = shared.detach().requires_grad_()
         for e, expert in enumerate(self._network.experts):
             with autocast:
-                loss_1 = expert_losses(
-                    expert(activations).unsqueeze(1),
-                    self._adjustments_ec[e : e + 1],
+                loss = self._criterion.mean(
+                    self._first_expert + e,
+                    expert(activations),
                     batch.labels_b,
                     partner_labels_b=batch.partner_labels_b,
                     xi=batch.xi,
                 )
-            (loss_1 / (len(self._network.experts) / share)).backward()  # type: ignore[no-untyped-call]
-            self.loss_sum_e[e : e + 1] += loss_1.detach() * len(batch)
+            (loss / (len(self._network.experts) / share)).backward()  # type: ignore[no-untyped-call]
+            self.loss_sum_e[e : e + 1] += loss.detach() * len(batch)
         shared.backward(activations.grad)
 
 
 class Stepper:
-    """Updates all learners' weights, one step at a time.
+    """Update the weights of all learners, one step at a time.
 
-    Each learner has its own of the `sources`; `labels_n` are of any integer type.
+    There is one source per learner. `labels_n` are of any integer type. Without a `mixer`,
+    images are not mixed.
     """
 
     def __init__(
@@ -105,7 +115,7 @@ class Stepper:
         sources: Sequence[ImageGatherer],
         labels_n: Tensor,
         *,
-        mix: bool,
+        mixer: Mixer | None,
         autocast_dtype: torch.dtype,
         accumulate: int,
     ) -> None:
@@ -113,12 +123,12 @@ class Stepper:
         self._optimiser = optimiser
         self._sources = sources
         self._labels_n = labels_n
-        self._mix = mix
+        self._mixer = mixer
         self._autocast_dtype = autocast_dtype
         self._accumulate = accumulate
 
     def step(self, draws: Sequence[Draws], index: Tensor) -> None:
-        """Take the step that `index` (int64 [1]) names in each learner's `draws`."""
+        """Take the step `index` (int64 [1]) of the draws of each learner."""
         self._optimiser.zero_grad(set_to_none=True)
         for learner, source, drawn in zip(self._learners, self._sources, draws, strict=True):
             batch = self._batch(source, drawn.step(index))
@@ -126,15 +136,13 @@ class Stepper:
         self._optimiser.step()
 
     def _batch(self, source: ImageGatherer, draws: Draws) -> Batch:
-        """The images and labels of one step (`draws` with S = 1)."""
+        """Return the images and labels of one step (`draws` with S = 1)."""
         images_bdhw = source.batch(draws)
         labels_b = self._labels_n.index_select(0, draws.order_sb[0]).long()
-        if not self._mix:
+        if self._mixer is None:
             return Batch(images_bdhw, labels_b)
-        partner_b, xi = draws.partner_sb[0], draws.xi_s[0]
-        return Batch(
-            mix_images(images_bdhw, images_bdhw.index_select(0, partner_b), xi),
-            labels_b,
-            labels_b.index_select(0, partner_b),
-            xi,
+        partner_b = draws.partner_sb[0]
+        mixed_bdhw, xi = self._mixer.mix(
+            images_bdhw, images_bdhw.index_select(0, partner_b), draws.mixing_s[0]
         )
+        return Batch(mixed_bdhw, labels_b, labels_b.index_select(0, partner_b), xi)

@@ -1,4 +1,4 @@
-"""How much memory a training took."""
+"""The memory of a training, and its limit on a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DeviceMemory:
-    """All of a GPU's memory, and the most that torch took of it for this process; bytes."""
+    """The total memory of a GPU, and the peak that torch reserved for this process; in bytes."""
 
     device: str
     total: int
@@ -21,7 +21,7 @@ class DeviceMemory:
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """The most memory in use so far: allocated on a GPU, or resident in this process."""
+    """Return the peak memory so far: allocated on a GPU, or resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / _MIB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -29,7 +29,7 @@ def peak_memory_mib(device: torch.device) -> float:
 
 
 def device_memory(device: torch.device) -> DeviceMemory:
-    """The memory of a GPU, its peak counted since `limit_memory`."""
+    """Return the memory of a GPU, with the peak since `limit_memory`."""
     return DeviceMemory(
         device=torch.cuda.get_device_name(device),
         total=total_memory(device),
@@ -38,11 +38,11 @@ def device_memory(device: torch.device) -> DeviceMemory:
 
 
 def total_memory(device: torch.device) -> int:
-    """All of a GPU's memory, in bytes."""
+    """Return the total memory of a GPU, in bytes."""
     return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def limit_memory(device: torch.device, part: float) -> None:
-    """Let torch take `part` of a GPU's memory and no more from now on, and count its peak anew."""
+    """Limit torch to the fraction `part` of a GPU's memory, and reset the peak."""
     torch.cuda.set_per_process_memory_fraction(part, device)
     torch.cuda.reset_peak_memory_stats(device)

@@ -1,9 +1,8 @@
-"""The card of a trained model: what it is, for whoever finds its directory.
+"""The model card: a description of a trained model for readers of its directory.
 
-It is Markdown for people, made from what the model directory holds. Nothing reads it back, so
-the manifest leaves it out: notes may be added to it without the model counting as touched.
-
-`models` differ in their seed alone, one each.
+It is Markdown, made from the contents of the model directory. No code reads it, and the manifest
+leaves it out: notes may be added without the model counting as changed. `models` differ in their
+seed alone.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def write_model_card(path: Path, models: Sequence[TrainedModel]) -> None:
 
 
 def model_card(name: str, models: Sequence[TrainedModel]) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     provenance = models[0].provenance
     sections = (
         _introduction(name, models),

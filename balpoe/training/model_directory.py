@@ -1,12 +1,12 @@
-"""A trained model as a directory: weights, what they mean, and a manifest that guards both.
+"""Directories of trained models: weights, their description, and a manifest with checksums.
 
     weights.safetensors   the network's state, by the names of its layers
     model.json            configuration, classes, prior, λs, normalisation, seed, fingerprint
     metrics.json          the results of every epoch and of the final evaluation
     manifest.json         the sha256 of the three, written last
-    README.md             the model card, for people
+    README.md             the model card
 
-Nothing is unpickled, and nothing is read before its sha256 was checked. The card is never read.
+Nothing is unpickled, and no file is parsed before its sha256 is checked. The card is never read.
 """
 
 from __future__ import annotations
@@ -28,11 +28,9 @@ from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.json_record import as_record, read_record
-from balpoe.models import ExpertEnsemble, build_experts
+from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.training.epoch import EpochResult
-from balpoe.training.evaluation_input import EvaluationInput
-from balpoe.training.precision import autocast_dtype
-from balpoe.training.prediction import predict
+from balpoe.training.prediction import EvaluationInput, predict
 
 FORMAT = 1
 _SEED = "seed_"
@@ -47,9 +45,9 @@ WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Temperatures that were fitted elsewhere and carried over to a model.
+    """Temperatures that are stored with a model.
 
-    `origin` says on what they were fitted, or why there are none.
+    `origin` states the data that they were fitted on, or why there are none.
     """
 
     temperatures: Temperatures | None
@@ -63,12 +61,12 @@ _HINT = "restore it or train again"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Provenance:
-    """Where a model comes from.
+    """The origin of a model.
 
     `configuration` is the whole configuration as plain data, `identity` the sha256 of it
-    with the data's fingerprint and the seed, `description` that of the images it was trained
-    on: their class counts give the prior. `test_fingerprint` is that of the test images alone,
-    None in models that were saved before it was kept.
+    with the fingerprint of the data and the seed, `description` that of the training images:
+    their class counts give the prior. `test_fingerprint` is that of the test images, or None in
+    models that were saved before it was stored.
     """
 
     configuration: Mapping[str, Any]
@@ -97,23 +95,17 @@ class TrainedModel:
     metrics: Mapping[str, Any]
 
     def predict(self, images: Images, device: torch.device) -> Tensor:
-        """The logits of every expert for `images`: float32 [N, E, C] on the CPU.
+        """Return the logits of every expert for `images`: float32 [N, E, C] on the CPU.
 
-        In the precision of the training on this kind of device.
+        The precision is that of the training on this kind of device.
         """
         precision: Precision = self.provenance.configuration["training"]["precision"]
-        return predict(
-            self.experts.to(device),
-            images,
-            self.evaluation_input(device),
-            device=device,
-            autocast_dtype=autocast_dtype(precision, device),
-        )
+        return predict(self.experts.to(device), images, self.evaluation_input(device), precision)
 
     def evaluation_input(self, device: torch.device) -> EvaluationInput:
-        """What turns images of the shape in the description into the networks' input."""
+        """Return the function from images, in the shape of the description, to network input."""
         augmentation = self.provenance.configuration["training"]["augmentation"]
-        resized_crop = augmentation.get("resized_crop", 0)  # models from before it was a field
+        resized_crop = augmentation.get("resized_crop", 0)  # missing in models of older versions
         normalisation = self.provenance.description.normalisation
         return EvaluationInput(normalisation, resized_crop, device)
 
@@ -126,7 +118,7 @@ def save_model(
     history: Sequence[EpochResult],
     final_metrics: Mapping[str, float],
 ) -> None:
-    """Write a model directory; the manifest, written last, makes it one.
+    """Write a model directory; it counts as one once the manifest, the last file, is written.
 
     Raises:
         StorageError: the directory cannot be written.
@@ -146,17 +138,17 @@ def save_model(
 
 
 def is_model(path: Path) -> bool:
-    """Whether `path` is a finished model directory."""
+    """Return whether `path` is a finished model directory."""
     return (path / MANIFEST).is_file()
 
 
 def seed_directory(path: Path, seed: int) -> Path:
-    """Where the model of one seed is in the directory of a training over several."""
+    """Return the directory of the model of one seed in that of a training with several seeds."""
     return path / f"{_SEED}{seed}"
 
 
 def seed_directories(path: Path) -> tuple[Path, ...]:
-    """The finished models `seed_<s>` of a training over several seeds, by their number."""
+    """Return the finished models `seed_<s>` of a training with several seeds, in their order."""
     found = {
         int(child.name.removeprefix(_SEED)): child
         for child in path.glob(f"{_SEED}*")
@@ -166,11 +158,11 @@ def seed_directories(path: Path) -> tuple[Path, ...]:
 
 
 def load_model(path: Path) -> TrainedModel:
-    """Read a model directory after checking that nothing in it was touched.
+    """Read a model directory after checking that no file in it was changed.
 
     Raises:
         StorageError: there is no model at `path`.
-        CorruptFile: a file is damaged, touched or missing, or of another format.
+        CorruptFile: a file is damaged, changed or missing, or of another format.
     """
     contents = _checked_contents(path)
     provenance = _provenance(path / MODEL, json.loads(contents[MODEL]))

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from balpoe.config import Configuration
+from balpoe.config.loss import LossContext
 from balpoe.data.splits import DataDescription, Images
-from balpoe.method.logit_adjusted_losses import logit_adjustments
 from balpoe.method.priors import class_prior
-from balpoe.models import ExpertEnsemble, build_experts, load_pretrained
+from balpoe.models.experts import ExpertEnsemble, build_experts
+from balpoe.models.pretrained import load_pretrained
 from balpoe.training.capture import CapturedSteps
 from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.image_feed import image_feed
@@ -24,7 +25,7 @@ from balpoe.training.streams import network_seed, weight_generator
 
 
 class Optimisation:
-    """Runs whole epochs of SGD on an ensemble of experts."""
+    """Run whole epochs of SGD on an ensemble of experts."""
 
     def __init__(
         self,
@@ -45,13 +46,20 @@ class Optimisation:
             device,
             memory_format=torch.channels_last,  # type: ignore[call-overload]
         )
-        adjustments_ec = logit_adjustments(class_prior(description.class_counts), lambdas)
-        networks = self.experts.networks
-        self._learners = [
-            Learner(network, rows_ec.to(device, torch.float32))
-            for network, rows_ec in zip(networks, adjustments_ec.chunk(len(networks)), strict=True)
-        ]
         training = configuration.training
+        context = LossContext(
+            class_counts=tuple(description.class_counts),
+            prior_c=class_prior(description.class_counts),
+            lambdas=tuple(lambdas),
+            epochs=training.epochs,
+            device=device,
+        )
+        self._criterion = configuration.loss.criterion(context)
+        # of several networks, each has one expert
+        self._learners = [
+            Learner(network, self._criterion, first_expert=number)
+            for number, network in enumerate(self.experts.networks)
+        ]
         self._learning_rate = torch.zeros((), device=device)
         self._optimiser = torch.optim.SGD(
             self.experts.parameters(),
@@ -75,7 +83,7 @@ class Optimisation:
             self._optimiser,
             self._feed.sources,
             images.compact_labels_n.to(device),
-            mix=configuration.mixup.alpha > 0,
+            mixer=configuration.mixing if configuration.mixup.alpha > 0 else None,
             autocast_dtype=autocast_dtype(training.precision, device),
             accumulate=training.accumulate,
         )
@@ -85,32 +93,33 @@ class Optimisation:
         """Train for one epoch (from 0).
 
         Returns:
-            The mean loss of each expert over the epoch's images; the only value that is
-            read back from the device.
+            The mean loss of each expert over the images of the epoch; the only values that are
+            read from the device.
         """
         self.experts.train()
         self._learning_rate.fill_(learning_rate)
+        self._criterion.start_epoch(epoch)
         for learner in self._learners:
             learner.loss_sum_e.zero_()
         drawn = [self._draw(epoch, network) for network in range(len(self._learners))]
-        with self._feed.epoch([draws.order_n for draws in drawn]) as bring:
+        with self._feed.epoch([draws.order_n for draws in drawn]) as load_images:
             for blocks in zip(*drawn, strict=True):
-                self._run_block([block.to(self._device) for block in blocks], bring)
+                self._run_block([block.to(self._device) for block in blocks], load_images)
         loss_e = torch.cat([learner.loss_sum_e for learner in self._learners]) / self._images
         return tuple(loss_e.tolist())
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """All that a checkpoint must hold, by name: weights, statistics and momenta."""
+        """Return the tensors of a checkpoint by name: weights, statistics and momenta."""
         return {**self.experts.state_dict(), **self._momenta}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from the `tensors` of a checkpoint."""
+        """Copy the tensors of a checkpoint into the state."""
         with torch.no_grad():
             for name, tensor in self.tensors().items():
                 tensor.copy_(tensors[name])
 
     def _start_momenta(self) -> dict[str, Tensor]:
-        """Momentum from zero, kept from the first step on so that every step is the same."""
+        """Return zero momenta; they exist before the first step so that all steps are the same."""
         momenta = {}
         for name, parameter in self.experts.named_parameters():
             momenta[f"momentum.{name}"] = torch.zeros_like(parameter.detach())
@@ -120,6 +129,7 @@ class Optimisation:
     def _draw(self, epoch: int, network: int) -> EpochDraws:
         return EpochDraws(
             self._configuration.training,
+            self._configuration.mixing,
             self._configuration.mixup.alpha,
             self._images,
             height=self._description.height,
@@ -128,14 +138,14 @@ class Optimisation:
             epoch=epoch,
         )
 
-    def _run_block(self, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
-        """Take steps of one batch size: replayed on a GPU, one by one elsewhere.
+    def _run_block(self, draws: Sequence[Draws], load_images: Callable[[], None]) -> None:
+        """Take steps of one batch size: replayed on a GPU, one by one on the CPU.
 
         The first block of a batch size has the most steps.
         """
         if self._device.type != "cuda":
             for index in range(draws[0].steps):
-                bring()
+                load_images()
                 self._stepper.step(draws, torch.tensor([index]))
             return
         batch_size = draws[0].batch_size
@@ -143,16 +153,16 @@ class Optimisation:
             sums = [learner.loss_sum_e for learner in self._learners]
             state = [*self.tensors().values(), *sums]
             self._captured[batch_size] = CapturedSteps(self._stepper.step, draws, state)
-        self._captured[batch_size].run(draws, bring)
+        self._captured[batch_size].run(draws, load_images)
 
 
 def initial_experts(
     configuration: Configuration, description: DataDescription, seed: int
 ) -> ExpertEnsemble:
-    """The untrained ensemble of `configuration`, its weights drawn from `seed` or pretrained.
+    """Return the untrained ensemble, with weights drawn from `seed` or pretrained.
 
     Raises:
-        UserError: the pretrained weights cannot be had, or are of another network.
+        UserError: the pretrained weights cannot be read or downloaded, or do not fit.
     """
     model = configuration.model
     independent = configuration.experts.sharing == "independent"

@@ -1,4 +1,4 @@
-"""In which floating-point format the convolutions of a training run."""
+"""The floating-point format of the convolutions of a training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from balpoe.config import Precision
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The format for autocast on `device`; `auto` is bfloat16 where the device is fast at it."""
-    if precision == "float32" or (precision == "auto" and not _fast_at_bfloat16(device)):
+    """Return the format for autocast; `auto` is bfloat16 where `device` has hardware for it."""
+    if precision == "float32" or (precision == "auto" and not _has_fast_bfloat16(device)):
         return torch.float32
     return torch.bfloat16
 
 
-def _fast_at_bfloat16(device: torch.device) -> bool:
+def _has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

@@ -1,6 +1,6 @@
-"""The logits of trained experts for a set of images.
+"""The logits of trained experts for a set of images, without augmentation.
 
-B batch, E experts, C classes.
+B batch, E experts, C classes, H height, W width, D channels, R side of the resized crop.
 """
 
 from __future__ import annotations
@@ -10,12 +10,33 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from balpoe.data.splits import Images
-from balpoe.models import ExpertEnsemble
-from balpoe.training.evaluation_input import EvaluationInput
+from balpoe.config import Precision
+from balpoe.data.splits import Images, Normalisation
+from balpoe.models.experts import ExpertEnsemble
+from balpoe.training.augmentation.pixel_source import Normaliser
+from balpoe.training.augmentation.resized_crop import CentreCrop
+from balpoe.training.precision import autocast_dtype
 
 PREDICTION_BATCH = 256
 _MOST_PIXELS = PREDICTION_BATCH * 128 * 128
+
+
+class EvaluationInput:
+    """Turn stored images into the input of networks on `device`.
+
+    Images are normalised. For networks that were trained on resized crops, the centre is cut.
+    """
+
+    def __init__(
+        self, normalisation: Normalisation, resized_crop: int, device: torch.device
+    ) -> None:
+        self.device = device
+        self._normalise = Normaliser(normalisation, device)
+        self._cut = CentreCrop(resized_crop) if resized_crop else None
+
+    def __call__(self, pixels_bhwd: Tensor) -> Tensor:
+        """uint8 [B, H, W, D] → float32 [B, D, H, W] or [B, D, R, R], channels-last in memory."""
+        return self._normalise(self._cut(pixels_bhwd) if self._cut else pixels_bhwd)
 
 
 @torch.inference_mode()
@@ -23,26 +44,25 @@ def predict(
     experts: ExpertEnsemble,
     images: Images,
     evaluation_input: EvaluationInput,
-    *,
-    device: torch.device,
-    autocast_dtype: torch.dtype,
+    precision: Precision,
 ) -> Tensor:
-    """The logits of every expert, without augmentation: float32 [N, E, C] on the CPU.
+    """Return the logits of every expert: float32 [N, E, C] on the CPU.
 
-    Draws nothing and changes nothing: a training goes on as if it had not been called.
+    Draw nothing and change no weight, so that a training continues as without the call.
     """
     experts.eval()
-    enabled = autocast_dtype != torch.float32
+    device = evaluation_input.device
+    dtype = autocast_dtype(precision, device)
     batches = []
     with closing(images.in_order(_batch_size(images))) as stored:
         for stored_bhwd in stored:
             inputs = evaluation_input(stored_bhwd.to(device))
-            with torch.autocast(device.type, dtype=autocast_dtype, enabled=enabled):
+            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                 batches.append(experts(inputs))
     return torch.cat(batches).float().cpu()
 
 
 def _batch_size(images: Images) -> int:
-    """Fewer images at once where they are large: their activations lie in memory."""
+    """Return a smaller batch for large images, to bound the memory of their activations."""
     height, width, _ = images.shape_hwd
     return max(1, min(PREDICTION_BATCH, _MOST_PIXELS // (height * width)))

@@ -1,4 +1,4 @@
-"""What a training would cost here, from a few of its steps."""
+"""An estimate of the time and disk space of a training on this machine, from a few steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MORE = 4
 
 @dataclass(frozen=True, slots=True)
 class TrainingCost:
-    """A whole training, every evaluation included, and the checkpoints that it keeps."""
+    """The epochs and seconds of a training with its evaluations, and the size of checkpoints."""
 
     epochs: int
     seconds: float
@@ -34,14 +34,14 @@ class TrainingCost:
 
 
 def probe(configuration: Configuration, splits: SearchSplits, device: torch.device) -> TrainingCost:
-    """Take rounds of a few steps for about two seconds, after one for practice, and scale up.
+    """Time rounds of a few steps for about two seconds, after a warm-up round, and extrapolate.
 
-    The time of an epoch is taken to be proportional to its images, but for the start of a stream.
+    The time of an epoch is proportional to its images, except for the start of a stream.
     """
     epochs = configuration.training.epochs
     start = partial(_short_training, configuration, splits.description, device)
     images = STEPS * configuration.training.batch_size
-    seconds = _scaled_up(
+    seconds = _extrapolated(
         lambda train: _seconds_of_a_round(start(train, None)), splits.train, images
     )
     with tempfile.TemporaryDirectory(prefix="balpoe_probe_") as scratch:
@@ -49,7 +49,7 @@ def probe(configuration: Configuration, splits: SearchSplits, device: torch.devi
         next(training.fit())
         training.save_checkpoint()
         checkpoint_bytes = max(path.stat().st_size for path in Path(scratch).iterdir())
-    evaluation_seconds = _scaled_up(
+    evaluation_seconds = _extrapolated(
         partial(_evaluation_seconds, training), splits.validation, PREDICTION_BATCH
     )
     evaluations = -(-epochs // configuration.training.evaluate_every) + 1  # predictions: one
@@ -57,11 +57,11 @@ def probe(configuration: Configuration, splits: SearchSplits, device: torch.devi
     return TrainingCost(epochs, seconds_of_all, KEPT * checkpoint_bytes)
 
 
-def _scaled_up(seconds_of: Callable[[Images], float], images: Images, few: int) -> float:
-    """The seconds for all images, from those for a few.
+def _extrapolated(seconds_of: Callable[[Images], float], images: Images, few: int) -> float:
+    """Return the seconds for all images, from those for a few.
 
-    The processes of a stream start anew for every epoch: what they take for it shows between few
-    images and some more.
+    The processes of a stream start in every epoch: the time of the start is what few images take
+    beyond the rate that a second, larger measurement shows.
     """
     first = images.first(few)
     seconds = seconds_of(first)

@@ -8,10 +8,10 @@ from balpoe.config import TrainingConfig
 
 
 def learning_rates(training: TrainingConfig) -> tuple[float, ...]:
-    """The learning rate of each epoch, from the first to the last.
+    """Return the learning rate of each epoch, from the first to the last.
 
-    Linear warm-up: epoch e (from 0) of w gets lr·(e+1)/w. After it a multi-step schedule
-    multiplies by `decay` from each milestone on, and a cosine one follows
+    Epoch e (from 0) of w epochs of linear warm-up has lr·(e+1)/w. After them, a multi-step
+    schedule multiplies by `decay` from each milestone on, and a cosine schedule follows
     lr·(1 + cos(πe/epochs))/2 (METHOD §3, the released code of BalPoE).
     """
     return tuple(_learning_rate(training, epoch) for epoch in range(training.epochs))
@@ -28,5 +28,5 @@ def _learning_rate(training: TrainingConfig, epoch: int) -> float:
 
 
 def _epochs(share: float, training: TrainingConfig) -> float:
-    # 0.1 · 30 is 3.0000000000000004 in binary: rounded, or `ceil` would give one epoch more
+    # rounded, because 0.1 · 30 is 3.0000000000000004 in binary and `ceil` would return 4
     return round(share * training.epochs, 9)

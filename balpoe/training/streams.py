@@ -1,21 +1,24 @@
-"""Where the randomness of a training comes from: one seed, one stream for each purpose.
+"""The random streams of a training: one seed, one stream for each purpose.
 
-A stream depends on the seed, its purpose and the epoch, and on nothing else. So an epoch can
-be drawn again after a restart, switching one augmentation off leaves the others' draws as they
-were, and configurations that share a seed see the same order of images: they can be compared
-in pairs.
+A stream depends on the seed, its purpose and the epoch alone. So an epoch can be drawn again
+after a restart, an augmentation that is switched off leaves the draws of the others as they are,
+and configurations with the same seed visit the images in the same order: they can be compared in
+pairs.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import torch
 
 
 class Purpose(IntEnum):
-    """What is drawn. The numbers are part of what a seed means: never renumber them."""
+    """What is drawn. The numbers decide what a seed means: never renumber them."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -25,27 +28,42 @@ class Purpose(IntEnum):
     MIXING = 5
     PAIRING = 6
     RESIZED_CROP = 7
-    COLOUR_JITTER = 8
-    AUTO_AUGMENT = 9
-    RAND_AUGMENT = 10
 
 
-def random_stream(seed: int, purpose: Purpose, epoch: int) -> np.random.Generator:
-    """The generator for one purpose in one epoch."""
+_POLICY_PURPOSES: Final = {"colour_jitter": 8, "auto_augment": 9, "rand_augment": 10}
+_NAMED_POLICIES = 2**32
+_NEXT_OF_THE_SAME_NAME = 2**40
+
+
+def random_stream(seed: int, purpose: int, epoch: int) -> np.random.Generator:
+    """Return the generator for one purpose in one epoch."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, epoch)))
 
 
+def policy_streams(seed: int, names: Sequence[str], epoch: int) -> list[np.random.Generator]:
+    """Return a generator for each of the augmentation policies with these names in one epoch.
+
+    The stream of a policy depends on its name, and on how often the name occurs before it.
+    """
+    purposes = (
+        _POLICY_PURPOSES.get(name, _NAMED_POLICIES + zlib.crc32(name.encode()))
+        + names[:place].count(name) * _NEXT_OF_THE_SAME_NAME
+        for place, name in enumerate(names)
+    )
+    return [random_stream(seed, purpose, epoch) for purpose in purposes]
+
+
 def weight_generator(seed: int) -> torch.Generator:
-    """The generator that initialises the weights of a network."""
+    """Return the generator that initialises the weights of a network."""
     sequence = np.random.SeedSequence(seed, spawn_key=(Purpose.WEIGHTS,))
     return torch.Generator().manual_seed(_non_negative_int64(sequence))
 
 
 def network_seed(seed: int, network: int) -> int:
-    """The seed with which network `network` of an ensemble can be trained alone.
+    """Return the seed with which network `network` of an ensemble can be trained by itself.
 
     An independent expert is, bit for bit, the single expert that is trained with this seed;
-    the first one's is the ensemble's own.
+    the first network has the seed of the ensemble.
     """
     if network == 0:
         return seed

@@ -1,8 +1,8 @@
 """One training from its first epoch, or its newest checkpoint, to its last.
 
-It knows nothing of who runs it: `fit` yields the result of each epoch, and whoever iterates
-reports it. On the CPU the same configuration, data, seed and thread count give the same bits,
-also when the training was interrupted in between, and whether or not epochs were evaluated.
+`fit` yields the result of each epoch; the caller reports it. On the CPU the same configuration,
+data, seed and thread count give the same bits, also after an interruption, and whether or not
+epochs are evaluated.
 
 E experts, C classes.
 """
@@ -22,14 +22,12 @@ from balpoe.config import Configuration, identifying
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
 from balpoe.method.priors import expert_lambdas
-from balpoe.models import weights_identity
+from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
-from balpoe.training.evaluation_input import EvaluationInput
 from balpoe.training.memory import peak_memory_mib
 from balpoe.training.optimisation import Optimisation
-from balpoe.training.precision import autocast_dtype
-from balpoe.training.prediction import predict
+from balpoe.training.prediction import EvaluationInput, predict
 from balpoe.training.schedule import learning_rates
 from balpoe.training.validation import shift_scalars, validation_scalars
 
@@ -37,9 +35,9 @@ CHECKPOINT_SECONDS = 60.0
 
 
 class Training:
-    """Trains the experts of `configuration` on `train`, observed on `validation` if given.
+    """Train the experts of `configuration` on `train`, and evaluate them on `validation`.
 
-    Constructing it continues from the newest sound checkpoint in `checkpoints`.
+    The constructor loads the newest intact checkpoint in `checkpoints`.
 
     Raises:
         CorruptFile: the checkpoints belong to another training.
@@ -76,10 +74,10 @@ class Training:
         self._continue()
 
     def fit(self) -> Iterator[EpochResult]:
-        """Train to the last epoch and yield the result of each epoch that was trained here.
+        """Train to the last epoch and yield the result of each epoch trained by this object.
 
         Raises:
-            NonFiniteError: an epoch's loss is not finite; it is neither saved nor yielded.
+            NonFiniteError: the loss of an epoch is not finite; it is neither saved nor yielded.
             StorageError: a checkpoint cannot be written.
         """
         rates = learning_rates(self._configuration.training)
@@ -93,14 +91,14 @@ class Training:
 
     @property
     def saved_epochs(self) -> int:
-        """How many epochs the newest checkpoint holds; 0 where there is none."""
+        """The number of epochs in the newest checkpoint; 0 without a checkpoint."""
         return self._saved_epoch
 
     def save_checkpoint(self) -> None:
         """Save the state after the last finished epoch, unless it is saved already.
 
-        Within an epoch that was broken off, by an exception or a signal, that state is gone
-        and nothing is saved: the checkpoint before stands.
+        Nothing is saved after an exception or a signal within an epoch, because its steps have
+        changed the state: the previous checkpoint stays the newest.
         """
         saved = self._saved_epoch == len(self.history)
         if self._checkpoints is None or saved or self._within_epoch:
@@ -110,17 +108,12 @@ class Training:
         self._saved_epoch, self._saved_at = len(self.history), time.monotonic()
 
     def predict(self, images: Images) -> Tensor:
-        """The logits of every expert for `images`: float32 [N, E, C] on the CPU."""
+        """Return the logits of every expert for `images`: float32 [N, E, C] on the CPU."""
         training = self._configuration.training
-        return predict(
-            self.experts,
-            images,
-            EvaluationInput(
-                self._description.normalisation, training.augmentation.resized_crop, self._device
-            ),
-            device=self._device,
-            autocast_dtype=autocast_dtype(training.precision, self._device),
+        evaluation_input = EvaluationInput(
+            self._description.normalisation, training.augmentation.resized_crop, self._device
         )
+        return predict(self.experts, images, evaluation_input, training.precision)
 
     def _continue(self) -> None:
         checkpoint = self._checkpoints.newest(self._identity) if self._checkpoints else None
@@ -158,12 +151,12 @@ class Training:
         evaluated = (logits_nec, self._validation, self._description, self.lambdas)
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
         scalars = validation_scalars(*evaluated) | {"parameters": float(weights)}
-        # a trial is judged by its last epoch: the curves of forty shifted metrics serve no one
+        # the forty shifted metrics are needed for the last epoch, the result of a trial, only
         return scalars | shift_scalars(*evaluated) if last else scalars
 
 
 def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
-    """The bias λ of each expert."""
+    """Return the bias λ of each expert."""
     experts = configuration.experts
     if experts.lambdas is not None:
         return experts.lambdas
@@ -171,12 +164,12 @@ def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
 
 
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:
-    """The sha256 of all that decides the course of a training.
+    """Return the sha256 of everything that determines the course of a training.
 
     Raises:
         UserError: the file of pretrained weights cannot be read.
     """
-    # data and weights count by what they are, not by where they lie
+    # data and weights are identified by their content, not by their path
     decisive = identifying(configuration) | {"data": description.fingerprint, "seed": seed}
     if configuration.model.pretrained is not None:
         decisive["model"]["pretrained"] = weights_identity(configuration.model.pretrained)

@@ -1,4 +1,4 @@
-"""The figures of a training on its validation split, and its distance to the Bayes rule.
+"""The metrics of a training on its validation split, and its distance to the Bayes rule.
 
 N images, E experts, C classes.
 """
@@ -25,7 +25,7 @@ def validation_scalars(
     description: DataDescription,
     lambdas: Sequence[float],
 ) -> dict[str, float]:
-    """Every metric of the ensemble and of its experts as `val/...`, classes weighted equally."""
+    """Return the metrics of the ensemble and its experts as `val/...`, with equal class weights."""
     prior_c = class_prior(description.class_counts)
     evaluation = evaluate(
         logits_nec,
@@ -45,7 +45,7 @@ def shift_scalars(
     description: DataDescription,
     lambdas: Sequence[float],
 ) -> dict[str, float]:
-    """The ensemble's `val/forward_10/...` and so on: validation with shifted class weights."""
+    """Return the metrics of the ensemble with shifted class weights: `val/forward_10/...`, …."""
     shifts = simulated_shifts(
         logits_nec,
         validation.labels_n,
@@ -59,7 +59,7 @@ def shift_scalars(
 def bayes_scalars(
     logits_nec: Tensor, images: Images, prior_c: Tensor, lambdas: Sequence[float], split: str
 ) -> dict[str, float]:
-    """The ensemble's distance to the Bayes rule, where P(x|y) of the images is known."""
+    """Return the distance of the ensemble to the Bayes rule; none unless P(x|y) is known."""
     if images.log_likelihood_nc is None:
         return {}
     distance = distance_to_bayes(

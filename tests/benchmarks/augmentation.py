@@ -19,7 +19,8 @@ from torchvision import transforms
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.data.splits import ImageSet, Normalisation
-from balpoe.training.augmentation import PixelSource
+from balpoe.method.mixers.mixup import Mixup
+from balpoe.training.augmentation.pixel_source import PixelSource
 from balpoe.training.draws import EpochDraws
 
 IMAGES, SIDE, BATCH, ROUNDS = 3072, 32, 128, 5
@@ -48,7 +49,7 @@ def ours(images: ImageSet, augmentation: AugmentationConfig) -> float:
     source = PixelSource(images, NORMALISATION, augmentation, torch.device("cpu"))
     training = TrainingConfig(batch_size=BATCH, augmentation=augmentation)
     started = time.perf_counter()
-    (draws,) = EpochDraws(training, 0.0, IMAGES, height=SIDE, width=SIDE, seed=0, epoch=0)
+    (draws,) = EpochDraws(training, Mixup(), 0.0, IMAGES, height=SIDE, width=SIDE, seed=0, epoch=0)
     for index in range(draws.steps):
         source.batch(draws.step(torch.tensor([index])))
     return IMAGES / (time.perf_counter() - started)

@@ -26,7 +26,7 @@ import torch
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Configuration, ExpertsConfig, MixupConfig
 from balpoe.data import load_final_splits
-from balpoe.training.final_training import train_final
+from balpoe.training.final_training import FinalTraining, train_final
 from tests.benchmarks.engine import configuration
 
 NAME = "cifar10_lt_ir100"
@@ -77,13 +77,15 @@ def compare(arguments: argparse.Namespace) -> None:
         for method in METHODS:
             started = time.perf_counter()
             model = train_final(
-                method.applied_to(base),
+                FinalTraining(
+                    method.applied_to(base),
+                    seed=seed,
+                    path=arguments.runs / method.name.replace(" ", "_") / f"seed_{seed}",
+                    balpoe_version=version("balpoe"),
+                ),
                 splits,
-                seed=seed,
-                path=arguments.runs / method.name.replace(" ", "_") / f"seed_{seed}",
-                device=torch.device(arguments.device),
-                balpoe_version=version("balpoe"),
-                on_epoch=lambda result: None,
+                torch.device(arguments.device),
+                lambda result: None,
             )
             results.setdefault(method.name, {})[str(seed)] = model.metrics["final"]
             accuracy = model.metrics["final"]["test/accuracy"]

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import find_study
 from balpoe.study.records.record_store import RecordStore
 from tests.benchmarks.idle_trial import OBJECTIVES
 
@@ -61,7 +61,7 @@ def main() -> None:
             dict(record.parameters),
             [[round(epoch.metrics[name], 4) for name in OBJECTIVES] for epoch in record.history],
         )
-        for record in RecordStore(*study_of(arguments.study, arguments.runs)).records()
+        for record in RecordStore(*find_study(arguments.study, arguments.runs)).records()
         if record.state == "COMPLETE"
     ]
     lines = ",\n".join(json.dumps(asdict(trial)) for trial in trials)

@@ -14,7 +14,8 @@ import sys
 LOADED = "import balpoe.launch.run"
 WAYS = {
     "Python's collector": LOADED,
-    "spared": f"from balpoe.cli.main import spare_the_collector; spare_the_collector(); {LOADED}",
+    "spared": "from balpoe.cli.main import collect_garbage_rarely; collect_garbage_rarely(); "
+    + LOADED,
 }
 
 

@@ -89,7 +89,7 @@ def test_prepare_writes_files_that_the_lines_it_prints_train_on(folder: Path) ->
         check=False,
     )
     assert again.returncode == 2
-    assert again.stderr.startswith("error: prepared/train.parquet: is there already")
+    assert again.stderr.startswith("error: prepared/train.parquet: exists already")
 
 
 def test_larger_images_are_prepared_with_the_size_that_a_study_needs(folder: Path) -> None:

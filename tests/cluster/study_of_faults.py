@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import find_study
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.trials.record import TrialRecord
 from tests.cluster.ray_nodes import RayCluster
@@ -91,7 +91,7 @@ class StudyOfFaults:
 
     def deaths_counted(self) -> int:
         """The number of deaths of workers that count for trials."""
-        study = Ledger(*study_of("faults", self.runs))._study
+        study = Ledger(*find_study("faults", self.runs))._study
         return sum(trial.user_attrs.get("deaths_without_progress", 0) for trial in study.trials)
 
     def assert_whole(self) -> None:

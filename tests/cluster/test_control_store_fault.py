@@ -26,7 +26,7 @@ def test_a_study_whose_control_store_is_killed_continues_on_the_next_cluster(
             assert cluster.head.kill_named("gcs_server") == 1
             _, told = supervisor.communicate(timeout=280)
             assert supervisor.returncode == 70
-        assert "the driver died without a word" in told
+        assert "the driver died unexpectedly" in told
     with ray_cluster(nodes=1) as cluster:
         continued = StudyOfFaults(cluster, tmp_path, trials=3)
         assert continued.run() == (0, "")

@@ -127,7 +127,7 @@ def test_a_study_file_that_the_cluster_could_not_read_is_refused_before_it_trave
     write_study(tmp_path, "paths", trials=1, epochs=1, data="name: folder, root: images")
     refused = balpoe(head, tmp_path, "submit", "paths.yaml", "--runs", "/r")
     assert refused.returncode == 2
-    assert "paths.yaml: data.root: must be a whole path, got 'images'" in refused.stderr
+    assert "paths.yaml: data.root: must be an absolute path, got 'images'" in refused.stderr
 
 
 def test_without_a_directory_that_nodes_share_nothing_is_run(

@@ -125,7 +125,8 @@ def test_a_token_that_is_not_accepted_is_named_as_the_cause_within_seconds(
     assert f"error: --address {cluster.address}: " in refused.stderr
     assert told in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
-    assert time.monotonic() - began < 60
+    # not the minutes that Ray waits; on a loaded machine the command itself starts in 40 s
+    assert time.monotonic() - began < 120
 
 
 def test_a_dead_address_is_told_in_one_line(directory: Path, cluster: RayCluster) -> None:

@@ -77,7 +77,7 @@ def test_a_training_whose_control_store_is_killed_continues_on_the_next_cluster(
         assert cluster.head.kill_named("gcs_server") == 1
         _, complaints = process.communicate(timeout=280)
     assert process.returncode == 70
-    assert "error: the driver died without a word" in complaints
+    assert "error: the driver died unexpectedly" in complaints
     assert "continue with: balpoe train digits.yaml --seeds 1,2 --address" in complaints
     with ray_cluster(nodes=1) as cluster, training(cluster, tmp_path, "1,2") as process:
         _, complaints = process.communicate(timeout=280)
@@ -88,7 +88,7 @@ def test_a_training_whose_control_store_is_killed_continues_on_the_next_cluster(
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (signal.SIGINT, "\ninterrupted; the same command goes on from what was saved\n"),
+        (signal.SIGINT, "\ninterrupted; the same command continues from the saved state\n"),
         (signal.SIGTERM, ""),
     ],
 )

@@ -16,8 +16,7 @@ from click.testing import CliRunner
 
 from balpoe.cli.main import cli
 from balpoe.launch.doctor import doctor
-from balpoe.launch.lookup import study_of
-from balpoe.launch.runs import drivers_runs, local_runs
+from balpoe.launch.runs import drivers_runs, find_study, local_runs
 from balpoe.study.execution.remote_trial import with_uploads
 from balpoe.study.execution.trial import run_trial
 from balpoe.study.records.record_store import RecordStore
@@ -95,7 +94,7 @@ def await_death_of_one(cluster: RayCluster) -> None:
 
 
 def records() -> tuple[TrialRecord, ...]:
-    return RecordStore(*study_of("faults", local_runs(RUNS))).records()
+    return RecordStore(*find_study("faults", local_runs(RUNS))).records()
 
 
 @pytest.mark.slow

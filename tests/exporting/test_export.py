@@ -22,7 +22,8 @@ from balpoe.config import (
 )
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import StorageError, UserError
-from balpoe.exporting import ExportReport, Preference, export_best
+from balpoe.exporting.export import ExportReport, export_best
+from balpoe.exporting.preference import Preference
 from balpoe.files import configuration_from_plain, load_configuration
 from balpoe.study.trials.environment import Environment
 from balpoe.study.trials.launch_log import Launch

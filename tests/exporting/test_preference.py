@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balpoe.errors import UserError
-from balpoe.exporting import Preference
+from balpoe.exporting.preference import Preference
 
 METRICS = {"val/accuracy": 0.9, "val/ece": 0.04, "val/expert_0/ece": 0.2, "train/loss": 2.0}
 NAMES = {"val/accuracy": "a", "val/ece": "b", "val/expert_0/ece": "c", "train/loss": "d"}

@@ -22,7 +22,7 @@ from balpoe.config import (
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
-from balpoe.models import build_experts
+from balpoe.models.experts import build_experts
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
     Calibration,

@@ -111,7 +111,7 @@ def test_images_come_in_batches_and_files_are_read_when_theirs_is_due(
         ("nowhere.png", r"^nowhere.png: no such file$"),
         ("a\0b", r'^"a\\u0000b": is not a path of a file \(embedded null byte\)$'),
         (["a\0b"], r"is not a path of a file"),
-        (None, r"^images: must be an array, .*, a path or a list of such, got NoneType$"),
+        (None, r"^images: must be an array, .*, a path or a list of these, got NoneType$"),
         ((path for path in ["a.png"]), r"^images: must be .* got generator$"),
         (5, r"^images: must be .* got int$"),
         (b"bytes", r"^images: must be .* got bytes$"),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from balpoe.launch.doctor import doctor
-from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import find_study
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.record import TrialRecord
 from tests.launch.faults_study import DRIVER, EPOCHS, PARENT
@@ -81,7 +81,7 @@ def begun(home: Path, trials: int) -> None:
 
 def recorded(home: Path) -> tuple[TrialRecord, ...]:
     """The trials of the study."""
-    return RecordStore(*study_of("faults", home / "runs")).records()
+    return RecordStore(*find_study("faults", home / "runs")).records()
 
 
 def assert_whole(home: Path, trials: int = TRIALS) -> None:

@@ -9,8 +9,8 @@ from balpoe.launch.supervision import supervise
 # with the collector that `balpoe` has before the script imports anything
 AS_MAIN = """
 import runpy, sys
-from balpoe.cli.main import spare_the_collector
-spare_the_collector()
+from balpoe.cli.main import collect_garbage_rarely
+collect_garbage_rarely()
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

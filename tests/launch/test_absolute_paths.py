@@ -7,7 +7,7 @@ import pytest
 from balpoe.config import Configuration, ModelConfig
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.sources.parquet import ParquetImages
-from balpoe.launch.absolute_paths import with_absolute_paths
+from balpoe.launch.study_file import with_absolute_paths
 
 BACKBONE = "imagenet_resnet50"
 

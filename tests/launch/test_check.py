@@ -57,7 +57,9 @@ def test_a_constraint_that_has_no_say_in_early_stopping_is_warned_of(tmp_path: P
         text.write("early_stopping: {grace_epochs: 1}\n")
         text.write("constraints: {val/forward_10/ece: {at_most: 1}, val/ece: {at_most: 1}}\n")
     (warning,) = check(file, runs=tmp_path).warnings
-    assert warning.startswith("constraints.val/forward_10/ece: only the last epoch has it")
+    assert warning.startswith(
+        "constraints.val/forward_10/ece: is measured after the last epoch only"
+    )
 
 
 def test_the_dearest_trial_has_the_most_experts_each_with_its_own_backbone(

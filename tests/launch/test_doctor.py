@@ -19,7 +19,7 @@ from mlflow.entities import Run
 from balpoe.cli.doctor import doctor as doctor_command
 from balpoe.errors import UserError
 from balpoe.launch.doctor import doctor
-from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import find_study
 from balpoe.launch.sync import sync
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.storage.lease import hold_lease
@@ -87,7 +87,7 @@ def lose_a_result(patient: Patient) -> None:
 
 
 def lose_the_curve_of_a_pruned_trial(patient: Patient) -> None:
-    spec, directory = study_of("tiny", patient.runs)
+    spec, directory = find_study("tiny", patient.runs)
     objectives = {"val/accuracy": 0.5, "val/ece": 0.1}
     Ledger(spec, directory).prune(TrialIdentity("tiny", 3), 1, objectives)
     patient.trial(3).metrics.unlink()
@@ -254,4 +254,4 @@ def test_the_command_says_what_is_at_fault_and_what_to_do(
     assert "fault  one run per trial in MLflow\n         MLflow has 0 runs for trial 0\n" in (
         broken.output
     )
-    assert "cure: `balpoe sync tiny` writes what MLflow lacks" in broken.output
+    assert "hint: `balpoe sync tiny` writes what MLflow lacks" in broken.output

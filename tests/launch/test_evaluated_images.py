@@ -17,7 +17,7 @@ from balpoe.config import Configuration, ModelConfig, TrainingConfig
 from balpoe.data import load_final_splits
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import DataError
-from balpoe.training.final_training import train_final
+from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_directory import MANIFEST, MODEL
 
 WriteImages = Callable[[str, Sequence[int]], Path]
@@ -43,13 +43,10 @@ def model(configuration: Configuration, tmp_path: Path) -> Path:
 
 def trained(configuration: Configuration, path: Path, *, seed: int) -> Path:
     train_final(
-        configuration,
+        FinalTraining(configuration, seed=seed, path=path, balpoe_version=""),
         load_final_splits(configuration.data),
-        seed=seed,
-        path=path,
-        device=torch.device("cpu"),
-        balpoe_version="",
-        on_epoch=lambda result: None,
+        torch.device("cpu"),
+        lambda result: None,
     )
     return path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import find_study
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.trials.record import TrialRecord
 from tests.launch.faults_study import faults_study
@@ -65,7 +65,7 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
     for point, times in POINTS:
         status, told = end_of(tmp_path, point, str(times))
         assert status == 70, f"{point} {times}: {told}"
-        assert "the driver died without a word (killed by SIGKILL)" in told
+        assert "the driver died unexpectedly (killed by SIGKILL)" in told
         before = require_kept(before, tmp_path)
     assert end_of(tmp_path) == (0, "")
     assert_complete(tmp_path, trials)
@@ -74,7 +74,7 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
 
 def require_kept(before: Sequence[TrialRecord], home: Path) -> Sequence[TrialRecord]:
     """The ledger's entries now: what was in those `before` is still there."""
-    after = Ledger(*study_of("faults", home / "runs")).records()
+    after = Ledger(*find_study("faults", home / "runs")).records()
     assert len(after) >= len(before)
     for old, new in zip(before, after, strict=False):
         assert old.parameters.items() <= new.parameters.items()

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from balpoe.cli.main import cli
 from balpoe.errors import UserError
-from balpoe.launch.lookup import study_of
-from balpoe.launch.tracking import named_store
+from balpoe.launch.runs import find_study
+from balpoe.launch.tracking import choose_store
 from tests.launch.faults_study import faults_study
 from tests.launch.launched_study import (
     TRIALS,
@@ -58,7 +58,7 @@ def test_a_study_goes_on_where_the_server_is_restarted_and_leaves_the_password_n
     assert supervisor.returncode == 0, told
     assert "trying again for 60 seconds" in told
     assert_whole(home)
-    spec, directory = study_of("faults", home / "runs")
+    spec, directory = find_study("faults", home / "runs")
     for verb in ("status", "export", "sync", "clean"):
         options = ["--keep", "front", "--delete"] if verb == "clean" else []
         result = CliRunner().invoke(cli, [verb, "faults", *options], catch_exceptions=False)
@@ -136,7 +136,7 @@ def test_a_password_in_an_option_or_for_mlflow_is_refused_without_being_shown(
         "postgresql://me@localhost/db?password=hidden",
     ):
         with pytest.raises(UserError, match="--tracking-uri: names a password") as caught:
-            named_store(home, address)
+            choose_store(home, address)
         assert "hidden" not in str(caught.value)
 
 

@@ -26,7 +26,7 @@ from balpoe.data import load_final_splits
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import DataError, StorageError, UserError
 from balpoe.reporting.prediction_display import PredictionProgress
-from balpoe.training.final_training import train_final
+from balpoe.training.final_training import FinalTraining, train_final
 
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 IMAGES = 300
@@ -41,13 +41,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         training=TrainingConfig(epochs=3, batch_size=64, precision="float32"),
     )
     train_final(
-        configuration,
+        FinalTraining(configuration, seed=0, path=path, balpoe_version="1.2.3"),
         load_final_splits(configuration.data),
-        seed=0,
-        path=path,
-        device=torch.device("cpu"),
-        balpoe_version="1.2.3",
-        on_epoch=lambda result: None,
+        torch.device("cpu"),
+        lambda result: None,
     )
     return path
 

@@ -16,7 +16,7 @@ from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
 from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import load_configuration
-from balpoe.launch.search_calibration import carried_calibration
+from balpoe.launch.search_calibration import calibration_from_search
 from balpoe.launch.train import TrainedSeeds
 from balpoe.method.priors import class_prior, target_prior
 from balpoe.study.trials.directory import StudyDirectory
@@ -39,7 +39,7 @@ def exported(tiny_study: TinyStudy) -> Path:
 
 
 def calibration_of(file: Path) -> Calibration:
-    return carried_calibration(file, load_configuration(file))
+    return calibration_from_search(file, load_configuration(file))
 
 
 def moved(tiny_study: TinyStudy, exported: Path, tmp_path: Path) -> tuple[Path, StudyDirectory]:

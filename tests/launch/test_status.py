@@ -35,15 +35,7 @@ class TinyStudy(Protocol):
 
 def _plain(study: TinyStudy) -> Mapping[str, Any]:
     found = status("tiny", runs=study.runs)
-    return status_plain(
-        found.spec,
-        found.trials,
-        spent=found.spent,
-        repeats_left=found.repeats_left,
-        pairs=found.pairs,
-        driver=None,
-        now=found.now,
-    )
+    return status_plain(replace(found, driver=None))
 
 
 def test_it_counts_the_trials_by_state_and_what_is_left(tiny_study: TinyStudy) -> None:
@@ -70,17 +62,7 @@ def test_a_trial_is_never_from_the_future_whatever_the_clock_of_the_reader(
 ) -> None:
     found = status("tiny", runs=tiny_study.runs)
     console = Console(record=True, width=160, file=io.StringIO())
-    console.print(
-        status_report(
-            found.spec,
-            found.trials,
-            spent=found.spent,
-            repeats_left=found.repeats_left,
-            pairs=found.pairs,
-            driver=None,
-            now=found.now - 18000,
-        )
-    )
+    console.print(status_report(replace(found, driver=None, now=found.now - 18000)))
     assert "0:00 ago" in console.export_text()
 
 
@@ -90,15 +72,7 @@ def test_of_a_budget_in_hours_it_shows_what_is_left(tiny_study: TinyStudy) -> No
     trained = sum(
         (trial.ended or trial.history[-1].unix_time) - trial.started for trial in found.trials
     )
-    plain = status_plain(
-        spec,
-        found.trials,
-        spent=found.spent,
-        repeats_left=found.repeats_left,
-        pairs=found.pairs,
-        driver=None,
-        now=found.now,
-    )
+    plain = status_plain(replace(found, spec=spec, driver=None))
     assert plain["left"]["device_hours"] == pytest.approx(1.0 - trained / 3600)
     assert plain["left"]["trials"] is None
 

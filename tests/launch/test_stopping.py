@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from balpoe.launch.doctor import doctor
-from balpoe.launch.lookup import study_of
+from balpoe.launch.runs import find_study
 from balpoe.launch.stop import stop
 from balpoe.study.records.ledger import Ledger
 
@@ -65,7 +65,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
 
 
 def states(directory: Path) -> list[str]:
-    spec, study = study_of("faults", directory / "runs")
+    spec, study = find_study("faults", directory / "runs")
     return [entry.state for entry in Ledger(spec, study).records()]
 
 
@@ -151,6 +151,6 @@ def test_a_driver_that_ray_ends_is_reported_and_the_study_can_be_continued(tmp_p
         os.kill(control_store, signal.SIGKILL)
         _, told = supervisor.communicate(timeout=120)
     assert supervisor.returncode == 70
-    assert "the driver died without a word (ended with status 1)" in told
+    assert "the driver died unexpectedly (ended with status 1)" in told
     wait_until(lambda: are_gone(processes), seconds=10)
     assert states(tmp_path) == ["RUNNING", "RUNNING"]

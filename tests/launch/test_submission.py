@@ -52,5 +52,5 @@ def test_a_path_that_begins_nowhere_is_refused(
     tmp_path: Path, data: str, model: str, field: str
 ) -> None:
     file = _study(tmp_path / "paths.yaml", data, model)
-    with pytest.raises(UserError, match=rf"{field}: must be a whole path, got '"):
+    with pytest.raises(UserError, match=rf"{field}: must be an absolute path, got '"):
         submit(file, NOBODY, runs="/r")

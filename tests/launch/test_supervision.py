@@ -81,7 +81,7 @@ def test_a_driver_that_dies_without_a_word_is_reported_with_the_way_to_continue(
     status, message = end_of(f"with supervised(): {death}")
     assert status == 70
     assert message == (
-        f"error: the driver died without a word ({told}); what was recorded is kept, "
+        f"error: the driver died unexpectedly ({told}); recorded results are kept, "
         f"continue with: balpoe run x.yaml\n"
     )
 

@@ -11,10 +11,20 @@ from scipy.stats import beta, kstest
 from torch import Tensor
 from torch.testing import assert_close
 
-from balpoe.method.mixing import draw_xi, mix_images
+from balpoe.method.mixers.mixup import Mixup
 
 seeds = st.integers(0, 2**32 - 1)
 shares = st.floats(0, 1, width=32)
+
+
+def draw_xi(alpha: float, steps: int, generator: np.random.Generator) -> Tensor:
+    return Mixup().draw(alpha, steps, 8, generator)
+
+
+def mix_images(images: Tensor, partner_images: Tensor, xi: Tensor) -> Tensor:
+    mixed, share = Mixup().mix(images, partner_images, xi)
+    assert share is xi
+    return mixed
 
 
 def random_images(seed: int, count: int = 6) -> Tensor:

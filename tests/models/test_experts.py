@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from balpoe.config import ExpertsConfig, ModelConfig, Sharing
-from balpoe.models import ExpertEnsemble, build_experts
 from balpoe.models.classifiers import CosineClassifier
+from balpoe.models.experts import ExpertEnsemble, build_experts
 
 SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 

@@ -15,8 +15,9 @@ from torchvision.models import ResNet50_Weights, resnet50
 
 from balpoe.config import ExpertsConfig, ModelConfig, Sharing
 from balpoe.errors import InvalidFields, UserError
-from balpoe.models import ExpertEnsemble, build_experts, load_pretrained, weights_identity
-from balpoe.models.pretrained import torchvision_name
+from balpoe.models.backbones.imagenet_resnet import ImagenetResnet
+from balpoe.models.experts import ExpertEnsemble, build_experts
+from balpoe.models.pretrained import load_pretrained, pretrained_name, weights_identity
 
 NAME = "imagenet_resnet50"
 
@@ -61,7 +62,7 @@ def loaded(experts: ExpertEnsemble, weights: Path | str) -> ExpertEnsemble:
 def assert_pretrained(experts: ExpertEnsemble, weights: dict[str, Tensor]) -> None:
     unused = set(weights)
     for name, tensor in experts.state_dict().items():
-        theirs = torchvision_name(name)
+        theirs = pretrained_name(ImagenetResnet(), name)
         assert (theirs is None) == (".classifier." in name)
         if theirs is not None:
             assert torch.equal(tensor, weights[theirs]), name

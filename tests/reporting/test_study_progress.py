@@ -11,6 +11,7 @@ from balpoe.config import BudgetConfig, HalvingConfig, StudySpec
 from balpoe.reporting.study_display import StudyDisplay
 from balpoe.reporting.study_panel import study_panel, trial_line
 from balpoe.reporting.study_progress import study_progress
+from balpoe.reporting.time_left import epochs_done
 from balpoe.study.trials.events import AttemptEnded, EpochReported, TrialEnded, TrialStarted
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 
@@ -26,9 +27,11 @@ def test_trials_are_counted_by_their_state(spec: StudySpec, make_record: MakeRec
         make_record(3, "RUNNING", epochs=5),
     ]
     progress = study_progress(spec, records, launches=[1000], now=1030)
-    assert (progress.complete, progress.failed, progress.pruned) == (1, 1, 1)
+    assert progress.states == {"RUNNING": 1, "COMPLETE": 1, "PRUNED": 1, "FAIL": 1}
     assert progress.finished == 3
-    assert [(trial.number, trial.epoch, trial.epochs) for trial in progress.running] == [(3, 5, 20)]
+    (running,) = progress.running
+    assert (running.record.identity.number, epochs_done(running.record)) == (3, 5)
+    assert running.epochs == 20
 
 
 def test_the_best_is_judged_for_every_objective_in_its_own_direction(
@@ -49,7 +52,7 @@ def test_further_seeds_of_a_trial_are_no_trials_of_the_search(
 ) -> None:
     records = [make_record(0), make_record(0, repeat=1, accuracy=0.99)]
     progress = study_progress(spec, records, launches=[1000], now=1030)
-    assert progress.complete == 1
+    assert progress.states["COMPLETE"] == 1
     assert progress.best["val/accuracy"].value == 0.9
 
 
@@ -96,7 +99,7 @@ def test_a_line_tells_when_a_trial_fell_behind(spec: StudySpec, make_record: Mak
     record = make_record(1, "PRUNED", epochs=4)
     progress = study_progress(spec, [record], launches=[1000], now=1030)
     assert trial_line(record, progress).startswith(
-        "[ 1/12] trial 1 pruned: fell behind after epoch 4 ("
+        "[ 1/12] trial 1 pruned: stopped after epoch 4 ("
     )
 
 

@@ -3,17 +3,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from rich.console import RenderableType
 
 from balpoe.config import SAMPLERS, BudgetConfig, IntParameter, Parameter, StudySpec
 from balpoe.reporting.json_events import outcome_line
-from balpoe.reporting.study_status import status_plain, status_report
-from balpoe.study.search.completion import is_finished
+from balpoe.reporting.study_status import StudyStatus, status_plain, status_report
 from balpoe.study.search.planned_trials import planned_trials
-from balpoe.study.search.spent_budget import spent_by_launches
+from balpoe.study.search.spent_budget import is_finished, spent_by_launches
 from balpoe.study.trials.record import TrialRecord
 from tests.reporting.conftest import LAUNCHED
 
@@ -21,24 +19,26 @@ MakeRecord = Callable[..., TrialRecord]
 Lines = Callable[[RenderableType], list[str]]
 
 HOUR = 3600.0
-IDLE = "run by nobody: `balpoe run` with its study file continues it"
+IDLE = "not running: `balpoe run` with its study file continues it"
 
 
-def _stand(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, Any]:
-    return {
-        "spent": spent_by_launches(records, [LAUNCHED], spec.resources),
-        "repeats_left": 0,
-        "pairs": {"separable": 0, "not separable": 0, "not tested": 0},
-        "driver": None,
-        "now": LAUNCHED + HOUR,
-    }
+def _status(spec: StudySpec, records: Sequence[TrialRecord]) -> StudyStatus:
+    return StudyStatus(
+        spec=spec,
+        trials=tuple(records),
+        spent=spent_by_launches(records, [LAUNCHED], spec.resources),
+        repeats_left=0,
+        pairs={"separable": 0, "not separable": 0, "not tested": 0},
+        driver=None,
+        now=LAUNCHED + HOUR,
+    )
 
 
 def _assert_finished(
     spec: StudySpec, records: Sequence[TrialRecord], lines: Lines, *, is_so: bool
 ) -> None:
     assert is_finished(spec, records, [LAUNCHED]) == is_so
-    told = lines(status_report(spec, records, **_stand(spec, records)))
+    told = lines(status_report(_status(spec, records)))
     assert ("finished" in told, IDLE in told) == (is_so, not is_so)
 
 
@@ -84,7 +84,7 @@ def test_trials_by_state_are_those_of_the_search_as_in_the_last_line_of_a_launch
         make_record(0, "RUNNING", epochs=5, repeat=1),
         make_record(1, "RUNNING", epochs=3),
     ]
-    plain = status_plain(spec, records, **_stand(spec, records))
+    plain = status_plain(_status(spec, records))
     assert plain["trials"] == {"RUNNING": 1, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0}
     assert (
         plain["trials"]

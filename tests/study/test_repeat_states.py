@@ -15,7 +15,7 @@ from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.completion import is_finished
+from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.candidates import candidates, objectives_over_seeds
 from balpoe.study.selection.race import race
 from balpoe.study.trials.directory import StudyDirectory

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, UserError
-from balpoe.launch.storage_option import chosen_storage
+from balpoe.launch.storage_option import choose_storage
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.storage.host import Host, this_host
 from balpoe.study.storage.postgres_address import VARIABLE
@@ -72,8 +72,8 @@ def test_a_study_that_was_refused_takes_a_database_under_its_name_and_one_that_h
 ) -> None:
     monkeypatch.setenv(VARIABLE, "postgresql://me@db/studies")
     directory.specification.write_text("written before the refusal")
-    assert chosen_storage(directory, None) == PostgresStorage("postgresql://me@db/studies")
+    assert choose_storage(directory, None) == PostgresStorage("postgresql://me@db/studies")
     Ledger(make_spec(), directory).ask()
-    assert isinstance(chosen_storage(directory, None), SqliteStorage)
+    assert isinstance(choose_storage(directory, None), SqliteStorage)
     with pytest.raises(UserError, match="keep it in PostgreSQL under another name: balpoe run"):
         refuse_local_storage_on([ELSEWHERE], directory)

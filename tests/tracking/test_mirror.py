@@ -28,6 +28,7 @@ ORIGIN = Origin(user="ada", git_commit="c0ffee")
 FIRST_START = """
 import sys, pathlib
 from balpoe.config import *
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.tracking import Origin, local_store, start_mirror
 assert "mlflow" not in sys.modules
 spec = StudySpec(

@@ -16,11 +16,10 @@ from torchvision.transforms import functional as torchvision_functional
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.errors import DataError
-from balpoe.training.augmentation import Normaliser, PixelSource
-from balpoe.training.configured_policies import configured_policies
+from balpoe.method.mixers.mixup import Mixup
+from balpoe.training.augmentation.pixel_source import Normaliser, PixelSource, apply_operations
+from balpoe.training.augmentation.resized_crop import resized_boxes
 from balpoe.training.draws import Draws, EpochDraws
-from balpoe.training.policy import apply_operations
-from balpoe.training.resized_crop import resized_boxes
 
 PIXELS = Normalisation((0.0, 0.0, 0.0), (1 / 255,) * 3)  # the network's input is the pixel itself
 
@@ -44,7 +43,7 @@ def one_step(
         angle_sb=torch.tensor([angle]),
         operation_sbl=torch.empty(1, len(order), 0, dtype=torch.int32),
         magnitude_sbl=torch.empty(1, len(order), 0),
-        xi_s=torch.ones(1),
+        mixing_s=torch.ones(1),
     )
 
 
@@ -149,6 +148,7 @@ def every_policy_drawn() -> Draws:
     """One step of `EVERY_POLICY` on six images of 32x32."""
     (drawn,) = EpochDraws(
         TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
+        Mixup(),
         0.0,
         6,
         height=32,
@@ -170,7 +170,7 @@ def test_a_batch_undergoes_what_was_drawn_for_its_images() -> None:
         images.images_nhwd[drawn.order_sb[0]], drawn.box_sb4[0], 24, torch.tensor(flips)
     )
     expected = apply_operations(
-        crops, drawn.operation_sbl[0], drawn.magnitude_sbl[0], configured_policies(EVERY_POLICY)
+        crops, drawn.operation_sbl[0], drawn.magnitude_sbl[0], EVERY_POLICY.all_policies()
     )
     assert torch.equal(batch.permute(0, 2, 3, 1).round().to(torch.uint8), expected)
 

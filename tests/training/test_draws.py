@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
+from balpoe.method.mixers.mixup import Mixup
 from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.streams import network_seed
 
@@ -18,7 +19,9 @@ TRAINING = TrainingConfig(
 def draw(
     training: TrainingConfig = TRAINING, *, seed: int = 0, epoch: int = 0
 ) -> tuple[Draws, ...]:
-    return tuple(EpochDraws(training, 0.4, 100, height=32, width=32, seed=seed, epoch=epoch))
+    return tuple(
+        EpochDraws(training, Mixup(), 0.4, 100, height=32, width=32, seed=seed, epoch=epoch)
+    )
 
 
 def test_an_epoch_visits_every_image_once_and_keeps_the_partial_batch() -> None:
@@ -39,11 +42,11 @@ def test_draws_stay_in_their_ranges() -> None:
         assert block.top_sb.min() >= 0
         assert block.top_sb.max() <= 8
         assert block.angle_sb.abs().max() <= 15
-        assert ((block.xi_s >= 0) & (block.xi_s <= 1)).all()
+        assert ((block.mixing_s >= 0) & (block.mixing_s <= 1)).all()
 
 
 def test_crops_flips_and_angles_have_the_intended_distribution() -> None:
-    blocks = EpochDraws(TRAINING, 0.4, 20_000, height=32, width=32, seed=3, epoch=0)
+    blocks = EpochDraws(TRAINING, Mixup(), 0.4, 20_000, height=32, width=32, seed=3, epoch=0)
     tops = torch.cat([block.top_sb.flatten() for block in blocks]).bincount(minlength=9)
     assert (tops / 20_000 - 1 / 9).abs().max() < 0.01
     flips = torch.cat([block.flip_sb.flatten() for block in blocks]).double().mean()
@@ -70,7 +73,7 @@ def test_one_augmentation_leaves_the_draws_of_the_others_alone() -> None:
     for ours, theirs in zip(draw(), draw(without_rotation), strict=True):
         assert torch.equal(ours.order_sb, theirs.order_sb)
         assert torch.equal(ours.left_sb, theirs.left_sb)
-        assert torch.equal(ours.xi_s, theirs.xi_s)
+        assert torch.equal(ours.mixing_s, theirs.mixing_s)
         assert theirs.angle_sb.abs().max() == 0
 
 
@@ -89,7 +92,7 @@ def test_policies_and_resized_crops_leave_the_draws_of_the_others_alone() -> Non
     ):
         assert torch.equal(ours.order_sb, theirs.order_sb)
         assert torch.equal(ours.flip_sb, theirs.flip_sb)
-        assert torch.equal(ours.xi_s, theirs.xi_s)
+        assert torch.equal(ours.mixing_s, theirs.mixing_s)
         assert ours.operation_sbl.shape == (*ours.order_sb.shape, 0)
         assert ours.box_sb4.shape == (*ours.order_sb.shape, 0)
         assert theirs.operation_sbl.shape == (*ours.order_sb.shape, 3 + 2 + 2)
@@ -108,14 +111,15 @@ def test_an_epoch_of_many_images_is_drawn_in_blocks_and_visits_them_in_the_same_
 ) -> None:
     whole = draw()
     monkeypatch.setattr("balpoe.training.draws._IMAGES_AT_ONCE", 70)
-    drawn = EpochDraws(TRAINING, 0.4, 100, height=32, width=32, seed=0, epoch=0)
+    drawn = EpochDraws(TRAINING, Mixup(), 0.4, 100, height=32, width=32, seed=0, epoch=0)
     blocks = tuple(drawn)
     assert [block.order_sb.shape for block in blocks] == [(2, 32), (1, 32), (1, 4)]
     assert drawn.order_n.tolist() == flattened(blocks, "order_sb")
     for name in ("order_sb", "flip_sb", "angle_sb", "partner_sb"):  # drawn one after the other
         assert flattened(blocks, name) == flattened(whole, name)
     assert torch.equal(
-        torch.cat([block.xi_s for block in blocks]), torch.cat([block.xi_s for block in whole])
+        torch.cat([block.mixing_s for block in blocks]),
+        torch.cat([block.mixing_s for block in whole]),
     )
     tops = flattened(blocks, "top_sb")
     assert set(tops) <= set(range(9))

@@ -17,9 +17,9 @@ from balpoe.config import (
 )
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
-from balpoe.training.colour_operations import blend, look_up
+from balpoe.training.augmentation.colour_operations import blend, look_up
+from balpoe.training.augmentation.operations import Operation
 from balpoe.training.draws import Draws
-from balpoe.training.operations import Operation
 from balpoe.training.optimisation import Optimisation
 from balpoe.training.training import Training
 

@@ -13,7 +13,7 @@ import torch
 from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.training.final_training import train_final
+from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_card import model_card, write_model_card
 from balpoe.training.model_directory import (
     CARD,
@@ -32,14 +32,16 @@ def train_seed(
     configuration: Configuration, splits: FinalSplits, path: Path, seed: int
 ) -> TrainedModel:
     return train_final(
-        replace(configuration, training=replace(configuration.training, epochs=1)),
+        FinalTraining(
+            replace(configuration, training=replace(configuration.training, epochs=1)),
+            seed=seed,
+            path=path,
+            balpoe_version="1.2.3",
+            calibration=CARRIED,
+        ),
         splits,
-        seed=seed,
-        path=path,
-        device=torch.device("cpu"),
-        balpoe_version="1.2.3",
-        calibration=CARRIED,
-        on_epoch=lambda result: None,
+        torch.device("cpu"),
+        lambda result: None,
     )
 
 

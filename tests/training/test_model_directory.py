@@ -11,7 +11,7 @@ from balpoe.config import Configuration, ExpertsConfig, Sharing
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final_training import evaluate_on, train_final
+from balpoe.training.final_training import FinalTraining, evaluate_on, train_final
 from balpoe.training.model_directory import (
     CARD,
     MANIFEST,
@@ -36,13 +36,10 @@ def train_seed(
 ) -> tuple[TrainedModel, list[EpochResult]]:
     seen: list[EpochResult] = []
     model = train_final(
-        configuration,
+        FinalTraining(configuration, seed=seed, path=path, balpoe_version="1.2.3"),
         splits,
-        seed=seed,
-        path=path,
-        device=CPU,
-        balpoe_version="1.2.3",
-        on_epoch=seen.append,
+        CPU,
+        seen.append,
     )
     return model, seen
 
@@ -108,13 +105,12 @@ def test_an_interrupted_training_is_continued_by_the_same_call(
 
     with pytest.raises(KeyboardInterrupt):
         train_final(
-            configuration,
+            FinalTraining(
+                configuration, seed=0, path=tmp_path / "interrupted", balpoe_version="1.2.3"
+            ),
             splits,
-            seed=0,
-            path=tmp_path / "interrupted",
-            device=CPU,
-            balpoe_version="1.2.3",
-            on_epoch=interrupt,
+            CPU,
+            interrupt,
         )
     model, seen = train_seed(configuration, splits, tmp_path / "interrupted")
     assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]

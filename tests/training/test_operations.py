@@ -14,9 +14,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as torchvision_functional
 
-from balpoe.training.colour_operations import blend, look_up
-from balpoe.training.geometric_operations import move
-from balpoe.training.operations import BLENDS, GEOMETRIC, TABLES, Operation
+from balpoe.training.augmentation.colour_operations import blend, look_up
+from balpoe.training.augmentation.geometric_operations import move
+from balpoe.training.augmentation.operations import BLENDS, GEOMETRIC, TABLES, Operation
 
 Oracle = Callable[[Tensor, float], Tensor]
 

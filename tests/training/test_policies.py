@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,14 +15,15 @@ from torchvision.transforms import AutoAugment as TorchvisionAutoAugment
 from torchvision.transforms import AutoAugmentPolicy
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig
-from balpoe.training.auto_augment import SUB_POLICIES, AutoAugment, magnitude
-from balpoe.training.colour_jitter import JITTERED, ColourJitter
-from balpoe.training.colour_operations import blend
-from balpoe.training.configured_policies import configured_policies
-from balpoe.training.operations import GEOMETRIC, Operation
-from balpoe.training.policy import Policy, apply_operations, draw_operations
-from balpoe.training.rand_augment import MAGNITUDES, RandAugment
-from balpoe.training.streams import Purpose, random_stream
+from balpoe.config.augmentation import DrawnOperations, Kernel, Operations, Policy
+from balpoe.training.augmentation.colour_operations import blend
+from balpoe.training.augmentation.operations import GEOMETRIC, Operation
+from balpoe.training.augmentation.pixel_source import apply_operations
+from balpoe.training.draws import draw_operations
+from balpoe.training.policies.auto_augment import SUB_POLICIES, AutoAugment, magnitude
+from balpoe.training.policies.colour_jitter import JITTERED, ColourJitter
+from balpoe.training.policies.rand_augment import MAGNITUDES, RandAugment
+from balpoe.training.streams import policy_streams, random_stream
 
 TORCHVISION_NAMES = {
     "ShearX": Operation.SHEAR_X,
@@ -39,7 +42,7 @@ TORCHVISION_NAMES = {
     "Invert": Operation.INVERT,
 }
 MANY = 200_000
-RELEASED = RandAugmentConfig(operations=2, magnitude=10, magnitude_sd=0.5, probability=0.5)
+RELEASED = RandAugment(operations=2, magnitude=10, magnitude_sd=0.5, probability=0.5)
 
 
 def generator() -> np.random.Generator:
@@ -129,7 +132,7 @@ def test_auto_augment_moves_and_blends_either_way_equally_often() -> None:
 
 
 def test_rand_augment_chooses_every_operation_equally_often_and_half_of_them_happen() -> None:
-    drawn = RandAugment(RELEASED).draw(MANY, generator())
+    drawn = RELEASED.draw(MANY, generator())
     assert drawn.operation_nl.shape == (MANY, 2)
     shares = np.bincount(drawn.operation_nl.ravel(), minlength=len(Operation)) / (2 * MANY)
     assert shares[Operation.IDENTITY] == pytest.approx(0.5, abs=0.005)
@@ -153,7 +156,7 @@ def test_rand_augment_chooses_every_operation_equally_often_and_half_of_them_hap
 def test_magnitudes_of_rand_augment_vary_around_the_given_one(
     operation: Operation, at_least: float, at_most: float
 ) -> None:
-    drawn = RandAugment(RELEASED).draw(MANY, generator())
+    drawn = RELEASED.draw(MANY, generator())
     sizes = drawn.magnitude_nl[drawn.operation_nl == operation]
     if operation in GEOMETRIC:
         assert (sizes > 0).mean() == pytest.approx(0.5, abs=0.02)
@@ -164,15 +167,15 @@ def test_magnitudes_of_rand_augment_vary_around_the_given_one(
 
 
 def test_without_spread_every_magnitude_is_the_given_one() -> None:
-    config = RandAugmentConfig(operations=1, magnitude=5, magnitude_sd=0, probability=1)
-    drawn = RandAugment(config).draw(3000, generator())
+    policy = RandAugment(operations=1, magnitude=5, magnitude_sd=0, probability=1)
+    drawn = policy.draw(3000, generator())
     for operation, of_level in MAGNITUDES.items():
         sizes = abs(drawn.magnitude_nl[drawn.operation_nl == operation])
         assert np.unique(sizes).tolist() == [abs(np.float32(of_level(np.array(5.0))))]
 
 
 def test_colour_jitter_draws_all_orders_and_factors_equally_often() -> None:
-    drawn = ColourJitter(0.4).draw(60_000, generator())
+    drawn = ColourJitter(strength=0.4).draw(60_000, generator())
     orders = Counter(map(tuple, drawn.operation_nl.tolist()))
     assert set(orders) == set(itertools.permutations(map(int, JITTERED)))
     assert all(abs(count / 60_000 - 1 / 6) < 0.01 for count in orders.values())
@@ -181,10 +184,10 @@ def test_colour_jitter_draws_all_orders_and_factors_equally_often() -> None:
     assert drawn.magnitude_nl.var() == pytest.approx(0.8**2 / 12, rel=0.02)
 
 
-POLICIES: list[Policy] = [AutoAugment(), RandAugment(RELEASED), ColourJitter(0.4)]
+ALL_POLICIES: list[Policy] = [AutoAugment(), RELEASED, ColourJitter(strength=0.4)]
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
+@pytest.mark.parametrize("policy", ALL_POLICIES, ids=lambda policy: type(policy).__name__)
 def test_a_policy_draws_only_what_it_calls_possible(policy: Policy) -> None:
     drawn = policy.draw(20_000, generator())
     assert drawn.operation_nl.dtype == np.int32
@@ -195,7 +198,7 @@ def test_a_policy_draws_only_what_it_calls_possible(policy: Policy) -> None:
         assert seen == possible
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
+@pytest.mark.parametrize("policy", ALL_POLICIES, ids=lambda policy: type(policy).__name__)
 def test_a_policy_draws_the_same_from_the_same_stream(policy: Policy) -> None:
     first, again = policy.draw(50, generator()), policy.draw(50, generator())
     assert np.array_equal(first.operation_nl, again.operation_nl)
@@ -206,33 +209,88 @@ def test_operations_are_applied_one_after_the_other_in_their_order() -> None:
     images = torch.randint(
         0, 256, (6, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
-    drawn = ColourJitter(0.4).draw(6, generator())
+    drawn = ColourJitter(strength=0.4).draw(6, generator())
     operation_bl = torch.from_numpy(drawn.operation_nl)
     magnitude_bl = torch.from_numpy(drawn.magnitude_nl)
     expected = images
     for place in range(3):
         expected = blend(expected, operation_bl[:, place], magnitude_bl[:, place])
-    changed = apply_operations(images, operation_bl, magnitude_bl, [ColourJitter(0.4)])
+    changed = apply_operations(images, operation_bl, magnitude_bl, [ColourJitter(strength=0.4)])
     assert torch.equal(changed, expected)
     assert not torch.equal(changed, images)
 
 
 def test_policies_draw_side_by_side_from_streams_of_their_own() -> None:
-    config = AugmentationConfig(colour_jitter=0.4, auto_augment=True, rand_augment=RELEASED)
-    policies = configured_policies(config)
+    config = AugmentationConfig(
+        colour_jitter=0.4, auto_augment=True, rand_augment=RandAugmentConfig(operations=2)
+    )
+    policies = config.all_policies()
     assert [type(policy) for policy in policies] == [ColourJitter, AutoAugment, RandAugment]
-    streams = {purpose: random_stream(0, purpose, 0) for purpose in Purpose}
-    drawn = draw_operations(policies, 30, streams)
+    assert policies[2] == RELEASED
+    drawn = draw_operations(policies, 30, policy_streams(0, [each.name for each in policies], 0))
     assert drawn.operation_nl.shape == (30, 3 + 2 + 2)
-    alone = AutoAugment().draw(30, random_stream(0, Purpose.AUTO_AUGMENT, 0))
+    alone = AutoAugment().draw(30, *policy_streams(0, ["auto_augment"], 0))
     assert np.array_equal(drawn.operation_nl[:, 3:5], alone.operation_nl)
     assert np.array_equal(drawn.magnitude_nl[:, 3:5], alone.magnitude_nl)
 
 
 def test_without_policies_nothing_is_drawn_and_nothing_changes() -> None:
-    policies = configured_policies(AugmentationConfig())
-    drawn = draw_operations(policies, 4, {})
+    policies = AugmentationConfig().all_policies()
+    drawn = draw_operations(policies, 4, [])
     assert drawn.operation_nl.shape == (4, 0)
     images = torch.zeros(4, 5, 5, 3, dtype=torch.uint8)
     empty = torch.from_numpy(drawn.operation_nl), torch.from_numpy(drawn.magnitude_nl)
     assert apply_operations(images, *empty, policies) is images
+
+
+def test_policies_by_name_are_those_of_the_single_fields() -> None:
+    fields = AugmentationConfig(
+        colour_jitter=0.4, auto_augment=True, rand_augment=RandAugmentConfig(operations=2)
+    )
+    named = AugmentationConfig(policies=(ColourJitter(strength=0.4), AutoAugment(), RELEASED))
+    assert named.all_policies() == fields.all_policies()
+
+
+def test_a_stream_depends_on_the_name_and_the_occurrences_before() -> None:
+    names = ["auto_augment", "mine", "auto_augment", "mine", "another"]
+    drawn = [stream.random() for stream in policy_streams(0, names, 0)]
+    assert len(set(drawn)) == len(names)
+    assert drawn[0] == random_stream(0, 9, 0).random()
+    assert [stream.random() for stream in policy_streams(0, names[1:2], 0)] == drawn[1:2]
+    assert [stream.random() for stream in policy_streams(0, names[1:4], 0)] == [
+        drawn[1], drawn[0], drawn[3],
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves(Policy):
+    """A policy with an operation of its own, before one that it shares."""
+
+    name: Literal["halves"] = "halves"
+
+    @property
+    def possible(self) -> tuple[Operations, ...]:
+        return frozenset({100}), frozenset({Operation.INVERT})
+
+    def draw(self, images: int, generator: np.random.Generator) -> DrawnOperations:
+        operation_n2 = np.array([[100, Operation.INVERT]] * images, np.int32)
+        return DrawnOperations(operation_n2, np.full((images, 2), 2, np.float32))
+
+    def kernels(self) -> tuple[tuple[Operations, Kernel], ...]:
+        return ((frozenset({100}), self._divided),)
+
+    def _divided(self, pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tensor:
+        divided = (pixels_bhwd / magnitude_b[:, None, None, None]).to(torch.uint8)
+        return torch.where((operation_b == 100)[:, None, None, None], divided, pixels_bhwd)
+
+
+def test_a_policy_may_bring_operations_of_its_own() -> None:
+    images = torch.full((2, 4, 4, 3), 100, dtype=torch.uint8)
+    drawn = Halves().draw(2, generator())
+    operation_bl = torch.from_numpy(drawn.operation_nl)
+    operation_bl[1, 0] = Operation.IDENTITY
+    changed = apply_operations(
+        images, operation_bl, torch.from_numpy(drawn.magnitude_nl), [Halves()]
+    )
+    assert (changed[0] == 255 - 50).all()
+    assert (changed[1] == 255 - 100).all()

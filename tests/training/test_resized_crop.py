@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
 from torchvision.transforms import functional as torchvision_functional
 
-from balpoe.training.resized_crop import CentreCrop, draw_boxes, resized_boxes
+from balpoe.training.augmentation.resized_crop import CentreCrop, draw_boxes, resized_boxes
 
 
 def photographs(count: int, height: int, width: int, channels: int = 3) -> Tensor:

@@ -21,10 +21,10 @@ from balpoe.config import (
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import NonFiniteError
+from balpoe.training.augmentation.resized_crop import CentreCrop
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
-from balpoe.training.resized_crop import CentreCrop
 from balpoe.training.streams import network_seed
 from balpoe.training.training import Training, configured_lambdas, training_identity
 

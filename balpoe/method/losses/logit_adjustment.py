@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from balpoe.config.loss import LOSSES, Loss
+from balpoe.config.loss import LOSSES, Criterion, Loss, LossContext
 
 
 @LOSSES.add
@@ -14,3 +14,10 @@ class LogitAdjustment(Loss):
     """Cross-entropy of f + (1 − λ_e)·log π for expert e; `experts` gives the biases λ."""
 
     name: Literal["logit_adjustment"] = "logit_adjustment"
+
+    def criterion(self, context: LossContext) -> Criterion:
+        """Return the loss with the adjustments of all experts on the device."""
+        from balpoe.method.logit_adjusted_losses import AdjustedCrossEntropy, logit_adjustments
+
+        adjustments_ec = logit_adjustments(context.prior_c, context.lambdas)
+        return AdjustedCrossEntropy(adjustments_ec.to(context.device).float())

@@ -1,1 +1,1 @@
-"""The records of all trials, read and written through Optuna's storage and the files."""
+"""The records of all trials, in Optuna's storage and in files."""

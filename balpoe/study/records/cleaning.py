@@ -1,7 +1,7 @@
-"""What a study could do without: checkpoints and predictions of trials off its front.
+"""Surplus files of a study: checkpoints and predictions of ended trials off the front.
 
-Parameters, objectives, curves and results stay, of every trial. A trial that is still to be
-taken up, and a repeat without a result, keep all that they have.
+Parameters, objectives, curves and results of all trials are kept, and all files of unfinished
+trials and repeats.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from balpoe.study.trials.result_file import read_result, write_result
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """What one repeat of a trial could do without: files with their sizes in bytes."""
+    """The surplus files of one repeat of a trial, with their sizes in bytes."""
 
     identity: TrialIdentity
     directory: TrialDirectory
@@ -32,20 +32,20 @@ class Surplus:
 
     @property
     def size_bytes(self) -> int:
-        """The space of all files together."""
+        """The size of all files in bytes."""
         return sum(self.files.values())
 
 
 def surplus(
     spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
 ) -> tuple[Surplus, ...]:
-    """The repeats of ended trials off the front of `trials` that have something to spare."""
+    """Return the surplus of ended repeats of `trials` off the front, where there is any."""
     known = candidates(with_repeats(spec, directory, trials))
     front = {candidate.number for candidate in mean_front(known, spec.objectives)}
     ended = (trial for trial in trials if trial.state != "RUNNING")
-    spare = _spare_files(directory)
+    surplus_files = _surplus_files(directory)
     found = (
-        Surplus(identity, files, spare.get(files, {}))
+        Surplus(identity, files, surplus_files.get(files, {}))
         for trial in ended
         if trial.identity.number not in front
         for identity, files in _ended_repeats(directory, trial)
@@ -54,11 +54,11 @@ def surplus(
 
 
 def remove(directory: StudyDirectory, items: Sequence[Surplus]) -> None:
-    """Delete them; the results stop vouching for predictions before those go.
+    """Delete surplus files; results stop listing predictions before those are deleted.
 
     Raises:
-        CorruptFile: a result is damaged; its trial, and those behind it, are left as they are.
-        StorageError: something cannot be deleted.
+        CorruptFile: a result is damaged; its trial and the trials after it keep their files.
+        StorageError: a file cannot be deleted.
     """
     files = study_files(directory)
     for item in items:
@@ -81,7 +81,7 @@ def _drop_predictions_from_result(trial: TrialDirectory) -> None:
 def _ended_repeats(
     directory: StudyDirectory, trial: TrialRecord
 ) -> Iterator[tuple[TrialIdentity, TrialDirectory]]:
-    """The trial's own, and its further seeds that came to their end."""
+    """Yield a trial and its repeats that have a result."""
     yield trial.identity, directory.trial(trial.identity)
     for repeat in directory.repeats(trial.identity.number):
         identity = replace(trial.identity, repeat=repeat)
@@ -90,12 +90,12 @@ def _ended_repeats(
             yield identity, further
 
 
-def _spare_files(directory: StudyDirectory) -> dict[TrialDirectory, dict[Path, int]]:
-    """The sizes of all checkpoints and predictions, by the repeat that they are of."""
-    spare: dict[TrialDirectory, dict[Path, int]] = defaultdict(dict)
+def _surplus_files(directory: StudyDirectory) -> dict[TrialDirectory, dict[Path, int]]:
+    """Return the sizes of all checkpoints and predictions by repeat."""
+    surplus: dict[TrialDirectory, dict[Path, int]] = defaultdict(dict)
     for path, size in study_files(directory).sizes().items():
         if path.parent.name == CHECKPOINTS:
-            spare[TrialDirectory(path.parent.parent)][path] = size
+            surplus[TrialDirectory(path.parent.parent)][path] = size
         elif path.name == PREDICTIONS:
-            spare[TrialDirectory(path.parent)][path] = size
-    return spare
+            surplus[TrialDirectory(path.parent)][path] = size
+    return surplus

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from balpoe.config import Choice, Direction, StudySpec
 from balpoe.config.assignment import implied_parameters
@@ -64,21 +65,12 @@ def point_name(spec: StudySpec, parameters: Mapping[str, Choice]) -> str | None:
 def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
     """Return the first trial of the search at each known point, by the name of the point."""
     trials = [record for record in records if record.identity.repeat == 0]
-    found: dict[str, TrialRecord] = {}
-    for point in spec.points.points:
-        same = (record for record in trials if record.parameters == point.parameters)
-        record = next(same, None)
-        if record is not None:
-            found[point.name] = record
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """The `gain` over the known point named `point`; positive if better."""
-
-    point: str
-    gain: float
+    return {
+        point.name: record
+        for point in spec.points.points
+        for record in reversed(trials)  # so that the first of equal trials is kept
+        if record.parameters == point.parameters
+    }
 
 
 def gain(value: float, reference: float, direction: Direction) -> float:
@@ -88,12 +80,12 @@ def gain(value: float, reference: float, direction: Direction) -> float:
 
 def gain_over_points(
     spec: StudySpec, records: Sequence[TrialRecord], metric: str, value: float
-) -> Gain | None:
-    """Return the gain over the COMPLETE known point that is best in `metric`, if there is one."""
+) -> tuple[str, float] | tuple[None, None]:
+    """Return the COMPLETE known point that is best in `metric`, by name, and the gain over it."""
     direction = spec.objectives[metric]
     gains = [
-        Gain(name, gain(value, record.objectives[metric], direction))
+        (name, gain(value, record.objectives[metric], direction))
         for name, record in tried_points(spec, records).items()
         if record.objectives is not None
     ]
-    return min(gains, key=lambda found: found.gain, default=None)
+    return min(gains, key=itemgetter(1), default=(None, None))

@@ -1,4 +1,4 @@
-"""The spent budget of a study: trials, wall hours and device hours.
+"""The spent budget of a study (trials, wall hours and device hours), and its end.
 
 The hours of earlier launches are computed from the records. A launch lasts from its start to the
 last time that any record holds, a trial within it from the first to the last time of its record.
@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
-from balpoe.config import BudgetConfig, ResourcesConfig
+from balpoe.config import BudgetConfig, ResourcesConfig, StudySpec
+from balpoe.study.search.planned_trials import is_exhausted
+from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.race import affordable, race
 from balpoe.study.trials.record import TrialRecord
 
 _HOUR = 3600.0
@@ -63,6 +66,30 @@ def spent_by_launches(
         wall += max((last for _, last in spans), default=begin) - begin
         device += sum(last - first for first, last in spans)
     return SpentBudget(finished, wall, device * resources.devices_per_trial)
+
+
+def is_finished(spec: StudySpec, records: Sequence[TrialRecord], launches: Sequence[float]) -> bool:
+    """Return whether a study with these trials, their repeats and these launches is over."""
+    return is_over(spec, records, spent_by_launches(records, launches, spec.resources))
+
+
+def is_over(spec: StudySpec, records: Sequence[TrialRecord], spent: SpentBudget) -> bool:
+    """Return whether the search is over and the race has no seed left to train.
+
+    `records` holds all trials and their repeats, `spent` is what they spent.
+    """
+    if not search_is_over(spec, records, spent):
+        return False
+    return not affordable(race(spec, candidates(records)).to_do, hours_spent(spec.budget, spent))
+
+
+def search_is_over(spec: StudySpec, records: Sequence[TrialRecord], spent: SpentBudget) -> bool:
+    """Return whether all trials have ended and no new one may begin, without further seeds."""
+    searched = [record for record in records if record.identity.repeat == 0]
+    if any(record.state == "RUNNING" for record in searched):
+        return False
+    tried = (record.parameters for record in searched)
+    return budget_spent(spec.budget, spent) or is_exhausted(spec, tried)
 
 
 class Account:

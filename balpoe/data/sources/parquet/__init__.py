@@ -9,6 +9,9 @@ from typing import ClassVar, Literal
 from balpoe.config.data import DATA_SOURCES, FittedImages, LongTailed
 from balpoe.errors import FieldProblem
 
+IMAGE_COLUMN, LABEL_COLUMN = "image", "label"
+"""The default columns of Parquet files."""
+
 
 @DATA_SOURCES.add
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,8 @@ class ParquetImages(FittedImages):
     train: str
     test: str
     validation: str | None = None
-    image_column: str = "image"
-    label_column: str = "label"
+    image_column: str = IMAGE_COLUMN
+    label_column: str = LABEL_COLUMN
 
     def further_problems(self) -> Iterator[FieldProblem]:
         """Allow `channels` only with an `image_size`: otherwise the first image decides."""

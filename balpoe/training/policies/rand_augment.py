@@ -1,8 +1,8 @@
 """RandAugment (Cubuk et al., 2020) with the operations and magnitudes of the released code.
 
-That code takes the form which timm gave it: fifteen operations, whose magnitudes of 0..10 vary
-around a given one, and each happens with a probability. Here the nearest pixel is moved and black
-comes in from outside; there the interpolation is drawn too, and the mean colour comes in.
+The released code uses timm's variant: fifteen operations, whose magnitudes of 0..10 vary around a
+given one, and each happens with a probability. Here, operations that move pixels take the nearest
+one and fill with black; there, the interpolation is drawn too and the fill is the mean colour.
 
 N images, L operations in a row.
 """
@@ -10,17 +10,18 @@ N images, L operations in a row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+from balpoe.config.augmentation import POLICIES, DrawnOperations, Few, Level, Operations, Policy
+from balpoe.config.bounds import Fraction, NonNegative
+from balpoe.training.augmentation.operations import GEOMETRIC, Operation
 
-from balpoe.config import RandAugmentConfig
-from balpoe.training.operations import GEOMETRIC, Operation, Operations
-from balpoe.training.policy import DrawnOperations, Policy
-from balpoe.training.streams import Purpose
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Levels = npt.NDArray[np.float64]
+    Levels: TypeAlias = npt.NDArray[np.float64]
 
 
 def _up_to(most: float) -> Callable[[Levels], Levels]:
@@ -28,7 +29,7 @@ def _up_to(most: float) -> Callable[[Levels], Levels]:
 
 
 def _whole_up_to(most: float) -> Callable[[Levels], Levels]:
-    return lambda level: np.trunc(level / 10 * most)
+    return lambda level: level / 10 * most // 1
 
 
 def _excess(level: Levels) -> Levels:
@@ -52,33 +53,39 @@ MAGNITUDES: Final[Mapping[Operation, Callable[[Levels], Levels]]] = {
     Operation.TRANSLATE_X: _up_to(0.45),
     Operation.TRANSLATE_Y: _up_to(0.45),
 }
-"""What a level of 0..10 means for each operation; those that move pixels go either way."""
+"""The magnitude at a level of 0..10 of each operation; geometric ones have a random sign too."""
 
 
+@POLICIES.add
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RandAugment(Policy):
-    """Each image is given operations at random, equally often and independent of one another."""
+    """Each image is given `operations` random operations, independent of one another.
 
-    def __init__(self, config: RandAugmentConfig) -> None:
-        self._config = config
+    Each of them happens with `probability`, with a magnitude of 0..10 that is drawn normally
+    around `magnitude`.
+    """
 
-    @property
-    def purpose(self) -> Purpose:
-        """The stream that it draws from."""
-        return Purpose.RAND_AUGMENT
+    name: Literal["rand_augment"] = "rand_augment"
+    operations: Few = 2
+    magnitude: Level = 10.0
+    magnitude_sd: NonNegative = 0.5
+    probability: Fraction = 0.5
 
     @property
     def possible(self) -> tuple[Operations, ...]:
         """All operations at every place."""
-        return (frozenset(MAGNITUDES),) * self._config.operations
+        return (frozenset(MAGNITUDES),) * self.operations
 
     def draw(self, images: int, generator: np.random.Generator) -> DrawnOperations:
-        """Choose for N = `images` images."""
-        config, shape = self._config, (images, self._config.operations)
+        """Choose the operations of N = `images` images."""
+        import numpy as np
+
+        shape = (images, self.operations)
         chosen_nl = np.array(list(MAGNITUDES), np.int32)[
             generator.integers(len(MAGNITUDES), size=shape)
         ]
-        happens_nl = generator.random(shape) < config.probability
-        level_nl = generator.normal(config.magnitude, config.magnitude_sd, shape).clip(0, 10)
+        happens_nl = generator.random(shape) < self.probability
+        level_nl = generator.normal(self.magnitude, self.magnitude_sd, shape).clip(0, 10)
         sign_nl = generator.choice((-1, 1), shape)
         magnitude_nl = np.zeros(shape)
         for operation, of_level in MAGNITUDES.items():

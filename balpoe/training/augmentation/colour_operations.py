@@ -1,11 +1,11 @@
 """Operations on the colours of each image of a batch, equal to torchvision's tensor kernels.
 
-Two forms cover all of them. A blend moves an image from or towards a degenerate one: black
-(brightness), its mean grey (contrast), its grey picture (colour), its smoothed picture
-(sharpness). A table maps every level of a channel to another.
+There are two kinds. A blend combines an image with a degenerate one: black (brightness), its mean
+grey (contrast), the grey image (colour) or the smoothed image (sharpness). A table maps every
+level of a channel to another.
 
-The arithmetic is in float32 and in torchvision's order, because a product that ends just below
-a whole number loses a level where it is cut off.
+The arithmetic is in float32 and in torchvision's order, because truncation makes a product just
+below a whole number one level smaller.
 
 B batch, H height, W width, D channels, V = 256 levels.
 """
@@ -15,13 +15,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from balpoe.training.operations import Operation
+from balpoe.training.augmentation.operations import Operation
 
 LEVELS = 256
 
 
 def blend(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tensor:
-    """The images, those with a blending operation blended: uint8 [B, H, W, D] with D = 1 or 3."""
+    """Apply the blends, leaving images with others: uint8 [B, H, W, D], with D = 1 or 3."""
     operation_b111 = operation_b[:, None, None, None]
 
     def of(operation: Operation) -> Tensor:
@@ -43,7 +43,7 @@ def blend(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tens
 
 
 def _grey(pixels_bhwd: Tensor) -> Tensor:
-    """Whole levels of grey as float32 [B, H, W, 1]."""
+    """Return whole levels of grey as float32 [B, H, W, 1]."""
     if pixels_bhwd.shape[3] == 1:
         return pixels_bhwd.float()
     red, green, blue = pixels_bhwd.unbind(3)
@@ -51,9 +51,9 @@ def _grey(pixels_bhwd: Tensor) -> Tensor:
 
 
 def _smoothed(pixels_bhwd: Tensor) -> Tensor:
-    """The mean of 3x3 pixels, the middle one five times, as whole levels: float32 [B, H, W, D].
+    """Return means of 3x3 pixels with weight 5 for the centre, in whole levels: [B, H, W, D].
 
-    The border, which has no neighbours on one side, stays as it is.
+    The border stays as it is.
     """
     levels = pixels_bhwd.short()
     smoothed = pixels_bhwd.float()
@@ -66,7 +66,7 @@ def _smoothed(pixels_bhwd: Tensor) -> Tensor:
 
 
 def look_up(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tensor:
-    """The images, those with an operation that is a table mapped by it: uint8 [B, H, W, D]."""
+    """Apply the tables, leaving images with other operations: uint8 [B, H, W, D]."""
     batch, _, _, channels = pixels_bhwd.shape
     rows = torch.arange(batch * channels, dtype=torch.int32, device=pixels_bhwd.device)
     cells = (pixels_bhwd + LEVELS * rows.view(batch, 1, 1, channels)).view(-1)
@@ -78,7 +78,7 @@ def look_up(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Te
 
 
 def _table(counts_bdv: Tensor, operation_b11: Tensor, magnitude_b11: Tensor) -> Tensor:
-    """The new level of each level: uint8 [B, D, V]; `counts_bdv` are the pixels that have it."""
+    """Return the new level of each level, uint8 [B, D, V], from the pixels per level."""
     level_v = torch.arange(LEVELS, dtype=torch.int32, device=counts_bdv.device)
     highest = LEVELS - 1
     dropped_bits = (8 - magnitude_b11.int()).clamp_(0, 8)
@@ -98,7 +98,7 @@ def _table(counts_bdv: Tensor, operation_b11: Tensor, magnitude_b11: Tensor) -> 
 
 
 def _stretched(counts_bdv: Tensor, level_v: Tensor) -> Tensor:
-    """Levels spread linearly from black to white; a channel of one level stays as it is."""
+    """Spread levels linearly from black to white; a channel of one level stays as it is."""
     lowest, highest = _range(counts_bdv, level_v)
     scale = (LEVELS - 1) / (highest - lowest).float()
     flat = highest == lowest
@@ -107,9 +107,9 @@ def _stretched(counts_bdv: Tensor, level_v: Tensor) -> Tensor:
 
 
 def _equalised(counts_bdv: Tensor, level_v: Tensor) -> Tensor:
-    """Levels spread so that equally many pixels lie in equal ranges, as Pillow does it.
+    """Spread levels so that equal ranges contain equally many pixels, as in Pillow.
 
-    Channels whose pixels but for the highest level are fewer than 255 stay as they are.
+    Channels with fewer than 255 pixels below the highest level stay as they are.
     """
     _, highest = _range(counts_bdv, level_v)
     at_highest = counts_bdv.gather(2, highest.long())
@@ -120,7 +120,7 @@ def _equalised(counts_bdv: Tensor, level_v: Tensor) -> Tensor:
 
 
 def _range(counts_bdv: Tensor, level_v: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest and the highest level of each channel: int32 [B, D, 1]."""
+    """Return the lowest and the highest level of each channel: int32 [B, D, 1]."""
     present = counts_bdv > 0
     lowest = torch.where(present, level_v, LEVELS - 1).amin(dim=2, keepdim=True)
     highest = torch.where(present, level_v, 0).amax(dim=2, keepdim=True)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from balpoe.models.resnet import BasicBlock, GlobalAveragePool, stage, stem
+from balpoe.models.backbones.cifar_resnet.layers import BasicBlock, stage, stem
+from balpoe.models.pooling import GlobalAveragePool
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:

@@ -1,11 +1,10 @@
-"""The training images of a step: cut from those in memory, changed and normalised.
+"""The training images of a step: gathered from memory, augmented and normalised.
 
-The usual cut is torchvision's RandomCrop(H, padding), RandomHorizontalFlip and
-RandomRotation(nearest, fill 0), in this order. Each only moves pixels, so for every pixel of
-the result the place it comes from is computed backwards through the three, and the batch is
-read once from the images in memory. What comes from outside an image is black (0), also
-before normalisation, as torchvision has it. The other cut is a resized crop with a flip. The
-operations of the augmentation policies follow either.
+The default geometry is torchvision's RandomCrop(H, padding), RandomHorizontalFlip and
+RandomRotation(nearest, fill 0), in this order. Each only moves pixels: the source of every pixel
+of the result is computed backwards through the three, and the batch is read once. Pixels from
+outside an image are black (0) before normalisation, as in torchvision. The alternative is a
+resized crop with a flip. The operations of the augmentation policies follow either.
 
 N images, B batch, H height, W width, D channels.
 """
@@ -19,29 +18,33 @@ import torch
 from torch import Tensor
 
 from balpoe.config import AugmentationConfig
+from balpoe.config.augmentation import Policy
 from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.errors import DataError
-from balpoe.training.configured_policies import configured_policies
+from balpoe.training.augmentation.colour_operations import blend, look_up
+from balpoe.training.augmentation.geometric_operations import move
+from balpoe.training.augmentation.operations import BLENDS, GEOMETRIC, TABLES
+from balpoe.training.augmentation.resized_crop import resized_boxes
 from balpoe.training.draws import Draws
-from balpoe.training.policy import Policy, apply_operations
-from balpoe.training.resized_crop import resized_boxes
+
+_KERNELS = ((GEOMETRIC, move), (BLENDS, blend), (TABLES, look_up))
 
 
 class ImageGatherer(Protocol):
-    """Gives a step its images."""
+    """A source of the images of a step."""
 
     def batch(self, draws: Draws) -> Tensor:
-        """The augmented, normalised images of one step (`draws` with S = 1).
+        """Return the augmented, normalised images of one step (`draws` with S = 1).
 
-        Returns float32 [B, D, H, W] in channels-last memory format.
+        They are float32 [B, D, H, W] in channels-last memory format.
         """
 
 
 class PixelSource:
-    """The images of a training set on their device, ready to be gathered.
+    """The images of a training set on the device of the training.
 
     Raises:
-        DataError: colours are to be changed in images that have none, or too many.
+        DataError: augmentation policies need 1 or 3 channels.
     """
 
     def __init__(
@@ -56,12 +59,12 @@ class PixelSource:
         self._images_nhwd = images.images_nhwd.contiguous().to(device)
         self._rows_h1 = torch.arange(self._height, device=device)[:, None]
         self._columns_w = torch.arange(self._width, device=device)
-        self._policies = configured_policies(augmentation)
+        self._policies = augmentation.all_policies()
         _require_colours(self._policies, channels)
         self._normalise = Normaliser(normalisation, device)
 
     def batch(self, draws: Draws) -> Tensor:
-        """The images that `draws` order, as `ImageGatherer` has it."""
+        """Return the images of one step, as described in `ImageGatherer`."""
         side = self._augmentation.resized_crop
         cut_bhwd = self._resized(draws, side) if side else self._moved(draws)
         operation_bl, magnitude_bl = draws.operation_sbl[0], draws.magnitude_sbl[0]
@@ -81,11 +84,11 @@ class PixelSource:
         return moved.masked_fill_(~inside[..., None], 0)
 
     def _origins(self, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Where in the pixels of all images each pixel of the batch comes from.
+        """Return the source of each pixel of the batch.
 
         Returns:
-            The index, int64 [B, H, W], and whether it lies inside the image: bool [B, H, W],
-            or [] where all do.
+            The index in the pixels of all images, int64 [B, H, W], and whether the source is
+            inside the image: bool [B, H, W], or [] if all are.
         """
         order_b11, top_b11, left_b11, flip_b11, angle_b11 = (
             tensor[0, :, None, None]
@@ -112,7 +115,7 @@ class PixelSource:
         return torch.where(inside, place_bhw, 0), inside
 
     def _rotate(self, angle_b11: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns before a counter-clockwise rotation about the centre: [B, H, W]."""
+        """Return rows and columns before a counter-clockwise rotation about the centre."""
         radians = torch.deg2rad(angle_b11)
         cosine, sine = torch.cos(radians), torch.sin(radians)
         y = self._rows_h1 + 0.5 - self._height / 2
@@ -126,8 +129,27 @@ class PixelSource:
         return vertically & (columns >= 0) & (columns < self._width)
 
 
+def apply_operations(
+    pixels_bhwd: Tensor, operation_bl: Tensor, magnitude_bl: Tensor, policies: Sequence[Policy]
+) -> Tensor:
+    """Return the images after the operations of the policies: uint8 [B, H, W, D].
+
+    Kernels without an operation that is possible at a place are skipped there.
+    """
+    place = 0
+    for policy in policies:
+        kernels = (*_KERNELS, *policy.kernels())
+        for possible in policy.possible:
+            for operations, kernel in kernels:
+                if operations & possible:
+                    chosen = operation_bl[:, place], magnitude_bl[:, place]
+                    pixels_bhwd = kernel(pixels_bhwd, *chosen)
+            place += 1
+    return pixels_bhwd
+
+
 class Normaliser:
-    """Turns uint8 pixels into the network's input: (pixel/255 − mean)/std per channel."""
+    """Turn uint8 pixels into the input of networks: (pixel/255 − mean)/std per channel."""
 
     def __init__(self, normalisation: Normalisation, device: torch.device) -> None:
         mean = torch.tensor(normalisation.mean, dtype=torch.float32, device=device)
@@ -145,5 +167,5 @@ def _require_colours(policies: Sequence[Policy], channels: int) -> None:
     if policies and channels not in (1, 3):
         raise DataError(
             f"training.augmentation: colours can be changed in images with 1 or 3 channels, these "
-            f"have {channels}: switch colour_jitter, auto_augment and rand_augment off"
+            f"have {channels}: switch colour_jitter, auto_augment, rand_augment and policies off"
         )

@@ -1,10 +1,10 @@
-"""A box of each image of a batch, resized to a square; also for the whole set in evaluation.
+"""Resized crops: a box of each training image, and the centre of images in evaluation.
 
-Bilinear with antialiasing, as Pillow and torchvision do it: every pixel of the result is the
-mean of those near its place, weighted by a triangle that is as wide as the pixel (at least one
-pixel to either side). A batch is resized by two matrix products, one along the rows and one along
-the columns. Levels are those of torchvision's tensor kernel but for some in 10,000, and within one
-of Pillow's, which rounds between the two.
+The interpolation is bilinear with antialiasing, as in Pillow and torchvision: every pixel of the
+result is the mean of the pixels near its position, weighted by a triangle as wide as the pixel
+(at least one pixel to either side). A batch is resized by two matrix products, along rows and
+columns. Levels equal those of torchvision's tensor kernel except for some in 10,000, and differ by
+at most one from Pillow's, which rounds between the two.
 
 B batch, N images, H height, W width, D channels, R resized pixels of a side, A attempts.
 """
@@ -28,11 +28,11 @@ _RESIZED_TO_CROPPED = 256 / 224
 def draw_boxes(
     images: int, height: int, width: int, generator: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """A random box of each image, in whole pixels: top, left, height and width as float32 [N, 4].
+    """Draw a box of each image: top, left, height and width in whole pixels, float32 [N, 4].
 
-    As torchvision's RandomResizedCrop chooses it: the share of the area and the logarithm of
-    the aspect ratio (width to height) are uniform; of ten attempts the first that fits is
-    taken, or the whole image as far as its aspect ratio is allowed.
+    As in torchvision's RandomResizedCrop, the share of the area and the logarithm of the aspect
+    ratio (width to height) are uniform. The box is the first of ten attempts that fits, or the
+    largest centred box with an allowed aspect ratio.
     """
     shape = (images, _ATTEMPTS)
     area_na = height * width * generator.uniform(*AREA, shape)
@@ -54,7 +54,7 @@ def draw_boxes(
 
 
 def resized_boxes(images_bhwd: Tensor, box_b4: Tensor, side: int, flip_b: Tensor) -> Tensor:
-    """The boxes, as `draw_boxes` gives them, resized and flipped: uint8 [B, R, R, D]."""
+    """Return the boxes of `draw_boxes`, resized and flipped: uint8 [B, R, R, D]."""
     _, height, width, _ = images_bhwd.shape
     top_b, left_b, height_b, width_b = box_b4.unbind(1)
     rows_brh = _weights(top_b, height_b, side, (top_b, top_b + height_b), height)
@@ -70,7 +70,7 @@ class CentreCrop:
     side: int
 
     def __call__(self, images_bhwd: Tensor) -> Tensor:
-        """The middle of all images: uint8 [B, R, R, D]; exact where nothing is to be resized."""
+        """Return the centre of all images: uint8 [B, R, R, D]; exact if the scale is 1."""
         _, height, width, _ = images_bhwd.shape
         shorter = round(self.side * _RESIZED_TO_CROPPED)
         scale = shorter / min(height, width)
@@ -90,10 +90,10 @@ class CentreCrop:
 def _weights(
     start_b: Tensor, extent_b: Tensor, side: int, seen: tuple[Tensor, Tensor], pixels: int
 ) -> Tensor:
-    """How much each pixel of a line counts for those of the resized line: float32 [B, R, pixels].
+    """Return the weights of the pixels of a line in the resized line: float32 [B, R, pixels].
 
-    `start_b` and `extent_b` are the line's part that is resized; only pixels from `seen[0]` to
-    `seen[1]` count.
+    `start_b` and `extent_b` are the part of the line that is resized; pixels outside of `seen[0]`
+    to `seen[1]` have no weight.
     """
     scale_b11 = (extent_b / side)[:, None, None]
     place_r1 = torch.arange(side, device=start_b.device)[:, None] + 0.5

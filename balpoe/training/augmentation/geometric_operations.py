@@ -1,8 +1,8 @@
 """Shear, translation and rotation of each image of a batch, in one gather of pixels.
 
-For every pixel of the result the place it comes from is computed and the nearest pixel is taken;
-what comes from outside is black. Shears fix the upper left corner and translations are whole
-pixels, as in AutoAugment; rotations are about the centre.
+Every pixel of the result is the nearest pixel to its source, or black if the source is outside
+of the image. Shears fix the upper left corner and translations are whole pixels, as in
+AutoAugment; rotations are about the centre.
 
 B batch, H height, W width, D channels.
 """
@@ -12,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from balpoe.training.operations import Operation
+from balpoe.training.augmentation.operations import Operation
 
 
 def move(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tensor:
-    """The images, those with a geometric operation moved by it: uint8 [B, H, W, D]."""
+    """Apply the geometric operations, leaving images with others: uint8 [B, H, W, D]."""
     batch, height, width, channels = pixels_bhwd.shape
     rows, columns = _origins(height, width, operation_b, magnitude_b)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
@@ -30,7 +30,7 @@ def move(pixels_bhwd: Tensor, operation_b: Tensor, magnitude_b: Tensor) -> Tenso
 def _origins(
     height: int, width: int, operation_b: Tensor, magnitude_b: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns that the pixels come from: int64 [B, H, W], outside too."""
+    """Return the rows and columns of the sources, int64 [B, H, W], also outside of the image."""
     y_h1 = torch.arange(height, device=operation_b.device)[:, None] + 0.5
     x_w = torch.arange(width, device=operation_b.device) + 0.5
 

@@ -1,21 +1,31 @@
 """The layers of the CIFAR residual networks of depth 6n+2 (He et al., 2016, section 4.2).
 
 B batch, D channels, H height, W width. Every operation keeps the channels-last memory format,
-backward too.
+also in the backward pass.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from balpoe.config.model import BackboneLayers
+from balpoe.models.pooling import GlobalAveragePool
+
 STAGE_WIDTHS = (16, 32, 64)
 
 
+def cifar_resnet(depth: int, channels: int) -> BackboneLayers:
+    """Return the layers of a network of depth 6n+2."""
+    stages = [partial(stage, number, depth) for number in range(1, len(STAGE_WIDTHS) + 1)]
+    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, STAGE_WIDTHS[-1])
+
+
 def stem(channels: int) -> nn.Sequential:
-    """The first convolution, from the image's channels to the width of stage 1."""
+    """Return the first convolution, from the channels of the image to the width of stage 1."""
     width = STAGE_WIDTHS[0]
     return nn.Sequential(
         OrderedDict(
@@ -27,7 +37,7 @@ def stem(channels: int) -> nn.Sequential:
 
 
 def stage(number: int, depth: int) -> nn.Sequential:
-    """Stage `number` (from 1) of a network of `depth` layers: (depth − 2) / 6 blocks.
+    """Return stage `number` (from 1) of a network of `depth` layers: (depth − 2) / 6 blocks.
 
     Stages 2 and 3 halve height and width (rounded up) and double the channels.
     """
@@ -52,25 +62,16 @@ class BasicBlock(nn.Module):
         self._padding = (channels - in_channels) // 2
 
     def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
+        """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
         inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
         residual: Tensor = self.bn2(self.conv2(inner))
         return residual.add_(self._shortcut(x_bdhw)).relu_()
 
     def _shortcut(self, x_bdhw: Tensor) -> Tensor:
-        """Option A of He et al.: every stride-th pixel, zero channels on both sides."""
+        """Return option A of He et al.: every stride-th pixel, zero channels on both sides."""
         if self._stride == 1:
             return x_bdhw
-        # Pooling over one pixel is the slice x[:, :, ::stride, ::stride], but its gradient
-        # keeps the channels-last format; a slice's is contiguous, and so all before it.
+        # Pooling over one pixel is the slice x[:, :, ::stride, ::stride], but its gradient is
+        # channels-last; that of a slice is contiguous, and so are all gradients before it.
         subsampled = functional.avg_pool2d(x_bdhw, kernel_size=1, stride=self._stride)
         return functional.pad(subsampled, (0, 0, 0, 0, self._padding, self._padding))
-
-
-class GlobalAveragePool(nn.Module):
-    """The mean over all pixels, in float32."""
-
-    def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Features [B, D]."""
-        # Its gradient keeps the channels-last format, that of Tensor.mean does not.
-        return functional.avg_pool2d(x_bdhw.float(), kernel_size=x_bdhw.shape[2:]).flatten(1)

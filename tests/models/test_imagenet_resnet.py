@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50, resnext50_32x4d
 
-from balpoe.config import IMAGENET_BACKBONES, ExpertsConfig, ModelConfig, Sharing
-from balpoe.models import ExpertEnsemble, build_experts
-from balpoe.models.backbones import backbone
-from balpoe.models.bottleneck_resnet import RESNET50, Bottleneck, stage
-from balpoe.models.pretrained import torchvision_name
+from balpoe.config import ExpertsConfig, ModelConfig, Sharing
+from balpoe.models.backbones.imagenet_resnet import CARDINALITIES, ImagenetResnet
+from balpoe.models.backbones.imagenet_resnet.layers import Bottleneck, stage
+from balpoe.models.experts import ExpertEnsemble, build_experts
+from balpoe.models.pretrained import pretrained_name
+
+IMAGENET_BACKBONES = ImagenetResnet.names
 
 ORACLES: dict[str, Callable[[], Any]] = {
     "imagenet_resnet50": resnet50,
@@ -87,7 +89,7 @@ def test_with_the_weights_of_torchvision_every_expert_is_torchvisions_network(na
     weights = oracle.state_dict()
     with torch.no_grad():
         for own, tensor in network.state_dict().items():
-            theirs = torchvision_name(own) or f"fc.{own.rpartition('.')[2]}"
+            theirs = pretrained_name(ImagenetResnet(), own) or f"fc.{own.rpartition('.')[2]}"
             tensor.copy_(weights[theirs])
         images = torch.randn(2, 3, 65, 48, generator=torch.Generator().manual_seed(1))
         expected_bc = oracle(images)
@@ -118,8 +120,9 @@ def test_an_independent_expert_is_the_network_built_alone_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_activations_and_their_gradients_stay_channels_last(dtype: torch.dtype) -> None:
-    layers = backbone("imagenet_resnet50", 3).layers
-    network = nn.Sequential(*(layers[name]() for name in layers)).to(
+    layers = ImagenetResnet().layers("imagenet_resnet50", 3)
+    factories = (layers.stem, *layers.stages, layers.pool)
+    network = nn.Sequential(*(factory() for factory in factories)).to(
         memory_format=torch.channels_last
     )
     strayed: list[str] = []
@@ -149,5 +152,5 @@ def test_activations_and_their_gradients_stay_channels_last(dtype: torch.dtype) 
 def test_a_block_leaves_its_input_as_it_was() -> None:
     x = torch.randn(2, 64, 6, 6, generator=torch.Generator().manual_seed(0))
     before = x.clone()
-    stage(1, RESNET50)(x)
+    stage(1, CARDINALITIES["imagenet_resnet50"])(x)
     assert torch.equal(x, before)

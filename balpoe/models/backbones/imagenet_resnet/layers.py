@@ -1,8 +1,8 @@
 """The layers of ResNet-50 and ResNeXt-50 32x4d (He et al., 2016; Xie et al., 2017).
 
-They compute what torchvision's networks do (the stride in the 3x3 convolution) and name the
-weights of a stage as it does, so that its pretrained weights fit. They are written out because
-importing torchvision's models would cost every trial 1.5 s and 160 MiB.
+They compute the same as torchvision's networks (stride in the 3x3 convolution), with the same
+names for the weights of a stage, so that its pretrained weights fit. Importing torchvision's
+models instead would take 1.5 s and 160 MiB in every trial.
 
 B batch, D channels, H height, W width.
 """
@@ -10,32 +10,29 @@ B batch, D channels, H height, W width.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-STAGES = 4
+from balpoe.config.model import BackboneLayers
+from balpoe.models.backbones.imagenet_resnet import Cardinality
+from balpoe.models.pooling import GlobalAveragePool
+
 FEATURES = 2048
 _STEM_WIDTH = 64
 _EXPANSION = 4
 _BLOCKS = (3, 4, 6, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class Cardinality:
-    """Into how many groups the 3x3 convolutions fall, and the channels of each in stage 1."""
-
-    groups: int
-    group_width: int
-
-
-RESNET50 = Cardinality(groups=1, group_width=64)
-RESNEXT50_32X4D = Cardinality(groups=32, group_width=4)
+def imagenet_resnet(cardinality: Cardinality, channels: int) -> BackboneLayers:
+    """Return the layers of a network of 50 layers."""
+    stages = [partial(stage, number, cardinality) for number in range(1, len(_BLOCKS) + 1)]
+    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, FEATURES)
 
 
 def stem(channels: int) -> nn.Sequential:
-    """From the image's channels to 64, at a quarter of its height and width (rounded up)."""
+    """Return the layers from the image to 64 channels at a quarter of its size (rounded up)."""
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(channels, _STEM_WIDTH, kernel_size=7, stride=2, padding=3, bias=False),
@@ -47,7 +44,7 @@ def stem(channels: int) -> nn.Sequential:
 
 
 def stage(number: int, cardinality: Cardinality) -> nn.Sequential:
-    """Stage `number` (from 1), with 256, 512, 1024 or 2048 channels behind it.
+    """Return stage `number` (from 1), with an output of 256, 512, 1024 or 2048 channels.
 
     All but the first halve height and width (rounded up).
     """
@@ -93,7 +90,7 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
+        """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
         inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
         inner = functional.relu(self.bn2(self.conv2(inner)), inplace=True)
         residual: Tensor = self.bn3(self.conv3(inner))

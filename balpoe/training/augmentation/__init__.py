@@ -1,0 +1,1 @@
+"""The augmentation of training images: cuts, and the operations of policies, on the device."""

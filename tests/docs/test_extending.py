@@ -1,0 +1,126 @@
+"""The worked examples of docs/extending.md, installed as a package beside balpoe and used."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
+PYTHON, YAML, TOML = (
+    re.findall(rf"```{kind}\n# (\S+)\n(.*?)```", PAGE, re.DOTALL)
+    for kind in ("python", "yaml", "toml")
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the package of the examples and its entry points."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "my_entries").mkdir()
+    (site / "my_entries" / "__init__.py").touch()
+    for name, text in PYTHON:
+        (site / name).write_text(text)
+    [(_, groups)] = TOML
+    metadata = site / "my_entries-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my_entries\nVersion: 1.0\n")
+    heading = re.compile(r'\[project\.entry-points\."(.*)"\]')
+    (metadata / "entry_points.txt").write_text(heading.sub(r"[\1]", groups).replace('"', ""))
+    return site
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the study and its images: three classes that their brightness tells."""
+    folder = tmp_path_factory.mktemp("study")
+    [(name, study)] = YAML
+    (folder / name).write_text(study)
+    generator = np.random.default_rng(0)
+    arrays: dict[str, NDArray[Any]] = {}
+    for split, counts in {"train": (60, 40, 30), "test": (20, 20, 20)}.items():
+        labels_n = np.repeat(np.arange(3), counts)
+        levels_nhwd = generator.normal(60 + 60 * labels_n, 10, (8, 8, 1, len(labels_n)))
+        arrays[f"{split}_images"] = np.moveaxis(levels_nhwd, 3, 0).clip(0, 255).astype(np.uint8)
+        arrays[f"{split}_labels"] = labels_n
+    np.savez(folder / "images.npz", **arrays)  # type: ignore[arg-type]  # numpy's stubs
+    return folder
+
+
+def run(site: Path, folder: Path, *command: str) -> str:
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ended = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_a_study_uses_every_example(site: Path, folder: Path) -> None:
+    balpoe = str(Path(sys.executable).with_name("balpoe"))
+    run(site, folder, balpoe, "run", "study.yaml", "--runs", "runs")
+    run(site, folder, balpoe, "export", "extended", "--runs", "runs")
+    [best] = (folder / "runs" / "extended" / "exports").glob("rank_1_*.yaml")
+    run(site, folder, balpoe, "train", str(best), "--seeds", "1", "--out", "models")
+    [metrics] = (folder / "models").rglob("metrics.json")
+    found = json.loads(metrics.read_text())
+    assert "brier" in json.dumps(found)
+
+
+def test_no_example_imports_torch_before_a_training(site: Path, folder: Path) -> None:
+    code = (
+        "import sys; from balpoe.files import load_study; spec = load_study('study.yaml');"
+        "print(sorted({'torch', 'ray', 'optuna', 'mlflow'} & set(sys.modules)), spec.base.loss)"
+    )
+    loaded = run(site, folder, "-c", code)
+    assert loaded.strip() == "[] Focal(name='focal', gamma=2.0)"
+
+
+def test_a_setting_of_an_example_is_checked_with_its_line(site: Path, folder: Path) -> None:
+    (folder / "wrong.yaml").write_text("data: {name: digits_lt}\nloss: {name: focal, gamma: -1}\n")
+    code = (
+        "from balpoe.files import load_configuration\n"
+        "try: load_configuration('wrong.yaml')\n"
+        "except Exception as error: print(error)"
+    )
+    assert run(site, folder, "-c", code).strip() == (
+        "wrong.yaml:2 loss.gamma: must be at least 0, got -1.0"
+    )
+
+
+def test_the_focal_loss_is_that_of_its_paper(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace: dict[str, object] = {"__name__": "focal_example"}
+    [source] = (text for name, text in PYTHON if name.endswith("focal.py"))
+    monkeypatch.setitem(sys.modules, "focal_example", type(sys)("focal_example"))
+    exec(source.replace("@LOSSES.add\n", ""), namespace)
+    criterion = namespace["FocalCriterion"]
+    logits_bc = torch.tensor([[2.0, 0.5, -1.0, 0.3], [0.1, 1.2, 0.4, -0.7], [-0.5, 0.0, 1.5, 0.8]])
+    labels_b = torch.tensor([0, 3, 2])
+    for gamma, mean in ((1.0, 0.920889), (2.0, 0.781885)):  # computed with LDAM-DRW's code
+        losses_b = criterion(gamma).per_image(0, logits_bc, labels_b)  # type: ignore[operator]
+        assert float(losses_b.mean()) == pytest.approx(mean, abs=1e-5)
+
+
+def test_the_page_has_an_example_for_every_kind_and_every_table_is_on_it() -> None:
+    from balpoe.config import tables
+    from balpoe.config.metrics import metric_table
+
+    metric_table()
+    groups = {table._group for table in tables._TABLES.values()} | {"balpoe.metrics"}
+    [(_, toml)] = TOML
+    assert set(re.findall(r'entry-points\."(.*)"', toml)) == groups
+    assert len(PYTHON) == len(groups)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from tests.postgres_server import PostgresServer, postgres_binaries
@@ -30,6 +31,11 @@ pytest.register_assert_rewrite("tests.launch", "tests.cluster", "tests.tracking"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray would start workers that no trial uses, an actor having one of its own
 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+# Hypothesis fails an example of more than 200 ms by default: a loaded machine needs longer.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 # A shell starts a background command (`&`) with SIGINT ignored, Ray a job with SIGINT blocked, and
 # child processes inherit both. A handler is reset to the default action when a child process
 # executes its program; this one does nothing, so that pytest itself still ignores SIGINT.

@@ -95,8 +95,8 @@ def prepare(
 ) -> None:
     """Write the splits of SOURCE to OUT/train.parquet and so on.
 
-    Up to 64 pixels images are cropped to squares of SIZE and stored without loss. Larger images
-    are stored as JPEG with the shorter side scaled down to SIZE.
+    For a SIZE up to 64, images are cropped to squares of SIZE and stored without loss. For a larger
+    SIZE they are stored as JPEG, with the shorter side scaled down to SIZE.
     """
     from balpoe.data.preparation import LOSSLESS_UP_TO, Preparation
     from balpoe.data.source_from_paths import Opening

@@ -1,4 +1,4 @@
-"""The test distributions that differ from that of the training, and what metrics call them."""
+"""The shifted test distributions and their names in metrics."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Final, Literal
 TailDirection = Literal["forward", "backward"]
 
 KNOWN_PRIOR: Final = "_known_prior"
-"""Behind the name of a distribution whose class frequencies the model was told."""
+"""The suffix of a distribution if the model knows its class frequencies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A test distribution with a long tail: forward as in training, or backward."""
+    """A long-tailed test distribution; a forward tail has the order of the training set."""
 
     direction: TailDirection
     ratio: int
 
     @property
     def name(self) -> str:
-        """How metrics and tables call it: `forward_10`."""
+        """The name in metrics and tables: `forward_10`."""
         return f"{self.direction}_{self.ratio}"
 
 

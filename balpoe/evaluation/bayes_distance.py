@@ -1,4 +1,4 @@
-"""How far predictions are from the Bayes rule, where P(x|y) is known.
+"""The distance of predictions from the Bayes rule, for data with known P(x|y).
 
 B batch, C classes. All arithmetic is float64 on the CPU.
 """
@@ -15,9 +15,9 @@ from balpoe.evaluation.input_checks import refuse_non_finite_logits
 
 @dataclass(frozen=True, slots=True)
 class BayesDistance:
-    """What is missing to the best possible predictions on the same images.
+    """The gap to the best possible predictions on the same images.
 
-    `balanced_accuracy_gap` is the Bayes rule's balanced accuracy less the scorer's (a
+    `balanced_accuracy_gap` is the balanced accuracy of the Bayes rule minus that of the scorer (a
     fraction), `posterior_kl` the mean over classes of KL(true posterior ‖ predicted) in nats.
     """
 
@@ -35,9 +35,9 @@ class BayesDistance:
 def distance_to_bayes(
     logits_bc: Tensor, labels_b: Tensor, log_likelihood_bc: Tensor, target_prior_c: Tensor
 ) -> BayesDistance:
-    """Compare logits [B, C] with the posterior ∝ P(x|y)·P_λ(y), the scorer's exact target.
+    """Compare logits [B, C] with the posterior ∝ P(x|y)·P_λ(y), the exact target of the scorer.
 
-    The Bayes rule of the balanced error is argmax P(x|y); every class counts the same
+    The Bayes rule of the balanced error is argmax P(x|y); all classes have the same weight
     (BalPoE eq. 3).
     """
     refuse_non_finite_logits(logits_bc.unsqueeze(1))

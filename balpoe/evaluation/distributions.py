@@ -1,4 +1,4 @@
-"""One set of test images as several test distributions: as it is, and ten long tails.
+"""Evaluation on several test distributions: the whole test set and ten long-tailed subsets of it.
 
 N images, E experts, C classes.
 """
@@ -20,10 +20,10 @@ WHOLE_TEST = "test"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DistributionEvaluation:
-    """The experts on one test distribution.
+    """The evaluation on one test distribution.
 
-    `distribution` is `test` for all images or a shift such as `forward_10`. With
-    `known_prior` the predictions were adjusted to that distribution's class frequencies.
+    `distribution` is `test` for all images or a shift such as `forward_10`. With `known_prior`
+    the predictions are adjusted to the class frequencies of that distribution.
     """
 
     distribution: str
@@ -33,12 +33,12 @@ class DistributionEvaluation:
 
     @property
     def split(self) -> str:
-        """How metrics call it: `test`, `test_forward_10`, `test_forward_10_known_prior`."""
+        """The prefix of its metrics: `test`, `test_forward_10`, `test_forward_10_known_prior`."""
         shift = "" if self.distribution == WHOLE_TEST else f"_{self.distribution}"
         return f"{WHOLE_TEST}{shift}{KNOWN_PRIOR if self.known_prior else ''}"
 
     def scalars(self) -> dict[str, float]:
-        """The ensemble's and the experts' metrics as `test_forward_10/expert_0/accuracy`."""
+        """The metrics of the ensemble and the experts: `test_forward_10/expert_0/accuracy`."""
         return self.evaluation.scalars(self.split)
 
 
@@ -50,7 +50,7 @@ def evaluate_distributions(
     lambdas: Sequence[float],
     class_counts: Sequence[int],
 ) -> tuple[DistributionEvaluation, ...]:
-    """Score the test images as they are and under every shift, without and with the prior known.
+    """Evaluate all test images and every shift, each without and with its prior known.
 
     Raises:
         NonFiniteError: logits are NaN or infinite.
@@ -78,9 +78,9 @@ def evaluate_distributions(
 def distribution_indices(
     labels_n: Tensor, class_counts: Sequence[int]
 ) -> Iterator[tuple[str, Tensor]]:
-    """The names of the distributions, and which of the test images [N] belong to each.
+    """Yield the name of each distribution and the indices of its test images.
 
-    `class_counts` are those of the training images: they say which classes are head and tail.
+    `class_counts` are the training images of each class; they determine head and tail.
     """
     yield WHOLE_TEST, torch.arange(len(labels_n))
     labels = labels_n.numpy()

@@ -1,42 +1,33 @@
 """The Kullback-Leibler divergence from a scorer's target prior to the marginal it predicts.
 
-M members (scorers), B batch, C classes. With m_y the mean of softmax f(x) over the images of
+M scorers, B batch, C classes. With m_y the mean of softmax f(x) over the images of
 class y, the marginal is estimated twice: in equal parts, mean_y m_y, as the papers do; and in
 the target's own parts, Σ_y P(y)·m_y, which is P itself for a scorer calibrated for P.
 Classes without images take no part in either mixture (the others keep their proportions) but
-stay in the target: what a scorer then withholds from them counts against it.
+stay in the target: probability that a scorer withholds from them raises the divergence.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Divergences:
-    """KL(target ‖ estimated marginal) in nats, float64 [M], for both estimates."""
-
-    balanced_m: Tensor
-    matched_m: Tensor
-
-
 def divergences_to_target(
     log_probabilities_mbc: Tensor, labels_b: Tensor, images_c: Tensor, targets_mc: Tensor
-) -> Divergences:
-    """Compare each member's predictions [M, B, C] with its target prior [M, C]; all float64.
+) -> tuple[Tensor, Tensor]:
+    """Return KL(target ‖ estimated marginal) in nats for both estimates, float64 [M] each.
 
-    `images_c` [C] are the images of each class. How images are weighted elsewhere does not
-    matter here: both mixtures are of classes.
+    `log_probabilities_mbc` [M, B, C] are the predictions of each scorer, `targets_mc` [M, C] its
+    target prior, both float64. `images_c` [C] are the images of each class. Image weights play no
+    part: both mixtures are of classes.
     """
     present_c = (images_c > 0).to(torch.float64)
     mixtures_msc = torch.stack([present_c.expand_as(targets_mc), targets_mc * present_c], dim=1)
     mixtures_msc = mixtures_msc / mixtures_msc.sum(dim=2, keepdim=True) / images_c.clamp(min=1)
     log_marginals_msc = _log_mixtures(log_probabilities_mbc, mixtures_msc[..., labels_b])
     balanced_m, matched_m = _divergence(targets_mc.unsqueeze(1), log_marginals_msc).unbind(dim=1)
-    return Divergences(balanced_m, matched_m)
+    return balanced_m, matched_m
 
 
 def _log_mixtures(log_probabilities_mbc: Tensor, weights_msb: Tensor) -> Tensor:

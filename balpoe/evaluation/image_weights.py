@@ -1,4 +1,4 @@
-"""How much each image counts.
+"""Weights of images in metrics and in the fit of temperatures.
 
 B batch, C classes.
 """
@@ -18,11 +18,11 @@ Weighting = Literal["images", "classes"]
 def image_weights(
     labels_b: Tensor, images_c: Tensor, weighting: Weighting, class_weights_c: Tensor | None
 ) -> Tensor:
-    """The weight of each image, float64 [B] with mean 1.
+    """Return the weight of each image, float64 [B] with mean 1.
 
-    Images count the same, or classes do, or classes count as `class_weights_c` [C] say
-    (whatever `weighting`): an image of class y then weighs w_y / n_y. A class of which the
-    split holds no image has no weight; the others keep their proportions.
+    All images have the same weight, or all classes do, or classes have the weights
+    `class_weights_c` [C], whatever `weighting` is: an image of class y then weighs w_y / n_y.
+    Classes without images have no weight; the others keep their proportions.
 
     Raises:
         NonFiniteError: a class weight is NaN or infinite.

@@ -1,4 +1,4 @@
-"""What cannot be scored, refused with its place and the cure.
+"""Checks of logits and labels, with errors that name the place and a fix.
 
 B batch, E experts, C classes.
 """
@@ -12,7 +12,7 @@ from balpoe.errors import DataError, NonFiniteError
 
 
 def refuse_non_finite_logits(logits_bec: Tensor) -> None:
-    """Raise `NonFiniteError` that says how many logits of which expert are NaN or infinite."""
+    """Raise `NonFiniteError` with the number of NaN or infinite logits of each expert."""
     if torch.isfinite(logits_bec).all():
         return
     bad_e = (~torch.isfinite(logits_bec)).sum(dim=(0, 2)).tolist()
@@ -25,7 +25,7 @@ def refuse_non_finite_logits(logits_bec: Tensor) -> None:
 
 
 def refuse_labels_ruled_out(images_c: Tensor, test_prior_c: Tensor) -> None:
-    """Raise `DataError` where the split holds a class to which its test prior gives 0."""
+    """Raise `DataError` if the test prior is 0 for a class that has images."""
     ruled_out_c = (test_prior_c == 0) & (images_c > 0)
     if ruled_out_c.any():
         first = int(ruled_out_c.nonzero()[0])

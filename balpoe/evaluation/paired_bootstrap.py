@@ -1,18 +1,18 @@
-"""Whether two configurations differ: the bootstrap interval of their mean paired difference.
+"""The bootstrap interval of the mean paired difference between two configurations.
 
 Efron's percentile interval (Efron and Tibshirani 1993, chapter 13) of the mean of n differences,
-one per seed that both were trained with. Up to `EXACT_UP_TO` differences all n^n resamples are
-counted, those with equal counts at once; beyond, `RESAMPLES` are drawn.
+one per seed that both were trained with. Up to `EXACT_UP_TO` differences, all n^n resamples are
+enumerated, grouped by their counts; beyond, `RESAMPLES` are drawn.
 
-With few seeds it is too narrow. Measured on 20,000 sets of normal differences (a test measures
-some of them again), the 95 % interval covers the true mean in
+With few seeds the interval is too narrow. Measured on 20,000 sets of normal differences (a test
+repeats part of the measurement), the 95 % interval covers the true mean in
 
     n          3      4      5      6      8     10     20
     covered 75.5 % 80.5 % 84.2 % 86.1 % 88.8 % 89.8 % 92.7 %
 
-of cases. With three differences it is their range: it excludes 0 whenever all three have one
-sign, which happens to equal configurations in 2·2⁻³ = 25 % of cases. So "separable" at three
-seeds is a hint, and the number of seeds stands beside every such statement.
+of cases. With three differences it is their range: it excludes 0 if all three have the same sign,
+which occurs for equal configurations in 2·2⁻³ = 25 % of cases. "Separable" at three seeds is
+therefore weak evidence, and every such statement is shown with the number of seeds.
 
 n differences, R resamples.
 """
@@ -53,13 +53,13 @@ class Interval:
 
 
 def paired_interval(differences: Sequence[float], generator: np.random.Generator) -> Interval:
-    """The 95 % interval of the mean of at least one difference.
+    """Return the 95 % interval of the mean of at least one difference.
 
-    That of the negated differences is its mirror image. A bound that is 0 but for rounding is 0.
+    Negated differences give the negated interval. A bound that is 0 up to rounding is exactly 0.
 
     Args:
-        differences: One for each seed.
-        generator: What resamples are drawn from where there are too many to count.
+        differences: One difference for each seed.
+        generator: Draws the resamples if there are too many to enumerate.
 
     Raises:
         NonFiniteError: a difference is NaN or infinite.
@@ -75,7 +75,7 @@ def paired_interval(differences: Sequence[float], generator: np.random.Generator
 
 
 def _lower_bound(means_r: Floats, probabilities_r: Floats) -> float:
-    """The smallest mean that, with all below it, has half of what the level leaves over."""
+    """The (1 - LEVEL) / 2 quantile of the means."""
     order = np.argsort(means_r, kind="stable")
     cumulative = np.cumsum(probabilities_r[order])
     tail = (1 - LEVEL) / 2 * (1 - _ROUNDING)
@@ -96,7 +96,7 @@ def _resampled_means(
 
 @functools.cache
 def _all_resamples(n: int) -> tuple[Floats, Floats]:
-    """The share of every difference in every resample, and the probabilities of these."""
+    """The share of each difference in each resample, and the probability of each resample."""
     drawn = itertools.combinations_with_replacement(range(n), n)
     counts_rn = np.array([np.bincount(indices, minlength=n) for indices in drawn])
     orders_r = [

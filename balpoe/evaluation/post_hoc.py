@@ -1,19 +1,21 @@
-"""What can still be chosen when the logits are there: prior, temperatures, experts.
+"""Evaluation of choices that need no training: test prior, temperatures and subsets of experts.
 
 N images, E experts, C classes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from balpoe.errors import DataError
 from balpoe.evaluation.distributions import distribution_indices
-from balpoe.evaluation.expert_subsets import MOST_EXPERTS, balanced_subsets
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.evaluation.scoring import Metrics, evaluate
 from balpoe.evaluation.temperature import Temperatures
@@ -23,18 +25,20 @@ from balpoe.method.priors import mean_lambda, target_prior
 Scaling = Literal["none", "ensemble", "experts"]
 PriorKnowledge = Literal["unknown", "known", "estimated"]
 
-_LEAST_SHARE = 1e-12  # of a class by an estimate, which may rule out one that is there
+MOST_EXPERTS = 9  # 511 subsets, of which 31 are balanced if the λs are equidistant
+_LEAST_SHARE = 1e-12  # of a class in an estimated prior, which may be 0 for a class that has images
+_ROUNDING = 1e-9  # of λs that are written in decimals
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Some of the experts, multiplied: with no temperature, one for them all, or one for each."""
+    """The product of some experts: without temperature, with one for all, or with one for each."""
 
     experts: tuple[int, ...]
     scaling: Scaling = "none"
 
     def logits(self, logits_nec: Tensor, temperatures: Temperatures | None) -> Tensor:
-        """The product's logits [N, C]; `temperatures` are given where it scales by them."""
+        """Return the logits of the product [N, C]; scaling needs `temperatures`."""
         chosen_nec = logits_nec[:, list(self.experts)]
         if self.scaling == "none":
             return product_of_experts(chosen_nec)
@@ -47,7 +51,7 @@ class Scorer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PostHocEvaluation:
-    """One scorer on one test distribution, with what is known of its class frequencies."""
+    """One scorer on one test distribution, with a known, unknown or estimated prior."""
 
     scorer: Scorer
     prior: PriorKnowledge
@@ -57,17 +61,16 @@ class PostHocEvaluation:
 
 
 def scorers(lambdas: Sequence[float], *, scaled: bool) -> tuple[Scorer, ...]:
-    """All experts, without and (where there are temperatures) with scaling; then the subsets.
+    """Return all experts without scaling, with scaling if `scaled`, then subsets of experts.
 
-    The subsets are those with λ̄ = 0 and fewer than all experts; there are none for more than
-    `MOST_EXPERTS`.
+    The subsets are the proper subsets with λ̄ = 0; none are listed for more than `MOST_EXPERTS`.
     """
-    everyone = tuple(range(len(lambdas)))
+    all_experts = tuple(range(len(lambdas)))
     subsets = balanced_subsets(lambdas) if len(lambdas) <= MOST_EXPERTS else ()
     return (
-        Scorer(everyone),
-        *((Scorer(everyone, "ensemble"), Scorer(everyone, "experts")) if scaled else ()),
-        *(Scorer(subset) for subset in subsets if subset != everyone),
+        Scorer(all_experts),
+        *((Scorer(all_experts, "ensemble"), Scorer(all_experts, "experts")) if scaled else ()),
+        *(Scorer(subset) for subset in subsets if subset != all_experts),
     )
 
 
@@ -80,7 +83,7 @@ def evaluate_post_hoc(
     class_counts: Sequence[int],
     temperatures: Temperatures | None,
 ) -> tuple[PostHocEvaluation, ...]:
-    """Score every choice on the test images [N] as they are and under every shift.
+    """Evaluate every choice on all test images [N] and on every shift.
 
     The prior is unknown, known, or estimated from the unlabelled images of the distribution.
 
@@ -119,3 +122,26 @@ def _priors(
     ratios_bc = likelihood_ratios(logits_bc, trained_prior_c=trained_prior_c)
     estimated_c = estimate_prior(ratios_bc).prior_c.clamp(min=_LEAST_SHARE)
     yield "estimated", estimated_c / estimated_c.sum()
+
+
+def balanced_subsets(lambdas: Sequence[float]) -> tuple[tuple[int, ...], ...]:
+    """Return the indices of every subset whose mean λ is 0 (Corollary 1.1), the smallest first.
+
+    The set of all experts is among them if λ̄ = 0; the result may be empty.
+
+    Raises:
+        DataError: there are too many experts to enumerate all subsets.
+    """
+    count = len(lambdas)
+    if count > MOST_EXPERTS:
+        raise DataError(
+            f"subsets of {count} experts: there are 2^{count}; at most {MOST_EXPERTS} experts are "
+            "possible"
+        )
+    scale = max((abs(lam) for lam in lambdas), default=0.0)
+    return tuple(
+        subset
+        for size in range(1, count + 1)
+        for subset in combinations(range(count), size)
+        if abs(math.fsum(lambdas[e] for e in subset)) <= _ROUNDING * max(scale, 1.0)
+    )

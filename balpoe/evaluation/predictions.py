@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.divergence import Divergences, divergences_to_target
+from balpoe.evaluation.divergence import divergences_to_target
 from balpoe.method.calibration import ReliabilityBins, bin_confidences
 from balpoe.method.longtail import ShotGroup
 
@@ -58,8 +58,8 @@ class Predictions:
         )
 
     @cached_property
-    def divergences(self) -> Divergences:
-        """The divergences from the target priors to the predicted marginals."""
+    def divergences(self) -> tuple[Tensor, Tensor]:
+        """KL from the target priors to the balanced and to the matched marginals, both [M]."""
         return divergences_to_target(
             self.log_probabilities_mbc, self.labels_b, self.images_c, self.targets_mc
         )

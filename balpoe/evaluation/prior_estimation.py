@@ -1,15 +1,14 @@
-"""The class frequencies of unlabelled images, from the predictions for them.
+"""Estimation of the class frequencies of unlabelled images from their predictions.
 
-B batch, C classes. With p(c|x) the posterior under the prior P_trained that a scorer stands
-for, w_bc = p(c|x_b)/P_trained(c) is the likelihood P(x_b|c) up to a constant per image, and the
-frequencies q are those of the largest likelihood Σ_b log Σ_c q_c·w_bc. Expectation maximisation
+B batch, C classes. With p(c|x) the posterior of a scorer under its target prior P_trained,
+w_bc = p(c|x_b)/P_trained(c) is the likelihood P(x_b|c) up to a constant per image. The estimated
+frequencies q maximise the likelihood Σ_b log Σ_c q_c·w_bc. Expectation maximisation
 (Saerens, Latinne and Decaestecker 2002, eq. 2.9) repeats q_c ← q_c·g_c(q) with
 g_c(q) = mean_b w_bc / Σ_j q_j·w_bj.
 
-The likelihood is concave in q and g its gradient per image, so that at any q no frequencies
-whatever are better by more than max_c g_c(q) − 1 nats per image (Lindsay 1983). The iteration
-ends when this bound is below the tolerance: that certifies the optimum, whereas a small step
-may only be a slow one.
+The likelihood is concave in q and g is its gradient per image, so at any q no frequencies are
+better by more than max_c g_c(q) − 1 nats per image (Lindsay 1983). The iteration ends when this
+bound is below the tolerance: this certifies the optimum, whereas a small step may only be slow.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.priors import adjust_to_prior
 
 TOLERANCE = 1e-5
-"""In nats per image: far below C/2N, what an estimate from N images owes to chance."""
+"""In nats per image: far below C/2N, the random error of an estimate from N images."""
 
 MAX_ITERATIONS = 1000
-_ELEMENTS = 2**21  # that are float64 at a time: 16 MiB
+_ELEMENTS = 2**21  # converted to float64 at a time: 16 MiB
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,7 +34,7 @@ class PriorEstimate:
     """Estimated class frequencies `prior_c`, float64 [C], which sum to 1.
 
     No other frequencies have a log-likelihood higher by more than `gap` nats per image.
-    `converged` says whether the tolerance was reached within the iterations allowed.
+    `converged` is whether the tolerance was reached within the maximal number of iterations.
     """
 
     prior_c: Tensor
@@ -45,9 +44,9 @@ class PriorEstimate:
 
 
 def likelihood_ratios(logits_bc: Tensor, *, trained_prior_c: Tensor) -> Tensor:
-    """w_bc up to a constant per image, which makes the largest of each row 1: float32 [B, C].
+    """Return w_bc, float32 [B, C], scaled so that the largest value of each row is 1.
 
-    `logits_bc` are those of a scorer that stands for `trained_prior_c`.
+    `logits_bc` are the logits of a scorer with the target prior `trained_prior_c`.
 
     Raises:
         NonFiniteError: a logit is NaN or infinite.
@@ -63,10 +62,10 @@ def likelihood_ratios(logits_bc: Tensor, *, trained_prior_c: Tensor) -> Tensor:
 def estimate_prior(
     ratios_bc: Tensor, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS
 ) -> PriorEstimate:
-    """The most likely class frequencies of images with these `likelihood_ratios` [B, C].
+    """Return the most likely class frequencies of images with these `likelihood_ratios` [B, C].
 
-    They are read in slices, so that they may lie in a memory-mapped file. The estimate is as
-    good as the scorer is calibrated: frequencies of an overconfident one follow its errors.
+    The ratios are read in slices, so they may lie in a memory-mapped file. The estimate is only as
+    good as the calibration of the scorer: if it is overconfident, the estimate follows its errors.
 
     Raises:
         DataError: there are no images.

@@ -1,6 +1,6 @@
-"""Every metric of a product of experts and of each of its experts, from their logits.
+"""Computation of all metrics of a product of experts and of each expert from their logits.
 
-B batch, E experts, C classes; M = E + 1 members: the experts, then their product.
+B batch, E experts, C classes; M = E + 1 scorers: the experts, then their product.
 All arithmetic is float64 on the CPU.
 """
 
@@ -72,12 +72,16 @@ def evaluate(
 ) -> Evaluation:
     """Score logits [B, E, C] against int64 labels [B].
 
-    `prior_c` [C] is the training prior π and `lambdas` the experts' biases: together the
-    target priors P_λ. `class_counts` are the training images of each class, which make the
-    shot groups. `weighting` says whether images or classes count the same (validation that is
-    not balanced: classes); `class_weights_c` [C] simulates another class distribution instead.
-    Where `test_prior_c` [C] is known, every member is adjusted from its P_λ to it, and it is
-    the target prior of all.
+    Args:
+        logits_bec: Logits of the experts.
+        labels_b: Labels.
+        prior_c: Training prior π [C].
+        lambdas: Biases of the experts; with π they give the target priors P_λ.
+        class_counts: Training images of each class; they give the shot groups.
+        weighting: Whether all images or all classes have the same weight.
+        class_weights_c: Class weights [C] that simulate another class distribution instead.
+        test_prior_c: Known test prior [C]; every scorer is adjusted to it from its P_λ, and it is
+            the target prior of all.
 
     Raises:
         NonFiniteError: logits or class weights are NaN or infinite.
@@ -93,7 +97,7 @@ def evaluate(
     images_c = torch.bincount(labels_b, minlength=classes)
     weights_b = image_weights(labels_b, images_c, weighting, class_weights_c)
 
-    logits_mbc = _members(logits_bec)
+    logits_mbc = _scorers(logits_bec)
     targets_mc = _target_priors(prior_c, lambdas)
     if test_prior_c is not None:
         test_prior_c = test_prior_c.to("cpu", torch.float64)
@@ -125,7 +129,7 @@ def _scored(predictions: Predictions) -> list[Metrics]:
     ]
 
 
-def _members(logits_bec: Tensor) -> Tensor:
+def _scorers(logits_bec: Tensor) -> Tensor:
     """The experts' logits and those of their product, [M, B, C]."""
     logits_bec = logits_bec.detach().to("cpu", torch.float64)
     product_bc = product_of_experts(logits_bec)

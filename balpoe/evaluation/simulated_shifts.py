@@ -1,7 +1,7 @@
-"""Validation images as if their classes were distributed otherwise, by weights.
+"""Simulation of shifted class distributions on validation images by weights.
 
-A search may not look at the shifted test sets, and its validation split is too small to cut
-tails from: every image stays and counts as much as its class is frequent.
+A search must not see the shifted test sets, and its validation split is too small to cut long
+tails from it: all images are kept and weighted by the frequency of their class.
 
 N images, E experts, C classes.
 """
@@ -29,7 +29,7 @@ def simulated_shifts(
     lambdas: Sequence[float],
     class_counts: Sequence[int],
 ) -> dict[str, float]:
-    """The product of experts under every shift, without and with the prior known.
+    """Evaluate the product of experts under every shift, without and with the prior known.
 
     Returns:
         `forward_10/accuracy`, `forward_10_known_prior/accuracy` and so on.

@@ -1,9 +1,9 @@
-"""Temperature scaling: one number that makes a scorer neither too sure nor too timid.
+"""Temperature scaling: one number that corrects over- or underconfidence of a scorer.
 
 B batch, E experts, C classes. With β = 1/T the loss of softmax(β·f + s) on labelled images is
-convex in β, whatever fixed shift s of log priors is added (Guo et al. 2017, Sec. 4.2, for
-s = 0): its derivative, mean_b(E_p[f_b] − f_b,y), only rises. Its root is enclosed, and found by
-Newton's method with bisection where a step would leave the enclosure.
+convex in β for any fixed shift s of log priors (Guo et al. 2017, Sec. 4.2, for s = 0): its
+derivative, mean_b(E_p[f_b] − f_b,y), is increasing. Its root is bracketed and found by Newton's
+method, with bisection where a step would leave the bracket.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from balpoe.method.logit_adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior
 
 LOWEST, HIGHEST = 0.01, 100.0
-"""The temperatures that are looked at. A scorer that is right about every image has its optimum
-at 0, one that is no better than chance at infinity: they get the nearest of these."""
+"""The range of temperatures. A scorer that is right about every image has its optimum at 0, one
+that is no better than chance at infinity: they get the nearest bound."""
 
 _STEPS = 100
 _PRECISION = 1e-12
@@ -30,7 +30,7 @@ _PRECISION = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Temperatures:
-    """What to divide logits by: those of the product of experts, or those of each expert."""
+    """The divisors of logits: one for the product of experts, and one for each expert."""
 
     ensemble: float
     experts: tuple[float, ...]
@@ -39,12 +39,12 @@ class Temperatures:
 def fit_temperatures(
     logits_bec: Tensor, labels_b: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
 ) -> Temperatures:
-    """The temperatures with the least negative log-likelihood, classes weighted equally.
+    """Return the temperatures of least negative log-likelihood, with equal class weights.
 
-    An expert stands for P_λ and not for equal classes: after scaling its logits are adjusted
-    by −log P_λ, as they would be for the posterior of a balanced set. So all experts are
-    brought to the same scale of log P(x|y), and the mean of their scaled logits still stands
-    for P_λ̄ (Theorem 1). `prior_c` is the training prior of the model that gave the logits.
+    The target prior of an expert is P_λ, not the uniform one: after scaling, its logits are
+    adjusted by −log P_λ, as for the posterior of a balanced set. All experts then have the same
+    scale of log P(x|y), and the target prior of the mean of their scaled logits is still P_λ̄
+    (Theorem 1). `prior_c` is the training prior of the model.
 
     Raises:
         NonFiniteError: a logit is NaN or infinite.
@@ -70,7 +70,7 @@ def fit_temperatures(
 def fit_temperature(
     logits_bc: Tensor, labels_b: Tensor, *, shift_c: Tensor, weights_b: Tensor
 ) -> float:
-    """The T in `LOWEST` to `HIGHEST` for which softmax(f/T + s) has the least weighted loss.
+    """Return the T in `LOWEST` to `HIGHEST` for which softmax(f/T + s) has the least weighted loss.
 
     `shift_c` [C] is finite; `weights_b` [B] are non-negative and not all 0.
     """
@@ -95,7 +95,7 @@ def fit_temperature(
 def _slope(
     logits_bc: Tensor, labels_b: Tensor, shift_c: Tensor, weights_b: Tensor, beta: float
 ) -> tuple[float, float]:
-    """First and second derivative of the mean loss by β: E_p[f] − f_y and the variance of f."""
+    """First and second derivative of the mean loss in β: E_p[f] − f_y and the variance of f."""
     probabilities_bc = (beta * logits_bc + shift_c).softmax(dim=-1)
     expected_b = (probabilities_bc * logits_bc).sum(dim=-1)
     deviations_bc = logits_bc - expected_b.unsqueeze(1)

@@ -1,1 +1,1 @@
-"""The mathematics of the method: pure functions, without files, clocks and services."""
+"""The mathematics of the method: pure functions without files, clocks or services."""

@@ -1,31 +1,35 @@
-"""Reliability bins, and the expected and maximum calibration error that follow from them.
+"""Reliability bins, and the expected and maximum calibration error derived from them.
 
 B batch, C classes, K bins. The confidence of an image is its maximum probability. Bin k
-holds the confidences in (k/K, (k+1)/K], open below and closed above: one that lies on an
-edge belongs to the bin beneath it. Edges are the float64 quotients k/K; float32 confidences
-are compared with them by their exact value, so float32(1/3) lies above the edge 1/3. No
-confidence is 0, for the largest of C probabilities is at least 1/C.
+holds the confidences in (k/K, (k+1)/K], open below and closed above: a confidence on an edge is
+in the lower bin. Edges are the float64 quotients k/K; float32 confidences are compared with them
+by their exact value, so float32(1/3) lies above the edge 1/3. No confidence is 0, because the
+largest of C probabilities is at least 1/C.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from balpoe.errors import DataError, NonFiniteError
 
+BIN_COUNT: Final = 15
+"""The number of the released code; the papers give none."""
+
 ROUNDING = 1e-6  # by which a float32 softmax may exceed 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ReliabilityBins:
-    """What a reliability diagram shows, for K bins of equal width.
+    """The data of a reliability diagram with K bins of equal width.
 
-    `edges` [K + 1] ascend from 0 to 1, `counts` [K] are images (those of weight 0 left out),
-    `weights` [K] the bins' shares of the total weight, `accuracy` and `confidence` [K] the
-    weighted means in each bin: NaN where it is empty. int64 counts, the rest float64.
+    `edges` [K + 1] ascend from 0 to 1, `counts` [K] are images without those of weight 0,
+    `weights` [K] the shares of the total weight, `accuracy` and `confidence` [K] the weighted
+    means in each bin, NaN in an empty bin. Counts are int64, all others float64.
     """
 
     edges: Tensor
@@ -55,13 +59,12 @@ def reliability_bins(
     labels_b: Tensor,
     *,
     sample_weights_b: Tensor | None = None,
-    bin_count: int = 15,
+    bin_count: int = BIN_COUNT,
 ) -> ReliabilityBins:
     """Bin predictions by their maximum probability.
 
     `probabilities_bc` [B, C] are predicted probabilities, `labels_b` int64 [B] the classes,
-    `sample_weights_b` [B] non-negative weights of any scale (None: all equal). 15 bins are the
-    released code's number; the papers give none.
+    `sample_weights_b` [B] non-negative weights of any scale (None: all equal).
 
     Raises:
         NonFiniteError: a probability or weight is NaN or infinite.
@@ -77,9 +80,9 @@ def reliability_bins(
 
 
 def bin_confidences(
-    confidence_b: Tensor, correct_b: Tensor, *, weights_b: Tensor, bin_count: int = 15
+    confidence_b: Tensor, correct_b: Tensor, *, weights_b: Tensor, bin_count: int = BIN_COUNT
 ) -> ReliabilityBins:
-    """The bins of float64 confidences [B] that are known to be right or wrong (bool [B]).
+    """Bin float64 confidences [B] of predictions that are correct or not (bool [B]).
 
     `weights_b` are finite, non-negative and not all 0.
     """
@@ -101,7 +104,7 @@ def bin_confidences(
 
 
 def refuse_impossible_labels(labels_b: Tensor, classes: int) -> None:
-    """Raise `DataError` where there is no label, or one is not a class index below `classes`."""
+    """Raise `DataError` if there is no label, or a label is not a class index below `classes`."""
     if len(labels_b) == 0:
         raise DataError("there are no images to evaluate: give a split with at least one")
     impossible_b = (labels_b < 0) | (labels_b >= classes)
@@ -118,7 +121,7 @@ def _refuse_impossible_probabilities(probabilities_bc: Tensor) -> None:
     if not finite_bc.all():
         raise NonFiniteError(
             f"probabilities: {int((~finite_bc).sum())} of {probabilities_bc.numel()} are NaN or "
-            "infinite and cannot be scored: mend what predicted them"
+            "infinite and cannot be scored: fix the model that predicted them"
         )
     if ((probabilities_bc < 0) | (probabilities_bc > 1 + ROUNDING)).any():
         raise DataError(

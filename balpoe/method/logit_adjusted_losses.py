@@ -1,4 +1,4 @@
-"""The generalised logit-adjusted losses of all experts at once, and their product.
+"""The generalised logit-adjusted losses of all experts, and the product of experts.
 
 B batch, E experts, C classes. With π the training prior and τ = 1 − λ, expert e is trained
 with the cross-entropy of f + τ_e·log π (paper, eq. 8): λ = 1 is plain cross-entropy, λ = 0
@@ -17,9 +17,10 @@ from balpoe.config.loss import Criterion
 
 
 def logit_adjustments(prior_c: Tensor, lambdas: Sequence[float] | Tensor) -> Tensor:
-    """τ_e·log π, float64 [E, C]; `lambdas` holds one λ per expert [E], or one per class [E, C].
+    """Return τ_e·log π, float64 [E, C].
 
-    `prior_c` is above 0 everywhere, as `balpoe.method.priors.class_prior` gives it.
+    `lambdas` holds one λ per expert [E] or per expert and class [E, C]. `prior_c` must be above 0
+    everywhere, as returned by `balpoe.method.priors.class_prior`.
     """
     lambdas_ex = torch.as_tensor(lambdas, dtype=torch.float64)
     if lambdas_ex.ndim == 1:
@@ -35,12 +36,12 @@ def expert_losses(
     partner_labels_b: Tensor | None = None,
     xi: Tensor | None = None,
 ) -> Tensor:
-    """The loss of each expert, mean over the batch: [E] in the dtype of the logits.
+    """Return the mean loss of each expert over the batch, [E] in the dtype of the logits.
 
     With mixup, `xi` (a scalar in 0..1) is the share of the images with `labels_b`, and the
-    loss is ξ·ℓ(y) + (1 − ξ)·ℓ(y_partner) (paper, section 3.4). `adjustments_ec` has the
-    logits' dtype and device. No value is read on the host and no shape depends on one, so
-    that a CUDA graph can capture it.
+    loss is ξ·ℓ(y) + (1 − ξ)·ℓ(y_partner) (paper, section 3.4). `adjustments_ec` has the dtype and
+    device of the logits. No value is read on the host and no shape depends on a value, so a CUDA
+    graph can capture the function.
     """
     assert (partner_labels_b is None) == (xi is None)
     log_probabilities_bec = (logits_bec + adjustments_ec).log_softmax(dim=-1)
@@ -80,7 +81,7 @@ class AdjustedCrossEntropy(Criterion):
 
 
 def product_of_experts(logits_bec: Tensor) -> Tensor:
-    """Logits [B, C] of the product of experts: the mean of theirs (paper, eq. 10)."""
+    """Return the logits [B, C] of the product of experts: the mean of theirs (paper, eq. 10)."""
     return logits_bec.mean(dim=1)
 
 

@@ -1,7 +1,7 @@
-"""Long-tailed class counts, shots, shifted test distributions and the choice of images.
+"""Long-tailed class counts, shot groups, shifted test distributions and selection of images.
 
-N images, C classes. Where a tail is cut, classes are ranked by their index: class 0 is the head.
-Shifts rank them by their training images.
+N images, C classes. Cuts rank classes by their index: class 0 is the head. Shifts rank classes by
+their number of training images.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _LEGACY_SEEDS = 2**32
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TrainValidation:
-    """Ascending indices of the images to train on and of those held out for validation."""
+    """Ascending indices of the training images and of the validation images."""
 
     train: Indices
     validation: Indices
 
 
 def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple[int, ...]:
-    """The exponential long tail n_i = trunc(N_max · IR^(−i/(C−1))) (Cao et al., LDAM, 2019).
+    """Return the exponential long tail n_i = trunc(N_max · IR^(−i/(C−1))) (Cao et al., LDAM, 2019).
 
-    A single class keeps `head_count`. Tail classes may get 0 where IR exceeds N_max.
+    A single class keeps `head_count`. Tail classes may get 0 images if IR exceeds N_max.
     """
     tail = _exponential_tail(imbalance_ratio, classes)
     return tuple(_truncate(head_count * weight) for weight in tail)
@@ -43,10 +43,10 @@ def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple
 def shifted_class_counts(
     test_counts: Sequence[int], shift: Shift, train_counts: Sequence[int]
 ) -> tuple[int, ...]:
-    """The largest long tail that can be cut from a test set, class by class.
+    """Return the class counts of the largest long tail that can be cut from a test set.
 
-    From a balanced set the most frequent class keeps all its images. A class without test images
-    stays without.
+    In a balanced set the most frequent class keeps all its images. A class without test images
+    gets none.
     """
     weights = shifted_class_weights(shift, train_counts)
     pairs = list(zip(test_counts, weights, strict=True))
@@ -55,10 +55,10 @@ def shifted_class_counts(
 
 
 def shifted_class_weights(shift: Shift, train_counts: Sequence[int]) -> tuple[float, ...]:
-    """How frequent each class is under a shift, relative to the most frequent one.
+    """Return the frequency of each class under a shift, relative to the most frequent class.
 
-    Forward, that is the class of the most training images, the first of several; backward it is
-    the rarest.
+    For a forward shift this is the class with the most training images, the first of several; for
+    a backward shift it is the rarest class.
     """
     tail = _exponential_tail(shift.ratio, len(train_counts))
     by_rank = tail if shift.direction == "forward" else tail[::-1]
@@ -68,7 +68,7 @@ def shifted_class_weights(shift: Shift, train_counts: Sequence[int]) -> tuple[fl
 
 
 def shot_groups(class_counts: Sequence[int]) -> dict[ShotGroup, tuple[int, ...]]:
-    """Classes with over 100 (many), 20 to 100 (medium) and under 20 (few) training images.
+    """Group classes with over 100 (many), 20 to 100 (medium), under 20 (few) training images.
 
     A group without classes is absent.
     """
@@ -81,10 +81,10 @@ def shot_groups(class_counts: Sequence[int]) -> dict[ShotGroup, tuple[int, ...]]
 
 
 def shuffled_class_indices(labels_n: Indices, classes: int, seed: int) -> tuple[Indices, ...]:
-    """The images of each class in an order that the seed and the labels alone decide.
+    """Return the image indices of each class, in an order given by the seed and the labels.
 
-    numpy's legacy generator runs over the classes in order, as in the code released with
-    the paper, so that seed 0 gives its subsets.
+    NumPy's legacy generator shuffles the classes one after the other, as in the code released with
+    the paper, so seed 0 gives the subsets of that code.
 
     Raises:
         DataError: The seed is not below 2³², the limit of that generator.
@@ -101,7 +101,7 @@ def shuffled_class_indices(labels_n: Indices, classes: int, seed: int) -> tuple[
 
 
 def cut_indices(labels_n: Indices, class_counts: Sequence[int], seed: int) -> Indices:
-    """Ascending indices of a subset with these class counts.
+    """Return the ascending indices of a subset with these class counts.
 
     Raises:
         DataError: A class has fewer images than its count.
@@ -114,7 +114,7 @@ def cut_indices(labels_n: Indices, class_counts: Sequence[int], seed: int) -> In
 def shifted_test_indices(
     labels_n: Indices, shift: Shift, train_counts: Sequence[int], seed: int = 0
 ) -> Indices:
-    """Ascending indices of a shifted test set, as large as the images allow."""
+    """Return the ascending indices of the largest possible shifted test set."""
     test_counts = np.bincount(labels_n, minlength=len(train_counts)).tolist()
     return cut_indices(labels_n, shifted_class_counts(test_counts, shift, train_counts), seed)
 
@@ -122,13 +122,13 @@ def shifted_test_indices(
 def split_cut(
     labels_n: Indices, class_counts: Sequence[int], validation_per_class: int, seed: int
 ) -> TrainValidation:
-    """A cut training set, with validation from the images that the cut leaves over.
+    """Return a long-tailed training set, and validation images from the remaining images.
 
-    Validation takes the last `validation_per_class` of every class's shuffled order. Classes
-    that the cut would use up are capped to leave them; the others are those of `cut_indices`.
+    The validation images of a class are the last `validation_per_class` in its shuffled order.
+    Training images of a class are capped to leave them; otherwise they are those of `cut_indices`.
 
     Raises:
-        DataError: A class has fewer images than its count, or none left beside validation.
+        DataError: A class has fewer images than its count, or none left for training.
     """
     orders = shuffled_class_indices(labels_n, len(class_counts), seed)
     _require_enough(orders, class_counts)
@@ -150,9 +150,9 @@ def split_cut(
 def split_natural(
     labels_n: Indices, classes: int, validation_per_class: int, seed: int
 ) -> TrainValidation:
-    """A naturally long-tailed set, of which every class gives up a few images for validation.
+    """Split a naturally long-tailed set into training images and a few validation images per class.
 
-    Class y gives min(`validation_per_class`, ⌊n_y/5⌋) images, at least one where n_y ≥ 2.
+    Validation gets min(`validation_per_class`, ⌊n_y/5⌋) images of class y, at least one if n_y ≥ 2.
     """
     orders = shuffled_class_indices(labels_n, classes, seed)
     kept = [len(order) - _given_up(len(order), validation_per_class) for order in orders]
@@ -163,9 +163,9 @@ def split_natural(
 
 
 def split_off(labels_n: Indices, classes: int, share: float, seed: int) -> Indices:
-    """Ascending indices of a test set, to which every class gives the same share.
+    """Return the ascending indices of a test set with the same share of every class.
 
-    Class y gives ⌊share·n_y⌋ images, at least one and not all where n_y ≥ 2.
+    It gets ⌊share·n_y⌋ images of class y, at least one and not all if n_y ≥ 2.
     """
     orders = shuffled_class_indices(labels_n, classes, seed)
     given = [min(max(_truncate(share * len(of)), 1), len(of) - 1) for of in orders]
@@ -184,7 +184,7 @@ def _exponential_tail(imbalance_ratio: float, classes: int) -> tuple[float, ...]
 
 
 def _truncate(count: float) -> int:
-    # 5000 · 100^(−9/9) must be 50 whichever side of it the floating-point power falls.
+    # 5000 · 100^(−9/9) must be 50 even if the floating-point power is slightly below
     nearest = round(count)
     return nearest if math.isclose(count, nearest, rel_tol=1e-12) else math.trunc(count)
 

@@ -1,6 +1,6 @@
-"""Class priors, and what experts are biased towards.
+"""Class priors, and the target priors of biased experts.
 
-C classes. Priors are float64, whatever the precision of the network.
+C classes. Priors are float64 for any precision of the network.
 
     π    share of each class in the training images
     λ    bias of an expert, for all classes or for each one
@@ -21,7 +21,7 @@ SUM_TOLERANCE = 1e-4  # float32 shares of 8142 classes still pass, counts and pe
 
 
 def class_prior(class_counts: Sequence[int] | Tensor) -> Tensor:
-    """The prior π, float64 [C], of a training set with these images per class.
+    """Return the prior π, float64 [C], of a training set with these images per class.
 
     Raises:
         DataError: a class has no images: its log prior would be infinite.
@@ -38,37 +38,37 @@ def class_prior(class_counts: Sequence[int] | Tensor) -> Tensor:
 
 
 def target_prior(prior_c: Tensor, lam: float | Tensor) -> Tensor:
-    """P_λ, float64 [C], for a λ that is one number or one per class [C] (paper, eq. 7).
+    """Return P_λ, float64 [C], for one λ or one λ per class [C] (paper, eq. 7).
 
-    `prior_c` is above 0 everywhere, as `class_prior` gives it.
+    `prior_c` must be above 0 everywhere, as returned by `class_prior`.
     """
     return (lam * prior_c.to(torch.float64).log()).softmax(dim=-1)
 
 
 def expert_lambdas(count: int, spread: float, centre: float = 0.0) -> tuple[float, ...]:
-    """`count` equidistant biases from `centre + spread` down to `centre - spread`.
+    """Return `count` equidistant biases from `centre + spread` down to `centre - spread`.
 
-    A single expert gets `centre`. Around 0 they are symmetric to the last bit.
+    A single expert gets `centre`. Around 0 the biases are symmetric to the last bit.
     """
     steps = max(count - 1, 1)
     return tuple(centre + spread * ((count - 1 - 2 * e) / steps) for e in range(count))
 
 
 def mean_lambda(lambdas: Sequence[float]) -> float:
-    """λ̄, the bias of the product of experts (paper, Theorem 1)."""
+    """Return λ̄, the bias of the product of experts (paper, Theorem 1)."""
     return math.fsum(lambdas) / len(lambdas)
 
 
 def adjust_to_prior(logits: Tensor, *, trained_prior_c: Tensor, test_prior_c: Tensor) -> Tensor:
-    """Logits [..., C] of a scorer trained towards one prior, for a test set with another.
+    """Adjust logits [..., C] of a scorer from its target prior to a test prior.
 
-    Adds log P_test − log P_trained (paper, eq. 5, whose P_train is here the prior that the
-    scorer stands for: P_λ̄ for a product of experts). A class that the test prior gives 0
-    gets the logit −∞: it is never predicted.
+    Adds log P_test − log P_trained (paper, eq. 5, where P_train is the target prior of the
+    scorer: P_λ̄ for a product of experts). A class with test prior 0 gets the logit −∞ and is
+    never predicted.
 
     Raises:
         NonFiniteError: logits or a prior hold NaN or infinity.
-        DataError: `test_prior_c` is no distribution, or `trained_prior_c` has a 0.
+        DataError: `test_prior_c` is not a distribution, or `trained_prior_c` has a 0.
     """
     assert logits.shape[-1] == len(trained_prior_c) == len(test_prior_c)
     _refuse_non_finite("logits", logits)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.inspection import NEAR_EMPTY, Duplicates, Inspection, SplitInspection
 from balpoe.reporting.table_style import Cell, table_of, text_cell
 
@@ -41,14 +43,11 @@ def inspection_plain(found: Inspection) -> dict[str, Any]:
 
 
 def _plain_split(of: SplitInspection) -> dict[str, Any]:
-    shapes = [
-        {"height": shape.height, "width": shape.width, "channels": shape.channels, "images": n}
-        for shape, n in sorted(of.shapes.items(), key=lambda item: -item[1])
-    ]
+    shapes = sorted(of.shapes.items(), key=lambda item: -item[1])
     return {
         "images": of.images,
         "class_counts": list(of.class_counts),
-        "shapes": shapes,
+        "shapes": [{**asdict(shape), "images": images} for shape, images in shapes],
         "unreadable": list(of.unreadable),
     }
 
@@ -77,41 +76,41 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         if of.unreadable:
             yield "unreadable", f"{len(of.unreadable)} {split}: {_named(of.unreadable, 2)}"
     if found.ignored:
-        yield "ignored", f"no images: {_kinds(found)}"
+        yield "ignored", f"no images: {_ignored_files(found)}"
     yield "duplicates", _duplicates(found)
+
+
+def _shapes(found: Inspection) -> Counter[ImageShape]:
+    """The number of images of each shape, over all splits."""
+    return sum((Counter(of.shapes) for of in found.splits.values()), Counter())
 
 
 def _image_sizes(found: Inspection) -> str:
     counts: Counter[str] = Counter()
-    shorter = []
-    for of in found.splits.values():
-        for shape, images in of.shapes.items():
-            counts[f"{shape.height}x{shape.width}"] += images
-            shorter.append(min(shape.height, shape.width))
+    for shape, images in _shapes(found).items():
+        counts[f"{shape.height}x{shape.width}"] += images
     if not counts:
         return "no image can be decoded"
     if len(counts) == 1:
         return f"all {next(iter(counts))} (height x width)"
     common = ", ".join(f"{size} ({images:,})" for size, images in counts.most_common(_NAMED))
+    shorter = [min(shape.height, shape.width) for shape in _shapes(found)]
     return (
         f"{len(counts)} (height x width), the most frequent {common}; shorter side "
         f"{min(shorter)} to {max(shorter)} pixels"
     )
 
 
-def _kinds(found: Inspection) -> str:
+def _channels(found: Inspection) -> str:
+    counts: Counter[str] = Counter()
+    for shape, images in _shapes(found).items():
+        counts["grey" if shape.channels == 1 else "colour"] += images
+    return ", ".join(f"{images:,} {kind}" for kind, images in counts.most_common())
+
+
+def _ignored_files(found: Inspection) -> str:
     kinds = sorted(found.ignored.items(), key=lambda item: -item[1])
     return _named(f"{files} {kind or 'without extension'}" for kind, files in kinds)
-
-
-def _channels(found: Inspection) -> str:
-    counts: Counter[int] = Counter()
-    for of in found.splits.values():
-        for shape, n in of.shapes.items():
-            counts[shape.channels] += n
-    return ", ".join(
-        f"{n:,} {'grey' if channels == 1 else 'colour'}" for channels, n in counts.most_common()
-    )
 
 
 def _duplicates(found: Inspection) -> str:

@@ -6,63 +6,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 
-from balpoe.config import shift_metrics
+from balpoe.config import metric_table, shift_metrics
+from balpoe.config.shifts import KNOWN_PRIOR
 from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
-from balpoe.evaluation.scoring import Metrics
 from balpoe.reporting.formatting import label_with_unit, mean_and_sd, seed_count
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 
 FinalEvaluation = Sequence[DistributionEvaluation]
+Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
 
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
     """Accuracy and ECE on every test distribution, without and with its prior."""
+    scalars = _scalars(seeds)
     table = table_of(
         f"{model}: {_spread(seeds)}",
-        (_evaluation_cells(seeds, row) for row in seeds[0] if not row.known_prior),
+        (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
         "prior known: logits adjusted to the class frequencies of the test set",
     )
     table.rows[0].end_section = True  # the whole test set
     return table
 
 
-def _evaluation_cells(
-    seeds: Sequence[FinalEvaluation], row: DistributionEvaluation
-) -> Iterator[Cell]:
+def _evaluation_cells(scalars: Scalars, row: DistributionEvaluation) -> Iterator[Cell]:
     name = distribution_name(row.distribution)
     yield text_cell("test set", name, style="bold", no_wrap=True)
     yield text_cell("images", f"{row.images:,}", justify="right")
-    for head, known_prior in (("", False), ("prior known\n", True)):
-        ensembles = _ensembles(seeds, row.distribution, known_prior=known_prior)
+    for head, suffix in (("", ""), ("prior known\n", KNOWN_PRIOR)):
         for metric in shift_metrics():
-            label = head + label_with_unit(metric)
-            yield text_cell(label, _value(ensembles, metric), justify="right", min_width=11)
+            value = _value(scalars, f"{row.split}{suffix}/{metric}")
+            yield text_cell(head + label_with_unit(metric), value, justify="right", min_width=11)
 
 
 def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()) -> RenderableType:
     """Every metric on the whole test set: a row for the ensemble, and for each expert with a λ."""
-    ensembles = _ensembles(seeds, WHOLE_TEST, known_prior=False)
-    scored = {"product": ensembles}
+    scalars = _scalars(seeds)
+    names = {WHOLE_TEST: "product"}
     for i, lam in enumerate(lambdas):
-        rows = (_row(seed, WHOLE_TEST, known_prior=False) for seed in seeds)
-        scored[f"expert {i}\nλ {lam:.3g}"] = [row.evaluation.experts[i] for row in rows]
-    metrics = _informative(ensembles[0])
+        names[f"{WHOLE_TEST}/expert_{i}"] = f"expert {i}\nλ {lam:.3g}"
     return table_of(
         f"{distribution_name(WHOLE_TEST)} in detail: {_spread(seeds)}",
-        (_detail_cells(name, of_seeds, metrics) for name, of_seeds in scored.items()),
+        (_detail_cells(scalars, scorer, name) for scorer, name in names.items()),
         "NLL and KL in nats",
     )
 
 
-def _detail_cells(name: str, seeds: Sequence[Metrics], metrics: Sequence[str]) -> Iterator[Cell]:
+def _detail_cells(scalars: Scalars, scorer: str, name: str) -> Iterator[Cell]:
     yield text_cell("", name, style="bold", no_wrap=True)
-    for metric in metrics:
-        yield number_cell(label_with_unit(metric, short=True), _value(seeds, metric, "\n"))
+    for metric in _shown_metrics(scalars[0]):
+        value = _value(scalars, f"{scorer}/{metric}", "\n")
+        yield number_cell(label_with_unit(metric, short=True), value)
 
 
 def distribution_name(distribution: str) -> str:
@@ -70,23 +68,16 @@ def distribution_name(distribution: str) -> str:
     return "whole test set" if distribution == WHOLE_TEST else distribution.replace("_", " ")
 
 
-def _informative(scored: Metrics) -> list[str]:
+def _scalars(seeds: Sequence[FinalEvaluation]) -> Scalars:
+    return [{k: value for row in seed for k, value in row.scalars().items()} for seed in seeds]
+
+
+def _shown_metrics(scalars: Mapping[str, float]) -> list[str]:
     """The metrics that are defined; the balanced accuracy only if class sizes differ."""
-    balanced = math.isclose(scored.accuracy, scored.balanced_accuracy, abs_tol=1e-9)
-    return [name for name in scored.values if not (balanced and name == "balanced_accuracy")]
-
-
-def _ensembles(
-    seeds: Sequence[FinalEvaluation], distribution: str, *, known_prior: bool
-) -> list[Metrics]:
-    rows = (_row(seed, distribution, known_prior=known_prior) for seed in seeds)
-    return [row.evaluation.ensemble for row in rows]
-
-
-def _row(seed: FinalEvaluation, distribution: str, *, known_prior: bool) -> DistributionEvaluation:
-    return next(
-        row for row in seed if row.distribution == distribution and row.known_prior == known_prior
-    )
+    both = (scalars[f"{WHOLE_TEST}/{name}"] for name in ("accuracy", "balanced_accuracy"))
+    left_out = "balanced_accuracy" if math.isclose(*both, abs_tol=1e-9) else None
+    names = (name for name in metric_table() if f"{WHOLE_TEST}/{name}" in scalars)
+    return [name for name in names if name != left_out]
 
 
 def _spread(seeds: Sequence[FinalEvaluation]) -> str:
@@ -94,5 +85,5 @@ def _spread(seeds: Sequence[FinalEvaluation]) -> str:
     return count if len(seeds) == 1 else f"mean ± sd, {count}"
 
 
-def _value(seeds: Sequence[Metrics], metric: str, separator: str = " ") -> str:
-    return mean_and_sd(metric, over_seeds([one.values[metric] for one in seeds]), separator)
+def _value(scalars: Scalars, name: str, separator: str = " ") -> str:
+    return mean_and_sd(name, over_seeds([of_seed[name] for of_seed in scalars]), separator)

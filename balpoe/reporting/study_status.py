@@ -44,15 +44,11 @@ class StudyStatus:
 def status_report(status: StudyStatus) -> RenderableType:
     """Trials by state, the best value of each objective and the running trials."""
     progress = _progress(status)
-    parts: list[RenderableType] = [Text(line) for line in _head(status, progress)]
-    parts += [Text(state_counts(progress), style="dim")]
-    parts += [Text(line) for line in _facts(status, progress)]
+    parts: list[RenderableType] = list(_lines(status, progress))
     if progress.running:
         rows = (_running_cells(status, trial) for trial in progress.running)
-        parts += [
-            Text(),
-            table_of("Running", rows, "epochs as they are on disk: written every minute"),
-        ]
+        caption = "epochs as they are on disk: written every minute"
+        parts += [Text(), table_of("Running", rows, caption)]
     return Group(*parts)
 
 
@@ -99,35 +95,32 @@ def _progress(status: StudyStatus) -> StudyProgress:
     return study_progress(status.spec, status.trials, launches=[status.now], now=status.now)
 
 
-def _head(status: StudyStatus, progress: StudyProgress) -> Iterator[str]:
-    """The trials that have ended, and a line for each budget in hours."""
+def _lines(status: StudyStatus, progress: StudyProgress) -> Iterator[Text]:
+    """What has been trained and spent, the best values, the race, and the process that runs it."""
     budget, spent = status.spec.budget, status.spent
-    if progress.trials is None:
-        yield f"{status.spec.name}: {progress.finished} trials have ended"
-    else:
-        ended = f"{progress.finished} of {progress.trials} trials have ended"
-        yield f"{status.spec.name}: {ended}, {progress.left} left"
+    ended = "trials have ended"
+    if progress.trials is not None:
+        ended = f"of {progress.trials} trials have ended, {progress.left} left"
+    yield Text(f"{status.spec.name}: {progress.finished} {ended}")
     if budget.wall_hours is not None:
-        yield f"{duration(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent"
+        yield Text(f"{duration(spent.wall_seconds)} of {budget.wall_hours:g} wall hours spent")
     if budget.device_hours is not None:
-        yield f"{duration(spent.device_seconds)} of {budget.device_hours:g} device hours spent"
-
-
-def _facts(status: StudyStatus, progress: StudyProgress) -> Iterator[str]:
-    """The best values, the state of the race and the process that runs the study."""
+        hours = f"{duration(spent.device_seconds)} of {budget.device_hours:g}"
+        yield Text(f"{hours} device hours spent")
+    yield Text(state_counts(progress), style="dim")
     for name, best in progress.best.items():
-        yield f"best {label_and_number(name, best.value)}, trial {best.number}"
+        yield Text(f"best {label_and_number(name, best.value)}, trial {best.number}")
     if status.repeats_left:
-        yield f"further seeds to train in this round: {status.repeats_left}"
+        yield Text(f"further seeds to train in this round: {status.repeats_left}")
     if any(status.pairs[verdict] for verdict in ("separable", "not separable")):
         pairs = (f"{count} {verdict}" for verdict, count in status.pairs.items() if count)
-        yield f"pairs of the front: {', '.join(pairs)}"
+        yield Text(f"pairs of the front: {', '.join(pairs)}")
     if status.driver:
-        yield f"run by {status.driver}"
+        yield Text(f"run by {status.driver}")
     elif search_is_over(status.spec, status.trials, status.spent) and not status.repeats_left:
-        yield "finished"
+        yield Text("finished")
     else:
-        yield "not running: `balpoe run` with its study file continues it"
+        yield Text("not running: `balpoe run` with its study file continues it")
 
 
 def _running_cells(status: StudyStatus, trial: RunningTrial) -> Iterator[Cell]:

@@ -1,4 +1,4 @@
-"""What the command line asks of Python's garbage collector."""
+"""The threshold of the garbage collector in the command line."""
 
 from __future__ import annotations
 

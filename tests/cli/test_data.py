@@ -1,4 +1,4 @@
-"""`balpoe data`, and a folder of images on its way into a study."""
+"""`balpoe data`, from a folder of images to a study."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COUNTS = {"heron": 24, "robin": 60, "ñandú": 5}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree of images of many sizes and two formats, one twin, and a stray file."""
+    """A folder of images of many sizes and two formats, one duplicate, and another file."""
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)
     for name, count in COUNTS.items():
@@ -71,10 +71,10 @@ def test_inspect_as_json_holds_everything(folder: Path) -> None:
 
 
 def test_prepare_writes_files_that_the_lines_it_prints_train_on(folder: Path) -> None:
-    told = invoke("prepare", "birds", "--out", "prepared", "--size", "16")
-    assert told.exit_code == 0
-    assert "prepared/train.parquet: 73 images" in told.output
-    section = told.output.partition("In a study:\n")[2]
+    result = invoke("prepare", "birds", "--out", "prepared", "--size", "16")
+    assert result.exit_code == 0
+    assert "prepared/train.parquet: 73 images" in result.output
+    section = result.output.partition("In a study:\n")[2]
     Path("prepared.yaml").write_text(section)
     Path("folder.yaml").write_text("data: {name: folder, root: birds, image_size: 16}\n")
     prepared, direct = (
@@ -93,8 +93,8 @@ def test_prepare_writes_files_that_the_lines_it_prints_train_on(folder: Path) ->
 
 
 def test_larger_images_are_prepared_with_the_size_that_a_study_needs(folder: Path) -> None:
-    told = invoke("prepare", "birds", "--out", "prepared", "--size", "80", "--channels", "1")
-    Path("prepared.yaml").write_text(told.output.partition("In a study:\n")[2])
+    result = invoke("prepare", "birds", "--out", "prepared", "--size", "80", "--channels", "1")
+    Path("prepared.yaml").write_text(result.output.partition("In a study:\n")[2])
     description = load_search_splits(load_configuration("prepared.yaml").data).description
     assert (description.height, description.width, description.channels) == (80, 80, 1)
 
@@ -107,9 +107,9 @@ def test_a_size_that_no_network_takes_is_refused(folder: Path) -> None:
 
 def test_skipped_images_are_counted_and_named(folder: Path) -> None:
     (folder / "robin/3.png").write_bytes(b"damaged")
-    told = invoke("prepare", "birds", "--out", "prepared", "--size", "16", "--skip-unreadable")
-    assert "1 unreadable left out" in told.output
-    assert "warning: birds/robin/3.png: the image cannot be decoded" in told.output
+    result = invoke("prepare", "birds", "--out", "prepared", "--size", "16", "--skip-unreadable")
+    assert "1 unreadable left out" in result.output
+    assert "warning: birds/robin/3.png: the image cannot be decoded" in result.output
 
 
 def test_check_tells_what_was_left_out(folder: Path) -> None:
@@ -143,6 +143,6 @@ def test_every_published_set_can_be_expected() -> None:
 def test_a_share_or_seed_out_of_range_is_refused_by_its_option(
     folder: Path, option: tuple[str, str]
 ) -> None:
-    told = invoke("inspect", "birds", *option)
-    assert told.exit_code == 2
-    assert f"Invalid value for '{option[0]}'" in told.output
+    result = invoke("inspect", "birds", *option)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option[0]}'" in result.output

@@ -1,4 +1,4 @@
-"""The main path, as its users take it: the commands, in processes of their own."""
+"""The commands from a study to an evaluated model, each as a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`balpoe run --json`, read as a program would read it."""
+"""`balpoe run --json`, read by a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's tutorial on one's own images: its commands, on a small generated folder."""
+"""The README's tutorial on own images: its commands on a small generated folder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SHORTER = {"epochs: 30": "epochs: 2", "trials: 12": "trials: 3"}
 
 
 def blocks(language: str) -> list[str]:
-    """The blocks of the tutorial in a language."""
+    """Return the code blocks of the tutorial in a language."""
     section = README.read_text().split("\n## Your own images\n")[1].split("\n## ")[0]
     return re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)
 
 
 def draw_birds(root: Path) -> None:
-    """Pictures of many sizes and kinds, and among them what is none."""
+    """Images of many sizes and formats, and other files."""
     generator = np.random.default_rng(0)
     for y, (name, count) in enumerate(CLASSES.items()):
         (root / name).mkdir(parents=True)

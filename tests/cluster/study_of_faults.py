@@ -13,7 +13,7 @@ from balpoe.study.records.ledger import Ledger
 from balpoe.study.trials.record import TrialRecord
 from tests.cluster.ray_nodes import RayCluster
 from tests.launch.faults_study import faults_study
-from tests.launch.launched_study import TOLD, assert_complete, holding, launch, recorded
+from tests.launch.launched_study import OUTPUT_FILE, assert_complete, holding, launch, recorded
 
 WAIT_SECONDS = 240.0
 
@@ -56,7 +56,7 @@ class StudyOfFaults:
 
     def told(self) -> str:
         """The stdout of the last launch, on one line."""
-        return " ".join((self._directory / TOLD).read_text().split())
+        return " ".join((self._directory / OUTPUT_FILE).read_text().split())
 
     def run(self) -> tuple[int, str]:
         """The exit status and the stderr of a whole launch."""

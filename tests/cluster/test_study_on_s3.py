@@ -117,7 +117,7 @@ def test_a_study_goes_on_from_the_store_when_a_node_and_then_its_driver_are_lost
     cluster.await_nodes()
 
     # three others are reported: by then trial 1 has the checkpoint at which its node dies
-    status, told = launch(cluster, home, hosts[0], "told", "3")
+    status, told = launch(cluster, home, hosts[0], "completed", "3")
     assert status == 70, told
     await_death_of_one(cluster)
     shutil.rmtree(hosts[0])

@@ -1,4 +1,4 @@
-"""Exports of invented trials, read back through the files that they wrote."""
+"""Exports of made-up trials, read back from their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order that a user asks for: arithmetic on metric names, and nothing but that."""
+"""User-defined orders: arithmetic on metrics and nothing else."""
 
 from __future__ import annotations
 

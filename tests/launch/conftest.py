@@ -1,4 +1,4 @@
-"""A tiny study whose trials were really trained, without Ray: its ledger and its files."""
+"""A tiny study with trained trials, made without Ray: its ledger and its files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TinyStudy:
             self.ledger.complete(proposal.identity, self._train(proposal))
 
     def leave_running(self, epochs: int) -> None:
-        """Propose a trial and stop it gently after so many epochs."""
+        """Propose a trial and stop it after so many epochs."""
         course = run_trial(self._task(self.ledger.ask()))
         for _ in range(epochs):
             next(course)

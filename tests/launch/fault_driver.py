@@ -52,7 +52,7 @@ POINTS: dict[str, tuple[type, str]] = {
     "asked": (Ledger, "ask"),
     "run created": (MlflowClient, "create_run"),
     "reported": (StudySearcher, "on_trial_result"),
-    "told": (Ledger, "complete"),
+    "completed": (Ledger, "complete"),
     "judged": (StudyTrials, "prune"),
     "pruned": (Ledger, "prune"),
     "mirrored": (MirrorWriter, "close"),
@@ -62,7 +62,7 @@ _DRIVER, _TIMES = "FAULT_DRIVER", "FAULT_TIMES"
 
 
 def recorded_trial(task: TrialTask) -> Course:
-    """It trains nothing, but checkpoints, continues and records as a real one does."""
+    """Train nothing, but write checkpoints, resume and record like a real trial."""
     known = _recorded_objectives(task)
     if known is not None:
         return known
@@ -106,7 +106,7 @@ def reach(point: str, task: TrialTask) -> None:
 
 
 def await_release(task: TrialTask) -> None:
-    """Wait in an epoch for as long as the trial is held."""
+    """Wait in an epoch while the trial is held."""
     *_, home = task.directory.path.parents[:5]
     with suppress(FileNotFoundError):
         while str(task.identity.number) in (home / "runs/held").read_text().split():
@@ -114,13 +114,13 @@ def await_release(task: TrialTask) -> None:
 
 
 def epoch_seconds(task: TrialTask) -> float:
-    """Those of the study's question, which reaches every node; else of the environment."""
-    told = re.search(r"an epoch takes (\S+) s", task.spec.question)
-    return float(told[1] if told else os.environ.get("EPOCH_SECONDS", "0.05"))
+    """Return the seconds in the study's question, which reaches every node, or the environment."""
+    found = re.search(r"an epoch takes (\S+) s", task.spec.question)
+    return float(found[1] if found else os.environ.get("EPOCH_SECONDS", "0.05"))
 
 
 def log_epoch(task: TrialTask, epoch: int) -> None:
-    """Keep account of the work that is done, lost or not."""
+    """Log the work that is done, even if it is lost."""
     path = task.directory.path / "epochs.log"
     node = ray.get_runtime_context().get_node_id()
     try:
@@ -157,7 +157,7 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
 
 
 def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
-    """Let the `times`-th return from a method be the last, or the call that comes `before` it."""
+    """Die after the `times`-th return from a method, or `before` its call."""
     method: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
@@ -174,7 +174,7 @@ def die_at(owner: type, name: str, times: int, *, before: bool) -> None:
 
 
 def _strike() -> None:
-    """Die; where FAULT_HALT names a file, make it instead, and go on once it is taken away."""
+    """Die; if FAULT_HALT names a file, create it instead and continue when it is deleted."""
     halt = os.environ.get("FAULT_HALT")
     if halt is None:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The study whose trials do no work; `fault_driver.py` runs it under `supervised.py`."""
+"""A study whose trials do no work; `fault_driver.py` runs it under `supervised.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EPOCHS = 3
 
 
 def faults_study(trials: int, further: str = "", *, wall_hours: float | None = None) -> str:
-    """Its file; `further` lines come behind."""
+    """Return the study file with `further` lines at its end."""
     hours = "" if wall_hours is None else f", wall_hours: {wall_hours}"
     return f"""
 name: faults

@@ -1,4 +1,4 @@
-"""A study whose trials do no work, launched under its supervisor, and what came of it."""
+"""A study whose trials do no work, launched under its supervisor, and checks of its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from balpoe.study.trials.record import TrialRecord
 from tests.launch.faults_study import DRIVER, EPOCHS, PARENT
 
 TRIALS = 4
-TOLD = "told.txt"
+OUTPUT_FILE = "output.txt"
 
 
 @contextmanager
@@ -35,13 +35,13 @@ def launch(
     """
     variables = {"EPOCH_SECONDS": str(epoch_seconds), **(environment or {})}
     with (
-        (home / TOLD).open("w") as told,
+        (home / OUTPUT_FILE).open("w") as file,
         subprocess.Popen(
             [sys.executable, str(PARENT), str(DRIVER), "faults.yaml", *fault],
             cwd=home,
             env={**os.environ, **variables},
             text=True,
-            stdout=told if errors_alone else subprocess.PIPE,
+            stdout=file if errors_alone else subprocess.PIPE,
             stderr=subprocess.PIPE if errors_alone else subprocess.STDOUT,
         ) as supervisor,
     ):
@@ -52,7 +52,7 @@ def launch(
 
 
 def kill_driver(supervisor: subprocess.Popen[str]) -> None:
-    """Kill the driver that it watches, where it has not ended."""
+    """Kill the driver of the supervisor if it is still running."""
     children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
     if supervisor.poll() is None:
         for driver in children.read_text().split():
@@ -61,7 +61,7 @@ def kill_driver(supervisor: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def holding(home: Path, *trials: int) -> Iterator[None]:
-    """A block in which these trials do not get past an epoch."""
+    """Hold these trials in an epoch within the block."""
     held = home / "runs/held"
     held.parent.mkdir(exist_ok=True)
     held.write_text(" ".join(map(str, trials)))
@@ -72,7 +72,7 @@ def holding(home: Path, *trials: int) -> Iterator[None]:
 
 
 def begun(home: Path, trials: int) -> None:
-    """Return once so many trials have written metrics."""
+    """Wait until so many trials have written metrics."""
     deadline = time.monotonic() + 120
     while len(list(home.glob("runs/faults/trials/*/repeat_0/metrics.parquet"))) < trials:
         assert time.monotonic() < deadline
@@ -85,13 +85,13 @@ def recorded(home: Path) -> tuple[TrialRecord, ...]:
 
 
 def assert_whole(home: Path, trials: int = TRIALS) -> None:
-    """The study came to its end in its first launch, and no trial was begun twice."""
+    """Check that the study ended in its first launch and that no trial started twice."""
     assert_complete(home, trials)
     assert [record.identity.attempt for record in recorded(home)] == [0] * trials
 
 
 def assert_complete(home: Path, trials: int = TRIALS) -> None:
-    """Every trial is COMPLETE, worth what its parameters are worth, and the doctor content."""
+    """Check that every trial is COMPLETE with the right objectives and doctor finds no fault."""
     records = recorded(home)
     assert [record.state for record in records] == ["COMPLETE"] * trials
     for record in records:
@@ -103,6 +103,6 @@ def assert_complete(home: Path, trials: int = TRIALS) -> None:
 
 
 def assert_sound(home: Path) -> None:
-    """The doctor is content."""
+    """Check that doctor finds no fault."""
     checks = doctor("faults", runs=home / "runs")
     assert [fault for check in checks for fault in check.faults] == []

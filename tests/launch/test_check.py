@@ -1,4 +1,4 @@
-"""`balpoe check`: what it resolves, probes and warns about."""
+"""`balpoe check`: resolved settings, measured cost and warnings."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_how_many_stages_experts_own_is_a_part_of_the_cost(tmp_path: Path) -> No
 
 
 def test_extremes_that_do_not_go_with_each_other_are_named(tmp_path: Path) -> None:
-    """Each goes with the base, and no two of them with each other."""
+    """Each extreme fits the base, but no two extremes fit each other."""
     file = _study(tmp_path / "clash.yaml", "{name: digits_lt}", name="clash")
     sizes = "training.batch_size: {type: int, low: 4, high: 8}"
     parts = "training.accumulate: {type: int, low: 16, high: 32}"
@@ -107,7 +107,7 @@ def test_a_trial_takes_no_more_space_than_was_foreseen(
         pass
     taken = sum(path.stat().st_size for path in directory.path.rglob("*") if path.is_file())
     assert taken <= cost.largest.disk_bytes
-    # one checkpoint of two is written by a training that is shorter than a minute
+    # a training shorter than a minute writes one checkpoint of two
     assert taken > cost.largest.disk_bytes / 3
 
 

@@ -1,4 +1,4 @@
-"""`balpoe clean` on a study whose trials were really trained."""
+"""`balpoe clean` on a study with trained trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sound study, and what the doctor says of every way to break it."""
+"""`balpoe doctor` on a sound study and on every kind of damage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TinyStudy(Protocol):
 
 @dataclass(frozen=True)
 class Patient:
-    """A copy of the tiny study and of its mirror, to be broken."""
+    """A copy of the tiny study and its mirror, to be damaged."""
 
     runs: Path
 
@@ -117,7 +117,7 @@ def repeat_a_failed_trial(patient: Patient) -> None:
 
 
 def lose_an_epoch(patient: Patient) -> None:
-    """Of the trial that is still to be continued: nothing vouches for its file yet."""
+    """Damage the unfinished trial: its file has no checksum yet."""
     path = patient.trial(3).metrics
     [first] = read_metrics(path)
     write_metrics(path, [first, replace(first, epoch=3)])
@@ -216,12 +216,12 @@ def test_a_sound_study_is_found_sound_also_while_a_trial_waits_to_be_continued(
     assert patient.faults() == {}
 
 
-@pytest.mark.parametrize(("damage", "invariant", "told"), BREAKING)
+@pytest.mark.parametrize(("damage", "check", "fault"), BREAKING)
 def test_every_kind_of_damage_is_found_and_named(
-    patient: Patient, damage: Callable[[Patient], None], invariant: str, told: str
+    patient: Patient, damage: Callable[[Patient], None], check: str, fault: str
 ) -> None:
     damage(patient)
-    assert told in "\n".join(patient.faults()[invariant])
+    assert fault in "\n".join(patient.faults()[check])
 
 
 def test_a_tracking_server_of_the_shell_changes_nothing_for_a_study_that_has_a_mirror(

@@ -1,4 +1,4 @@
-"""On which images a model is evaluated: those of its training's test set, or on none."""
+"""A model is evaluated only on the test images of its training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COUNTS = {"train": (40, 20, 10), "test": (20,) * 3}
 
 @pytest.fixture
 def configuration(write_grey_images: WriteImages) -> Configuration:
-    """Of a small training."""
+    """A small training."""
     train, test = (str(write_grey_images(name, counts)) for name, counts in COUNTS.items())
     return Configuration(
         data=ParquetImages(train=train, test=test),
@@ -57,7 +57,7 @@ def rows_of(model: Path) -> list[dict[str, float]]:
 
 
 def as_saved_before(model: Path) -> None:
-    """Take from a model what earlier versions did not tell."""
+    """Remove from a model what earlier versions did not save."""
     document = json.loads((model / MODEL).read_text())
     del document["test_fingerprint"]
     (model / MODEL).write_text(json.dumps(document))

@@ -1,4 +1,4 @@
-"""Drivers killed at every point that has a name, and at random; the launch after; the doctor."""
+"""Drivers killed at every named point and at random, continued, and checked by doctor."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ POINTS = (
     ("run created", 3),
     ("checkpoint", 2),
     ("reported", 5),
-    ("told", 2),
+    ("completed", 2),
     ("mirrored", 1),
 )
-"""In the order in which one study can come to all of them, a launch for each."""
+"""In an order in which one study reaches all of them, one per launch."""
 
 
 def write_study(directory: Path, trials: int) -> None:
@@ -49,10 +49,10 @@ def launched(directory: Path, *fault: str) -> AbstractContextManager[subprocess.
 
 
 def end_of(directory: Path, *fault: str) -> tuple[int, str]:
-    """The status of a whole launch, and what it told."""
+    """Return the status and the output of a launch."""
     with launched(directory, *fault) as supervisor:
-        _, told = supervisor.communicate(timeout=280)
-        return supervisor.returncode, told
+        _, message = supervisor.communicate(timeout=280)
+        return supervisor.returncode, message
 
 
 @pytest.mark.timeout(600)
@@ -63,9 +63,9 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
     write_study(tmp_path, trials)
     before: Sequence[TrialRecord] = ()
     for point, times in POINTS:
-        status, told = end_of(tmp_path, point, str(times))
-        assert status == 70, f"{point} {times}: {told}"
-        assert "the driver died unexpectedly (killed by SIGKILL)" in told
+        status, message = end_of(tmp_path, point, str(times))
+        assert status == 70, f"{point} {times}: {message}"
+        assert "the driver died unexpectedly (killed by SIGKILL)" in message
         before = require_kept(before, tmp_path)
     assert end_of(tmp_path) == (0, "")
     assert_complete(tmp_path, trials)
@@ -73,7 +73,7 @@ def test_a_driver_killed_at_every_point_is_continued_and_nothing_is_lost_or_done
 
 
 def require_kept(before: Sequence[TrialRecord], home: Path) -> Sequence[TrialRecord]:
-    """The ledger's entries now: what was in those `before` is still there."""
+    """Return the records of the ledger, after checking that they contain those `before`."""
     after = Ledger(*find_study("faults", home / "runs")).records()
     assert len(after) >= len(before)
     for old, new in zip(before, after, strict=False):
@@ -94,7 +94,7 @@ early_stopping: {name: halving, grace_epochs: 1, reduction: 2}
 def test_a_trial_that_fell_behind_is_stopped_where_it_was_whatever_became_of_the_driver(
     tmp_path: Path,
 ) -> None:
-    """The driver dies between its decision and the ledger, and just after the ledger has it."""
+    """The driver dies between its decision and the ledger entry, and just after the entry."""
     write_study(tmp_path, trials=12)
     with (tmp_path / "faults.yaml").open("a") as file:
         file.write(EARLY_STOPPING)
@@ -136,7 +136,7 @@ def test_a_study_survives_twenty_kills_at_random_times(
 def await_moment(
     supervisor: subprocess.Popen[str], directory: Path, moments: random.Random
 ) -> None:
-    """Three times in four among its trials, else while it is starting."""
+    """Three times of four during its trials, else during its start."""
     began = time.time()
     among_trials = moments.random() < 0.75
     while among_trials and supervisor.poll() is None and newest_record(directory) < began:
@@ -145,6 +145,6 @@ def await_moment(
 
 
 def newest_record(directory: Path) -> float:
-    """When a trial last wrote its metrics; Unix seconds."""
+    """Return when a trial last wrote its metrics, in Unix seconds."""
     written = directory.glob("runs/faults/trials/*/repeat_0/metrics.parquet")
     return max((path.stat().st_mtime for path in written), default=0.0)

@@ -1,4 +1,4 @@
-"""PostgreSQL on a disk that fills up in the middle of a study, and gets room again."""
+"""PostgreSQL on a disk that fills up during a study and is freed again."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SEGMENT_MIB, DISK_MIB = 1, 128
 TRIALS = 6
 # a server without any room does not even take connections, and cannot say why
-CURES = ("No space left on device; free some space on the disk", "and its disk has room")
+HINTS = ("No space left on device; free some space on the disk", "and its disk has room")
 
 
 @pytest.fixture(scope="module")
 def disk() -> Iterator[SmallDisk]:
-    # pytest's own directories are closed to other users
+    # other users cannot read the directories of pytest
     with (
         tempfile.TemporaryDirectory(prefix="balpoe-pg-") as directory,
         small_disk(Path(directory), f"{DISK_MIB}m") as disk,
@@ -45,7 +45,7 @@ def disk() -> Iterator[SmallDisk]:
 
 @pytest.fixture(scope="module")
 def server(disk: SmallDisk) -> Iterator[PostgresServer]:
-    """A server whose data, write-ahead log and all, are on the small disk."""
+    """A server with its data and write-ahead log on the small disk."""
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
@@ -72,7 +72,7 @@ def test_a_database_without_room_costs_a_study_nothing_be_it_for_its_trials_or_f
     with launch(home, epoch_seconds=0.5) as supervisor:
         begun(home, 1)
         disk.fill()
-        told = told_until("trying again for 60 seconds", supervisor)
+        text = output_until("trying again for 60 seconds", supervisor)
         disk.free()
         begun(home, 3)
         disk.fill()
@@ -80,9 +80,9 @@ def test_a_database_without_room_costs_a_study_nothing_be_it_for_its_trials_or_f
         disk.free()
         server.stop()
         server.start()
-        told += supervisor.communicate(timeout=120)[0]
-    assert supervisor.returncode == 0, told
-    assert any(cure in told for cure in CURES)
+        text += supervisor.communicate(timeout=120)[0]
+    assert supervisor.returncode == 0, text
+    assert any(hint in text for hint in HINTS)
     assert_whole(home, TRIALS)
 
 
@@ -92,18 +92,18 @@ def test_a_study_whose_database_stays_without_room_stops_with_a_line_and_continu
     with launch(home, epoch_seconds=0.3, environment={"FAULT_PATIENCE": "1"}) as supervisor:
         begun(home, 1)
         disk.fill()
-        told, _ = supervisor.communicate(timeout=120)
+        text, _ = supervisor.communicate(timeout=120)
     disk.free()
-    assert supervisor.returncode == 2, told
-    *_, error = told.splitlines()
+    assert supervisor.returncode == 2, text
+    *_, error = text.splitlines()
     assert error.startswith("error: postgresql://balpoe@127.0.0.1")
-    assert any(cure in error for cure in CURES)
-    assert server.password not in told
-    assert "Traceback" not in told
+    assert any(hint in error for hint in HINTS)
+    assert server.password not in text
+    assert "Traceback" not in text
     assert "FAIL" not in {record.state for record in recorded(home)}
     with launch(home) as supervisor:
-        told, _ = supervisor.communicate(timeout=120)
-    assert supervisor.returncode == 0, told
+        text, _ = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 0, text
     assert_complete(home, TRIALS)
 
 
@@ -121,24 +121,24 @@ def test_a_database_without_room_at_random_costs_a_study_nothing(
                 time.sleep(moments.uniform(0.0, 2.0))
                 disk.free()
                 server.revive()  # without room for its log it ends
-        told, _ = supervisor.communicate(timeout=120)
-    assert supervisor.returncode == 0, told
+        text, _ = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 0, text
     assert_whole(home, trials)
 
 
-def told_until(words: str, launch: subprocess.Popen[str]) -> str:
-    """What a launch says up to the line with `words`."""
+def output_until(words: str, launch: subprocess.Popen[str]) -> str:
+    """Return the output of a launch up to the line with `words`."""
     assert launch.stdout is not None
-    told = ""
+    text = ""
     for line in launch.stdout:
-        told += line
+        text += line
         if words in line:
-            return told
-    raise AssertionError(told)
+            return text
+    raise AssertionError(text)
 
 
 def panic(server: PostgresServer) -> None:
-    """Write to the log until the server cannot: then it ends all that it does."""
+    """Write to the log until the server shuts down."""
     message = "SELECT pg_logical_emit_message(false, 'balpoe', repeat('x', 100000))"
     with server.connected() as connection, suppress(psycopg.OperationalError):
         for _ in range(DISK_MIB * 10):

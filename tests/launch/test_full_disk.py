@@ -1,4 +1,4 @@
-"""What is written to a disk that is really full."""
+"""Writes to a full disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.small_disk import SmallDisk, small_disk
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """One with room for 256 KiB."""
+    """A disk with 256 KiB of free space."""
     with small_disk(tmp_path / "disk", "256k") as disk:
         yield disk
 
@@ -70,15 +70,15 @@ def test_a_study_whose_database_in_sqlite_has_no_room_stops_with_a_line_and_cont
         with launch(tmp_path, epoch_seconds=0.3) as supervisor:
             begun(tmp_path, 1)
             disk.fill()
-            told, _ = supervisor.communicate(timeout=120)
-        assert supervisor.returncode == 2, told
-        *_, error = told.splitlines()
+            output, _ = supervisor.communicate(timeout=120)
+        assert supervisor.returncode == 2, output
+        *_, error = output.splitlines()
         assert error.startswith(f"error: {study}/optuna.db: cannot be read or written")
         assert "full; check the disk's space" in error
-        assert "Traceback" not in told
+        assert "Traceback" not in output
         disk.free()
         assert "FAIL" not in {record.state for record in recorded(tmp_path)}
         with launch(tmp_path) as supervisor:
-            told, _ = supervisor.communicate(timeout=120)
-        assert supervisor.returncode == 0, told
+            output, _ = supervisor.communicate(timeout=120)
+        assert supervisor.returncode == 0, output
         assert_complete(tmp_path)

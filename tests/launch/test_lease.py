@@ -43,8 +43,8 @@ def holder(lease: Path) -> Iterator[subprocess.Popen[str]]:
 def test_the_second_driver_is_told_who_holds_the_study_and_since_when(
     lease: Path, holder: subprocess.Popen[str]
 ) -> None:
-    told = rf"digits: is being run by process {holder.pid} on .+ since \d{{4}}-.+; wait"
-    with pytest.raises(UserError, match=told), hold_lease(lease):
+    refusal = rf"digits: is being run by process {holder.pid} on .+ since \d{{4}}-.+; wait"
+    with pytest.raises(UserError, match=refusal), hold_lease(lease):
         pass
 
 

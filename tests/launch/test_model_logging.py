@@ -1,4 +1,4 @@
-"""Models that `balpoe train` logs, in a real MLflow store."""
+"""Models that `balpoe train` logs to an MLflow store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs say of studies on S3 that they cannot reach, or that cannot be there."""
+"""Errors of the commands for studies on S3 that cannot be reached or created."""
 
 from __future__ import annotations
 

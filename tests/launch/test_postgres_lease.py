@@ -1,4 +1,4 @@
-"""The lease of a study whose trials are in PostgreSQL: one driver, whatever its host."""
+"""The lease of a study in PostgreSQL: one driver on any host."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def directory(tmp_path: Path, postgres_url: str) -> StudyDirectory:
 
 @pytest.fixture
 def holder(directory: StudyDirectory) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the study, and thinks that it is on another host."""
+    """A process that holds the study and reports another host."""
     command = [sys.executable, "-c", HOLDER, str(directory.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -64,8 +64,8 @@ def confirmed(confirm: object) -> None:
 def test_the_second_driver_is_told_who_holds_the_study_and_where(
     directory: StudyDirectory, holder: subprocess.Popen[str]
 ) -> None:
-    told = rf"digits: is being run by process {holder.pid} on node-2 since \d{{4}}-.+; wait"
-    with pytest.raises(UserError, match=told), hold_study(directory):
+    refusal = rf"digits: is being run by process {holder.pid} on node-2 since \d{{4}}-.+; wait"
+    with pytest.raises(UserError, match=refusal), hold_study(directory):
         pass
     driver = driver_of(directory)
     assert driver is not None
@@ -155,7 +155,7 @@ def test_a_connection_that_only_the_driver_knows_to_be_dead_does_not_keep_it_out
     monkeypatch.setattr(PostgresStorage, "connect", remembered)
     with hold_study(directory) as confirm:
         lease = kept[-1]
-        # the network swallows it: the server still has the session
+        # packets are dropped: the server keeps the session
         monkeypatch.setattr(psycopg.Connection, "close", lambda connection: None)
         monkeypatch.setattr(lease, "execute", _broken)
         confirmed(confirm)

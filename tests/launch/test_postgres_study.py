@@ -1,4 +1,4 @@
-"""Whole studies in PostgreSQL, as their users start them, and what becomes of the password."""
+"""Whole studies in PostgreSQL, started by commands, and the secrecy of the password."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ def test_a_study_goes_on_where_the_server_is_restarted_and_leaves_the_password_n
         postgres_server.stop()
         time.sleep(1)
         postgres_server.start()
-        told, _ = supervisor.communicate(timeout=240)
-    assert supervisor.returncode == 0, told
-    assert "trying again for 60 seconds" in told
+        output, _ = supervisor.communicate(timeout=240)
+    assert supervisor.returncode == 0, output
+    assert "trying again for 60 seconds" in output
     assert_whole(home)
     spec, directory = find_study("faults", home / "runs")
     for verb in ("status", "export", "sync", "clean"):
         options = ["--keep", "front", "--delete"] if verb == "clean" else []
         result = CliRunner().invoke(cli, [verb, "faults", *options], catch_exceptions=False)
         assert result.exit_code == 0, result.output
-        told += result.output
+        output += result.output
     secret = postgres_server.password
     written = [path for path in home.rglob("*") if path.is_file()]
     assert home / "runs/mlflow.db" in written
     assert [path for path in written if secret.encode() in path.read_bytes()] == []
-    assert secret not in told
+    assert secret not in output
     assert secret.encode() not in pickle.dumps((spec, directory))
     assert not directory.database.exists()
 
@@ -80,9 +80,9 @@ def test_of_two_hosts_that_launch_one_study_at_once_one_runs_it(home: Path) -> N
         launch(home, environment={"FAULT_HOST": "node-2"}) as other,
     ):
         said = [driver.communicate(timeout=240)[0] for driver in (one, other)]
-        told = dict(zip((one.returncode, other.returncode), said, strict=True))
-    assert set(told) == {0, 2}, told
-    assert "error: faults: is being run by" in told[2]
+        output = dict(zip((one.returncode, other.returncode), said, strict=True))
+    assert set(output) == {0, 2}, output
+    assert "error: faults: is being run by" in output[2]
     assert_whole(home)
 
 
@@ -91,26 +91,26 @@ def test_of_two_hosts_that_launch_one_study_at_once_one_runs_it(home: Path) -> N
 def test_of_two_hosts_that_launch_one_study_at_random_moments_one_alone_runs_it(
     home: Path, moments: random.Random
 ) -> None:
-    """Twenty times; the one that runs it is killed when the other gave up."""
+    """Twenty times; the driver is killed after the other one has given up."""
     (home / "faults.yaml").write_text(faults_study(TRIALS, "resources: {concurrent_trials: 1}"))
     for _ in range(20):
         with holding(home, 0), launch(home, environment={"FAULT_HOST": "node-1"}) as first:
             time.sleep(moments.uniform(0.0, 4.0))
             with launch(home, environment={"FAULT_HOST": "node-2"}) as second:
                 loser, winner = by_their_ends(first, second)
-                told, _ = loser.communicate(timeout=10)
-                assert loser.returncode == 2, told
-                assert "error: faults: is being run by" in told
+                output, _ = loser.communicate(timeout=10)
+                assert loser.returncode == 2, output
+                assert "error: faults: is being run by" in output
                 kill_driver(winner)
                 winner.communicate(timeout=60)
     with launch(home) as last:
-        told, _ = last.communicate(timeout=120)
-    assert last.returncode == 0, told
+        output, _ = last.communicate(timeout=120)
+    assert last.returncode == 0, output
     assert_complete(home)
 
 
 def by_their_ends(*launches: subprocess.Popen[str]) -> list[subprocess.Popen[str]]:
-    """Those that have ended first, as soon as one has."""
+    """Wait until a process has ended; return those that have."""
     deadline = time.monotonic() + 120
     while all(launch.poll() is None for launch in launches):
         assert time.monotonic() < deadline
@@ -146,12 +146,12 @@ def test_a_database_that_does_not_answer_ends_a_launch_with_a_line(
     postgres_server.stop()
     try:
         with launch(home) as supervisor:
-            told, _ = supervisor.communicate(timeout=120)
+            output, _ = supervisor.communicate(timeout=120)
     finally:
         postgres_server.start()
     assert supervisor.returncode == 2
-    assert told.startswith("error: postgresql://balpoe@127.0.0.1")
-    assert len(told.splitlines()) == 1
+    assert output.startswith("error: postgresql://balpoe@127.0.0.1")
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_server_restarted_at_every_point_costs_nothing(
     home: Path, postgres_server: PostgresServer
 ) -> None:
     halt = home / "halt"
-    points = {"planned": "2", "half asked": "3", "asked": "3", "reported": "5", "told": "2"}
+    points = {"planned": "2", "half asked": "3", "asked": "3", "reported": "5", "completed": "2"}
     arguments = [word for point in points.items() for word in point]
     with launch(home, *arguments, environment={"FAULT_HALT": str(halt)}) as supervisor:
         for point in points:
@@ -171,8 +171,8 @@ def test_a_server_restarted_at_every_point_costs_nothing(
             halt.unlink()
             time.sleep(1)
             postgres_server.start()
-        told, _ = supervisor.communicate(timeout=240)
-    assert supervisor.returncode == 0, told
+        output, _ = supervisor.communicate(timeout=240)
+    assert supervisor.returncode == 0, output
     assert_whole(home)
 
 
@@ -190,6 +190,6 @@ def test_a_study_survives_twenty_restarts_of_the_server_at_random_times(
             postgres_server.stop()
             time.sleep(moments.uniform(0.0, 1.0))
             postgres_server.start()
-        told, _ = supervisor.communicate(timeout=400)
-    assert supervisor.returncode == 0, told
+        output, _ = supervisor.communicate(timeout=400)
+    assert supervisor.returncode == 0, output
     assert_whole(home, trials)

@@ -1,4 +1,4 @@
-"""`balpoe predict` on real digits, as a folder of images and as a Parquet file."""
+"""`balpoe predict` on digits, as a folder of images and as a Parquet file."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_a_place_that_cannot_be_written_is_refused_first(
 
 
 def called(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """What came of the command `balpoe`."""
+    """Run the command `balpoe`."""
     return subprocess.run(
         [BALPOE, *arguments], cwd=directory, capture_output=True, text=True, check=False
     )
@@ -205,10 +205,10 @@ def test_no_image_is_overwritten_by_its_prediction(
 ) -> None:
     mine = tmp_path / "mine.parquet"
     mine.write_bytes(parquet.read_bytes())
-    told = called("predict", str(model), source, "--out", "mine.parquet", directory=tmp_path)
-    assert told.returncode == 2
-    assert told.stderr.count("\n") == 1
-    assert "mine.parquet: is among the images" in told.stderr
+    result = called("predict", str(model), source, "--out", "mine.parquet", directory=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "mine.parquet: is among the images" in result.stderr
     assert mine.read_bytes() == parquet.read_bytes()
 
 
@@ -216,18 +216,18 @@ def test_no_image_is_overwritten_by_its_prediction(
 def test_a_directory_is_refused_as_the_file_to_write_before_anything_is_read(
     tmp_path: Path, arguments: list[str]
 ) -> None:
-    told = called(*arguments, "--out", ".", directory=tmp_path)
-    assert told.returncode == 2
-    assert told.stderr.count("\n") == 1
-    assert ".: is a directory: give the name of a file to write" in told.stderr
+    result = called(*arguments, "--out", ".", directory=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert ".: is a directory: give the name of a file to write" in result.stderr
 
 
 def test_the_command_says_what_came_of_it(model: Path, folder: Path, tmp_path: Path) -> None:
-    told = called("predict", str(model), str(folder), "--prior", "uniform", directory=tmp_path)
-    assert told.returncode == 0, told.stderr
-    assert "300/300 images" in told.stdout
-    assert "1 files were no images and were left out" in told.stdout
-    assert "300 predictions  predictions.parquet" in told.stdout
+    result = called("predict", str(model), str(folder), "--prior", "uniform", directory=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "300/300 images" in result.stdout
+    assert "1 files were no images and were left out" in result.stdout
+    assert "300 predictions  predictions.parquet" in result.stdout
 
 
 def test_the_summary_is_json_on_request(model: Path, folder: Path, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ print(report.images, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_a_file_larger_than_memory_would_allow_takes_no_more_memory(
     model: Path, tmp_path: Path
 ) -> None:
-    """One row group of 250 MB, against one of 5 MB."""
+    """Row groups of 250 MB, compared with 5 MB."""
     noise = np.random.default_rng(0)
 
     def peak_mib(images: int) -> float:

@@ -43,7 +43,7 @@ def calibration_of(file: Path) -> Calibration:
 
 
 def moved(tiny_study: TinyStudy, exported: Path, tmp_path: Path) -> tuple[Path, StudyDirectory]:
-    """The export in a copy of its study that may be spoilt."""
+    """The export in a copy of its study that may be damaged."""
     copy = tmp_path / "tiny"
     shutil.copytree(tiny_study.directory.path, copy)
     return copy / "exports" / exported.name, StudyDirectory(copy)

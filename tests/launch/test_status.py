@@ -1,4 +1,4 @@
-"""`balpoe status` on a study whose trials were really trained."""
+"""`balpoe status` on a study with trained trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies that are stopped: from elsewhere, by a terminal, by SIGTERM, by the death of Ray."""
+"""Studies stopped by `balpoe stop`, a terminal, SIGTERM and the death of Ray."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def states(directory: Path) -> list[str]:
 
 
 def processes_of(supervisor: subprocess.Popen[str]) -> dict[int, str]:
-    """The command of every living process in the session of the driver."""
+    """Return the command of every running process in the session of the driver."""
     children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
     [driver] = children.read_text().split()
     found = {}
@@ -95,8 +95,8 @@ def are_gone(pids: dict[int, str]) -> bool:
 def test_a_study_is_stopped_from_elsewhere_at_the_end_of_its_epochs(tmp_path: Path) -> None:
     with running(tmp_path, epoch_seconds=4.0) as supervisor:
         holder = stop("faults", runs=tmp_path / "runs")
-        output, told = supervisor.communicate(timeout=60)
-    assert supervisor.returncode == 130, told
+        output, message = supervisor.communicate(timeout=60)
+    assert supervisor.returncode == 130, message
     assert holder is not None
     assert "the running trials finish their epoch" in output
     assert "stopped; continue with: balpoe run faults.yaml" in output
@@ -149,8 +149,8 @@ def test_a_driver_that_ray_ends_is_reported_and_the_study_can_be_continued(tmp_p
         processes = processes_of(supervisor)
         [control_store] = [pid for pid, name in processes.items() if "gcs_server" in name]
         os.kill(control_store, signal.SIGKILL)
-        _, told = supervisor.communicate(timeout=120)
+        _, message = supervisor.communicate(timeout=120)
     assert supervisor.returncode == 70
-    assert "the driver died unexpectedly (ended with status 1)" in told
+    assert "the driver died unexpectedly (ended with status 1)" in message
     wait_until(lambda: are_gone(processes), seconds=10)
     assert states(tmp_path) == ["RUNNING", "RUNNING"]

@@ -1,4 +1,4 @@
-"""The verbs on data that exceed `data.in_memory_limit`, against the same in memory."""
+"""The commands on data above `data.in_memory_limit`, compared with data in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `balpoe submit` refuses before it has spoken to a cluster."""
+"""What `balpoe submit` refuses before it contacts a cluster."""
 
 from __future__ import annotations
 

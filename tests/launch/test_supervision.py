@@ -1,4 +1,4 @@
-"""The small parent with drivers that are a few lines of Python."""
+"""The supervisor with drivers of a few lines of Python."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def parent_of(driver: str) -> Iterator[subprocess.Popen[str]]:
 
 def end_of(driver: str) -> tuple[int, str]:
     with parent_of(driver) as process:
-        _, told = process.communicate(timeout=30)
-        return process.returncode, told
+        _, output = process.communicate(timeout=30)
+        return process.returncode, output
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -55,7 +55,7 @@ def wait_until_gone(pid: int) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie that nobody has waited for is not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -63,25 +63,25 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 70, 143])
-def test_a_driver_that_takes_its_leave_gives_its_status(status: int) -> None:
+def test_a_driver_with_a_final_message_gives_its_status(status: int) -> None:
     assert end_of(f"with supervised(): sys.exit({status})") == (status, "")
 
 
 @pytest.mark.parametrize(
-    ("death", "told"),
+    ("death", "how"),
     [
         ("os._exit(1)", "ended with status 1"),
         ("os._exit(0)", "ended with status 0"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
     ],
 )
-def test_a_driver_that_dies_without_a_word_is_reported_with_the_way_to_continue(
-    death: str, told: str
+def test_a_driver_that_dies_unexpectedly_is_reported_with_the_command_to_continue(
+    death: str, how: str
 ) -> None:
     status, message = end_of(f"with supervised(): {death}")
     assert status == 70
     assert message == (
-        f"error: the driver died unexpectedly ({told}); recorded results are kept, "
+        f"error: the driver died unexpectedly ({how}); recorded results are kept, "
         f"continue with: balpoe run x.yaml\n"
     )
 
@@ -140,7 +140,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
         for number in signals:
             began = time.monotonic()
             process.send_signal(number)
-            # equal signals that are pending merge: each must have arrived before the next is sent
+            # equal pending signals merge: each must arrive before the next is sent
             assert first_line(process) == str(int(number))
         assert process.wait(timeout=30) == status
         assert 1.5 < time.monotonic() - began < 10
@@ -164,7 +164,7 @@ def test_the_parent_loads_nothing_heavy() -> None:
 
 
 def test_a_driver_hears_of_ctrl_c_where_its_parent_was_started_deaf_to_it() -> None:
-    """As the jobs of Ray are."""
+    """Jobs of Ray start with SIGINT blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with parent_of("with supervised():" + WAITING.replace("\n", "\n    ")) as process:

@@ -1,4 +1,4 @@
-"""`balpoe sync` against real MLflow stores on SQLite."""
+"""`balpoe sync` to MLflow stores on SQLite."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _children(client: MlflowClient, study: TinyStudy) -> list[Run]:
 
 
 def _contents(uri: str) -> dict[str, Any]:
-    """All that people see of the study, by the name of the run."""
+    """Return what MLflow shows of the study, by the name of the run."""
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
@@ -75,8 +75,8 @@ def test_mlflow_holds_what_the_records_say_and_a_second_sync_changes_nothing(
         assert params == {name: str(value) for name, value in record.parameters.items()}
         assert tags["state"] == record.state
         for name in record.history[-1].metrics if record.history else ():
-            told = (result for result in record.history if name in result.metrics)
-            expected = [(result.epoch, result.metrics[name]) for result in told]
+            reported = (result for result in record.history if name in result.metrics)
+            expected = [(result.epoch, result.metrics[name]) for result in reported]
             assert [(step, value) for step, value, _ in metrics[name]] == expected
     sync("tiny", runs=tiny_study.runs)
     assert _contents(report.tracking_uri) == first
@@ -152,7 +152,7 @@ def test_a_running_study_is_left_to_its_driver(tiny_study: TinyStudy) -> None:
 
 
 def _continuation(uri: str) -> list[str]:
-    """The words of the command that the study's page names."""
+    """Return the words of the command on the study's page."""
     _, _, tags, _ = _contents(uri)["tiny"]
     command = re.search("continue: `(.*)`", tags["mlflow.note.content"])
     assert command is not None

@@ -1,4 +1,4 @@
-"""`balpoe ui` as its users start and end it."""
+"""`balpoe ui`, started and ended as a command."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def process(tiny_study: TinyStudy, port: int) -> Iterator[subprocess.Popen[str]]
             yield process
         finally:
             if process.poll() is None:
-                # found before its parent is killed: the server would survive it
+                # found before its parent is killed, since the server survives its parent
                 _kill(*_descendants(process.pid), process.pid)
 
 

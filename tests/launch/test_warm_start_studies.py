@@ -1,4 +1,4 @@
-"""A warm start from a study whose trials were really trained, as `check` and `run` see it."""
+"""A warm start from a study with trained trials, in `check` and `run`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TinyStudy(Protocol):
 
 
 def _next(study: TinyStudy, tmp_path: Path, **changes: str) -> Path:
-    """The file of a study like the tiny one that begins from it."""
+    """Write a study like the tiny one, with a warm start from it."""
     text = study.file.read_text().replace("name: tiny", "name: next\nwarm_start: [tiny]")
     for before, after in changes.items():
         text = text.replace(before, after)
@@ -36,9 +36,9 @@ def test_the_complete_trials_of_the_earlier_study_are_told(
     file = _next(tiny_study, tmp_path)
     report = check(file, runs=tiny_study.runs)
     assert report.problems == ()
-    [told] = report.warm_start
+    [event] = report.warm_start
     # trial 0 is the known point `ce`, whose experts.centre is not searched
-    assert (told.study, told.trials, told.outside) == ("tiny", (1,), 1)
+    assert (event.study, event.trials, event.outside) == ("tiny", (1,), 1)
     monkeypatch.chdir(tiny_study.runs.parent)
     shown = CliRunner().invoke(check_command, [str(file)], catch_exceptions=False).output
     assert "warm start from tiny: 1 trial (1 outside the search space)" in shown

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balpoe.errors import DataError
-from balpoe.evaluation.expert_subsets import balanced_subsets
+from balpoe.evaluation.post_hoc import balanced_subsets
 from balpoe.method.priors import expert_lambdas, mean_lambda
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from balpoe.config.metrics import metric
@@ -32,27 +33,16 @@ def balanced_accuracy(predictions: Predictions) -> Tensor:
     return predictions.class_mean(predictions.class_accuracy_mc)
 
 
-@metric("accuracy_many", label="many", is_fraction=True, position=30)
-def accuracy_many(predictions: Predictions) -> Tensor | None:
-    """The mean accuracy of the classes with over 100 training images."""
-    return _group_accuracy(predictions, "many")
-
-
-@metric("accuracy_medium", label="medium", is_fraction=True, position=40)
-def accuracy_medium(predictions: Predictions) -> Tensor | None:
-    """The mean accuracy of the classes with 20 to 100 training images."""
-    return _group_accuracy(predictions, "medium")
-
-
-@metric("accuracy_few", label="few", is_fraction=True, position=50)
-def accuracy_few(predictions: Predictions) -> Tensor | None:
-    """The mean accuracy of the classes with under 20 training images."""
-    return _group_accuracy(predictions, "few")
-
-
-def _group_accuracy(predictions: Predictions, group: ShotGroup) -> Tensor | None:
+def _group_accuracy(group: ShotGroup, predictions: Predictions) -> Tensor | None:
     """The mean accuracy of the group's classes that have images, or None if there are none."""
     classes = list(predictions.shot_groups.get(group, ()))
     if not predictions.images_c[classes].any():
         return None
     return predictions.class_mean(predictions.class_accuracy_mc[:, classes])
+
+
+_GROUPS: tuple[tuple[int, ShotGroup], ...] = ((30, "many"), (40, "medium"), (50, "few"))
+for _position, _group in _GROUPS:
+    metric(f"accuracy_{_group}", label=_group, is_fraction=True, position=_position)(
+        partial(_group_accuracy, _group)
+    )

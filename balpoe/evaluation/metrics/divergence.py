@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 @metric("kl_to_target_prior", label="KL to prior", position=90)
 def kl_to_target_prior(predictions: Predictions) -> Tensor:
     """With the marginal estimated from classes in equal parts."""
-    return predictions.divergences.balanced_m
+    balanced_m, _ = predictions.divergences
+    return balanced_m
 
 
 @metric("kl_to_target_prior_matched", label="KL, matched", position=100)
 def kl_to_target_prior_matched(predictions: Predictions) -> Tensor:
     """With the marginal estimated from classes in the target prior's parts."""
-    return predictions.divergences.matched_m
+    _, matched_m = predictions.divergences
+    return matched_m

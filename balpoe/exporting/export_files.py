@@ -6,13 +6,30 @@ rank_1_trial_0007.provenance.json   the same evidence as JSON
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from balpoe.errors import CorruptFile
+from balpoe.json_record import read_record
 from balpoe.study.trials.directory import StudyDirectory
 
 _PROVENANCE = ".provenance.json"
+_HINT = "export the trial again"
+
+
+@dataclass(frozen=True, slots=True)
+class _TrialNumber:
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTrial(_TrialNumber):
+    """The trial of an export, with the configuration that was measured and the exported one."""
+
+    searched_configuration: Mapping[str, Any]
+    final_configuration: Mapping[str, Any]
 
 
 def configuration_file(exports: Path, *, rank: int, trial: int) -> Path:
@@ -25,6 +42,15 @@ def provenance_file(configuration: Path) -> Path:
     return configuration.with_suffix(_PROVENANCE)
 
 
+def read_exported_trial(configuration: Path) -> ExportedTrial:
+    """Read the trial of an exported configuration from its provenance.
+
+    Raises:
+        CorruptFile: the provenance is missing or damaged.
+    """
+    return read_record(provenance_file(configuration), ExportedTrial, _HINT, other_fields=True)
+
+
 def exported_configurations(exports: Path) -> list[Path]:
     """Return the paths of all exported configurations, sorted by name."""
     return sorted(exports.glob("rank_*.yaml"))
@@ -34,8 +60,8 @@ def exported_trials(exports: Path) -> Iterator[tuple[str, int | None]]:
     """Yield the name of each provenance file and its trial number, None if it cannot be read."""
     for path in sorted(exports.glob(f"*{_PROVENANCE}")):
         try:
-            yield path.name, int(json.loads(path.read_bytes())["trial"])
-        except (OSError, ValueError, KeyError, TypeError):
+            yield path.name, read_record(path, _TrialNumber, _HINT, other_fields=True).trial
+        except CorruptFile:
             yield path.name, None
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from balpoe.config import StudySpec
 from balpoe.config.constraints import excesses, violated
 from balpoe.study.trials.record import TrialRecord
-from balpoe.study.trials.result_file import TrialResult
-from balpoe.study.trials.training_seed import training_seed
+from balpoe.study.trials.result_file import TrialResult, training_seed
 from balpoe.tracking import MirroredStudy
 
 Key = tuple[int, int]

@@ -6,16 +6,15 @@ split, and the test set is reserved for the final evaluation.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
 from balpoe.config import Configuration, ExpertsConfig
 from balpoe.data import load_search_splits
-from balpoe.errors import UserError
+from balpoe.errors import CorruptFile, UserError
 from balpoe.evaluation.temperature import fit_temperatures
-from balpoe.exporting.export_files import provenance_file
+from balpoe.exporting.export_files import provenance_file, read_exported_trial
 from balpoe.files import configuration_from_plain
 from balpoe.launch.tracking import study_exported_from
 from balpoe.method.priors import class_prior
@@ -36,18 +35,21 @@ def calibration_from_search(configuration_file: Path, configuration: Configurati
     study = study_exported_from(configuration_file)
     if study is None:
         return OUTSIDE_A_STUDY
-    file = provenance_file(configuration_file)
+    place = str(provenance_file(configuration_file))
     try:
-        evidence = json.loads(file.read_bytes())
-        exported = configuration_from_plain(evidence["final_configuration"], str(file))
-        searched = configuration_from_plain(evidence["searched_configuration"], str(file))
+        trial = read_exported_trial(configuration_file)
+    except CorruptFile as error:
+        return Calibration(None, f"the provenance of the export cannot be read ({error})")
+    try:
+        exported = configuration_from_plain(trial.final_configuration, place)
+        searched = configuration_from_plain(trial.searched_configuration, place)
         if exported != configuration:
             return Calibration(None, "the configuration was changed after its export")
-        return _fit(study, evidence["trial"], searched, configuration.experts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Calibration(None, f"the provenance of the export cannot be read ({error!r})")
+        return _fit(study, trial.trial, searched, configuration.experts)
     except UserError as error:
         return Calibration(None, str(error).splitlines()[0])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Calibration(None, f"the trial of the export cannot be used ({error!r})")
 
 
 def _fit(

@@ -36,12 +36,11 @@ from balpoe.study.execution.trial import Course, TrialTask, _recorded_objectives
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.storage import reconnecting_storage
+from balpoe.study.trials.attempt_check import claim, require_newest, writing_as_newest
 from balpoe.study.trials.metrics_file import write_metrics
-from balpoe.study.trials.newest_attempt import claim, newest_alone, require_newest
 from balpoe.study.trials.parquet_tables import sha256_of
 from balpoe.study.trials.predictions_file import Predictions, write_predictions
-from balpoe.study.trials.result_file import TrialResult, write_result
-from balpoe.study.trials.training_seed import training_seed
+from balpoe.study.trials.result_file import TrialResult, training_seed, write_result
 from balpoe.tracking import MirrorWriter
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -138,7 +137,7 @@ def _checkpoint_to_die_at() -> int:
 def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, float]) -> None:
     files = (task.directory.metrics, task.directory.predictions)
     nothing = Predictions(np.zeros((2, 1, 10), np.float32), np.zeros(2, np.int64))
-    with newest_alone(task.directory, task.identity.attempt):
+    with writing_as_newest(task.directory, task.identity.attempt):
         write_metrics(files[0], history)
         write_predictions(files[1], nothing)
     result = TrialResult(
@@ -152,7 +151,7 @@ def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, f
         files={path.name: sha256_of(path) for path in files},
     )
     reach("recorded", task)
-    with newest_alone(task.directory, task.identity.attempt):
+    with writing_as_newest(task.directory, task.identity.attempt):
         write_result(task.directory, result)
     reach("result", task)
 

@@ -15,8 +15,8 @@ from balpoe.study.execution.remote_trial import with_uploads
 from balpoe.study.execution.trial import Course, SavingTraceback, TrialTask
 from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.object_store.study_files import create_copies, study_files
+from balpoe.study.trials.attempt_check import SupersededError, claim
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.newest_attempt import SupersededError, claim
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.epoch import EpochResult
 from tests.launch.faults_study import faults_study

@@ -12,13 +12,12 @@ from balpoe.data import load_search_splits
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import NonFiniteError
 from balpoe.study.execution.trial import Course, TrialTask, run_trial
+from balpoe.study.trials.attempt_check import SupersededError
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
-from balpoe.study.trials.newest_attempt import SupersededError
 from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity
-from balpoe.study.trials.result_file import read_result
-from balpoe.study.trials.training_seed import training_seed
+from balpoe.study.trials.result_file import read_result, training_seed
 from balpoe.training import training
 from balpoe.training.epoch import EpochResult
 

@@ -21,14 +21,14 @@ from balpoe.study.object_store.synchronization import (
     replaced_file_state,
     whole_files,
 )
+from balpoe.study.trials.attempt_check import SupersededError
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
-from balpoe.study.trials.newest_attempt import SupersededError
 
 _STUDY = StudyDirectory(Path())
 
 
 def with_uploads(run: RunTrial, directory: StudyDirectory) -> RunTrial:
-    """Return `run` for the trials of the study in `directory`, on an object store or not."""
+    """Return `run`, with uploads if the study in `directory` is on an object store."""
     remote = study_files(directory).remote
     return run if remote is None else _RemoteTrial(run, remote)
 

@@ -16,21 +16,20 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, DataSource, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile, StorageError
-from balpoe.study.trials.directory import TrialDirectory
-from balpoe.study.trials.metrics_file import write_metrics
-from balpoe.study.trials.newest_attempt import (
+from balpoe.study.trials.attempt_check import (
     SupersededError,
     claim,
     is_newest,
-    newest_alone,
     require_newest,
+    writing_as_newest,
 )
+from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.objectives import finite_objectives
 from balpoe.study.trials.parquet_tables import sha256_of
 from balpoe.study.trials.predictions_file import Predictions, write_predictions
 from balpoe.study.trials.record import TrialIdentity
-from balpoe.study.trials.result_file import TrialResult, read_result, write_result
-from balpoe.study.trials.training_seed import training_seed
+from balpoe.study.trials.result_file import TrialResult, read_result, training_seed, write_result
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.training import Training
@@ -121,7 +120,7 @@ def run_trial(task: TrialTask) -> Course:
         files=files,
         class_counts=splits.description.class_counts,
     )
-    with newest_alone(task.directory, task.identity.attempt):
+    with writing_as_newest(task.directory, task.identity.attempt):
         write_result(task.directory, result)
     return objectives
 
@@ -147,14 +146,14 @@ def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None,
         for epoch in training.fit():
             require_newest(directory, attempt)
             if training.saved_epochs == epoch.epoch or epoch.epoch in rungs:
-                with newest_alone(directory, attempt):
+                with writing_as_newest(directory, attempt):
                     write_metrics(directory.metrics, training.history)
             yield epoch
     except GeneratorExit:
         training.save_checkpoint()
         raise
     finally:
-        with suppress(SupersededError), newest_alone(directory, attempt):
+        with suppress(SupersededError), writing_as_newest(directory, attempt):
             write_metrics(directory.metrics, training.history)
 
 
@@ -163,7 +162,7 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
     directory = task.directory
     logits_nec = training.predict(splits.validation)
     predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
-    with newest_alone(directory, task.identity.attempt):
+    with writing_as_newest(directory, task.identity.attempt):
         write_predictions(directory.predictions, predictions)
     return {path.name: sha256_of(path) for path in (directory.metrics, directory.predictions)}
 

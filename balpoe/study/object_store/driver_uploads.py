@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from balpoe.study.object_store.study_files import study_files
-from balpoe.study.object_store.synchronization import FileChanges
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.events import StateChange, StudyEvent
 
@@ -27,11 +26,11 @@ class DriverUploads:
         self._directory = directory
         self._files = study_files(directory)
         self._files.refresh()
-        self._changes = FileChanges(self._drivers_files)
+        self._changes = self._files.changes(self._drivers_files)
 
     def upload(self) -> None:
         """Upload what the driver has changed since the last upload."""
-        self._files.upload_changes(self._changes)
+        self._files.upload(self._changes)
 
     def follow(self, event: StudyEvent) -> None:
         """Upload before a trial begins, and when an attempt or a trial has ended."""
@@ -40,8 +39,6 @@ class DriverUploads:
 
     def _drivers_files(self) -> Iterator[Path]:
         directory = self._directory
-        if self._files.remote is None:
-            return iter(())
         single = (directory.specification, directory.storage, directory.tracking_uri)
         states = (directory.path / "trials").glob(f"*/repeat_*/{_STATE}")
         found = (*single, directory.memory, *directory.launches.glob("*.json"), *states)

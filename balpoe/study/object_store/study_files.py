@@ -7,8 +7,8 @@ vouches for others after them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +34,7 @@ CHECKPOINTS, PREDICTIONS = _TRIAL.checkpoints.name, _TRIAL.predictions.name
 def study_files(directory: StudyDirectory) -> StudyFiles:
     """Return the files of the study in `directory`."""
     store = object_store_of(directory.path.parent)
-    if store is None:
-        return StudyFiles(directory)
-    return _RemoteStudyFiles(directory, store.below(directory.path.name))
+    return StudyFiles(directory, None if store is None else store.below(directory.path.name))
 
 
 def object_store_of(runs: Path) -> RemoteDirectory | None:
@@ -70,130 +68,89 @@ def study_names(runs: Path) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StudyFiles:
-    """The files of a study that is kept in `directory` itself."""
+    """The files of a study that `directory` has, or `remote` with a copy in `directory`.
+
+    Methods raise `StorageError` if the object store cannot be read or written.
+    """
 
     directory: StudyDirectory
-
-    @property
-    def remote(self) -> RemoteDirectory | None:
-        """The study on its object store; None if it is kept in `directory`."""
-        return None
+    remote: RemoteDirectory | None
 
     @property
     def free_bytes(self) -> int | None:
         """The free space for the study in bytes; None if it is not known."""
+        if self.remote is not None:
+            return None
         path = self.directory.path
         existing = next(parent for parent in (path, *path.parents) if parent.is_dir())
         return shutil.disk_usage(existing).free
 
     def refresh(self, *, without: Collection[str] = (CHECKPOINTS,)) -> None:
-        """Make `directory` current, except for files or directories of the names `without`.
-
-        Raises:
-            StorageError: the store cannot be read.
-        """
+        """Make `directory` current, except for files or directories of the names `without`."""
+        if self.remote is not None:
+            with self._lock():
+                download_directory(self.remote, self.directory.path, without=without)
 
     def refresh_trial(self, identity: TrialIdentity) -> TrialDirectory:
-        """Return the directory of one repeat of a trial, current except for its checkpoints.
-
-        Raises:
-            StorageError: the store cannot be read.
-        """
-        return self.directory.trial(identity)
+        """Return the directory of one repeat of a trial, current except for its checkpoints."""
+        trial = self.directory.trial(identity)
+        if self.remote is not None:
+            with self._lock():
+                remote = self.remote.below(self._name(trial.path))
+                download_directory(remote, trial.path, without=(CHECKPOINTS,))
+        return trial
 
     @contextmanager
     def changing(self, place: Path) -> Iterator[None]:
-        """Enter a block that changes the file or directory `place`: changes are kept at its end.
+        """Enter a block that changes the file or directory `place`; upload the changes at its end.
 
         Other processes of this host do not refresh `directory` meanwhile.
-
-        Raises:
-            StorageError: the store cannot be written.
         """
-        yield
 
-    def upload_changes(self, changes: FileChanges) -> None:
-        """Upload the changed files, in their order.
+        def files() -> Iterable[Path]:
+            return sorted(whole_files(place)) if place.is_dir() else filter(Path.is_file, [place])
 
-        Raises:
-            StorageError: the store cannot be written.
-        """
+        with self._lock():
+            changes = self.changes(files)
+            yield
+            self.upload(changes)
+
+    def changes(self, list_files: Callable[[], Iterable[Path]]) -> FileChanges:
+        """Return the changes of the listed files from now on, which are to be uploaded."""
+        return FileChanges(list_files if self.remote is not None else tuple)
+
+    def upload(self, changes: FileChanges) -> None:
+        """Upload the changed files, in their order."""
+        with changes.pending() as (changed, _):
+            for path in changed:
+                assert self.remote is not None
+                self.remote.write(self._name(path), path.read_bytes())
 
     def delete(self, paths: Iterable[Path]) -> None:
         """Delete files, including those that `directory` lacks.
 
         Raises:
             OSError: a file cannot be deleted on this host.
-            StorageError: the store cannot be written.
         """
-        for path in paths:
-            path.unlink(missing_ok=True)
-
-    def sizes(self) -> dict[Path, int]:
-        """Return the sizes of all files in bytes, including those that `directory` lacks.
-
-        Raises:
-            StorageError: the store cannot be read.
-        """
-        return {path: path.stat().st_size for path in whole_files(self.directory.path)}
-
-
-@dataclass(frozen=True)
-class _RemoteStudyFiles(StudyFiles):
-    """The files of the study `remote`, of which `directory` is a copy."""
-
-    store: RemoteDirectory
-
-    @property
-    def remote(self) -> RemoteDirectory:
-        return self.store
-
-    @property
-    def free_bytes(self) -> None:
-        return None
-
-    def refresh(self, *, without: Collection[str] = (CHECKPOINTS,)) -> None:
-        with self._lock():
-            download_directory(self.store, self.directory.path, without=without)
-
-    def refresh_trial(self, identity: TrialIdentity) -> TrialDirectory:
-        trial = self.directory.trial(identity)
-        with self._lock():
-            store = self.store.below(self._name(trial.path))
-            download_directory(store, trial.path, without=(CHECKPOINTS,))
-        return trial
-
-    @contextmanager
-    def changing(self, place: Path) -> Iterator[None]:
-        def files() -> Iterable[Path]:
-            return sorted(whole_files(place)) if place.is_dir() else filter(Path.is_file, [place])
-
-        with self._lock():
-            changes = FileChanges(files)
-            yield
-            self.upload_changes(changes)
-
-    def upload_changes(self, changes: FileChanges) -> None:
-        with changes.pending() as (changed, _):
-            for path in changed:
-                self.store.write(self._name(path), path.read_bytes())
-
-    def delete(self, paths: Iterable[Path]) -> None:
         with self._lock():
             for path in paths:
-                self.store.delete(self._name(path))
+                if self.remote is not None:
+                    self.remote.delete(self._name(path))
                 path.unlink(missing_ok=True)
 
     def sizes(self) -> dict[Path, int]:
-        objects = self.store.objects().items()
-        return {self.directory.path / name: found.size for name, found in objects}
+        """Return the sizes of all files in bytes, including those that `directory` lacks."""
+        path = self.directory.path
+        if self.remote is None:
+            return {file: file.stat().st_size for file in whole_files(path)}
+        return {path / name: found.size for name, found in self.remote.objects().items()}
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.directory.path).as_posix()
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with held_lock(self.directory.path.parent / _LOCK_FILE):
-            yield
+    def _lock(self) -> AbstractContextManager[None]:
+        if self.remote is None:
+            return nullcontext()
+        return held_lock(self.directory.path.parent / _LOCK_FILE)

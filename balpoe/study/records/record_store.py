@@ -88,7 +88,7 @@ def summaries(spec: StudySpec, directory: StudyDirectory) -> tuple[TrialRecord, 
         CorruptFile: the storage, or the metrics of a RUNNING trial, are damaged.
         StorageError: the storage cannot be read.
     """
-    if not storage_of(directory).is_there:
+    if not storage_of(directory).exists:
         return ()
     return tuple(_summary(directory, trial) for trial in Ledger(spec, directory).records())
 
@@ -115,7 +115,7 @@ def spent_so_far(
     Raises:
         StorageError: the storage cannot be read.
     """
-    is_there = storage_of(directory).is_there
+    is_there = storage_of(directory).exists
     launches = Ledger(spec, directory).launches() if is_there else ()
     return spent_by_launches(trials, launches, spec.resources)
 

@@ -37,7 +37,7 @@ def open_study(
         UserError: the study exists with other objectives, or is that of another directory.
     """
     storage, mark = storage_of(directory), mark_of(directory)
-    with storage_errors(storage), storage.creating():
+    with storage_errors(storage), storage.locked_creation():
         trials = storage.open(confirm or unconfirmed)
         study = optuna.create_study(
             study_name=spec.name,

@@ -41,7 +41,7 @@ def hold_postgres_lease(storage: PostgresStorage, study: str) -> Iterator[Confir
         UserError: another driver holds it.
         StorageError: the database cannot be reached or written.
     """
-    with storage.creating(), storage.connection() as connection:
+    with storage.locked_creation(), storage.connection() as connection:
         connection.execute(_TABLE)
     try:
         lease = _PostgresLease(storage, study)

@@ -49,12 +49,12 @@ class PostgresStorage(StudyStorage):
         return True
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """True: opening a database does not create it."""
         return True
 
     @contextmanager
-    def creating(self) -> Iterator[None]:
+    def locked_creation(self) -> Iterator[None]:
         """Enter a block that one process at a time enters, on any host."""
         with self.connection() as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (lock_key("create"),))

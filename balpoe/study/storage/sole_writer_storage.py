@@ -9,14 +9,28 @@ only those that it changed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
-from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from balpoe.study.storage.optuna_private import TrialCache
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _changing(method: Method) -> Method:
+    """Wrap a method that changes a trial: the trial is read again afterwards."""
+
+    @functools.wraps(method)
+    def change(self: SoleWriterStorage, trial_id: int, *args: Any, **kwargs: Any) -> Any:
+        # before the change: after a failure it is unknown whether the trial changed
+        self.changed.add(trial_id)
+        return method(self, trial_id, *args, **kwargs)
+
+    return cast("Method", change)
 
 
 class SoleWriterStorage(TrialCache):
@@ -25,8 +39,7 @@ class SoleWriterStorage(TrialCache):
     def __init__(self, backend: RDBStorage) -> None:
         super().__init__(backend)
         self._is_read = False
-        # added before the change: after a failure it is unknown whether the trial changed
-        self._changed: set[int] = set()
+        self.changed: set[int] = set()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Create a trial; after a failure the trial may exist, so all trials are read again."""
@@ -35,40 +48,11 @@ class SoleWriterStorage(TrialCache):
         self._is_read = was_read
         return trial_id
 
-    def set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-    ) -> None:
-        """Set a parameter."""
-        self._changed.add(trial_id)
-        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        """Set the state of a trial."""
-        self._changed.add(trial_id)
-        return super().set_trial_state_values(trial_id, state, values)
-
-    def set_trial_intermediate_value(
-        self, trial_id: int, step: int, intermediate_value: float
-    ) -> None:
-        """Set an intermediate value."""
-        self._changed.add(trial_id)
-        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Set a user attribute."""
-        self._changed.add(trial_id)
-        super().set_trial_user_attr(trial_id, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Set a system attribute."""
-        self._changed.add(trial_id)
-        super().set_trial_system_attr(trial_id, key, value)
+    set_trial_param = _changing(TrialCache.set_trial_param)
+    set_trial_state_values = _changing(TrialCache.set_trial_state_values)
+    set_trial_intermediate_value = _changing(TrialCache.set_trial_intermediate_value)
+    set_trial_user_attr = _changing(TrialCache.set_trial_user_attr)
+    set_trial_system_attr = _changing(TrialCache.set_trial_system_attr)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial from memory; an unfinished one as a copy, because Optuna changes it."""
@@ -84,6 +68,6 @@ class SoleWriterStorage(TrialCache):
         if not self._is_read:
             super().refresh(study_id)
             self._is_read = True
-            self._changed.clear()
-        self.reread(study_id, sorted(self._changed))
-        self._changed.clear()
+            self.changed.clear()
+        self.reread(study_id, sorted(self.changed))
+        self.changed.clear()

@@ -32,12 +32,12 @@ class SqliteStorage(StudyStorage):
         return False
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the file exists."""
         return self.directory.database.exists()
 
     @contextmanager
-    def creating(self) -> Iterator[None]:
+    def locked_creation(self) -> Iterator[None]:
         """Enter a block that one process at a time enters; refuse a damaged file before."""
         with held_lock(self.directory.database_lock):
             self._refuse_damage()
@@ -46,7 +46,7 @@ class SqliteStorage(StudyStorage):
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
         """Return Optuna's storage; the lease is the kernel's, so `confirm` is not called."""
         database = self.directory.database
-        if not self.is_there:
+        if not self.exists:
             # Optuna cannot open a file with a part of its tables
             with created_atomically(database) as unfinished:
                 optuna.storages.RDBStorage(f"sqlite:///{unfinished}").engine.dispose()
@@ -70,7 +70,7 @@ class SqliteStorage(StudyStorage):
         )
 
     def _refuse_damage(self) -> None:
-        if not self.is_there:
+        if not self.exists:
             return
         try:
             with closing(sqlite3.connect(self.directory.database)) as connection:

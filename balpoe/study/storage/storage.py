@@ -31,11 +31,11 @@ class StudyStorage(ABC):
 
     @property
     @abstractmethod
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the storage exists; readers must not create it."""
 
     @abstractmethod
-    def creating(self) -> AbstractContextManager[None]:
+    def locked_creation(self) -> AbstractContextManager[None]:
         """Return a block that one process at a time enters: Optuna creates its tables in it.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Where a study keeps what: pure paths, and the creation of its directory."""
+"""The files of a study and of its trials, as paths."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ class TrialDirectory:
 
     @property
     def metrics(self) -> Path:
-        """The metrics of every epoch."""
+        """The metrics of each epoch."""
         return self.path / "metrics.parquet"
 
     @property
     def predictions(self) -> Path:
-        """The logits of every expert for the validation images, with their labels."""
+        """The logits of each expert for the validation images, with the labels."""
         return self.path / "predictions.parquet"
 
     @property
     def result(self) -> Path:
-        """What came of it; there once the repeat is complete."""
+        """The result; it exists once the repeat is complete."""
         return self.path / "result.json"
 
     @property
     def failure(self) -> Path:
-        """The traceback of what ended the repeat, where it failed."""
+        """The traceback of a failed repeat."""
         return self.path / "failure.txt"
 
     @property
     def state(self) -> Path:
-        """How a repeat with a further seed stands; the first seed's is in Optuna's storage."""
+        """The state of a repeat with a further seed; that of the first is in Optuna's storage."""
         return self.path / "state.json"
 
     @property
     def attempt(self) -> Path:
-        """Which attempt may write here."""
+        """The number of the newest attempt, which alone writes here."""
         return self.path / "attempt"
 
     @property
@@ -56,7 +56,7 @@ class TrialDirectory:
         """Create the directory.
 
         Raises:
-            StorageError: it cannot be created.
+            StorageError: the directory cannot be created.
         """
         create_directory(self.path)
 
@@ -69,37 +69,37 @@ class StudyDirectory:
 
     @classmethod
     def of(cls, runs: Path, study: str) -> StudyDirectory:
-        """The directory of `study` under `runs`."""
+        """Return the directory of `study` in `runs`."""
         return cls(runs.resolve() / study)
 
     @property
     def specification(self) -> Path:
-        """The study as it was last launched."""
+        """The study file of the last launch."""
         return self.path / "study.yaml"
 
     @property
     def launches(self) -> Path:
-        """What every launch began with."""
+        """The log of the launches."""
         return self.path / "launches"
 
     @property
     def lease(self) -> Path:
-        """Held by the driver that runs the study."""
+        """The lock file that the driver of the study holds."""
         return self.path / "lease"
 
     @property
     def tracking_uri(self) -> Path:
-        """Which MLflow store mirrors the study."""
+        """The address of the MLflow store that mirrors the study."""
         return self.path / "tracking_uri"
 
     @property
     def storage(self) -> Path:
-        """Which database has the trials; there where it is not the one in this directory."""
+        """The record of the database that has the trials, unless it is in this directory."""
         return self.path / "storage.json"
 
     @property
     def exports(self) -> Path:
-        """The exported configurations."""
+        """The directory of exported configurations."""
         return self.path / "exports"
 
     @property
@@ -109,25 +109,25 @@ class StudyDirectory:
 
     @property
     def database_lock(self) -> Path:
-        """Held by the process that creates the storage."""
+        """The lock file that a process holds while it creates the storage."""
         return self.path / "optuna.db.lock"
 
     @property
     def memory(self) -> Path:
-        """How much GPU memory trials took; there where they share GPUs."""
+        """The GPU memory that trials used, if trials share GPUs."""
         return self.path / "memory.json"
 
     @property
     def tune(self) -> Path:
-        """What Tune writes for itself; nothing that is needed after a launch."""
+        """Tune's own files, which are deleted after a launch."""
         return self.path / "tune"
 
     def trial(self, identity: TrialIdentity) -> TrialDirectory:
-        """The directory of one repeat of one trial."""
+        """Return the directory of one repeat of one trial."""
         return TrialDirectory(self._repeats(identity.number) / f"{_REPEAT}{identity.repeat}")
 
     def repeats(self, number: int) -> tuple[int, ...]:
-        """The repeats of a trial that have a directory, in order; 0 is the trial's own."""
+        """Return the repeats of a trial that have a directory, in order; 0 is the search's own."""
         names = (
             path.name.removeprefix(_REPEAT) for path in self._repeats(number).glob(f"{_REPEAT}*")
         )
@@ -137,9 +137,9 @@ class StudyDirectory:
         return self.path / "trials" / str(number)
 
     def create(self) -> None:
-        """Create the directory and make sure that it can be written.
+        """Create the directory and check that it can be written.
 
         Raises:
-            StorageError: it cannot be created or written.
+            StorageError: the directory cannot be created or written.
         """
         ensure_writable(self.path)

@@ -1,4 +1,4 @@
-"""With which code and libraries a result came about."""
+"""The code and the libraries that produce a result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _DISTRIBUTIONS = ("balpoe", "torch", "ray", "optuna", "mlflow")
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Versions by distribution, the commit of balpoe's code and the user; None: not known.
+    """The versions of distributions, the commit of balpoe's code and the user; None if unknown.
 
-    A commit that ends in `-dirty` stands for the code of that commit with changes.
+    A commit that ends in `-dirty` has uncommitted changes.
     """
 
     versions: Mapping[str, str]
@@ -27,15 +27,15 @@ class Environment:
 
 @functools.cache
 def current_environment() -> Environment:
-    """The environment of this process: what it was when first asked, as its code is."""
+    """Return the environment of this process at the first call: its code does not change either."""
     versions = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
     return Environment(versions, git_commit(Path(__file__).parent), _user())
 
 
 def git_commit(directory: Path) -> str | None:
-    """The commit of the code in `directory`; None where git does not track it."""
+    """Return the commit of the code in `directory`; None if git does not track it."""
     if _git(directory, "ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return None  # installed, perhaps below a repository that has nothing to do with it
+        return None  # installed, perhaps inside an unrelated repository
     return _git(directory, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 

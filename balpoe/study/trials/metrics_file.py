@@ -1,6 +1,6 @@
-"""The metrics of every epoch of a trial as a Parquet file: the truth for its curves.
+"""The metrics of each epoch of a trial as a Parquet file.
 
-One row an epoch; a metric that an epoch lacks (it was not evaluated) is null there.
+It has one row per epoch; a metric that an epoch lacks, because it was not evaluated, is null.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _EPOCH, _TIME = "epoch", "unix_time"
 
 
 def write_metrics(path: Path, history: Sequence[EpochResult]) -> None:
-    """Write the whole history to `path`.
+    """Write all epochs to `path`.
 
     Raises:
-        StorageError: the file cannot be written; what it held before is untouched.
+        StorageError: the file cannot be written; its previous content is kept.
     """
     names = sorted({name for result in history for name in result.metrics})
     columns = {
@@ -35,7 +35,7 @@ def write_metrics(path: Path, history: Sequence[EpochResult]) -> None:
 
 
 def read_metrics(path: Path) -> tuple[EpochResult, ...]:
-    """Read what `write_metrics` wrote.
+    """Read the epochs that `write_metrics` has written.
 
     Raises:
         CorruptFile: the file is missing, damaged or of another format.

@@ -1,4 +1,4 @@
-"""The objective values of a trial: present and finite, or refused; and as losses."""
+"""The objective values of a trial: the check that they are finite numbers, and their losses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from balpoe.errors import NonFiniteError
 
 
 def finite_objectives(metrics: Mapping[str, object], names: Iterable[str]) -> dict[str, float]:
-    """The values of the objectives, or of constrained metrics, `names` among `metrics`.
+    """Return the values of `names`, objectives or constrained metrics, in `metrics`.
 
     Raises:
-        NonFiniteError: one is missing, not a number, NaN or infinite; all such are named.
+        NonFiniteError: a value is missing, not a number, NaN or infinite; all of them are named.
     """
     values: dict[str, float] = {}
     refused = []
@@ -24,14 +24,16 @@ def finite_objectives(metrics: Mapping[str, object], names: Iterable[str]) -> di
         else:
             refused.append(f"{name} is {'missing' if name not in metrics else value}")
     if refused:
-        raise NonFiniteError(f"{', '.join(refused)}: what a study goes by must be a finite number")
+        raise NonFiniteError(
+            f"{', '.join(refused)}: objectives and constrained metrics must be finite numbers"
+        )
     return values
 
 
 def losses(
     objectives: Mapping[str, float], directions: Mapping[str, Direction]
 ) -> tuple[float, ...]:
-    """The objectives, turned so that lower is better in each."""
+    """Return the objectives with the sign changed where higher is better."""
     return tuple(
         objectives[name] * (-1 if direction == "maximize" else 1)
         for name, direction in directions.items()

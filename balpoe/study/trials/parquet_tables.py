@@ -1,4 +1,4 @@
-"""Tables in Parquet files that are written whole, with a checksum on every page."""
+"""Tables in Parquet files that are written atomically, with a checksum on each page."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FORMAT_KEY = b"balpoe_format"
 
 
 def write_table(path: Path, table: pa.Table, *, format_number: int) -> None:
-    """Write `table` to `path`, whole or not at all.
+    """Write `table` to `path` atomically.
 
     Raises:
-        StorageError: the file cannot be written; what it held before is untouched.
+        StorageError: the file cannot be written; its previous content is kept.
     """
     metadata = {_FORMAT_KEY: str(format_number).encode()}
     with atomic_writer(path) as file:
@@ -48,7 +48,7 @@ def read_table(path: Path, *, format_number: int) -> pa.Table:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of the file's content, in hexadecimal.
+    """Return the sha256 of a file in hexadecimal.
 
     Raises:
         CorruptFile: the file cannot be read.

@@ -1,7 +1,7 @@
-"""The logits of every expert for the validation images, with the labels, as a Parquet file.
+"""The logits of each expert for the validation images, with the labels, as a Parquet file.
 
-N images, E experts, C classes. One column an expert holds lists of C logits, in float32 or,
-above 256 MiB, in float16.
+N images, E experts, C classes. One column per expert holds lists of C logits, in float32 or, above
+256 MiB, in float16.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Predictions:
 def write_predictions(
     path: Path, predictions: Predictions, *, float32_bytes: int = FLOAT32_BYTES
 ) -> None:
-    """Write `predictions` to `path`; logits of more than `float32_bytes` as float16.
+    """Write `predictions` to `path`; logits larger than `float32_bytes` as float16.
 
     Raises:
-        StorageError: the file cannot be written; what it held before is untouched.
+        StorageError: the file cannot be written; its previous content is kept.
     """
     logits_nec: NDArray[np.floating] = predictions.logits_nec
     assert logits_nec.dtype == np.float32
@@ -50,7 +50,7 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `write_predictions` wrote.
+    """Read the predictions that `write_predictions` has written.
 
     Raises:
         CorruptFile: the file is missing, damaged or of another format.

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice
 from balpoe.errors import CorruptFile
@@ -44,11 +46,19 @@ class TrialResult:
     class_counts: tuple[int, ...] | None = None
 
 
+def training_seed(study_seed: int, repeat: int) -> int:
+    """Return the seed of the training of a repeat.
+
+    It is the same for all trials, so that they can be compared in pairs.
+    """
+    return int(np.random.SeedSequence((study_seed, repeat)).generate_state(1)[0])
+
+
 def write_result(directory: TrialDirectory, result: TrialResult) -> None:
     """Write `result` to `directory`.
 
     Raises:
-        StorageError: the file cannot be written; what it held before is untouched.
+        StorageError: the file cannot be written; its previous content is kept.
     """
     content = {"format": FORMAT, **asdict(result)}
     document = {**content, "sha256": _digest(content)}

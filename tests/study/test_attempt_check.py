@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.study.trials.directory import TrialDirectory
-from balpoe.study.trials.newest_attempt import (
+from balpoe.study.trials.attempt_check import (
     SupersededError,
     claim,
     is_newest,
-    newest_alone,
     require_newest,
+    writing_as_newest,
 )
+from balpoe.study.trials.directory import TrialDirectory
 
 
 def test_an_attempt_is_fenced_off_by_each_later_one_and_by_no_earlier(tmp_path: Path) -> None:
@@ -39,14 +39,14 @@ def test_an_attempt_that_was_frozen_while_it_wrote_leaves_the_file_of_a_later_on
     def go_on_elsewhere(descriptor: int) -> None:
         monkeypatch.undo()
         claim(directory, 1)
-        with newest_alone(directory, 1):
+        with writing_as_newest(directory, 1):
             write_text_atomically(directory.result, "the later one's")
 
-    with newest_alone(directory, 0):
+    with writing_as_newest(directory, 0):
         monkeypatch.setattr(os, "fsync", go_on_elsewhere)
         with pytest.raises(SupersededError):
             write_text_atomically(directory.result, "the frozen one's")
     assert directory.result.read_text() == "the later one's"
     assert {path.name for path in tmp_path.iterdir()} == {"attempt", "result.json"}
-    with pytest.raises(SupersededError), newest_alone(directory, 0):
+    with pytest.raises(SupersededError), writing_as_newest(directory, 0):
         pytest.fail("was let in")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from balpoe.launch.doctor import doctor
     from balpoe.launch.evaluate import evaluate
     from balpoe.launch.export import export
-    from balpoe.launch.load import load
+    from balpoe.launch.load_model import load
     from balpoe.launch.onnx import to_onnx
     from balpoe.launch.predict import predict
     from balpoe.launch.run import run

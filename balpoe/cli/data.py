@@ -67,7 +67,7 @@ def data() -> None:
 @json_option("Print JSON.")
 def inspect(source: tuple[Path, ...], as_json: bool, **opening: Any) -> None:
     """Count the images of SOURCE, and find unreadable and duplicate images."""
-    from balpoe.data.source_from_paths import Opening
+    from balpoe.data.command_line_source import Opening
     from balpoe.launch.data import inspect_data
     from balpoe.reporting.data_report import inspection_plain, inspection_report
 
@@ -98,8 +98,8 @@ def prepare(
     For a SIZE up to 64, images are cropped to squares of SIZE and stored without loss. For a larger
     SIZE they are stored as JPEG, with the shorter side scaled down to SIZE.
     """
+    from balpoe.data.command_line_source import Opening
     from balpoe.data.preparation import LOSSLESS_UP_TO, Preparation
-    from balpoe.data.source_from_paths import Opening
     from balpoe.launch.data import prepare_data
 
     preparation = Preparation(

@@ -14,12 +14,13 @@ from balpoe.config.configuration import (
 from balpoe.config.constraints import Constraint
 from balpoe.config.data import DataSource
 from balpoe.config.early_stopping import HalvingConfig
+from balpoe.config.entry_tables import load_object
 from balpoe.config.fields import Choice
-from balpoe.config.final import FinalConfig
+from balpoe.config.final_recipe import FinalConfig
 from balpoe.config.metrics import metric_table, objective_names, shift_metrics
 from balpoe.config.model import ModelConfig
 from balpoe.config.parameters import canonical_parameters, with_parameters
-from balpoe.config.plain import identifying, to_plain
+from balpoe.config.plain_data import identifying, to_plain
 from balpoe.config.sampler import SAMPLERS, SamplerConfig
 from balpoe.config.search_space import (
     CategoricalParameter,
@@ -28,7 +29,6 @@ from balpoe.config.search_space import (
     Parameter,
 )
 from balpoe.config.study import Direction, StudySpec
-from balpoe.config.tables import load_object
 
 __all__ = [
     "SAMPLERS",

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from balpoe.config.bounds import Bounded, Bounds, Fraction, Index, NonNegative
-from balpoe.config.plain import ADDED, ADDED_SECTION, to_plain
-from balpoe.config.tables import Entry, Table
+from balpoe.config.entry_tables import Entry, Table
+from balpoe.config.plain_data import ADDED, ADDED_SECTION, to_plain
 from balpoe.errors import FieldProblem
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from balpoe.config.data import DataSource
 from balpoe.config.loss import LOSSES, Loss
 from balpoe.config.mixing import MIXERS, Mixer
 from balpoe.config.model import ModelConfig
-from balpoe.config.plain import ADDED, ADDED_SECTION
+from balpoe.config.plain_data import ADDED, ADDED_SECTION
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 

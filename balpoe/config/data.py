@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 from balpoe.config.bounds import Bounds, Count, Positive, Ratio, Real, Seed
-from balpoe.config.tables import Entry, Table
+from balpoe.config.entry_tables import Entry, Table
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
@@ -89,7 +89,7 @@ class FittedImages(LongTailed):
     """Settings of a set whose images are decoded from files; abstract.
 
     Images of other sizes are scaled until they cover a square of `image_size` pixels and cropped
-    around their centre; they are never stretched (`balpoe.data.decoding.decoding.fit_image`).
+    around their centre; they are never stretched (`balpoe.data.decoding.image_decoding.fit_image`).
     `channels` are 3 (grey images become colour) or 1 (colour images become grey). With
     `unreadable: skip`, images that cannot be decoded are left out and counted. If the decoded
     images need more than `in_memory_limit` GiB, each batch is decoded when it is needed.

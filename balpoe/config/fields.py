@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from balpoe.config.bounds import broken_rules, hints_of
 from balpoe.config.configuration import Configuration
-from balpoe.config.tables import Table, count_entries, table_of
+from balpoe.config.entry_tables import Table, count_entries, table_of
 from balpoe.config.wording import NOUNS, did_you_mean, listed, must_be, unknown
 
 Choice = bool | int | float | str

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from balpoe.config.entry_tables import import_entries
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.config.tables import import_entries
 
 Compute = TypeVar("Compute", bound=Callable[..., Any])
 

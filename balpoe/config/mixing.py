@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from balpoe.config.tables import Entry, Table
+from balpoe.config.entry_tables import Entry, Table
 
 if TYPE_CHECKING:
     import numpy as np

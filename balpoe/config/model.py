@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from balpoe.config.bounds import Bounded, Positive, Rule
-from balpoe.config.plain import ADDED
-from balpoe.config.tables import Entry, Table
+from balpoe.config.entry_tables import Entry, Table
+from balpoe.config.plain_data import ADDED
 from balpoe.config.wording import listed, must_be, shown
 from balpoe.errors import FieldProblem
 

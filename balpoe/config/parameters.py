@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from balpoe.config.bounds import Bounded, hints_of
 from balpoe.config.configuration import Configuration
+from balpoe.config.entry_tables import Entry, table_with
 from balpoe.config.fields import Choice, searchable_fields, why_not_searchable
-from balpoe.config.tables import Entry, table_with
 from balpoe.errors import FieldProblem, InvalidFields
 
 Section = TypeVar("Section", bound=Bounded)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Final
 from balpoe.config.assignment import Search, conditional_parameters
 from balpoe.config.bounds import Seed
 from balpoe.config.configuration import Configuration
+from balpoe.config.entry_tables import Entry, Table
 from balpoe.config.fields import Choice
-from balpoe.config.tables import Entry, Table
 
 DEFAULT_SAMPLER: Final = "tpe"
 

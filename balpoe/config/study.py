@@ -14,7 +14,7 @@ from balpoe.config.configuration import Configuration
 from balpoe.config.constraints import ConstrainedName, Constraint
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice
-from balpoe.config.final import FinalConfig
+from balpoe.config.final_recipe import FinalConfig
 from balpoe.config.known_points import (
     DEFAULTS,
     KnownPoints,

@@ -8,7 +8,7 @@ import numpy as np
 
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 
 def require_labels(images: LabelledImages, classes: int) -> None:

@@ -11,15 +11,15 @@ import torch
 
 from balpoe.config.data import FittedImages, LongTailed
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows, memory_gib
-from balpoe.data.decoding.decoding import ImageShape, image_shape
 from balpoe.data.decoding.encoded_images import ImageSource, LabelledImages
+from balpoe.data.decoding.image_decoding import ImageShape, image_shape
 from balpoe.data.decoding.streamed_images import stream_rows
 from balpoe.data.description import describe_final, describe_search
 from balpoe.data.row_selection import search_rows, training_rows
 from balpoe.data.source import Source
 from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from balpoe.data.decoding.decoding import ImageShape, decode_whole
+from balpoe.data.command_line_source import OpenedSource
 from balpoe.data.decoding.encoded_images import LabelledImages
+from balpoe.data.decoding.image_decoding import ImageShape, decode_whole
 from balpoe.data.decoding.image_threads import over_images
-from balpoe.data.source_from_paths import OpenedSource
 from balpoe.errors import DataError
-from balpoe.method.longtail import ShotGroup, shot_groups
+from balpoe.method.long_tailed_counts import ShotGroup, shot_groups
 
 NEAR_EMPTY = 5
 """Classes with fewer training images give validation one image at most."""

@@ -22,8 +22,8 @@ from PIL import Image
 from balpoe.atomic_write import atomic_writer
 from balpoe.config.bounds import Bounded
 from balpoe.config.data import Channels, ImageSize, Unreadable
-from balpoe.data.decoding.decoding import ImageShape, decode_fitted, decode_shrunk
 from balpoe.data.decoding.encoded_images import LabelledImages
+from balpoe.data.decoding.image_decoding import ImageShape, decode_fitted, decode_shrunk
 from balpoe.data.decoding.image_threads import over_images
 from balpoe.errors import DataError
 

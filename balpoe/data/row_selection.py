@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from balpoe.config.data import LongTailed
-from balpoe.method.longtail import (
+from balpoe.method.long_tailed_counts import (
     Indices,
     TrainValidation,
     class_counts,

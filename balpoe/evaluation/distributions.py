@@ -13,7 +13,7 @@ from torch import Tensor
 
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.scoring import Evaluation, evaluate
-from balpoe.method.longtail import shifted_test_indices
+from balpoe.method.long_tailed_counts import shifted_test_indices
 
 WHOLE_TEST = "test"
 

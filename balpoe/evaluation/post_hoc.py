@@ -19,7 +19,7 @@ from balpoe.evaluation.distributions import distribution_indices
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.evaluation.scoring import Metrics, evaluate
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior
 
 Scaling = Literal["none", "ensemble", "experts"]

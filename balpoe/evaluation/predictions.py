@@ -12,9 +12,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.divergence import divergences_to_target
-from balpoe.method.calibration import ReliabilityBins, bin_confidences
-from balpoe.method.longtail import ShotGroup
+from balpoe.evaluation.kl_divergence import divergences_to_target
+from balpoe.method.calibration_bins import ReliabilityBins, bin_confidences
+from balpoe.method.long_tailed_counts import ShotGroup
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from balpoe.config.metrics import metric_table
 from balpoe.evaluation.image_weights import Weighting, image_weights
 from balpoe.evaluation.input_checks import refuse_labels_ruled_out, refuse_non_finite_logits
 from balpoe.evaluation.predictions import Predictions
-from balpoe.method.calibration import ReliabilityBins, refuse_impossible_labels
-from balpoe.method.logit_adjusted_losses import product_of_experts
-from balpoe.method.longtail import shot_groups
+from balpoe.method.calibration_bins import ReliabilityBins, refuse_impossible_labels
+from balpoe.method.long_tailed_counts import shot_groups
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from balpoe.config.metrics import shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.scoring import evaluate
-from balpoe.method.logit_adjusted_losses import product_of_experts
-from balpoe.method.longtail import shifted_class_weights
+from balpoe.method.long_tailed_counts import shifted_class_weights
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from balpoe.evaluation.image_weights import image_weights
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
-from balpoe.method.calibration import refuse_impossible_labels
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.calibration_bins import refuse_impossible_labels
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior
 
 LOWEST, HIGHEST = 0.01, 100.0

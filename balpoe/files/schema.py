@@ -20,7 +20,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, create_mode
 
 from balpoe.config import Configuration, StudySpec
 from balpoe.config.bounds import Rule, hints_of
-from balpoe.config.tables import count_entries, table_of
+from balpoe.config.entry_tables import count_entries, table_of
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from balpoe.config import Parameter, StudySpec
 from balpoe.config.bounds import Bounded
+from balpoe.config.entry_tables import table_of
 from balpoe.config.sampler import DEFAULT_SAMPLER
 from balpoe.config.search_space import misfits
-from balpoe.config.tables import table_of
 from balpoe.files.document import Document, Problem
 from balpoe.files.problems import at, problems_in
 from balpoe.files.schema import adapter, fields_in_file

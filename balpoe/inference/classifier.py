@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from balpoe.config.wording import did_you_mean, shown
-from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.splits import ImageSet
 from balpoe.errors import DataError
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.evaluation.post_hoc import Scaling, Scorer
 from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, likelihood_ratios
-from balpoe.inference.images import Images, image_batches
+from balpoe.inference.pixel_batches import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
-from balpoe.method.calibration import refuse_impossible_labels
+from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from balpoe.data.decoding.decoding import ImageShape, decode_fitted
 from balpoe.data.decoding.encoded_images import printable
+from balpoe.data.decoding.image_decoding import ImageShape, decode_fitted
 from balpoe.data.sources.folder.image_tree import (
     extension_of,
     image_extensions,
@@ -28,7 +28,7 @@ from balpoe.data.sources.folder.image_tree import (
 )
 from balpoe.data.sources.parquet.image_schema import no_bytes, reading, require_image_column
 from balpoe.errors import DataError, UserError
-from balpoe.inference.images import read_image
+from balpoe.inference.pixel_batches import read_image
 from balpoe.inference.prediction_file import holds_predictions
 from balpoe.training.prediction import PREDICTION_BATCH
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from balpoe.errors import UserError
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 

@@ -9,7 +9,7 @@ from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.records.cleaning import Surplus, remove, surplus
 from balpoe.study.records.record_store import summaries
-from balpoe.study.storage.study_storage import hold_study
+from balpoe.study.storage.storage_record import hold_study
 
 
 @dataclass(frozen=True, slots=True)

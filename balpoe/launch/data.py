@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.atomic_write import ensure_writable
+from balpoe.data.command_line_source import OpenedSource, Opening, open_source
 from balpoe.data.inspection import Inspection, inspect_source
 from balpoe.data.preparation import Preparation, PreparedFile, prepare_split
-from balpoe.data.source_from_paths import OpenedSource, Opening, open_source
 from balpoe.errors import StorageError
 
 Paths = Path | str | Sequence[Path | str]

@@ -17,7 +17,7 @@ from balpoe.launch.tracking import saved_store
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore, summaries
 from balpoe.study.search.spent_budget import is_finished
-from balpoe.study.storage.study_storage import hold_study
+from balpoe.study.storage.storage_record import hold_study
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.predictions_file import read_predictions

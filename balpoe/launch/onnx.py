@@ -6,7 +6,7 @@ from pathlib import Path
 
 from balpoe.atomic_write import refuse_directory, write_bytes_atomically
 from balpoe.inference.onnx_export import onnx_bytes
-from balpoe.launch.load import single_model
+from balpoe.launch.load_model import single_model
 from balpoe.training.model_directory import load_model
 
 

@@ -25,7 +25,7 @@ from balpoe.inference.prediction_file import ScoredImages, prediction_writer
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.inference.target_prior import is_estimate
 from balpoe.launch import PREDICTIONS
-from balpoe.launch.load import load
+from balpoe.launch.load_model import load
 from balpoe.reporting.prediction_display import PredictionProgress
 
 

@@ -30,7 +30,7 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.storage.study_storage import hold_study, record_storage, refuse_local_storage_on
+from balpoe.study.storage.storage_record import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import Listener, StateChange, StudyEvent
 from balpoe.study.trials.record import TrialRecord

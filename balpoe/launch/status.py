@@ -13,7 +13,7 @@ from balpoe.study.search.spent_budget import hours_spent
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.comparison import pair_verdicts
 from balpoe.study.selection.race import affordable, race
-from balpoe.study.storage.study_storage import driver_of
+from balpoe.study.storage.storage_record import driver_of
 
 
 def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:

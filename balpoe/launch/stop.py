@@ -13,7 +13,7 @@ from balpoe.errors import UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.storage.lease import LeaseHolder
-from balpoe.study.storage.study_storage import driver_of
+from balpoe.study.storage.storage_record import driver_of
 
 _POLL_SECONDS = 0.2
 

@@ -8,8 +8,8 @@ from balpoe.errors import UserError
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.storage.postgres_storage import PostgresStorage
-from balpoe.study.storage.storage import StudyStorage
-from balpoe.study.storage.study_storage import has_storage, refuse_another_storage, storage_of
+from balpoe.study.storage.storage_interface import StudyStorage
+from balpoe.study.storage.storage_record import has_storage, refuse_another_storage, storage_of
 from balpoe.study.trials.directory import StudyDirectory
 
 OPTION = "--storage"

@@ -13,7 +13,7 @@ from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.storage.study_storage import hold_study
+from balpoe.study.storage.storage_record import hold_study
 from balpoe.tracking import Outcome, rebuild, study_description
 
 

@@ -21,7 +21,7 @@ from balpoe.files import load_configuration
 from balpoe.launch import RUNS
 from balpoe.launch.device_option import choose_device
 from balpoe.launch.runs import is_remote
-from balpoe.launch.search_calibration import calibration_from_search
+from balpoe.launch.search_temperatures import calibration_from_search
 from balpoe.launch.study_file import with_absolute_paths
 from balpoe.launch.tracking import log_models, model_store
 from balpoe.reporting.training_display import TrainingProgress, training_progress
@@ -38,7 +38,7 @@ from balpoe.training.model_directory import (
 )
 
 if TYPE_CHECKING:
-    from balpoe.cluster.seed_training import SeedUpdate
+    from balpoe.cluster.seed_tasks import SeedUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ def _train_on_cluster(
     # these import ray, which a training on this machine does not need
     from balpoe.cluster.driver_connection import connected
     from balpoe.cluster.preflight import TrialNeeds, most_gpus, refuse_unfit_nodes
-    from balpoe.cluster.seed_training import TrainingSet, train_seeds
+    from balpoe.cluster.seed_tasks import TrainingSet, train_seeds
 
     configuration = tasks[0].configuration
     directory = tasks[0].path.parent.resolve()  # nodes have other working directories

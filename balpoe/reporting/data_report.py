@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.inspection import NEAR_EMPTY, Duplicates, Inspection, SplitInspection
 from balpoe.reporting.table_style import Cell, table_of, text_cell
 

@@ -38,7 +38,7 @@ from balpoe.training.model_directory import (
     save_model,
 )
 from balpoe.training.training import Training, training_identity
-from balpoe.training.validation import bayes_scalars
+from balpoe.training.validation_metrics import bayes_scalars
 
 
 @dataclass(frozen=True, slots=True)

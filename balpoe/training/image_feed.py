@@ -18,7 +18,7 @@ from torch import Tensor
 from balpoe.config import AugmentationConfig
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import Images, ImageSet, Normalisation
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 from balpoe.training.augmentation.pixel_source import ImageGatherer, PixelSource
 from balpoe.training.draws import Draws
 

@@ -15,7 +15,7 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.distributions import WHOLE_TEST
-from balpoe.method.longtail import shot_groups
+from balpoe.method.long_tailed_counts import shot_groups
 from balpoe.method.priors import mean_lambda
 from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory
 

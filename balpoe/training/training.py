@@ -29,7 +29,7 @@ from balpoe.training.memory import peak_memory_mib
 from balpoe.training.optimisation import Optimisation
 from balpoe.training.prediction import EvaluationInput, predict
 from balpoe.training.schedule import learning_rates
-from balpoe.training.validation import shift_scalars, validation_scalars
+from balpoe.training.validation_metrics import shift_scalars, validation_scalars
 
 CHECKPOINT_SECONDS = 60.0
 

@@ -31,7 +31,7 @@ from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial_actor import PARAMETERS
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.storage.storage import unconfirmed
+from balpoe.study.storage.storage_interface import unconfirmed
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import StateChange, StudyEvent, TrialEnded
 from tests.benchmarks.idle_study import idle_spec

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from balpoe.cli.main import cli
 from balpoe.launch.doctor import doctor
 from balpoe.launch.runs import drivers_runs, find_study, local_runs
-from balpoe.study.execution.remote_trial import with_uploads
+from balpoe.study.execution.object_store_trial import with_uploads
 from balpoe.study.execution.trial import run_trial
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.directory import StudyDirectory

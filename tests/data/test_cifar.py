@@ -15,7 +15,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from balpoe.data import load_final_splits, load_search_splits
 from balpoe.data.sources.cifar_lt import Cifar10LT, Cifar100LT
 from balpoe.errors import DataError
-from balpoe.method.longtail import class_counts, cut_indices
+from balpoe.method.long_tailed_counts import class_counts, cut_indices
 
 
 def write_batch(path: Path, labels: list[int], key: str, seed: int) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import functional
 
-from balpoe.data.decoding.decoding import (
+from balpoe.data.decoding.image_decoding import (
     ImageShape,
     decode_fitted,
     decode_whole,

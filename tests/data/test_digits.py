@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from balpoe.data import Images, load_final_splits, load_search_splits
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import DataError
-from balpoe.method.longtail import class_counts
+from balpoe.method.long_tailed_counts import class_counts
 
 
 def labelled(images: Images) -> Counter[tuple[bytes, int]]:

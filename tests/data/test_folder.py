@@ -24,7 +24,7 @@ from balpoe.data import (
     load_search_splits,
     load_test_images,
 )
-from balpoe.data.decoding.decoding import ImageShape, fit_image
+from balpoe.data.decoding.image_decoding import ImageShape, fit_image
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import DataError, StorageError

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.command_line_source import Opening, open_source
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.inspection import Inspection, inspect_source
-from balpoe.data.source_from_paths import Opening, open_source
 from balpoe.errors import DataError
 
 Tree = Callable[..., Path]

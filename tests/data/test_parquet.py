@@ -16,11 +16,11 @@ from PIL import Image
 
 from balpoe.data import Images, load_final_splits, load_search_splits
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows
-from balpoe.data.decoding.decoding import ImageShape, fit_image
+from balpoe.data.decoding.image_decoding import ImageShape, fit_image
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError, InvalidFields
-from balpoe.method.longtail import class_counts, cut_indices
+from balpoe.method.long_tailed_counts import class_counts, cut_indices
 
 CIFAR_10_IR_100 = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
 

@@ -11,7 +11,7 @@ import pytest
 
 from balpoe.data import load_final_splits, load_search_splits
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows
-from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError

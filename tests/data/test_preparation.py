@@ -15,8 +15,8 @@ from PIL import Image
 
 from balpoe.config.data import Unreadable
 from balpoe.data import load_final_splits, load_search_splits
+from balpoe.data.command_line_source import Opening, open_source
 from balpoe.data.preparation import Preparation, PreparedFile, prepare_split
-from balpoe.data.source_from_paths import Opening, open_source
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import DataError, StorageError

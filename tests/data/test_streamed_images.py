@@ -16,14 +16,14 @@ import torch
 
 from balpoe.data import load_final_splits
 from balpoe.data.decoding.decoded_images import Decoding, decode_rows
-from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.decoding.encoded_images import LabelledImages
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError, StorageError, WorkerDied
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 WriteParquet = Callable[..., str]
 Numbered = Callable[..., list[np.ndarray]]

@@ -116,11 +116,11 @@ def test_the_focal_loss_is_that_of_its_paper(site: Path, monkeypatch: pytest.Mon
 
 
 def test_the_page_has_an_example_for_every_kind_and_every_table_is_on_it() -> None:
-    from balpoe.config import tables
+    from balpoe.config import entry_tables
     from balpoe.config.metrics import metric_table
 
     metric_table()
-    groups = {table._group for table in tables._TABLES.values()} | {"balpoe.metrics"}
+    groups = {table._group for table in entry_tables._TABLES.values()} | {"balpoe.metrics"}
     [(_, toml)] = TOML
     assert set(re.findall(r'entry-points\."(.*)"', toml)) == groups
     assert len(PYTHON) == len(groups)

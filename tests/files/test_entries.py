@@ -23,7 +23,7 @@ sys.modules["torch"] = None  # importing it raises ImportError
 
 from pathlib import Path
 
-from balpoe.config import tables
+from balpoe.config import entry_tables
 from balpoe.config.augmentation import POLICIES, Policy
 from balpoe.config.loss import LOSSES, Loss
 from balpoe.config.mixing import MIXERS, Mixer
@@ -37,10 +37,10 @@ sections = {
     Policy: "training: {augmentation: {policies: [{name: %s}]}}",
     BackboneFamily: "model: {backbone: %s}",
 }
-for table in tables._TABLES.values():
+for table in entry_tables._TABLES.values():
     assert table.entries
 for base, section in sections.items():
-    table = tables.table_of(base)
+    table = entry_tables.table_of(base)
     for name, settings in table.entries.items():
         chosen = settings.names[0].partition(",")[0] if base is BackboneFamily else name
         path.write_text(study + section % chosen)

@@ -18,7 +18,7 @@ from balpoe.data.splits import ImageSet
 from balpoe.errors import CorruptFile, DataError, StorageError, UserError
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.inference import Classifier
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, target_prior
 from balpoe.training.model_directory import Calibration, load_model
 

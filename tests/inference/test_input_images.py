@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.errors import DataError, UserError
 from balpoe.inference.input_images import InputImages, LocatedImages
 from balpoe.inference.prediction_file import prediction_writer

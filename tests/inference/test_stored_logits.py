@@ -9,7 +9,7 @@ from balpoe.errors import StorageError
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.inference.prediction_file import ScoredImages
 from balpoe.inference.stored_logits import StoredLogits
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior
 
 PRIOR_C = class_prior((5, 3, 2))

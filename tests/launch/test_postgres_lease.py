@@ -17,14 +17,14 @@ import pytest
 from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.reconnecting_storage import StorageUnavailable, persist
-from balpoe.study.storage.study_storage import driver_of, hold_study, record_storage
+from balpoe.study.storage.storage_record import driver_of, hold_study, record_storage
 from balpoe.study.trials.directory import StudyDirectory
 
 HOLDER = """
 import socket, sys, time
 from pathlib import Path
 socket.gethostname = lambda: "node-2"
-from balpoe.study.storage.study_storage import hold_study
+from balpoe.study.storage.storage_record import hold_study
 from balpoe.study.trials.directory import StudyDirectory
 with hold_study(StudyDirectory(Path(sys.argv[1]))):
     print("held", flush=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.method.calibration import ReliabilityBins, bin_confidences, reliability_bins
+from balpoe.method.calibration_bins import ReliabilityBins, bin_confidences, reliability_bins
 
 
 def binary_probabilities(confidence: list[float]) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from balpoe.errors import DataError, NonFiniteError
 from balpoe.evaluation.scoring import Evaluation, Metrics, evaluate
-from balpoe.method.calibration import reliability_bins
+from balpoe.method.calibration_bins import reliability_bins
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
 
 CLASS_COUNTS = (200, 101, 100, 20, 19)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from balpoe.config.shifts import SHIFTS, Shift
 from balpoe.errors import DataError
-from balpoe.method.longtail import (
+from balpoe.method.long_tailed_counts import (
     class_counts,
     cut_indices,
     shifted_class_counts,

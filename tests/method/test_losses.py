@@ -16,7 +16,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 from torch.testing import assert_close
 
-from balpoe.method.logit_adjusted_losses import expert_losses, logit_adjustments, product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import (
+    expert_losses,
+    logit_adjustments,
+    product_of_experts,
+)
 from balpoe.method.priors import class_prior
 
 seeds = st.integers(0, 2**32 - 1)

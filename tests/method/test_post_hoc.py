@@ -12,7 +12,7 @@ from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior
 
 COUNTS = (200, 60, 10)

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
 from balpoe.evaluation.temperature import HIGHEST, LOWEST, fit_temperature, fit_temperatures
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, target_prior
 
 seeds = st.integers(0, 2**32 - 1)

@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from balpoe.method.logit_adjusted_losses import expert_losses, logit_adjustments, product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import (
+    expert_losses,
+    logit_adjustments,
+    product_of_experts,
+)
 from balpoe.method.priors import (
     adjust_to_prior,
     class_prior,

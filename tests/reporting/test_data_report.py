@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from balpoe.data.decoding.decoding import ImageShape
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.inspection import Copy, Duplicates, Inspection, SplitInspection
 from balpoe.reporting.data_report import inspection_plain, inspection_report
 

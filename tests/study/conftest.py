@@ -18,7 +18,7 @@ from balpoe.config import (
 )
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.storage.postgres_storage import PostgresStorage
-from balpoe.study.storage.study_storage import record_storage
+from balpoe.study.storage.storage_record import record_storage
 from balpoe.study.trials.directory import StudyDirectory
 
 MakeSpec = Callable[..., StudySpec]

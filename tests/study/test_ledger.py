@@ -14,8 +14,8 @@ from balpoe.config import SAMPLERS, FloatParameter, StudySpec
 from balpoe.errors import UserError
 from balpoe.study.records.ledger import AlreadyEndedError, Ledger
 from balpoe.study.records.optuna_trial import record_of
-from balpoe.study.storage.storage import unconfirmed
-from balpoe.study.storage.study_storage import storage_of
+from balpoe.study.storage.storage_interface import unconfirmed
+from balpoe.study.storage.storage_record import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.record import TrialIdentity

@@ -21,7 +21,7 @@ from balpoe.study.storage import reconnecting_storage
 from balpoe.study.storage.postgres_address import VARIABLE, address_of, refuse_password
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.reconnecting_storage import StorageUnavailable
-from balpoe.study.storage.study_storage import record_storage
+from balpoe.study.storage.storage_record import record_storage
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 

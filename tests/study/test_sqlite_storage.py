@@ -16,7 +16,7 @@ from balpoe.study.storage.host import Host, this_host
 from balpoe.study.storage.postgres_address import VARIABLE
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.sqlite_storage import SqliteStorage
-from balpoe.study.storage.study_storage import record_storage, refuse_local_storage_on
+from balpoe.study.storage.storage_record import record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 
 MakeSpec = Callable[..., StudySpec]

@@ -21,12 +21,12 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.data.decoding.decoded_images import Decoding
-from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.decoding.encoded_images import EncodedImages, LabelledImages
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.decoding.streamed_images import StreamedImages, stream_rows
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet, Normalisation
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 from balpoe.training.training import Training
 
 

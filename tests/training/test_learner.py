@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 from balpoe.config import ExpertsConfig, ModelConfig
 from balpoe.config.configuration import Sharing
 from balpoe.config.loss import Criterion
-from balpoe.method.logit_adjusted_losses import (
+from balpoe.method.losses.logit_adjustment.adjusted_losses import (
     AdjustedCrossEntropy,
     expert_losses,
     logit_adjustments,

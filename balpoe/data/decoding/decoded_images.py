@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from balpoe.data.decoding.decoding import ImageShape, decode, decode_fitted
 from balpoe.data.decoding.encoded_images import ImageSource
+from balpoe.data.decoding.image_decoding import ImageShape, decode, decode_fitted
 from balpoe.data.decoding.image_threads import over_images
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 _GIB = 2**30
 

@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from balpoe.data.decoding.decoding import ImageShape, decode, decode_fitted
-from balpoe.data.decoding.encoded_store import EncodedStore
+from balpoe.data.decoding.encoded_store_reader import EncodedStore
+from balpoe.data.decoding.image_decoding import ImageShape, decode, decode_fitted
 from balpoe.errors import DataError
 
 Faults: TypeAlias = dict[int, str]

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from balpoe.data.decoding.image_names import PackedNames
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 _FILES_AT_ONCE = 1024
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from balpoe.data.decoding.encoded_images import EncodedImages, ImageSource
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 Result = TypeVar("Result")
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from balpoe.data.decoding.decoded_images import Decoding
-from balpoe.data.decoding.decoding_workers import DecodedBatch, decoded_batches
+from balpoe.data.decoding.decoding_pool import DecodedBatch, decoded_batches
 from balpoe.data.decoding.encoded_images import LabelledImages
-from balpoe.data.decoding.store_files import StoreFiles, write_store
+from balpoe.data.decoding.encoded_store_writer import StoreFiles, write_store
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 _CHECKED_AT_ONCE = 256
 

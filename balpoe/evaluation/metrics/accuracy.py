@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from balpoe.evaluation.predictions import Predictions
-    from balpoe.method.longtail import ShotGroup
+    from balpoe.method.long_tailed_counts import ShotGroup
 
 
 @metric(

@@ -20,8 +20,8 @@ from balpoe.config.assignment import assigned
 from balpoe.data import DataDescription, SearchSplits
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.trials.predictions_file import FLOAT32_BYTES
+from balpoe.training.cost_probe import TrainingCost, probe
 from balpoe.training.optimisation import initial_experts
-from balpoe.training.probe import TrainingCost, probe
 
 _FLOAT32, _FLOAT64 = 4, 8
 

@@ -19,9 +19,9 @@ from ray.tune.schedulers import FIFOScheduler
 from balpoe.atomic_write import is_disk_full, storage_error
 from balpoe.config import StudySpec
 from balpoe.study.execution.interruption import Interruption
+from balpoe.study.execution.object_store_trial import with_uploads
 from balpoe.study.execution.ray_nodes import large_nodes
 from balpoe.study.execution.ray_session import connected_ray
-from balpoe.study.execution.remote_trial import with_uploads
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.software import software
 from balpoe.study.execution.study_clock import start_timekeeper

@@ -42,8 +42,8 @@ from balpoe.study.storage.optuna_private import (
     set_intermediate_value,
 )
 from balpoe.study.storage.optuna_study import open_study, storage_errors
-from balpoe.study.storage.storage import ConfirmLease
-from balpoe.study.storage.study_storage import storage_of
+from balpoe.study.storage.storage_interface import ConfirmLease
+from balpoe.study.storage.storage_record import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialToRun

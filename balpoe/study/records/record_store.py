@@ -14,7 +14,7 @@ from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
-from balpoe.study.storage.study_storage import storage_of
+from balpoe.study.storage.storage_record import storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.record import TrialIdentity, TrialRecord

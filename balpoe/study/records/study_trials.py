@@ -17,7 +17,7 @@ from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
 from balpoe.study.selection.candidates import Candidate, candidates, is_feasible
 from balpoe.study.selection.race import SeedToTrain, race
-from balpoe.study.storage.storage import ConfirmLease
+from balpoe.study.storage.storage_interface import ConfirmLease
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.metrics_file import read_metrics

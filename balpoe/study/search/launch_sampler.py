@@ -10,7 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from balpoe.config import StudySpec
-from balpoe.config.tables import load_object
+from balpoe.config.entry_tables import load_object
 
 
 def launch_sampler(spec: StudySpec, launch: int) -> BaseSampler:

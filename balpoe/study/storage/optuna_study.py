@@ -13,8 +13,8 @@ from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.host import this_host
 from balpoe.study.storage.reconnecting_storage import StorageUnavailable
 from balpoe.study.storage.sole_writer_storage import SoleWriterStorage
-from balpoe.study.storage.storage import ConfirmLease, StudyStorage, unconfirmed
-from balpoe.study.storage.study_storage import mark_of, storage_of
+from balpoe.study.storage.storage_interface import ConfirmLease, StudyStorage, unconfirmed
+from balpoe.study.storage.storage_record import mark_of, storage_of
 from balpoe.study.trials.directory import StudyDirectory
 
 # Optuna would print a line for every study and trial

@@ -17,7 +17,7 @@ from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.lease import LeaseHolder, parsed_holder, present_holder, refusal
 from balpoe.study.storage.postgres_storage import PostgresStorage, lock_key
 from balpoe.study.storage.reconnecting_storage import StorageUnavailable
-from balpoe.study.storage.storage import ConfirmLease
+from balpoe.study.storage.storage_interface import ConfirmLease
 
 _TABLE = """CREATE TABLE IF NOT EXISTS balpoe_lease
 (study text PRIMARY KEY, holder text NOT NULL, backend integer NOT NULL)"""

@@ -19,7 +19,7 @@ from balpoe.study.storage.reconnecting_storage import (
     StorageUnavailable,
     is_disk_full,
 )
-from balpoe.study.storage.storage import ConfirmLease, StudyStorage
+from balpoe.study.storage.storage_interface import ConfirmLease, StudyStorage
 
 if TYPE_CHECKING:
     import psycopg

@@ -19,7 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from balpoe.study.storage.optuna_private import DatabaseStorage
-from balpoe.study.storage.storage import ConfirmLease
+from balpoe.study.storage.storage_interface import ConfirmLease
 
 PATIENCE_SECONDS = 60.0
 

@@ -13,7 +13,7 @@ from balpoe.atomic_write import created_atomically
 from balpoe.errors import CorruptFile
 from balpoe.file_lock import held_lock
 from balpoe.study.storage.lease import LeaseHolder, hold_lease, lease_holder
-from balpoe.study.storage.storage import ConfirmLease, StudyStorage, unconfirmed
+from balpoe.study.storage.storage_interface import ConfirmLease, StudyStorage, unconfirmed
 from balpoe.study.trials.directory import StudyDirectory
 
 

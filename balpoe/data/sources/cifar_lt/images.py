@@ -18,7 +18,7 @@ from balpoe.data.sources.cifar_lt import Cifar10LT, CifarLT
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
 from balpoe.errors import DataError
 from balpoe.file_lock import held_lock
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 
 class Cifar(Source):

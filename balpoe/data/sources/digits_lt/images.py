@@ -15,7 +15,7 @@ from balpoe.data.source import Source
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices, class_counts, shuffled_class_indices
+from balpoe.method.long_tailed_counts import Indices, class_counts, shuffled_class_indices
 
 TEST_PER_CLASS = 40
 VALIDATION_PER_CLASS = 30

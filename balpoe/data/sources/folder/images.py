@@ -15,7 +15,7 @@ from balpoe.data.encoded_splits import EncodedSource, FinalImages, SearchImages
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.data.sources.folder.image_tree import ImageTree, entries, extension_of, read_tree
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices, split_off
+from balpoe.method.long_tailed_counts import Indices, split_off
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 _SPLIT_WORDS = frozenset(

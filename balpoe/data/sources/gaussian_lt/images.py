@@ -17,7 +17,7 @@ from balpoe.data.source import Source
 from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.data.sources.gaussian_lt.likelihood import log_likelihood
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
-from balpoe.method.longtail import class_counts
+from balpoe.method.long_tailed_counts import class_counts
 
 _MID_GREY = 127.5
 

@@ -18,7 +18,7 @@ from balpoe.data.encoded_splits import EncodedSource, FinalImages, SearchImages
 from balpoe.data.sources.image_list import ImageList
 from balpoe.data.sources.image_list.published import require_published
 from balpoe.errors import DataError, StorageError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 _LARGEST_LABEL = 2**31 - 1
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from balpoe.data.sources.image_list import PublishedSet
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 
 @dataclass(frozen=True, slots=True)

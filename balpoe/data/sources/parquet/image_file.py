@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from balpoe.data.decoding.encoded_images import EncodedImages
 from balpoe.data.sources.parquet.image_schema import class_names, no_bytes, reading, require_columns
 from balpoe.errors import DataError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 # pyarrow's own conversions from and to numpy (pa.array, Array.to_numpy) import pandas, which
 # costs a second and 40 MiB in every trial; buffers and DLPack do without.

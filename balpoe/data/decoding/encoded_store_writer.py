@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO
 
 from balpoe.data.decoding.encoded_images import ImageSource
-from balpoe.data.decoding.encoded_store import HEADER, RECORD, EncodedStore
+from balpoe.data.decoding.encoded_store_reader import HEADER, RECORD, EncodedStore
 from balpoe.errors import StorageError
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 _RECORDS_AT_ONCE = 2**16
 

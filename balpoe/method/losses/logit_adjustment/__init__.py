@@ -17,7 +17,10 @@ class LogitAdjustment(Loss):
 
     def criterion(self, context: LossContext) -> Criterion:
         """Return the loss with the adjustments of all experts on the device."""
-        from balpoe.method.logit_adjusted_losses import AdjustedCrossEntropy, logit_adjustments
+        from balpoe.method.losses.logit_adjustment.adjusted_losses import (
+            AdjustedCrossEntropy,
+            logit_adjustments,
+        )
 
         adjustments_ec = logit_adjustments(context.prior_c, context.lambdas)
         return AdjustedCrossEntropy(adjustments_ec.to(context.device).float())

@@ -13,7 +13,7 @@ from balpoe.data.splits import DataDescription, Images
 from balpoe.evaluation.bayes_distance import distance_to_bayes
 from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.simulated_shifts import simulated_shifts
-from balpoe.method.logit_adjusted_losses import product_of_experts
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
 
 SPLIT = "val"

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.data.decoding.decoding import ImageShape, fit_image
+from balpoe.data.decoding.image_decoding import ImageShape, fit_image
 from balpoe.errors import DataError
-from balpoe.inference.images import image_batches
+from balpoe.inference.pixel_batches import image_batches
 from balpoe.training.prediction import PREDICTION_BATCH
 
 SHAPE = ImageShape(8, 10, 3)

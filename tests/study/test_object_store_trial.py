@@ -11,7 +11,7 @@ import pytest
 
 from balpoe.errors import StorageError
 from balpoe.files import load_study
-from balpoe.study.execution.remote_trial import with_uploads
+from balpoe.study.execution.object_store_trial import with_uploads
 from balpoe.study.execution.trial import Course, SavingTraceback, TrialTask
 from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.object_store.study_files import create_copies, study_files

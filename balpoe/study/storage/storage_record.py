@@ -20,7 +20,7 @@ from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.storage.postgres_address import VARIABLE, address_of
 from balpoe.study.storage.postgres_storage import PostgresStorage
 from balpoe.study.storage.sqlite_storage import SqliteStorage
-from balpoe.study.storage.storage import ConfirmLease, StudyStorage
+from balpoe.study.storage.storage_interface import ConfirmLease, StudyStorage
 from balpoe.study.trials.directory import StudyDirectory
 
 

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from balpoe.data.decoding.decoding import ImageShape
 from balpoe.data.decoding.decoding_worker import Faults, WorkerTask
-from balpoe.data.decoding.encoded_store import EncodedStore
+from balpoe.data.decoding.encoded_store_reader import EncodedStore
+from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.errors import WorkerDied
-from balpoe.method.longtail import Indices
+from balpoe.method.long_tailed_counts import Indices
 
 _SLOTS = 3  # one batch is used while two are decoded
 

@@ -16,7 +16,7 @@ from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
 from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import load_configuration
-from balpoe.launch.search_calibration import calibration_from_search
+from balpoe.launch.search_temperatures import calibration_from_search
 from balpoe.launch.train import TrainedSeeds
 from balpoe.method.priors import class_prior, target_prior
 from balpoe.study.trials.directory import StudyDirectory
@@ -86,7 +86,7 @@ def test_they_are_fitted_without_a_look_at_the_images(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = calibration_of(exported)
-    monkeypatch.delattr("balpoe.launch.search_calibration.load_search_splits")
+    monkeypatch.delattr("balpoe.launch.search_temperatures.load_search_splits")
     assert calibration_of(exported) == known
 
 

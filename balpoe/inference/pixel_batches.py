@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from balpoe.config.wording import shown
-from balpoe.data.decoding.decoding import ImageShape, decode_fitted, file_content, fit_image
 from balpoe.data.decoding.encoded_images import printable
+from balpoe.data.decoding.image_decoding import ImageShape, decode_fitted, file_content, fit_image
 from balpoe.errors import DataError, StorageError
 from balpoe.training.prediction import PREDICTION_BATCH
 

@@ -52,7 +52,7 @@ Operations = frozenset[int]
 Kernel = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 """Apply operations [B] with magnitudes [B] to images uint8 [B, H, W, D].
 
-Images with an operation that the kernel does not know stay as they are. No value may be read on
+Images with other operations stay as they are. No value may be read on
 the host and no shape may depend on a value, so that a CUDA graph can capture the step.
 """
 

@@ -18,7 +18,7 @@ import torch
 
 
 class Purpose(IntEnum):
-    """What is drawn. The numbers decide what a seed means: never renumber them."""
+    """The purposes of streams. The numbers decide what a seed means: never renumber them."""
 
     WEIGHTS = 0
     ORDER = 1

@@ -65,13 +65,13 @@ def data() -> None:
 @data.command()
 @_source_options
 @json_option("Print JSON.")
-def inspect(source: tuple[Path, ...], as_json: bool, **opening: Any) -> None:
+def inspect(source: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Count the images of SOURCE, and find unreadable and duplicate images."""
-    from balpoe.data.command_line_source import Opening
+    from balpoe.data.command_line_source import SourceOptions
     from balpoe.launch.data import inspect_data
     from balpoe.reporting.data_report import inspection_plain, inspection_report
 
-    found = inspect_data(source, opening=Opening(**opening), progress=_progress_bar)
+    found = inspect_data(source, options=SourceOptions(**options), progress=_progress_bar)
     if as_json:
         plain = inspection_plain(found)
         click.echo(json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False))
@@ -91,14 +91,14 @@ def prepare(
     size: int,
     channels: str,
     skip_unreadable: bool,
-    **opening: Any,
+    **options: Any,
 ) -> None:
     """Write the splits of SOURCE to OUT/train.parquet and so on.
 
     For a SIZE up to 64, images are cropped to squares of SIZE and stored without loss. For a larger
     SIZE they are stored as JPEG, with the shorter side scaled down to SIZE.
     """
-    from balpoe.data.command_line_source import Opening
+    from balpoe.data.command_line_source import SourceOptions
     from balpoe.data.preparation import LOSSLESS_UP_TO, Preparation
     from balpoe.launch.data import prepare_data
 
@@ -108,7 +108,7 @@ def prepare(
         unreadable="skip" if skip_unreadable else "refuse",
     )
     prepared = prepare_data(
-        source, out, preparation, opening=Opening(**opening), progress=_progress_bar
+        source, out, preparation, options=SourceOptions(**options), progress=_progress_bar
     )
     for file in prepared.files.values():
         skipped = f", {len(file.unreadable)} unreadable left out" if file.unreadable else ""

@@ -16,7 +16,7 @@ from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
 ImageSize = Annotated[int, Bounds(at_least=5, at_most=1024)]
-"""Below 5 pixels the last stage of the networks has one pixel, and no batch statistics."""
+"""Below 5 pixels, the last stage of the networks has one pixel: too few for batch statistics."""
 
 Channels = Literal[1, 3]
 Unreadable = Literal["refuse", "skip"]
@@ -78,7 +78,7 @@ class LongTailed(DataSource):
     def further_problems(self) -> Iterator[FieldProblem]:
         """Require as many means as standard deviations, and a head count only with a cut."""
         if self.head_count is not None and self.imbalance_ratio is None:
-            message = "is for a set that is cut: give imbalance_ratio too, or leave it out"
+            message = "is only used with imbalance_ratio: give imbalance_ratio too, or leave it out"
             yield FieldProblem("head_count", message)
         if len(self.mean or ()) != len(self.std or ()):
             yield FieldProblem("std", f"must have as many numbers as mean, got {shown(self.std)}")

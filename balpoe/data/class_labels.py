@@ -1,4 +1,4 @@
-"""What labels and classes must obey, whatever the source."""
+"""Checks of labels and classes, shared by the sources of encoded images."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def require_labels(images: LabelledImages, classes: int) -> None:
     """Check that every label is the index of a class.
 
     Raises:
-        DataError: A label is too high; the message names its image.
+        DataError: A label is too large; the message names its image.
     """
-    wrong = np.flatnonzero(images.labels_n >= classes)
-    if len(wrong):
+    invalid = np.flatnonzero(images.labels_n >= classes)
+    if len(invalid):
+        row = invalid[0]
         raise DataError(
-            f"{images.source.place(wrong[0])}: label {images.labels_n[wrong[0]]} is out of range: "
+            f"{images.source.place(row)}: label {images.labels_n[row]} is out of range: "
             f"it must be from 0 to {classes - 1}"
         )
 
@@ -34,6 +35,6 @@ def require_images(labels_n: Indices, names: Sequence[str], place: str) -> None:
     empty = np.flatnonzero(np.bincount(labels_n, minlength=len(names)) == 0)
     if len(empty):
         raise DataError(
-            f"{place}: class {empty[0]} ({names[empty[0]]}) has no training image: add some, or "
+            f"{place}: class {empty[0]} ({names[empty[0]]}) has no training image: add images, or "
             f"number the classes without it"
         )

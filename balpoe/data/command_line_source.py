@@ -1,4 +1,4 @@
-"""The images of a source that is named by paths alone, as the commands on data name it."""
+"""Sources of images given by paths on the command line instead of a configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.data.encoded_splits import EncodedSource
@@ -20,23 +21,23 @@ from balpoe.data.sources.parquet.images import ParquetSource
 from balpoe.errors import DataError
 
 SPLITS = ("train", "validation", "test")
-_FILES = {1: SPLITS[:1], 2: (SPLITS[0], SPLITS[2]), 3: SPLITS}
-_OPTIONS = {
+_SPLITS_BY_FILE_COUNT = {1: SPLITS[:1], 2: (SPLITS[0], SPLITS[2]), 3: SPLITS}
+_OPTIONS_BY_FIELD = {
     "data.image_column": "--image-column",
     "data.label_column": "--label-column",
     "data.expected": "--expected",
     "data.validation:": "the validation list:",
     "in data.root": "as SOURCE",
 }
-"""What the commands on data call the fields that the cures for configurations name."""
+"""The command line options that replace configuration fields in the hints of messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """What must be known of a source beside its paths; the fields are those of its configuration.
+class SourceOptions:
+    """The settings of a source beside its paths, named like the fields of its configuration.
 
-    `root` and `expected` are for lists, the columns are for Parquet files, share and seed for
-    one folder tree.
+    `root` and `expected` apply to lists, the columns to Parquet files, and `test_share` and
+    `subset_seed` to a folder without splits.
     """
 
     root: Path | None = None
@@ -49,103 +50,105 @@ class Opening:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OpenedSource:
-    """All that a source has, by split; `ignored` counts files that are no images."""
+    """The images of a source by split; `ignored` counts files that are not images, by extension."""
 
     class_names: tuple[str, ...]
     splits: Mapping[str, LabelledImages]
     ignored: Counter[str] = field(default_factory=Counter)
 
 
-def open_source(paths: Sequence[Path], opening: Opening) -> OpenedSource:
+def open_source(paths: Sequence[Path], options: SourceOptions) -> OpenedSource:
     """Find the images of a folder, of one to three Parquet files, or of as many lists.
 
-    The first file is for training, the last of several for test, and one between them for
-    validation. No image is decoded.
+    The first file holds the training images, the last of several files the test images, and a
+    file between them the validation images. No image is decoded.
 
     Raises:
-        DataError: The source is missing or not as its configuration says.
-        StorageError: It cannot be read.
+        DataError: The source is missing or does not match its options.
+        StorageError: The source cannot be read.
     """
     for path in paths:
         if not os.path.exists(path):
-            raise DataError(f"{path}: no such file or folder: name one that is there")
-    with _named_as_options():
-        return _opened(paths, opening)
+            raise DataError(f"{path}: no such file or folder: give an existing path")
+    with _option_names_in_errors():
+        return _open(paths, options)
 
 
 @contextmanager
-def _named_as_options() -> Iterator[None]:
-    """Put the cures in the words of the commands: there are no fields to mend here."""
+def _option_names_in_errors() -> Iterator[None]:
+    """Replace configuration fields by command line options in the messages of errors."""
     try:
         yield
     except DataError as error:
-        words = str(error)
-        for field_name, option in _OPTIONS.items():
-            words = words.replace(field_name, option)
-        raise DataError(words) from error
+        message = str(error)
+        for field_name, option in _OPTIONS_BY_FIELD.items():
+            message = message.replace(field_name, option)
+        raise DataError(message) from error
 
 
-def _opened(paths: Sequence[Path], opening: Opening) -> OpenedSource:
+def _open(paths: Sequence[Path], options: SourceOptions) -> OpenedSource:
     if len(paths) == 1 and paths[0].is_dir():
-        _refuse_expected(paths[0], opening)
-        return _opened_folder(paths[0], opening)
-    if len(paths) not in _FILES:
+        _refuse_expected(paths[0], options)
+        return _open_folder(paths[0], options)
+    if len(paths) not in _SPLITS_BY_FILE_COUNT:
         raise DataError(
-            f"{len(paths)} sources: name a folder, or one to three files: training, validation "
-            f"where there is one, test"
+            f"{len(paths)} sources: give one folder, or one to three files (training, optional "
+            f"validation, test)"
         )
-    by_split = dict(zip(_FILES[len(paths)], map(str, paths), strict=True))
+    by_split = dict(zip(_SPLITS_BY_FILE_COUNT[len(paths)], map(str, paths), strict=True))
     if paths[0].suffix == ".parquet":
-        _refuse_expected(paths[0], opening)
-        return _opened_parquet(by_split, opening)
-    return _opened_lists(by_split, opening)
+        _refuse_expected(paths[0], options)
+        return _open_parquet(by_split, options)
+    return _open_lists(by_split, options)
 
 
-def _refuse_expected(path: Path, opening: Opening) -> None:
-    """Whoever asks for published counts must not believe that they were checked."""
-    if opening.expected is not None:
+def _refuse_expected(path: Path, options: SourceOptions) -> None:
+    """Refuse `expected` for sources whose counts are not compared with published ones."""
+    if options.expected is not None:
         raise DataError(
-            f"{path}: is no list, and the counts of {opening.expected} are checked of lists "
-            f"alone: name the lists, or leave out --expected"
+            f"{path}: is not a list, and the counts of {options.expected} are checked for lists "
+            f"only: give the lists, or leave out --expected"
         )
 
 
-def _opened_folder(root: Path, opening: Opening) -> OpenedSource:
-    found = folder_images(
-        ImageFolder(root=str(root), test_share=opening.test_share, subset_seed=opening.subset_seed)
+def _open_folder(root: Path, options: SourceOptions) -> OpenedSource:
+    images = folder_images(
+        ImageFolder(root=str(root), test_share=options.test_share, subset_seed=options.subset_seed)
     )
-    splits = {"train": found.train, "validation": found.validation, "test": found.test}
-    there = {split: images for split, images in splits.items() if images is not None}
-    return OpenedSource(found.class_names, there, found.ignored)
+    splits = {"train": images.train}
+    if images.validation is not None:
+        splits["validation"] = images.validation
+    splits["test"] = images.test
+    return OpenedSource(images.class_names, splits, images.ignored)
 
 
-def _opened_parquet(paths: Mapping[str, str], opening: Opening) -> OpenedSource:
+def _open_parquet(paths: Mapping[str, str], options: SourceOptions) -> OpenedSource:
     config = ParquetImages(
         train=paths["train"],
         validation=paths.get("validation"),
         test=paths.get("test", ""),
-        image_column=opening.image_column,
-        label_column=opening.label_column,
+        image_column=options.image_column,
+        label_column=options.label_column,
     )
-    return _together(ParquetSource(config), paths)
+    return _open_splits(ParquetSource(config), paths)
 
 
-def _opened_lists(paths: Mapping[str, str], opening: Opening) -> OpenedSource:
-    if opening.root is None:
+def _open_lists(paths: Mapping[str, str], options: SourceOptions) -> OpenedSource:
+    if options.root is None:
         raise DataError(f"{paths['train']}: a list needs --root, the folder of its images")
-    if not opening.root.is_dir():
-        raise DataError(f"{opening.root}: no such folder: --root names the folder of the images")
+    if not options.root.is_dir():
+        raise DataError(f"{options.root}: no such folder: --root must be the folder of the images")
     config = ImageList(
-        root=str(opening.root),
+        root=str(options.root),
         train=paths["train"],
         validation=paths.get("validation"),
         test=paths.get("test", ""),
-        expected=opening.expected,
+        expected=options.expected,
     )
-    return _together(ListSource(config), paths)
+    return _open_splits(ListSource(config), paths)
 
 
-def _together(source: EncodedSource, paths: Mapping[str, str]) -> OpenedSource:
+def _open_splits(source: EncodedSource[Any], paths: Mapping[str, str]) -> OpenedSource:
     search = source.search_images()
     splits = {"train": search.train}
     if search.validation is not None:

@@ -1,4 +1,4 @@
-"""What a model must know of its data: class counts, normalisation and fingerprint.
+"""Description of the data for a model: class counts, normalisation and fingerprint.
 
 N images, H height, W width, D channels.
 """
@@ -32,7 +32,7 @@ def describe_search(
     class_names: Sequence[str],
     normalisation: Normalisation | None = None,
 ) -> SearchSplits:
-    """Search splits with their description; `normalisation` is measured where not given."""
+    """Return search splits with their description; `normalisation` is measured if None."""
     splits = {"train": train, "validation": validation}
     return SearchSplits(train, validation, _describe(splits, class_names, normalisation))
 
@@ -43,7 +43,7 @@ def describe_final(
     class_names: Sequence[str],
     normalisation: Normalisation | None = None,
 ) -> FinalSplits:
-    """Final splits with their description; `normalisation` is measured where not given."""
+    """Return final splits with their description; `normalisation` is measured if None."""
     splits = {"train": train, "test": test}
     return FinalSplits(train, test, _describe(splits, class_names, normalisation))
 
@@ -64,7 +64,7 @@ def _describe(
     if len(normalisation.mean) != channels:
         raise DataError(
             f"data.mean, data.std: {len(normalisation.mean)} numbers for images with "
-            f"{channels} channels: give one a channel, or none to have them measured"
+            f"{channels} channels: give one per channel, or leave them out to measure them"
         )
     return DataDescription(
         class_names=tuple(class_names),
@@ -78,10 +78,10 @@ def _describe(
 
 
 def measure_normalisation(images: Images) -> Normalisation:
-    """Mean and standard deviation per channel, from exact integer histograms.
+    """Return mean and standard deviation per channel, from exact integer histograms.
 
     Raises:
-        DataError: A channel is the same in every pixel.
+        DataError: A channel has the same value in every pixel.
     """
     levels = np.arange(256) / 255
     mean, std = [], []
@@ -97,9 +97,10 @@ def measure_normalisation(images: Images) -> Normalisation:
 
 
 def _histograms(images: Images) -> NDArray[np.float64]:
-    """The share of each grey level, [D, 256]; in blocks: bincount widens its input to 8 bytes."""
+    """Return the share of each grey level, [D, 256]."""
     counts = np.zeros((images.shape_hwd[2], 256), dtype=np.int64)
-    with closing(images.in_order(_block(images))) as blocks:
+    with closing(images.in_order(_images_per_block(images))) as blocks:
+        # in blocks, because bincount converts its input to int64
         for block_nhwd in blocks:
             for channel, count in enumerate(counts):
                 count += np.bincount(block_nhwd[..., channel].numpy().ravel(), minlength=256)
@@ -107,25 +108,25 @@ def _histograms(images: Images) -> NDArray[np.float64]:
     return shares
 
 
-def _block(images: Images) -> int:
-    """How many images are looked at together."""
+def _images_per_block(images: Images) -> int:
+    """Return the number of images per block of about `_PIXELS_AT_ONCE` pixels."""
     height, width, _ = images.shape_hwd
     return max(1, _PIXELS_AT_ONCE // (height * width))
 
 
 def test_fingerprint(test: Images, description: DataDescription) -> str:
-    """The fingerprint of the test images alone, classes and normalisation as described."""
+    """Return the fingerprint of only the test images, with the described classes."""
     return fingerprint({"test": test}, description.class_names, description.normalisation)
 
 
 def fingerprint(
     splits: Mapping[str, Images], class_names: Sequence[str], normalisation: Normalisation
 ) -> str:
-    """The sha256 that identifies what a training sees, as hexadecimal digits.
+    """Return the sha256 of the data of a training, as hexadecimal digits.
 
-    Hashed are, in this order: a JSON header (sorted keys, no blanks, UTF-8) of format number,
-    class names, mean, std and the name and shape of every split; then for each split its
-    pixels (uint8, NHWD) and its labels (int64, little-endian).
+    The hash covers, in this order: a JSON header (sorted keys, no spaces, UTF-8) of format number,
+    class names, mean, std and the name and shape of each split; then for each split its pixels
+    (uint8, NHWD) and its labels (int64, little-endian).
     """
     header = {
         "format": _FINGERPRINT_FORMAT,
@@ -137,7 +138,7 @@ def fingerprint(
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(text.encode())
     for images in splits.values():
-        with closing(images.in_order(_block(images))) as blocks:
+        with closing(images.in_order(_images_per_block(images))) as blocks:
             for block_nhwd in blocks:
                 digest.update(np.ascontiguousarray(block_nhwd.numpy()).data)
         digest.update(np.ascontiguousarray(images.labels_n.numpy(), dtype="<i8").data)

@@ -1,10 +1,11 @@
-"""Splits of sources whose images have to be decoded."""
+"""Splits of sources of encoded images."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from balpoe.data.source import Source
 from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
 from balpoe.errors import DataError
 from balpoe.method.long_tailed_counts import Indices
+
+Settings = TypeVar("Settings", bound=FittedImages)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,10 +48,10 @@ class FinalImages:
     remarks: tuple[str, ...] = ()
 
 
-class EncodedSource(Source):
-    """A source of encoded images; a subclass finds them, and the images are decoded here."""
+class EncodedSource(Source, Generic[Settings]):
+    """A source of encoded images: a subclass finds the images, this class decodes them."""
 
-    def __init__(self, settings: FittedImages) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @abstractmethod
@@ -62,7 +65,7 @@ class EncodedSource(Source):
     def search_splits(self) -> SearchSplits:
         """Decode the training and validation images of a search."""
         found = self.search_images()
-        train, validation = _splits(self._settings, _chosen_for_search(self._settings, found))
+        train, validation = _decoded_splits(self._settings, _rows_for_search(self._settings, found))
         _require_images_left(train, found.class_names)
         splits = describe_search(
             train.images, validation.images, found.class_names, normalisation(self._settings)
@@ -73,8 +76,8 @@ class EncodedSource(Source):
         """Decode the full cut, or all training images of a natural set, and all test images."""
         found = self.final_images()
         rows = training_rows(self._settings, found.train.labels_n, len(found.class_names))
-        chosen = [_Chosen("training", found.train, rows), _all("test", found.test)]
-        train, test = _splits(self._settings, chosen)
+        chosen = [_SplitRows("training", found.train, rows), _all_rows("test", found.test)]
+        train, test = _decoded_splits(self._settings, chosen)
         _require_images_left(train, found.class_names)
         splits = describe_final(
             train.images, test.images, found.class_names, normalisation(self._settings)
@@ -83,7 +86,7 @@ class EncodedSource(Source):
 
     def test_images(self) -> Images:
         """Decode the test images only."""
-        (test,) = _splits(self._settings, [_all("test", self.final_images().test)])
+        (test,) = _decoded_splits(self._settings, [_all_rows("test", self.final_images().test)])
         return test.images
 
 
@@ -95,7 +98,7 @@ def normalisation(config: LongTailed) -> Normalisation | None:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Chosen:
+class _SplitRows:
     """The rows of a source that form a split; `split` is its name in messages."""
 
     split: str
@@ -108,10 +111,10 @@ class _Chosen:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Split:
+class _DecodedSplit:
     """The decoded images of a split, and why some are left out, by position in the split."""
 
-    chosen: _Chosen
+    chosen: _SplitRows
     images: Images
     unreadable: Mapping[int, str]
 
@@ -123,52 +126,51 @@ class _Split:
             )
 
 
-def _chosen_for_search(config: FittedImages, found: SearchImages) -> tuple[_Chosen, _Chosen]:
+def _rows_for_search(config: FittedImages, found: SearchImages) -> tuple[_SplitRows, _SplitRows]:
     labels_n, classes = found.train.labels_n, len(found.class_names)
     if found.validation is None:
         split = search_rows(config, labels_n, classes)
         return (
-            _Chosen("training", found.train, split.train),
-            _Chosen("validation", found.train, split.validation),
+            _SplitRows("training", found.train, split.train),
+            _SplitRows("validation", found.train, split.validation),
         )
     if config.validation_per_class is not None:
         raise DataError(
-            "data.validation_per_class: is for sets without validation images of their own: "
-            "leave it out"
+            "data.validation_per_class: is only for sets without a validation split: leave it out"
         )
     rows = training_rows(config, labels_n, classes)
-    return _Chosen("training", found.train, rows), _all("validation", found.validation)
+    return _SplitRows("training", found.train, rows), _all_rows("validation", found.validation)
 
 
-def _all(split: str, images: LabelledImages) -> _Chosen:
-    return _Chosen(split, images, np.arange(len(images)))
+def _all_rows(split: str, images: LabelledImages) -> _SplitRows:
+    return _SplitRows(split, images, np.arange(len(images)))
 
 
-def _splits(config: FittedImages, chosen: Sequence[_Chosen]) -> Iterator[_Split]:
+def _decoded_splits(config: FittedImages, chosen: Sequence[_SplitRows]) -> Iterator[_DecodedSplit]:
     decoding = _decoding(config, chosen[0].images.source)
-    needed_gib = memory_gib(sum(len(one.rows) for one in chosen), decoding.shape)
-    load = _in_memory if needed_gib <= config.in_memory_limit else _streamed
-    for one in chosen:
-        split = load(one, decoding)
+    needed_gib = memory_gib(sum(len(split.rows) for split in chosen), decoding.shape)
+    load = _decoded_in_memory if needed_gib <= config.in_memory_limit else _streamed
+    for rows in chosen:
+        split = load(rows, decoding)
         if not len(split.images):
             unreadable = next(iter(split.unreadable.values()), "")
             hint = f"none can be read; the first: {unreadable}" if unreadable else "add images"
-            raise DataError(f"data: there are no {one.split} images: {hint}")
+            raise DataError(f"data: there are no {rows.split} images: {hint}")
         yield split
 
 
-def _in_memory(chosen: _Chosen, decoding: Decoding) -> _Split:
+def _decoded_in_memory(chosen: _SplitRows, decoding: Decoding) -> _DecodedSplit:
     decoded = decode_rows(chosen.images.source, chosen.rows, decoding)
     labels_n = torch.from_numpy(chosen.labels_n[decoded.kept])
-    return _Split(chosen, ImageSet(decoded.images_nhwd, labels_n), decoded.unreadable)
+    return _DecodedSplit(chosen, ImageSet(decoded.images_nhwd, labels_n), decoded.unreadable)
 
 
-def _streamed(chosen: _Chosen, decoding: Decoding) -> _Split:
+def _streamed(chosen: _SplitRows, decoding: Decoding) -> _DecodedSplit:
     images = stream_rows(chosen.images, chosen.rows, decoding)
     if not decoding.skipped:
-        return _Split(chosen, images, {})
+        return _DecodedSplit(chosen, images, {})
     unreadable = images.unreadable()
-    return _Split(chosen, images.without(unreadable) if unreadable else images, unreadable)
+    return _DecodedSplit(chosen, images.without(unreadable) if unreadable else images, unreadable)
 
 
 def _decoding(config: FittedImages, source: ImageSource) -> Decoding:
@@ -180,7 +182,7 @@ def _decoding(config: FittedImages, source: ImageSource) -> Decoding:
         shape,
         fitted=config.image_size is not None,
         skipped=config.unreadable == "skip",
-        threads=torch.get_num_threads(),  # one for each CPU that this process was given
+        threads=torch.get_num_threads(),  # the number of CPUs assigned to this process
     )
 
 
@@ -189,13 +191,13 @@ def _shape_of_first_image(source: ImageSource) -> ImageShape:
     return image_shape(first.encoded[0], source.place(0))
 
 
-def _require_images_left(train: _Split, names: Sequence[str]) -> None:
-    chosen_n = train.chosen.labels_n
+def _require_images_left(train: _DecodedSplit, names: Sequence[str]) -> None:
+    labels_n = train.chosen.labels_n
     readable_c = torch.bincount(train.images.labels_n, minlength=len(names))
     for place, reason in train.unreadable.items():
-        y = chosen_n[place]
+        y = labels_n[place]
         if readable_c[y] == 0:
             raise DataError(
-                f"data.unreadable: none of the {np.count_nonzero(chosen_n == y)} training images "
+                f"data.unreadable: none of the {np.count_nonzero(labels_n == y)} training images "
                 f"of class {y} ({names[y]}) can be read; the first: {reason}"
             )

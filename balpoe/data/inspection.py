@@ -1,4 +1,4 @@
-"""What is in a source: counts, sizes, unreadable images and duplicates."""
+"""Inspection of a source: counts, sizes, unreadable images and duplicates."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from balpoe.data.command_line_source import OpenedSource
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.data.decoding.image_decoding import ImageShape, decode_whole
-from balpoe.data.decoding.image_threads import over_images
+from balpoe.data.decoding.image_threads import map_images
 from balpoe.errors import DataError
 from balpoe.method.long_tailed_counts import ShotGroup, shot_groups
 
 NEAR_EMPTY = 5
-"""Classes with fewer training images give validation one image at most."""
+"""Classes with fewer training images provide at most one validation image."""
 
 _DIGEST_BYTES = 16
 
@@ -27,8 +27,8 @@ _DIGEST_BYTES = 16
 class SplitInspection:
     """The images of one split.
 
-    `class_counts` count every labelled image, `shapes` those that can be decoded; `unreadable`
-    says why the others cannot.
+    `class_counts` counts all labelled images, `shapes` those that can be decoded; `unreadable`
+    holds the messages of the others.
     """
 
     class_counts: tuple[int, ...]
@@ -37,7 +37,7 @@ class SplitInspection:
 
     @property
     def images(self) -> int:
-        """All labelled images."""
+        """The number of labelled images."""
         return sum(self.class_counts)
 
 
@@ -52,24 +52,24 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Images that are equal in size, channels and every decoded pixel, whatever their files."""
+    """Images with the same size, channels and decoded pixels; their files may differ."""
 
     copies: tuple[Copy, ...]
 
     @property
     def cross_splits(self) -> bool:
-        """Whether an image of one split is in another: then results on it mean little."""
+        """Whether the copies are in several splits, which distorts results on these splits."""
         return len({copy.split for copy in self.copies}) > 1
 
     @property
     def disagree(self) -> bool:
-        """Whether the same image has several labels."""
+        """Whether the copies have different labels."""
         return len({copy.label for copy in self.copies}) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A source's splits by name, training first; `ignored` counts files that are no images."""
+    """A source's splits by name, training first; `ignored` counts files that are not images."""
 
     class_names: tuple[str, ...]
     splits: Mapping[str, SplitInspection]
@@ -78,7 +78,7 @@ class Inspection:
 
     @property
     def imbalance_ratio(self) -> float:
-        """The images of the largest class of the training split for each of the smallest."""
+        """The size of the largest training class, divided by that of the smallest."""
         counts = self.splits["train"].class_counts
         return max(counts) / min(counts)
 
@@ -104,12 +104,12 @@ def inspect_source(
     for split, images in source.splits.items():
         shapes: Counter[ImageShape] = Counter()
         unreadable = []
-        for seen in _looked_at(images, threads):
-            if isinstance(seen, str):
-                unreadable.append(seen)
+        for result in _decode_all(images, threads):
+            if isinstance(result, str):
+                unreadable.append(result)
             else:
-                shapes[seen.shape] += 1
-                rows_by_digest[seen.digest].append((split, seen.row))
+                shapes[result.shape] += 1
+                rows_by_digest[result.digest].append((split, result.row))
             on_image()
         counts = np.bincount(images.labels_n, minlength=classes).tolist()
         splits[split] = SplitInspection(tuple(counts), shapes, tuple(unreadable))
@@ -122,16 +122,18 @@ def inspect_source(
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _DecodedImage:
+    """The shape of a decoded image, and a digest of shape and pixels."""
+
     row: int
     shape: ImageShape
     digest: bytes
 
 
-def _looked_at(images: LabelledImages, threads: int) -> Iterator[_Seen | str]:
-    """What every image shows, or why it cannot be decoded."""
+def _decode_all(images: LabelledImages, threads: int) -> Iterator[_DecodedImage | str]:
+    """Decode every image; yield the message if it cannot be decoded."""
 
-    def look(_position: int, row: int, encoded: bytes | Path) -> _Seen | str:
+    def decode_one(_position: int, row: int, encoded: bytes | Path) -> _DecodedImage | str:
         try:
             pixels = decode_whole(encoded, images.source.place(row))
         except DataError as error:
@@ -139,9 +141,9 @@ def _looked_at(images: LabelledImages, threads: int) -> Iterator[_Seen | str]:
         shape = ImageShape(*pixels.shape)
         digest = hashlib.blake2b(repr(shape).encode(), digest_size=_DIGEST_BYTES)
         digest.update(pixels.data)
-        return _Seen(row, shape, digest.digest())
+        return _DecodedImage(row, shape, digest.digest())
 
-    return over_images(images.source, np.arange(len(images)), threads, look)
+    return map_images(images.source, np.arange(len(images)), threads, decode_one)
 
 
 def _copy(source: OpenedSource, split: str, row: int) -> Copy:

@@ -18,7 +18,7 @@ def load_search_splits(settings: DataSource) -> SearchSplits:
     """Return training and validation images for a search, without reading test images.
 
     Raises:
-        DataError: The images or labels cannot be used; the message names place and fix.
+        DataError: The images or labels cannot be used; the message names the place and the fix.
         StorageError: A file cannot be read.
     """
     return source_of(settings).search_splits()
@@ -28,7 +28,7 @@ def load_final_splits(settings: DataSource) -> FinalSplits:
     """Return the whole training set that the source defines, and the test set.
 
     Raises:
-        DataError: The images or labels cannot be used; the message names place and fix.
+        DataError: The images or labels cannot be used; the message names the place and the fix.
         StorageError: A file cannot be read.
     """
     return source_of(settings).final_splits()
@@ -38,7 +38,7 @@ def load_test_images(settings: DataSource) -> Images:
     """Return the test set; sources of encoded images leave training images undecoded.
 
     Raises:
-        DataError: The images or labels cannot be used; the message names place and fix.
+        DataError: The images or labels cannot be used; the message names the place and the fix.
         StorageError: A file cannot be read.
     """
     return source_of(settings).test_images()

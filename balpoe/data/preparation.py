@@ -1,8 +1,8 @@
-"""Images of any source, written to Parquet files in the Hugging Face convention.
+"""Conversion of any source to Parquet files in the Hugging Face convention.
 
-Up to 64 pixels the images are those that training would see, without loss (PNG). Above, they
-keep their proportions and are encoded anew (JPEG): one file serves every `image_size` up to its
-own. Training cuts the middle square out of them, and its random crops out of that square.
+Up to 64 pixels, images are scaled and cropped as in training and stored without loss (PNG). Larger
+images keep their aspect ratio and are encoded as JPEG, so that one file serves any smaller
+`image_size`; training crops them to the central square.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from balpoe.config.bounds import Bounded
 from balpoe.config.data import Channels, ImageSize, Unreadable
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.data.decoding.image_decoding import ImageShape, decode_fitted, decode_shrunk
-from balpoe.data.decoding.image_threads import over_images
+from balpoe.data.decoding.image_threads import map_images
 from balpoe.errors import DataError
 
 LOSSLESS_UP_TO = 64
@@ -35,7 +35,7 @@ _ROWS_PER_GROUP = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation(Bounded):
-    """How images are written: as squares of `size`, or above 64 with that shorter side."""
+    """The format of written images: squares of `size`, or above 64 with that shorter side."""
 
     size: ImageSize
     channels: Channels = 3
@@ -44,7 +44,7 @@ class Preparation(Bounded):
 
 @dataclass(frozen=True, slots=True)
 class PreparedFile:
-    """A file that was written, and why images of its split are missing."""
+    """A written file, its number of images, and the messages of images that were left out."""
 
     path: Path
     images: int
@@ -52,7 +52,7 @@ class PreparedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _PreparedImage:
     encoded: bytes
     label: int
 
@@ -65,10 +65,10 @@ def prepare_split(
     threads: int,
     on_image: Callable[[], None] = lambda: None,
 ) -> PreparedFile:
-    """Write one split, whole or not at all; some thousand encoded images are held in memory.
+    """Write one split atomically; a few thousand encoded images are held in memory.
 
     Raises:
-        DataError: An image cannot be decoded and is not to be skipped, or none can.
+        DataError: An image cannot be decoded and is not skipped, or no image can be decoded.
         StorageError: The file cannot be written.
     """
     unreadable: list[str] = []
@@ -94,20 +94,20 @@ def _readable(
     threads: int,
     unreadable: list[str],
     on_image: Callable[[], None],
-) -> Iterator[_Prepared]:
-    """The images that can be decoded, in their order; of the others the reason."""
+) -> Iterator[_PreparedImage]:
+    """Yield the encoded images in order; append messages of the others to `unreadable`."""
 
-    def work(_position: int, row: int, encoded: bytes | Path) -> _Prepared | str:
+    def encode(_position: int, row: int, encoded: bytes | Path) -> _PreparedImage | str:
         place = images.source.place(row)
         try:
-            content = _encoded_anew(encoded, preparation, place)
+            content = _reencoded(encoded, preparation, place)
         except DataError as error:
             if preparation.unreadable == "refuse":
                 raise
             return str(error)
-        return _Prepared(content, int(images.labels_n[row]))
+        return _PreparedImage(content, int(images.labels_n[row]))
 
-    for prepared in over_images(images.source, np.arange(len(images)), threads, work):
+    for prepared in map_images(images.source, np.arange(len(images)), threads, encode):
         if isinstance(prepared, str):
             unreadable.append(prepared)
         else:
@@ -115,7 +115,7 @@ def _readable(
         on_image()
 
 
-def _encoded_anew(encoded: bytes | Path, preparation: Preparation, place: str) -> bytes:
+def _reencoded(encoded: bytes | Path, preparation: Preparation, place: str) -> bytes:
     size, channels = preparation.size, preparation.channels
     buffer = io.BytesIO()
     if size <= LOSSLESS_UP_TO:
@@ -127,13 +127,13 @@ def _encoded_anew(encoded: bytes | Path, preparation: Preparation, place: str) -
     return buffer.getvalue()
 
 
-def _groups(prepared: Iterator[_Prepared]) -> Iterator[list[_Prepared]]:
+def _groups(prepared: Iterator[_PreparedImage]) -> Iterator[list[_PreparedImage]]:
     while group := list(itertools.islice(prepared, _ROWS_PER_GROUP)):
         yield group
 
 
 def _schema(class_names: Sequence[str]) -> pa.Schema:
-    """The columns, and what the library `datasets` reads from the metadata about them."""
+    """Return the columns, with the metadata that the library `datasets` reads."""
     features = {
         "image": {"_type": "Image"},
         "label": {"names": list(class_names), "_type": "ClassLabel"},
@@ -143,7 +143,7 @@ def _schema(class_names: Sequence[str]) -> pa.Schema:
     return pa.schema({"image": image, "label": pa.int64()}, metadata=metadata)
 
 
-def _table(group: Sequence[_Prepared], schema: pa.Schema) -> pa.Table:
-    images = [{"bytes": one.encoded, "path": None} for one in group]
-    labels = [one.label for one in group]
+def _table(group: Sequence[_PreparedImage], schema: pa.Schema) -> pa.Table:
+    images = [{"bytes": image.encoded, "path": None} for image in group]
+    labels = [image.label for image in group]
     return pa.table({"image": images, "label": labels}, schema=schema)

@@ -1,4 +1,4 @@
-"""The files that a training reads; cheap enough to check on every node of a cluster."""
+"""The files that a training reads, for a check on every node of a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from balpoe.errors import DataError
 
 
 def needed_sizes(configuration: Configuration) -> dict[str, int]:
-    """Return by path the bytes of each file and the number of entries of each folder.
+    """Return the bytes of each file and the number of entries of each folder, by path.
 
     Sources that can be downloaded are first checked, and downloaded if their settings allow it.
     Weights that have a name are downloaded later, by the trial that needs them.
@@ -35,5 +35,5 @@ def _size(path: Path) -> int:
         return sum(1 for _ in path.iterdir()) if path.is_dir() else path.stat().st_size
     except OSError as error:
         raise DataError(
-            f"{path}: {error.strerror}; put the data there, or mount the storage that has it"
+            f"{path}: {error.strerror}; copy the data there, or mount the storage that contains it"
         ) from error

@@ -1,4 +1,4 @@
-"""Which images a search trains on and validates with, and which a final training uses."""
+"""Selection of the rows for training and validation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from balpoe.method.long_tailed_counts import (
     split_natural,
 )
 
-_VALIDATION_SHARE = 10  # one image in ten of the largest class, where no number is given
+_VALIDATION_SHARE = 10  # default: a tenth of the largest class, from every class
 
 
 def search_rows(config: LongTailed, labels_n: Indices, classes: int) -> TrainValidation:
-    """The training rows of a set without a validation split, and those held out for one.
+    """Return training and validation rows of a set without a validation split.
 
     Raises:
         DataError: A class has too few images for the cut or for validation.
@@ -32,7 +32,7 @@ def search_rows(config: LongTailed, labels_n: Indices, classes: int) -> TrainVal
 
 
 def training_rows(config: LongTailed, labels_n: Indices, classes: int) -> Indices:
-    """The rows of the full cut, or all of a natural set.
+    """Return the rows of the full cut, or all rows without an imbalance ratio.
 
     Raises:
         DataError: A class has too few images for the cut.

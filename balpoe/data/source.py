@@ -10,8 +10,8 @@ from balpoe.data.splits import FinalSplits, Images, SearchSplits
 class Source(ABC):
     """Reads the images of a source; constructed with its settings.
 
-    All methods raise `DataError` if the images or labels cannot be used, with place and fix, and
-    `StorageError` if a file cannot be read.
+    All methods raise `DataError` if the images or labels cannot be used, with the place and the
+    fix, and `StorageError` if a file cannot be read.
     """
 
     @abstractmethod

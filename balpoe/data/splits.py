@@ -1,4 +1,4 @@
-"""Labelled images, and the splits that a search and a final training may see.
+"""Labelled images, and the splits of a search and of a final training.
 
 N images, H height, W width, D channels, C classes.
 """
@@ -19,9 +19,8 @@ from balpoe.data.decoding.streamed_images import StreamedImages
 class ImageSet:
     """Images in memory with their labels.
 
-    `images_nhwd` is uint8 [N, H, W, D] (pixels lie together: a gather copies whole pixels,
-    and the result is channels-last as it stands), `labels_n` int64 [N]. Where P(x|y) is
-    known, `log_likelihood_nc` holds log P(x|y) as float64 [N, C], up to a constant per image.
+    `images_nhwd` is uint8 [N, H, W, D], in channels-last memory order; `labels_n` is int64 [N]. If
+    P(x|y) is known, `log_likelihood_nc` is log P(x|y), float64 [N, C], up to a constant per image.
     """
 
     images_nhwd: Tensor
@@ -39,7 +38,7 @@ class ImageSet:
 
     @property
     def compact_labels_n(self) -> Tensor:
-        """The labels."""
+        """The labels, as in `StreamedImages`."""
         return self.labels_n
 
     @property
@@ -49,21 +48,21 @@ class ImageSet:
         return height, width, channels
 
     def first(self, count: int) -> ImageSet:
-        """The first images alone."""
-        known = self.log_likelihood_nc
+        """Return only the first `count` images."""
+        log_likelihood_nc = self.log_likelihood_nc
         return ImageSet(
             self.images_nhwd[:count],
             self.labels_n[:count],
-            None if known is None else known[:count],
+            None if log_likelihood_nc is None else log_likelihood_nc[:count],
         )
 
     def in_order(self, batch_size: int) -> Generator[Tensor, None, None]:
-        """All images, uint8 [B, H, W, D]."""
+        """Yield all images, uint8 [B, H, W, D]."""
         yield from torch.split(self.images_nhwd, batch_size)
 
 
 Images: TypeAlias = ImageSet | StreamedImages
-"""The images of a split, in memory or streamed, by one protocol."""
+"""The images of a split, in memory or streamed, with the same interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +75,10 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class DataDescription:
-    """What a model must know of the data it was trained on.
+    """The properties of the training data that are stored with a model.
 
-    `class_counts` are the training images of each class, `fingerprint` is the sha256 over
-    the content of the splits, the class names and the normalisation.
+    `class_counts` has the number of training images of each class; `fingerprint` is the sha256 of
+    the splits, the class names and the normalisation.
     """
 
     class_names: tuple[str, ...]
@@ -93,7 +92,7 @@ class DataDescription:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SearchSplits:
-    """What a search may see: never the test images; `remarks` are for people to weigh."""
+    """The splits of a search, without test images; `remarks` are warnings for the user."""
 
     train: Images
     validation: Images
@@ -103,7 +102,7 @@ class SearchSplits:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FinalSplits:
-    """What final training and the final evaluation see: the whole training set, and test."""
+    """The splits of final training and evaluation: the whole training set, and the test set."""
 
     train: Images
     test: Images

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.atomic_write import ensure_writable
-from balpoe.data.command_line_source import OpenedSource, Opening, open_source
+from balpoe.data.command_line_source import OpenedSource, SourceOptions, open_source
 from balpoe.data.inspection import Inspection, inspect_source
 from balpoe.data.preparation import Preparation, PreparedFile, prepare_split
 from balpoe.errors import StorageError
@@ -27,20 +27,20 @@ class PreparedData:
 
 
 def inspect_data(
-    source: Paths, *, opening: Opening | None = None, progress: Progress | None = None
+    source: Paths, *, options: SourceOptions | None = None, progress: Progress | None = None
 ) -> Inspection:
     """Decode every image of a source once and report what the source holds; nothing is written.
 
     Args:
         source: A folder, one to three Parquet files, or one to three lists.
-        opening: Options of the source.
+        options: Options of the source.
         progress: Receives the number of images and a call after each image.
 
     Raises:
         DataError: the source is missing, or does not match its options.
         StorageError: the source cannot be read.
     """
-    opened = _open(source, opening)
+    opened = _open(source, options)
     with (progress or _no_progress)(_count(opened)) as on_image:
         return inspect_source(opened, _threads(), on_image)
 
@@ -50,7 +50,7 @@ def prepare_data(
     out: Path | str,
     preparation: Preparation,
     *,
-    opening: Opening | None = None,
+    options: SourceOptions | None = None,
     progress: Progress | None = None,
 ) -> PreparedData:
     """Write `<split>.parquet` for every split of a source to the directory `out`.
@@ -59,14 +59,14 @@ def prepare_data(
         source: A folder, one to three Parquet files, or one to three lists.
         out: The directory, created if it is missing; existing files are never replaced.
         preparation: Size and channels of the images, and whether to skip unreadable ones.
-        opening: Options of the source.
+        options: Options of the source.
         progress: Receives the number of images and a call after each image.
 
     Raises:
         DataError: the source or an image cannot be used.
         StorageError: files exist already, or cannot be read or written.
     """
-    opened = _open(source, opening)
+    opened = _open(source, options)
     paths = {split: Path(out) / f"{split}.parquet" for split in opened.splits}
     for path in paths.values():
         if path.exists():
@@ -83,9 +83,9 @@ def prepare_data(
         )
 
 
-def _open(source: Paths, opening: Opening | None) -> OpenedSource:
+def _open(source: Paths, options: SourceOptions | None) -> OpenedSource:
     paths = [source] if isinstance(source, Path | str) else source
-    return open_source([Path(path) for path in paths], opening or Opening())
+    return open_source([Path(path) for path in paths], options or SourceOptions())
 
 
 def _count(opened: OpenedSource) -> int:

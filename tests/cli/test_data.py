@@ -120,7 +120,7 @@ def test_check_tells_what_was_left_out(folder: Path) -> None:
     )
     report = check("study.yaml")
     assert report.problems == ()
-    assert report.warnings[0] == "ignored, because they are no images: 1 .txt"
+    assert report.warnings[0] == "ignored, because they are not images: 1 .txt"
 
 
 @pytest.mark.parametrize("command", [["inspect"], ["prepare", "--out", "prepared", "--size", "16"]])

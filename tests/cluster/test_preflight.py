@@ -78,7 +78,7 @@ def test_all_faults_of_all_nodes_are_told_at_once_by_name(
     storage, data = [line for line in told if WITHOUT_STORAGE in line]
     assert "shared/runs/unfit: cannot be written there: No such file or directory" in storage
     assert "must be on storage that all nodes share" in storage
-    assert "shared/data: No such file or directory; put the data there" in data
+    assert "shared/data: No such file or directory; copy the data there" in data
     assert len(told) == 3
     runs = directory / "shared/runs/unfit"
     assert {path.name for path in runs.iterdir()} == {"lease", "study.yaml"}

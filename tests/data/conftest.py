@@ -1,4 +1,4 @@
-"""Small files of images, written for one test, and the real ones."""
+"""Fixtures that write small image files, and real data sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REAL_IMAGES = Path(__file__).parents[3] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def cifar10() -> tuple[str, str]:
-    """Training and test file of CIFAR-10."""
+    """Return the training and the test file of CIFAR-10."""
     paths = tuple(REAL_IMAGES / f"cifar10_jpeg_{split}.parquet" for split in ("train", "test"))
     for path in paths:
         if not path.exists():
@@ -75,7 +75,7 @@ def write_parquet(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def numbered_images() -> Callable[..., list[NDArray[np.uint8]]]:
-    """Images of noise whose first pixel is their row."""
+    """Return images of noise whose first pixel is their row."""
 
     def make(count: int, channels: int = 3) -> list[NDArray[np.uint8]]:
         noise = np.random.default_rng(count).integers(256, size=(count, 6, 4, channels))
@@ -86,7 +86,7 @@ def numbered_images() -> Callable[..., list[NDArray[np.uint8]]]:
 
 
 def png(image: NDArray[np.generic]) -> bytes:
-    """A lossless encoding."""
+    """Return a lossless encoding of an image."""
     buffer = io.BytesIO()
     Image.fromarray(image.squeeze()).save(buffer, "PNG")
     return buffer.getvalue()

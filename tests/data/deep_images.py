@@ -1,4 +1,4 @@
-"""PNG files of more bits than Pillow writes."""
+"""PNG files with 16 bits a channel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 
 
 def deep_png(channels: int) -> bytes:
-    """A PNG of 16 bits a channel, which Pillow does not write: grey, grey or colour with alpha."""
+    """Return a PNG of 16 bits a channel: grey and alpha, colour, or colour and alpha."""
     header = struct.pack(">IIBBBBB", 4, 4, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     lines = (b"\0" + b"\x12\x34" * (4 * channels)) * 4
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))

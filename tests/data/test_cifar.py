@@ -1,4 +1,4 @@
-"""CIFAR through torchvision: its file format, the published cut, and what is refused."""
+"""CIFAR from torchvision: file format, published cut, and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from balpoe.method.long_tailed_counts import class_counts, cut_indices
 
 
 def write_batch(path: Path, labels: list[int], key: str, seed: int) -> list[str]:
-    """A file as Krizhevsky's: pixels row by row, red before green before blue; its name and md5."""
+    """Write a file in Krizhevsky's format (planes of red, green, blue); return name and md5."""
     pixels = np.random.default_rng(seed).integers(256, size=(len(labels), 3072), dtype=np.uint8)
     content = pickle.dumps({"data": pixels, key: labels})
     path.write_bytes(content)
@@ -29,7 +29,7 @@ def write_batch(path: Path, labels: list[int], key: str, seed: int) -> list[str]
 def write_archive(
     root: Path, archive: type[CIFAR10], monkeypatch: pytest.MonkeyPatch, *, classes: int
 ) -> None:
-    """A small archive, and torchvision's table of checksums set to that of its files."""
+    """Write a small archive, and set torchvision's checksums to those of its files."""
     folder = root / archive.base_folder
     folder.mkdir(parents=True)
     key, names_key = (
@@ -61,7 +61,7 @@ def test_final_training_has_the_images_that_the_released_code_chooses(ten: Path)
     splits = load_final_splits(Cifar10LT(root=str(ten), imbalance_ratio=10))
     original = CIFAR10(str(ten), train=True)
     counts = class_counts(30, 10, 10)
-    # The released code: numpy's global legacy generator, seeded 0, over the classes in order.
+    # As in the released code: numpy's global legacy generator, seed 0, classes in order.
     state = np.random.RandomState(0)
     chosen = []
     for y, count in enumerate(counts):
@@ -104,7 +104,7 @@ def test_the_default_ratio_gives_the_published_totals(
 
 def test_missing_and_damaged_files_are_refused_with_the_cure(ten: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"elsewhere: CIFAR10 is missing, .*: data\.download: true has"
+        DataError, match=r"elsewhere: CIFAR10 is missing, .*: set data\.download: true to"
     ):
         load_final_splits(Cifar10LT(root=str(tmp_path / "elsewhere")))
     batch = ten / CIFAR10.base_folder / CIFAR10.train_list[0][0]
@@ -126,6 +126,6 @@ def test_nothing_is_fetched_unless_asked_for_and_a_host_that_is_away_is_no_trace
     with pytest.raises(DataError):
         load_search_splits(Cifar10LT(root=str(tmp_path)))
     assert fetched == []
-    with pytest.raises(DataError, match="CIFAR10 cannot be fetched: the network is away"):
+    with pytest.raises(DataError, match="CIFAR10 cannot be downloaded: the network is away"):
         load_search_splits(Cifar10LT(root=str(tmp_path / "new"), download=True))
     assert fetched == [CIFAR10.url]

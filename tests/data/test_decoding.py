@@ -1,4 +1,4 @@
-"""The one rule for images of other sizes and colours, against torchvision and by hand."""
+"""Scaling and cropping of images, compared with torchvision and with known results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXIF_ORIENTATION = 0x0112
 
 
 def smooth(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
-    """Waves, in whose scaled pixels an error of place or size shows."""
+    """Return an image of waves, on which errors of position or size change scaled pixels."""
     y, x, d = np.meshgrid(*(np.arange(n) for n in (height, width, channels)), indexing="ij")
     levels = 128 + 60 * np.sin(y / 9 + d) + 60 * np.cos(x / 7 - d)
     pixels: NDArray[np.uint8] = levels.astype(np.uint8).squeeze()
@@ -47,7 +47,7 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
 def test_the_shorter_side_is_scaled_and_the_middle_cut_as_by_torchvision(
     side: int, longer: int, upright: bool
 ) -> None:
-    # Sizes at which torchvision, which rounds the longer side and the cut, need not round.
+    # torchvision rounds the longer side and the crop; these sizes need no rounding
     short, long = 16 * side, (16 + longer) * side
     image = Image.fromarray(smooth(*((long, short) if upright else (short, long))))
     expected = functional.center_crop(functional.resize(image, [32]), [32])
@@ -79,7 +79,7 @@ def test_a_shape_that_is_not_square_is_covered() -> None:
 
 
 def test_an_extreme_strip_needs_no_more_memory_than_its_pixels() -> None:
-    # Its whole longer side at the new scale would have 32 x 32,000,000 pixels.
+    # without the crop, the scaled image would have 32 x 32,000,000 pixels
     strip = Image.new("L", (1_000_000, 1), 7)
     assert (fit_image(strip, GREY, "strip") == 7).all()
 
@@ -129,7 +129,7 @@ def test_pixels_of_sixteen_bits_in_all_are_read() -> None:
 def test_an_image_lies_as_its_exif_orientation_says(orientation: int) -> None:
     upright = Image.fromarray(smooth(32, 48))
     T = Image.Transpose  # noqa: N806 - a name for this table only
-    # How the camera holds what should be seen, for every value of the tag (EXIF 2.3, 4.6.4).
+    # the stored orientation for every value of the tag (EXIF 2.3, 4.6.4)
     stored = {
         2: T.FLIP_LEFT_RIGHT,
         3: T.ROTATE_180,

@@ -1,4 +1,4 @@
-"""Normalisation against numpy, and the fingerprint against its definition."""
+"""Normalisation compared with numpy, and the fingerprint with its definition."""
 
 from __future__ import annotations
 

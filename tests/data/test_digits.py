@@ -1,4 +1,4 @@
-"""The scanned digits: counts, disjoint splits and what cannot be cut."""
+"""The scanned digits: counts, disjoint splits and errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_another_subset_seed_gives_other_images() -> None:
 
 
 def test_a_head_of_more_digits_than_there_are_is_refused_with_the_cure() -> None:
-    with pytest.raises(DataError, match="asks for 109 images of digit 0, but 108 of its 178"):
+    with pytest.raises(DataError, match="needs 109 images of digit 0, but 108 of its 178"):
         load_search_splits(DigitsLT(head_count=109))
 
 

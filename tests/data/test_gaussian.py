@@ -1,4 +1,4 @@
-"""Gaussian images: their likelihood is exact, and the Bayes rule reaches its closed form."""
+"""Gaussian images: exact likelihood, and the accuracy of the Bayes rule."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_level_is_an_interval_and_the_outermost_hold_the_tails(mean: float, no
     levels = level_log_probabilities(torch.tensor([mean], dtype=torch.float64), noise)[0]
 
     def tail(grey: float) -> float:
-        """P(|Z| beyond |z|) on the far side, accurate where it is tiny."""
+        """Return the probability of the tail beyond `grey`, accurate for tiny values."""
         return math.erfc(abs(grey - mean) / noise / math.sqrt(2)) / 2
 
     for level in (1, 60, 127, 200, 254):
@@ -112,7 +112,7 @@ def test_training_validation_and_test_are_drawn_apart_and_by_the_seed() -> None:
 
 @pytest.mark.parametrize("noise", [1e-200, 1e300])
 def test_noise_beyond_double_precision_is_refused(noise: float) -> None:
-    with pytest.raises(NonFiniteError, match=r"data.noise: .* choose it between"):
+    with pytest.raises(NonFiniteError, match=r"data.noise: .* choose a value between"):
         load_search_splits(replace(SMALL, noise=noise))
 
 

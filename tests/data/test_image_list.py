@@ -1,4 +1,4 @@
-"""Lists of images: ImageNet-LT's and iNaturalist's format, counts and what is refused."""
+"""Lists of images: format of ImageNet-LT and iNaturalist, counts and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEST = "val/0.png 0\nval/1.png 1\n"
 
 @pytest.fixture
 def root(tree: Tree) -> Path:
-    """The images of TRAIN and TEST, each of one grey: 10, 20, … as they are listed."""
+    """Write the images of TRAIN and TEST, of constant grey 10, 20, … in listed order."""
     names = [line.rpartition(" ")[0] for line in (TRAIN + TEST).splitlines()]
     greys = [np.full((9, 7, 3), 10 * n, dtype=np.uint8) for n in range(1, len(names) + 1)]
     return tree(dict(zip(names, greys, strict=True)), "images")
@@ -91,13 +91,13 @@ def test_a_search_takes_validation_from_training_or_from_its_own_list(root: Path
     "line", ["a.png", "0", "a.png -1", "a.png 1.5", "a.png cat", "a.png 99999999999999999999"]
 )
 def test_a_line_that_is_no_path_and_label_is_refused_with_its_number(root: Path, line: str) -> None:
-    with pytest.raises(DataError, match=r"train\.txt:6: must be a path, a blank and the index"):
+    with pytest.raises(DataError, match=r"train\.txt:6: must be a path, a space and a class index"):
         final(root, train=f"{TRAIN}\n{line}\n")
 
 
 def test_a_path_with_a_nul_byte_is_refused_with_its_line(root: Path) -> None:
     message = (
-        r"train\.txt:5: a path cannot have a NUL byte, got \"x\\u0000\.png\": write it without"
+        r"train\.txt:5: must be a path without a NUL byte, got \"x\\u0000\.png\": write the list"
     )
     with pytest.raises(DataError, match=message):
         final(root, train=f"{TRAIN}x\0.png 0\n")
@@ -108,7 +108,7 @@ def test_an_absolute_path_is_one_image_with_a_relative_one_also_below_a_relative
 ) -> None:
     settings = config(root, test=f"{TEST}{root}/train/n01/a.png 0\n")
     monkeypatch.chdir(root.parent)
-    with pytest.raises(DataError, match=r"test\.txt:3 .* is listed already"):
+    with pytest.raises(DataError, match=r"test\.txt:3 .* is already listed"):
         load_final_splits(replace(settings, root=root.name))
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_list(root: Path) -> None:
         final(root, train="\n \n")
     settings = config(root)
     Path(settings.train).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"train\.txt: is no text in UTF-8"):
+    with pytest.raises(DataError, match=r"train\.txt: is not UTF-8 text"):
         load_final_splits(settings)
     directory = ImageList(root=str(root), train=str(root), test=str(root))
     with pytest.raises(StorageError, match="images: cannot be read: Is a directory"):
@@ -162,14 +162,14 @@ def test_a_file_that_is_no_list(root: Path) -> None:
 )
 def test_a_file_that_is_listed_twice_or_in_training_and_test(root: Path, again: str) -> None:
     again = again.format(root=root)
-    with pytest.raises(DataError, match=r"train\.txt:5 .* is listed already as .*train\.txt:1 "):
+    with pytest.raises(DataError, match=r"train\.txt:5 .* is already listed as .*train\.txt:1 "):
         final(root, train=f"{TRAIN}{again} 1\n")
-    with pytest.raises(DataError, match=r"test\.txt:3 .* is listed already as .*train\.txt:1 "):
+    with pytest.raises(DataError, match=r"test\.txt:3 .* is already listed as .*train\.txt:1 "):
         final(root, test=f"{TEST}{again} 0\n")
 
 
 def published(classes: int, images: int, largest: int, smallest: int) -> np.ndarray:
-    """Labels of a training list with these counts."""
+    """Return the labels of a training list with these counts."""
     between, more = divmod(images - largest - smallest, classes - 2)
     counts = [largest, *[between + 1] * more, *[between] * (classes - 2 - more), smallest]
     return np.repeat(np.arange(classes), counts)

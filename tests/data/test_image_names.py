@@ -1,4 +1,4 @@
-"""Names of images: what they take, and that they come back as they were."""
+"""Names of images: memory use and round trip."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_finding_images_takes_little_more_memory_than_twice_their_names(
     tmp_path: Path, source: Callable[[Path], Callable[[], SearchImages]]
 ) -> None:
     find = source(tmp_path)
-    find()  # what is made once and kept, such as Pillow's list of formats
+    find()  # warm-up: caches such as Pillow's list of formats
     tracemalloc.start()
     found = find()
     kept, peak = tracemalloc.get_traced_memory()

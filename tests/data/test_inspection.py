@@ -1,4 +1,4 @@
-"""What an inspection finds: counts, sizes, unreadable images, and twins however encoded."""
+"""Inspection of sources: counts, sizes, unreadable images and duplicates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from balpoe.data.command_line_source import Opening, open_source
+from balpoe.data.command_line_source import SourceOptions, open_source
 from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.inspection import Inspection, inspect_source
 from balpoe.errors import DataError
@@ -27,7 +27,9 @@ def noise(seed: int, height: int = 9, width: int = 7, channels: int = 3) -> NDAr
 
 
 def inspect(*paths: Path | str, threads: int = 2, root: Path | None = None) -> Inspection:
-    return inspect_source(open_source([Path(path) for path in paths], Opening(root=root)), threads)
+    return inspect_source(
+        open_source([Path(path) for path in paths], SourceOptions(root=root)), threads
+    )
 
 
 def splits(**counts: dict[str, int]) -> dict[str, NDArray[np.uint8] | bytes]:
@@ -137,36 +139,36 @@ def test_sources_that_cannot_be_opened(tree: Tree, write_parquet: WriteParquet) 
     path = write_parquet("one", [noise(0)], [0])
     a_list = tree({"list.txt": b"0.png 0\n"}) / "list.txt"
     for name in ("absent", "absent.v2"):
-        with pytest.raises(DataError, match=rf"{name}: no such file or folder: name one"):
+        with pytest.raises(DataError, match=rf"{name}: no such file or folder: give an"):
             inspect(Path(path).parent / name)
     with pytest.raises(DataError, match=r"absent\.parquet: no such file"):
         inspect(Path(path).parent / "absent.parquet")
     with pytest.raises(DataError, match=r"list\.txt: a list needs --root"):
         inspect(a_list)
-    with pytest.raises(DataError, match=r"nowhere: no such folder: --root names the folder"):
+    with pytest.raises(DataError, match=r"nowhere: no such folder: --root must be the folder"):
         inspect(a_list, root=Path("nowhere"))
-    with pytest.raises(DataError, match="4 sources: name a folder, or one to three files"):
+    with pytest.raises(DataError, match="4 sources: give one folder, or one to three files"):
         inspect(path, path, path, path)
 
 
-def test_cures_name_the_options_of_the_commands(tree: Tree, write_parquet: WriteParquet) -> None:
+def test_hints_name_the_options_of_the_commands(tree: Tree, write_parquet: WriteParquet) -> None:
     path = write_parquet("one", [noise(0)], [0], columns=("picture", "label"))
     with pytest.raises(DataError, match=r"no column 'image' among .*: name it in --image-column$"):
         inspect(path)
     root = tree(splits(train={"a": 1, "b": 1}))
-    with pytest.raises(DataError, match=r"name \S+train as SOURCE to have test images split off"):
+    with pytest.raises(DataError, match=r"name \S+train as SOURCE to split off test images"):
         inspect(root)
 
 
 def test_published_counts_are_asked_of_lists_alone(tree: Tree, write_parquet: WriteParquet) -> None:
     root = tree({"0.png": noise(0), "1.png": noise(1), "list.txt": b"0.png 0\n1.png 1\n"})
-    opening = Opening(root=root, expected="imagenet_lt")
+    options = SourceOptions(root=root, expected="imagenet_lt")
     message = r"list\.txt: imagenet_lt has 115,846 images, .* has 2: .*, or leave out --expected$"
     with pytest.raises(DataError, match=message):
-        open_source([root / "list.txt"], opening)
+        open_source([root / "list.txt"], options)
     for other in (root, Path(write_parquet("one", [noise(0)], [0]))):
-        with pytest.raises(DataError, match=r"is no list, .* or leave out --expected$"):
-            open_source([other], opening)
+        with pytest.raises(DataError, match=r"is not a list, .* or leave out --expected$"):
+            open_source([other], options)
 
 
 def test_pipes_are_no_images(tree: Tree) -> None:
@@ -182,7 +184,7 @@ def test_a_pipe_in_a_list_is_unreadable(tree: Tree) -> None:
     root = tree({"0.png": noise(0), "list.txt": b"0.png 0\n1.png 1\n"})
     os.mkfifo(root / "1.png")
     (fault,) = inspect(root / "list.txt", root=root).splits["train"].unreadable
-    assert fault.endswith("1.png): is a pipe, socket or device: give a file of its own")
+    assert fault.endswith("1.png): is a pipe, socket or device: give a regular file")
 
 
 def test_a_name_with_a_line_break_stays_on_its_line(tree: Tree) -> None:

@@ -1,4 +1,4 @@
-"""Splits of Parquet images: real ones against the published counts, small ones exactly."""
+"""Splits of Parquet images: published counts of real data, exact content of small files."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_validation_file_is_used_whole_and_leaves_training_whole(
     assert splits.description.class_counts == (8, 4)
     assert rows(splits.validation) == list(range(6))
     other = write_parquet("other", numbered_images(2), [0, 1], class_names=("b", "a"))
-    with pytest.raises(DataError, match=r"other\.parquet: names other classes than the training"):
+    with pytest.raises(DataError, match=r"other\.parquet: has other classes than the training"):
         load_search_splits(ParquetImages(train=train, validation=other, test=""))
 
 
@@ -200,7 +200,7 @@ def test_unreadable_rows_are_left_out_and_counted_where_asked_for(
 
 
 def test_channels_without_a_size_are_refused() -> None:
-    with pytest.raises(InvalidFields, match=r"channels: is for images that are fitted: give ima"):
+    with pytest.raises(InvalidFields, match=r"channels: is only used with image_size: give ima"):
         ParquetImages(train="a", test="b", channels=1)
 
 

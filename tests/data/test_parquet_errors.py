@@ -1,4 +1,4 @@
-"""Every way in which Parquet images can be unusable ends in one message with place and cure."""
+"""Errors of Parquet sources: one message with the place and the fix."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_columns_of_other_types(write_parquet: WriteParquet, sound: str) -> None
 
 def test_no_images(sound: str) -> None:
     pq.write_table(pq.read_table(sound).slice(0, 0), sound)
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match="contains no images"):
         load(sound)
 
 
@@ -133,7 +133,7 @@ def test_test_classes_named_otherwise_than_the_training_classes(
 ) -> None:
     train = write_parquet("train", numbered_images(2), [0, 1], class_names=("cat", "dog"))
     test = write_parquet("test", numbered_images(2), [0, 1], class_names=("dog", "cat"))
-    with pytest.raises(DataError, match="names other classes than the training file"):
+    with pytest.raises(DataError, match="has other classes than the training file"):
         load(train, test)
 
 

@@ -1,4 +1,4 @@
-"""Prepared Parquet files: the images that training would see, whole files or none."""
+"""Prepared Parquet files: same images as in training, complete files only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from balpoe.config.data import Unreadable
 from balpoe.data import load_final_splits, load_search_splits
-from balpoe.data.command_line_source import Opening, open_source
+from balpoe.data.command_line_source import SourceOptions, open_source
 from balpoe.data.preparation import Preparation, PreparedFile, prepare_split
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.data.sources.parquet import ParquetImages
@@ -27,7 +27,7 @@ Tree = Callable[..., Path]
 
 @pytest.fixture
 def root(tree: Tree) -> Path:
-    """Classes of 20, 9 and 2 images of several sizes, some of them grey."""
+    """Return classes of 20, 9 and 2 images of several sizes, some of them grey."""
     generator = np.random.default_rng(0)
     counts = {"кот": 20, "dog": 9, "eel": 2}
     files: dict[str, NDArray[np.uint8]] = {}
@@ -42,7 +42,7 @@ def root(tree: Tree) -> Path:
 def prepare(
     root: Path, size: int, *, channels: int = 3, unreadable: Unreadable = "refuse", threads: int = 2
 ) -> dict[str, PreparedFile]:
-    source = open_source([root], Opening())
+    source = open_source([root], SourceOptions())
     preparation = Preparation(size=size, channels=1 if channels == 1 else 3, unreadable=unreadable)
     return {
         split: prepare_split(
@@ -103,7 +103,7 @@ def test_the_convention_and_its_metadata_are_those_of_hugging_face(root: Path) -
     files = prepare(root, 16)
     schema = pq.read_schema(files["train"].path)
     assert str(schema.field("image").type) == "struct<bytes: binary, path: string>"
-    # What `datasets` 5.2 reads: Features.from_arrow_schema.
+    # the metadata that `datasets` 5.2 reads in Features.from_arrow_schema
     assert json.loads(schema.metadata[b"huggingface"]) == {
         "info": {
             "features": {
@@ -157,7 +157,7 @@ def test_a_source_without_readable_images_is_refused(tree: Tree) -> None:
 
 
 def test_a_directory_that_cannot_be_written(root: Path) -> None:
-    source = open_source([root], Opening())
+    source = open_source([root], SourceOptions())
     absent = root.parent / "absent" / "train.parquet"
     with pytest.raises(StorageError, match="cannot be written"):
         prepare_split(source.splits["train"], source.class_names, absent, Preparation(size=8), 1)

@@ -1,11 +1,11 @@
-"""What a node of a cluster is asked for its data takes."""
+"""The check of required files on a node imports no torch."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-ASKED = """
+PROGRAM = """
 import sys
 from balpoe.config import Configuration, ModelConfig
 from balpoe.data.sources.digits_lt import DigitsLT
@@ -16,4 +16,4 @@ sys.exit("torch" in sys.modules)
 
 
 def test_a_source_that_needs_no_download_is_looked_for_without_torch() -> None:
-    assert subprocess.run([sys.executable, "-c", ASKED], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", PROGRAM], check=False).returncode == 0

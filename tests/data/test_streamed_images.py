@@ -33,7 +33,7 @@ MakeStream = Callable[..., StreamedImages]
 
 @pytest.fixture
 def source(write_parquet: WriteParquet, numbered_images: Numbered) -> LabelledImages:
-    """A file of 40 images of 6x4 in row groups of 7."""
+    """Write a file of 40 images of 6x4 in row groups of 7."""
     path = write_parquet("train", numbered_images(40), [row % 3 for row in range(40)])
     file = LabelledImageFile(path, "image", "label")
     return LabelledImages(file, file.labels())
@@ -51,13 +51,13 @@ def stream(source: LabelledImages) -> MakeStream:
 
 
 def children() -> set[int]:
-    """The processes that this one has started and not awaited."""
+    """Return the child processes that were not waited for."""
     lists = Path("/proc/self/task").glob("*/children")
     return {int(pid) for children in lists for pid in children.read_text().split()}
 
 
 def is_running(pid: str) -> bool:
-    """Whether there is such a process; one that ended and is not awaited is a zombie."""
+    """Whether the process exists and is not a zombie."""
     try:
         return "State:\tZ" not in Path("/proc", pid, "status").read_text()
     except OSError:

@@ -176,7 +176,7 @@ def test_links_are_followed_but_not_in_circles(
     (tree / "link").symlink_to(tmp_path / "elsewhere")
     assert sources_of(tree).images == 5
     (tree / "a/circle").symlink_to(tree)
-    with pytest.raises(DataError, match=r"a/circle: links to a folder that holds it"):
+    with pytest.raises(DataError, match=r"a/circle: links to a folder that contains it"):
         sources_of(tree)
 
 

@@ -35,8 +35,8 @@ def test_a_worker_that_has_all_is_fit(needs: WorkerRequirements) -> None:
     ("missing", "told"),
     [
         ("0000.json", "is not seen there; the study's directory must be on storage that all"),
-        ("images", "No such file or directory; put the data there"),
-        ("weights.pt", "No such file or directory; put the data there"),
+        ("images", "No such file or directory; copy the data there"),
+        ("weights.pt", "No such file or directory; copy the data there"),
     ],
 )
 def test_a_worker_without_a_file_is_unfit_and_says_which_and_where(

@@ -1,4 +1,4 @@
-"""Chosen images of a source, decoded into one array.
+"""Decoding of images into one array in memory.
 
 N images, H height, W width, D channels.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from balpoe.data.decoding.encoded_images import ImageSource
 from balpoe.data.decoding.image_decoding import ImageShape, decode, decode_fitted
-from balpoe.data.decoding.image_threads import over_images
+from balpoe.data.decoding.image_threads import map_images
 from balpoe.errors import DataError
 from balpoe.method.long_tailed_counts import Indices
 
@@ -24,10 +24,11 @@ _GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How images become pixels.
+    """How images are decoded.
 
-    Images of another size are `fitted` to the shape or refused; unreadable ones are `skipped`
-    or refused. `threads` are threads that decode images into memory, or processes for a stream.
+    Images of another size are scaled and cropped to `shape` if `fitted` is set, and refused
+    otherwise. Unreadable images are left out if `skipped` is set, and refused otherwise. `threads`
+    is the number of threads that decode into memory, or of processes that decode a stream.
     """
 
     shape: ImageShape
@@ -40,8 +41,8 @@ class Decoding:
 class DecodedImages:
     """Pixels, uint8 [N, H, W, D].
 
-    `kept` are the ascending places of their rows among those asked for, `unreadable` says why
-    those at the other places were left out.
+    `kept` holds the ascending positions of the decoded images among the requested rows;
+    `unreadable` maps the other positions to the reason.
     """
 
     images_nhwd: Tensor
@@ -50,39 +51,36 @@ class DecodedImages:
 
 
 def decode_rows(source: ImageSource, rows: Indices, decoding: Decoding) -> DecodedImages:
-    """The images of these rows in this order, whatever the thread count.
+    """Decode the images of these rows in this order; the result is the same for any thread count.
 
     Raises:
-        DataError: An image cannot be decoded or has another shape, and is not to be skipped or
-            fitted; the message names it.
+        DataError: An image cannot be decoded and is not skipped, or has another shape and is not
+            fitted; the message names the image.
     """
     shape = decoding.shape
     images_nhwd = torch.empty(
         (len(rows), shape.height, shape.width, shape.channels), dtype=torch.uint8
     )
     pixels_nhwd = images_nhwd.numpy()
-    rule = decode_fitted if decoding.fitted else decode
+    decode_image = decode_fitted if decoding.fitted else decode
 
-    def decode_into_place(position: int, row: int, encoded: bytes | Path) -> tuple[int, str | None]:
+    def decode_row(position: int, row: int, encoded: bytes | Path) -> tuple[int, str | None]:
         try:
-            pixels_nhwd[position] = rule(encoded, shape, source.place(row))
+            pixels_nhwd[position] = decode_image(encoded, shape, source.place(row))
         except DataError as error:
             if not decoding.skipped:
                 raise
             return position, str(error)
         return position, None
 
-    results = over_images(source, rows, decoding.threads, decode_into_place)
-    return _without(images_nhwd, {place: fault for place, fault in results if fault is not None})
+    results = map_images(source, rows, decoding.threads, decode_row)
+    unreadable = {position: reason for position, reason in results if reason is not None}
+    kept = np.setdiff1d(np.arange(len(rows)), np.array(list(unreadable), dtype=np.int64))
+    if unreadable:
+        images_nhwd = images_nhwd[torch.from_numpy(kept)]
+    return DecodedImages(images_nhwd, kept, dict(sorted(unreadable.items())))
 
 
 def memory_gib(images: int, shape: ImageShape) -> float:
-    """What so many decoded images take."""
+    """Return the memory that this number of decoded images takes, in GiB."""
     return images * shape.height * shape.width * shape.channels / _GIB
-
-
-def _without(images_nhwd: Tensor, faults: dict[int, str]) -> DecodedImages:
-    kept = np.setdiff1d(np.arange(len(images_nhwd)), np.array(list(faults), dtype=np.int64))
-    if faults:
-        images_nhwd = images_nhwd[torch.from_numpy(kept)]
-    return DecodedImages(images_nhwd, kept, dict(sorted(faults.items())))

@@ -1,9 +1,7 @@
-"""Batches of a stream, decoded ahead of their use by processes of their own.
+"""Decoding of the batches of a stream by worker processes, ahead of their use.
 
-The processes share the images of every batch and write each to its place, so that their number
-changes nothing but the speed. They are started by name, not as forks or by multiprocessing, on
-which torch's DataLoader rests: a fork of a process with Ray's and OpenMP's threads may never come
-to itself, and the others run the user's script anew and import torch.
+The workers divide the images of each batch and write each image to its position in shared memory,
+so the number of workers affects only the speed.
 
 B batch, H height, W width, D channels.
 """
@@ -32,12 +30,12 @@ from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.errors import WorkerDied
 from balpoe.method.long_tailed_counts import Indices
 
-_SLOTS = 3  # one batch is used while two are decoded
+_SLOTS = 3  # two batches are decoded while one is used
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DecodedBatch:
-    """Pixels, uint8 [B, H, W, D], to be used before the next batch is taken; and what failed."""
+    """Pixels, uint8 [B, H, W, D], valid until the next batch is taken, and the decoding errors."""
 
     images_bhwd: Tensor
     faults: Faults
@@ -52,12 +50,12 @@ def decoded_batches(
     fitted: bool,
     workers: int,
 ) -> Generator[DecodedBatch, None, None]:
-    """The images of these numbers, at most `batch_size` at a time, in this order.
+    """Decode batches of image numbers, each of at most `batch_size` images, in this order.
 
-    The processes end with the generator: close it where it may be left before its end.
+    The workers end with the generator: close it if it may not be exhausted.
 
     Raises:
-        WorkerDied: A process was killed.
+        WorkerDied: A worker was killed.
     """
     slot_bytes = batch_size * shape.height * shape.width * shape.channels
     with ExitStack() as stack:
@@ -71,49 +69,51 @@ def decoded_batches(
             stack.enter_context(closing(_Worker(store, memory, shape, fitted=fitted)))
             for _ in range(workers)
         ]
-        ahead: deque[tuple[Tensor, Sequence[_Worker]]] = deque()
-        for place, batch in enumerate(numbers):
-            slot = place % _SLOTS
-            busy = _begin(pool, slot * batch_size, batch)
-            ahead.append((slots_sbhwd[slot, : len(batch)], busy))
-            if len(ahead) == _SLOTS:
-                yield _finished(*ahead.popleft())
-        while ahead:
-            yield _finished(*ahead.popleft())
+        pending: deque[tuple[Tensor, Sequence[_Worker]]] = deque()
+        for index, batch in enumerate(numbers):
+            slot = index % _SLOTS
+            busy = _send_batch(pool, slot * batch_size, batch)
+            pending.append((slots_sbhwd[slot, : len(batch)], busy))
+            if len(pending) == _SLOTS:
+                yield _receive_batch(*pending.popleft())
+        while pending:
+            yield _receive_batch(*pending.popleft())
 
 
-def _begin(pool: Sequence[_Worker], first: int, batch: Indices) -> Sequence[_Worker]:
-    """Share the images of a batch out; returns those that have some of them."""
-    places = first + np.arange(len(batch))
+def _send_batch(pool: Sequence[_Worker], first: int, batch: Indices) -> Sequence[_Worker]:
+    """Divide the images of a batch among the workers; return the workers that decode some."""
+    positions = first + np.arange(len(batch))
     busy = pool[: len(batch)]
     for share, worker in enumerate(busy):
-        worker.begin(places[share :: len(pool)], batch[share :: len(pool)])
+        worker.send(positions[share :: len(pool)], batch[share :: len(pool)])
     return busy
 
 
-def _finished(images_bhwd: Tensor, busy: Sequence[_Worker]) -> DecodedBatch:
+def _receive_batch(images_bhwd: Tensor, busy: Sequence[_Worker]) -> DecodedBatch:
     faults: Faults = {}
     for worker in busy:
-        faults |= worker.faults()
+        faults |= worker.receive()
     return DecodedBatch(images_bhwd, faults)
 
 
 class _Worker:
-    """A decoding process, and the socket to it."""
+    """A decoding process and the connection to it."""
 
     def __init__(
         self, store: EncodedStore, memory: int, shape: ImageShape, *, fitted: bool
     ) -> None:
-        self._connection, theirs = Pipe()
-        with theirs:
+        self._connection, worker_end = Pipe()
+        with worker_end:
             task = WorkerTask(
-                socket=theirs.fileno(),
+                socket=worker_end.fileno(),
                 memory=memory,
                 index=store.index,
                 entries=store.entries,
                 fitted=fitted,
                 **asdict(shape),
             )
+            # No fork: it can deadlock with the threads of Ray and OpenMP. No multiprocessing: its
+            # other start methods run the user's script again and import torch.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", WorkerTask.__module__, json.dumps(asdict(task))],
                 stdin=subprocess.DEVNULL,
@@ -126,39 +126,39 @@ class _Worker:
                 },
             )
 
-    def begin(self, places: Indices, numbers: Indices) -> None:
-        """Have these images decoded to these places, after those that were begun before."""
+    def send(self, positions: Indices, numbers: Indices) -> None:
+        """Request the decoding of these images to these positions."""
         try:
-            self._connection.send((places, numbers))
+            self._connection.send((positions, numbers))
         except ConnectionError as error:
-            raise self._death() from error
+            raise self._death_error() from error
 
-    def faults(self) -> Faults:
-        """Wait for the first images that were begun."""
+    def receive(self) -> Faults:
+        """Wait for the oldest request, and return its decoding errors."""
         try:
             faults: Faults = self._connection.recv()
         except (EOFError, ConnectionError) as error:
-            raise self._death() from error
+            raise self._death_error() from error
         return faults
 
     def close(self) -> None:
-        """End it at once: nothing that it does is needed any more."""
+        """Kill the process: no further result is needed."""
         self._connection.close()
         self._process.kill()
         self._process.wait()
 
-    def _death(self) -> Exception:
+    def _death_error(self) -> Exception:
         status = self._process.wait()
-        assert status < 0, f"a decoding process ended with status {status}"
+        assert status < 0, f"a decoding process exited with status {status}"
         return WorkerDied(
-            f"a process that decodes images was killed by signal {-status}, as the system does "
-            f"where memory is short: see that there is enough, and start again; the training "
-            f"continues from its last checkpoint"
+            f"an image decoding process was killed by signal {-status}, probably because the "
+            f"system ran out of memory: free or add memory and start again; the training continues "
+            f"from its last checkpoint"
         )
 
 
 def _shared_memory(size: int) -> int:
-    """The descriptor of a file without a name, in memory where the system has such files."""
+    """Return the descriptor of an unnamed file, in memory if the system supports it."""
     if sys.platform == "linux":
         descriptor = os.memfd_create("balpoe_batches")
     else:

@@ -1,8 +1,8 @@
 """Worker process of an image stream: `python -m balpoe.data.decoding.decoding_worker TASK`.
 
-It is told image numbers through a socket and writes their pixels to shared memory. It ends when
-the other end of the socket is closed, by will or because that process died, so it never outlives
-its trial. It imports no torch: that would take a second and 150 MiB.
+It receives image numbers through a socket and writes the pixels to shared memory. It exits when the
+other end of the socket is closed, also if that process died. It must not import torch, which takes
+a second and 150 MiB.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from balpoe.data.decoding.image_decoding import ImageShape, decode, decode_fitte
 from balpoe.errors import DataError
 
 Faults: TypeAlias = dict[int, str]
-"""Why images could not be decoded, by their numbers."""
+"""Messages of images that could not be decoded, by image number."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerTask:
-    """What a worker is to do; files, memory and socket are inherited descriptors."""
+    """The argument of a worker; `socket`, `memory`, `index` and `entries` are file descriptors."""
 
     socket: int
     memory: int
@@ -40,30 +40,33 @@ class WorkerTask:
     fitted: bool
 
 
-def work(task: WorkerTask) -> None:
-    """Answer requests for as long as there are any.
+def serve(task: WorkerTask) -> None:
+    """Serve requests until the connection is closed.
 
-    A request are the places in the memory and the numbers of the images, int64 [N] each; the
-    answer are their `Faults`. At the place of a faulty image the memory stays as it is.
+    A request holds positions in the shared memory and image numbers, int64 [N] each; the response
+    is `Faults`. The memory at the position of an image that cannot be decoded is not changed.
+
+    Raises:
+        EOFError, ConnectionError: The connection is closed.
     """
     connection = Connection(task.socket)
     store = EncodedStore(task.index, task.entries)
     shape = ImageShape(task.height, task.width, task.channels)
     memory = np.frombuffer(mmap.mmap(task.memory, 0), dtype=np.uint8)
     pixels_phwd = memory.reshape(-1, shape.height, shape.width, shape.channels)
-    rule = decode_fitted if task.fitted else decode
+    decode_image = decode_fitted if task.fitted else decode
     while True:
         faults: Faults = {}
-        for place, number in zip(*connection.recv(), strict=True):
+        for position, number in zip(*connection.recv(), strict=True):
             entry = store[int(number)]
             try:
-                pixels_phwd[place] = rule(entry.encoded, shape, entry.place)
+                pixels_phwd[position] = decode_image(entry.encoded, shape, entry.place)
             except DataError as error:
                 faults[int(number)] = str(error)
         connection.send(faults)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
-    with suppress(EOFError, ConnectionError):  # it is done, or dead
-        work(WorkerTask(**json.loads(sys.argv[1])))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the training process
+    with suppress(EOFError, ConnectionError):  # the training ended or died
+        serve(WorkerTask(**json.loads(sys.argv[1])))

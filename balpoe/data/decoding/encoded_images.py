@@ -1,4 +1,4 @@
-"""Labelled images before they are decoded, wherever they lie."""
+"""Labelled images before decoding, from any source."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from balpoe.data.decoding.image_names import PackedNames
 from balpoe.method.long_tailed_counts import Indices
 
 _FILES_AT_ONCE = 1024
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EncodedImages:
-    """Some of the images that were asked for: their content, or the file that holds it.
+    """Some of the requested images: their content, or the paths of their files.
 
-    `rows` are their numbers in the source, `positions` their places among the rows asked for.
+    `rows` are the rows of the images in the source, `positions` are the indices of these rows among
+    the requested rows.
     """
 
     positions: Indices
@@ -33,17 +34,18 @@ class ImageSource(Protocol):
     """Encoded images by their row, counted from 0."""
 
     def place(self, row: int) -> str:
-        """How messages call the image of a row."""
+        """Return the name of the image of a row in messages."""
 
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
-        """The encoded images of these rows, some at a time."""
+        """Yield the encoded images of these rows in groups."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ImageFiles:
-    """Images in files of their own, by their names below `root`.
+    """Images in one file each; names are relative to `root`.
 
-    Where a list names them, `list_file` is its path and `lines` are theirs in it, counted from 1.
+    If the names come from a list, `list_file` is its path and `lines` holds the line of each name,
+    counted from 1.
     """
 
     root: Path
@@ -52,35 +54,35 @@ class ImageFiles:
     lines: Sequence[int] = ()
 
     def path(self, row: int) -> Path:
-        """The file of a row."""
+        """Return the path of the image of a row."""
         return self.root / self.names[row]
 
     def place(self, row: int) -> str:
-        """How messages call the image of a row."""
-        path = _on_one_line(printable(self.path(row)))
+        """Return the name of the image of a row in messages."""
+        path = _escaped(printable(self.path(row)))
         return path if self.list_file is None else f"{self.list_file}:{self.lines[row]} ({path})"
 
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
-        """The paths of these rows; whoever decodes them reads the files."""
+        """Yield the paths of these rows; the files are read when the images are decoded."""
         for start in range(0, len(rows), _FILES_AT_ONCE):
-            here = rows[start : start + _FILES_AT_ONCE]
-            positions = np.arange(start, start + len(here))
-            yield EncodedImages(positions, here, [self.path(row) for row in here])
+            group = rows[start : start + _FILES_AT_ONCE]
+            positions = np.arange(start, start + len(group))
+            yield EncodedImages(positions, group, [self.path(row) for row in group])
 
 
 def printable(path: Path) -> str:
-    """A path for messages, also where its bytes are no UTF-8."""
+    """Return a path for messages; bytes that are not UTF-8 become `?`."""
     return str(path).encode(errors="replace").decode()
 
 
-def _on_one_line(text: str) -> str:
-    r"""A text whose line breaks and other control characters are escaped: `\n`."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def _escaped(text: str) -> str:
+    r"""Escape line breaks and other control characters of a text, such as `\n`."""
+    return _CONTROL_CHARACTERS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LabelledImages:
-    """The images of one split with their labels, int64 [N]: row n has the label `labels_n[n]`."""
+    """The images of one split; row n has the label `labels_n[n]`, int64 [N]."""
 
     source: ImageSource
     labels_n: Indices

@@ -1,6 +1,6 @@
-"""Reads encoded images of a store by their number, in any process; `store_files` writes them.
+"""Reading of encoded images by number, from the files that `encoded_store_writer` writes.
 
-Decoding processes import it: it must import little, neither torch nor pyarrow.
+Decoding processes import this module, so it must not import torch or pyarrow.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-RECORD = struct.Struct("<QQ")  # where an entry begins, and its bytes
-HEADER = struct.Struct("<?I")  # whether the content is a path, and the bytes of the place
+RECORD = struct.Struct("<QQ")  # offset and size of an entry, in bytes
+HEADER = struct.Struct("<?I")  # whether the content is a path; size of the place, in bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An encoded image, or the file that holds it, and how messages call it."""
+    """An encoded image, or the path of its file; `place` is the name of the image in messages."""
 
     place: str
     encoded: bytes | Path
 
 
 class EncodedStore:
-    """The open files of a store, by their descriptors."""
+    """The index and the entries of a store, given by file descriptors."""
 
     def __init__(self, index: int, entries: int) -> None:
         self.index, self.entries = index, entries

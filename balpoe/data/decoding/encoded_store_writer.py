@@ -1,11 +1,8 @@
-"""Encoded images that are found at once by their number: what batches stream from.
+"""Temporary copies of encoded images with random access by number, for streaming.
 
-A Parquet file gives no row without the row group around it: one of a group of 1,000 images of 25 kB
-took 53 ms, from here 0.004 ms (measured beside other work). So its images are copied once, while
-its checksums are verified, one after the other into a file (0.2 ms each). Of images that have files
-of their own the paths are copied. What is written has no name: it is in the directory for temporary
-files (`TMPDIR`), takes no memory, and is gone when the last process that has it open ends, however
-it ends.
+A row of a Parquet file cannot be read without its row group: one row of a group of 1,000 images of
+25 kB takes 53 ms, from a store 0.004 ms. The images are copied once, which also verifies the
+checksums (0.2 ms each). For images in files of their own only the paths are copied.
 """
 
 from __future__ import annotations
@@ -28,44 +25,44 @@ _RECORDS_AT_ONCE = 2**16
 
 @dataclass(frozen=True, eq=False, slots=True)
 class StoreFiles:
-    """The two files of a store; closed when nothing refers to them any more."""
+    """The two files of a store; they are closed when the last reference is dropped."""
 
     index: IO[bytes]
     entries: IO[bytes]
 
     @property
     def store(self) -> EncodedStore:
-        """What reads them."""
+        """The reader of the files."""
         return EncodedStore(self.index.fileno(), self.entries.fileno())
 
-    def chosen(self, numbers: Indices) -> StoreFiles:
-        """The entries of these numbers alone, numbered anew.
+    def subset(self, numbers: Indices) -> StoreFiles:
+        """Return a store of only these entries, renumbered from 0.
 
         Raises:
-            StorageError: There is no space for the index.
+            StorageError: The index cannot be written.
         """
-        with _writing():
-            index = _nameless_file()
+        with _storage_errors():
+            index = _unnamed_file()
             for start in range(0, len(numbers), _RECORDS_AT_ONCE):
                 for number in numbers[start : start + _RECORDS_AT_ONCE].tolist():
-                    at = number * RECORD.size
-                    index.write(os.pread(self.index.fileno(), RECORD.size, at))
+                    offset = number * RECORD.size
+                    index.write(os.pread(self.index.fileno(), RECORD.size, offset))
             index.flush()
         return StoreFiles(index, self.entries)
 
 
 def write_store(source: ImageSource, rows: Indices) -> StoreFiles:
-    """Copy the images of these rows, numbered in this order; none is decoded.
+    """Copy the encoded images of these rows, numbered in this order.
 
     Raises:
         DataError: The source is damaged.
-        StorageError: There is no space in the directory for temporary files.
+        StorageError: The directory for temporary files cannot be written.
     """
-    with _writing():
-        files = StoreFiles(_nameless_file(), _nameless_file())
+    with _storage_errors():
+        files = StoreFiles(_unnamed_file(), _unnamed_file())
     start = 0
     for group in source.encoded_images(rows):
-        with _writing():
+        with _storage_errors():
             for position, row, encoded in zip(
                 group.positions.tolist(), group.rows.tolist(), group.encoded, strict=True
             ):
@@ -74,13 +71,14 @@ def write_store(source: ImageSource, rows: Indices) -> StoreFiles:
                 record = RECORD.pack(start, len(entry))
                 os.pwrite(files.index.fileno(), record, position * RECORD.size)
                 start += len(entry)
-    with _writing():
+    with _storage_errors():
         files.entries.flush()
     return files
 
 
-def _nameless_file() -> IO[bytes]:
-    return tempfile.TemporaryFile()  # lives as long as the store
+def _unnamed_file() -> IO[bytes]:
+    # in TMPDIR; the system deletes it when the last process that has it open ends
+    return tempfile.TemporaryFile()
 
 
 def _entry(place: str, encoded: bytes | Path) -> bytes:
@@ -91,11 +89,11 @@ def _entry(place: str, encoded: bytes | Path) -> bytes:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _storage_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StorageError(
-            f"{tempfile.gettempdir()}: the encoded images that batches stream from cannot be "
-            f"written ({error.strerror}): free some space, or set TMPDIR to a directory that has it"
+            f"{tempfile.gettempdir()}: the temporary copy of the encoded images cannot be written "
+            f"({error.strerror}): free some space, or set TMPDIR to a directory with enough space"
         ) from error

@@ -1,9 +1,8 @@
-"""Images (JPEG, PNG and what else Pillow reads) to pixels of one shape.
+"""Decoding of images in any format of Pillow to pixels of one shape.
 
-The rule for images of other sizes and colours stands here alone, in `fit_image`: training data
-and the images that a model is asked about later go through it alike. Of animations and files
-with several pages the first image counts. Grey of 16 bits is refused, and so is colour of 16
-bits a channel (PNG, TIFF, SGI), of which Pillow would keep the upper 8 without a word.
+`fit_image` scales and crops images of other sizes, in training and in prediction. Only the first
+image of an animation or a multi-page file is used. Images of more than 8 bits a channel are
+refused.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from balpoe.errors import DataError
 _GREY_MODES = frozenset({"1", "L"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "LA", "CMYK", "YCbCr"})
 _EIGHT_BIT_MODES = _GREY_MODES | _COLOUR_MODES
-# How Pillow calls samples of 16 bits in a file. Without a letter for the order of their bytes
-# (BGR;16) it means pixels of 16 bits in all.
+# Pillow's raw modes with 16 bits a sample; it would silently keep the upper 8 bits (PNG, TIFF,
+# SGI). Without a letter for the byte order (BGR;16) the 16 bits are those of a whole pixel.
 _SIXTEEN_BITS = re.compile(r";16[BLNRS]")
 
 
@@ -44,89 +43,89 @@ class ImageShape:
 
 
 def fit_image(image: Image.Image, shape: ImageShape, place: str) -> NDArray[np.uint8]:
-    """Pixels [H, W, D] of an image of any size, scaled without stretching and cut to `shape`.
+    """Scale an image without distortion, crop it to `shape` and return its pixels [H, W, D].
 
-    The image is turned upright as its EXIF orientation says, and converted to grey (the luma of
-    ITU-R 601-2) or colour; transparency is dropped. Then it is scaled, antialiased and bilinear,
-    until it just covers the shape, and cut around its centre: for a square, the shorter side
-    gets its size. An image that has the size already keeps its pixels.
+    The image is rotated according to its EXIF orientation and converted to grey (the luma of
+    ITU-R 601-2) or colour; transparency is dropped. It is scaled to the smallest size that covers
+    `shape` (bilinear, with antialiasing) and cropped around its centre. The pixels of an image that
+    already has the size are not changed.
 
     Args:
-        image: Any image of at most 8 bits a channel.
-        shape: What comes out.
-        place: How the message calls the image.
+        image: An image of at most 8 bits a channel.
+        shape: The shape of the result.
+        place: The name of the image in messages.
 
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with _blaming(place):
+    with _decoding_errors(place):
         upright = _upright(image, place).convert(_mode(shape))
         fitted = ImageOps.fit(upright, (shape.width, shape.height), Image.Resampling.BILINEAR)
         return _pixels(fitted, shape)
 
 
 def image_shape(encoded: bytes | Path, place: str) -> ImageShape:
-    """The shape of an encoded image, upright.
+    """Return the shape of an encoded image after EXIF rotation.
 
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with opened(encoded, place) as image:
+    with open_image(encoded, place) as image:
         return _shape(_upright(image, place))
 
 
 def decode(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArray[np.uint8]:
-    """Pixels [H, W, D] of an encoded image that has this size; grey may become colour.
+    """Return the pixels [H, W, D] of an encoded image of this size; grey may become colour.
 
     Raises:
         DataError: The image cannot be decoded, has more than 8 bits a channel, or is not of
             this shape.
     """
-    with opened(encoded, place) as image:
+    with open_image(encoded, place) as image:
         upright = _upright(image, place)
-        found = _shape(upright)
-        fits = (found.height, found.width) == (shape.height, shape.width)
-        if not fits or found.channels > shape.channels:
+        actual = _shape(upright)
+        same_size = (actual.height, actual.width) == (shape.height, shape.width)
+        if not same_size or actual.channels > shape.channels:
             raise DataError(
-                f"{place}: the image is {found}, but the first of the training file is "
-                f"{shape}: set data.image_size, or bring all images to one size and colour mode"
+                f"{place}: the image is {actual}, but the first of the training file is "
+                f"{shape}: set data.image_size, or convert all images to one size and colour mode"
             )
-        with _blaming(place):
+        with _decoding_errors(place):
             return _pixels(upright.convert(_mode(shape)), shape)
 
 
 def decode_fitted(encoded: bytes | Path, shape: ImageShape, place: str) -> NDArray[np.uint8]:
-    """Pixels [H, W, D] of an encoded image of any size, by the rule of `fit_image`.
+    """Return the pixels [H, W, D] of an encoded image, scaled and cropped by `fit_image`.
 
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with opened(encoded, place) as image:
+    with open_image(encoded, place) as image:
         return fit_image(image, shape, place)
 
 
 def decode_whole(encoded: bytes | Path, place: str) -> NDArray[np.uint8]:
-    """Pixels [H, W, D] of an encoded image as it is: of its own size, grey or colour, upright.
+    """Return the pixels [H, W, D] of an encoded image in its own size, after EXIF rotation.
 
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with opened(encoded, place) as image:
+    with open_image(encoded, place) as image:
         upright = _upright(image, place)
         shape = _shape(upright)
-        with _blaming(place):
+        with _decoding_errors(place):
             return _pixels(upright.convert(_mode(shape)), shape)
 
 
 def decode_shrunk(encoded: bytes | Path, shorter: int, channels: int, place: str) -> Image.Image:
-    """An encoded image, upright, its shorter side scaled to `shorter` pixels where it has more.
+    """Return an image after EXIF rotation, its shorter side scaled down to `shorter` pixels.
 
     Raises:
         DataError: The image cannot be decoded, or has more than 8 bits a channel.
     """
-    with opened(encoded, place) as image:
+    with open_image(encoded, place) as image:
         upright = _upright(image, place)
-        with _blaming(place):
+        with _decoding_errors(place):
             converted = upright.convert("L" if channels == 1 else "RGB")
             scale = shorter / min(converted.size)
             if scale >= 1:
@@ -136,20 +135,20 @@ def decode_shrunk(encoded: bytes | Path, shorter: int, channels: int, place: str
 
 
 @contextmanager
-def opened(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
-    """An encoded image, of which so far only the header was read.
+def open_image(encoded: bytes | Path, place: str) -> Iterator[Image.Image]:
+    """Open an encoded image; only its header is read.
 
     Raises:
-        DataError: The file cannot be read, or Pillow does not know the format.
+        DataError: The file cannot be read, or its format is unknown to Pillow.
     """
-    content = _content(encoded, place) if isinstance(encoded, Path) else encoded
-    with _blaming(place):
+    content = _read_image_file(encoded, place) if isinstance(encoded, Path) else encoded
+    with _decoding_errors(place):
         image = Image.open(io.BytesIO(content))
     with image:
         yield image
 
 
-def _content(path: Path, place: str) -> bytes:
+def _read_image_file(path: Path, place: str) -> bytes:
     try:
         return file_content(path, place)
     except OSError as error:
@@ -157,36 +156,38 @@ def _content(path: Path, place: str) -> bytes:
 
 
 def file_content(path: str | os.PathLike[str], place: str) -> bytes:
-    """What is in a regular file; a pipe, a socket or a device might never come to an end.
+    """Return the content of a regular file.
+
+    Pipes, sockets and devices are refused: reading them may never end.
 
     Raises:
-        DataError: it is none.
-        OSError: it cannot be read.
+        DataError: the file is not a regular file.
+        OSError: the file cannot be read.
     """
-    with open(path, "rb", opener=_without_waiting) as file:
+    with open(path, "rb", opener=_open_nonblocking) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise DataError(f"{place}: is a pipe, socket or device: give a file of its own")
+            raise DataError(f"{place}: is a pipe, socket or device: give a regular file")
         return file.read()
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; else a pipe would open only when somebody writes to it."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open a file without waiting; a pipe without a writer would block otherwise."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 @contextmanager
-def _blaming(place: str) -> Iterator[None]:
+def _decoding_errors(place: str) -> Iterator[None]:
     try:
         yield
     except DataError:
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{place}: the image cannot be decoded (of no format that Pillow reads): repair or "
+            f"{place}: the image cannot be decoded (not a format that Pillow reads): repair or "
             f"remove it"
         ) from error
-    # Pillow's decoders let through whatever damaged bytes make them run into: OSError,
-    # SyntaxError, ValueError, struct.error, DecompressionBombError and more.
+    # On damaged images Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error,
+    # DecompressionBombError and more.
     except Exception as error:
         raise DataError(
             f"{place}: the image cannot be decoded ({error}): repair or remove it"
@@ -200,15 +201,15 @@ def _upright(image: Image.Image, place: str) -> Image.Image:
             f"{place}: images of mode {mode} are not supported: convert them to 8 bits a "
             f"channel, grey (L) or colour (RGB)"
         )
-    with _blaming(place):
+    with _decoding_errors(place):
         upright = ImageOps.exif_transpose(image)
-    upright.info.pop("transparency", None)  # dropped; Pillow would warn
+    upright.info.pop("transparency", None)  # otherwise Pillow warns
     return upright
 
 
 def _sixteen_bit_mode(image: Image.Image) -> str | None:
-    """The mode of the samples in the image's file, where they have 16 bits."""
-    for tile in getattr(image, "tile", ()):  # of images that are not yet decoded
+    """Return the raw mode of the image's file if its samples have 16 bits, else None."""
+    for tile in getattr(image, "tile", ()):  # absent after decoding
         arguments = (tile.args,) if isinstance(tile.args, str) else tile.args or ()
         for argument in arguments:
             if isinstance(argument, str) and _SIXTEEN_BITS.search(argument):

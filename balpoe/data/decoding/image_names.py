@@ -1,4 +1,4 @@
-"""The names of image files: many of them in little memory, and which are one name elsewhere."""
+"""Compact storage and comparison of the names of image files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 
 class PackedNames:
-    """Names one after the other in one buffer, which can only be added to.
+    """An append-only sequence of names in one buffer.
 
-    One takes its own bytes and eight more; as a `str` in a list it would take some sixty more.
+    A name takes eight bytes more than its own; as a `str` in a list it takes about sixty more.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -20,7 +20,7 @@ class PackedNames:
             self.append(name)
 
     def append(self, name: str) -> None:
-        """Add a name; it may be one that is no UTF-8 on the disk."""
+        """Append a name, which need not be UTF-8 on disk."""
         self._text += name.encode(errors="surrogateescape")
         self._ends.append(len(self._text))
 
@@ -36,10 +36,10 @@ class PackedNames:
 
 
 def composed(name: str) -> str:
-    """A name in Unicode's form NFC, whatever its form on the disk."""
+    """Return a name in Unicode normalisation form NFC."""
     return unicodedata.normalize("NFC", name)
 
 
 def caseless(name: str) -> str:
-    """What two names have in common that differ in capitals or in how accents are stored."""
+    """Return a key that is equal for names that differ only in case or Unicode normalisation."""
     return composed(name).casefold()

@@ -1,4 +1,4 @@
-"""Work on every image of a source in threads: Pillow releases the interpreter lock."""
+"""Processing of images in threads, which is parallel because Pillow releases the GIL."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from balpoe.method.long_tailed_counts import Indices
 Result = TypeVar("Result")
 
 _IMAGES_PER_TASK = 64
-_TASKS_AHEAD = 4  # for each thread
+_TASKS_AHEAD = 4  # per thread
 
 
-def over_images(
+def map_images(
     source: ImageSource,
     rows: Indices,
     threads: int,
-    work: Callable[[int, int, bytes | Path], Result],
+    function: Callable[[int, int, bytes | Path], Result],
 ) -> Iterator[Result]:
-    """What `work(position, row, encoded)` makes of every image, whatever the thread count.
+    """Yield `function(position, row, encoded)` for the images of these rows.
 
-    Results come in the order in which the source gives the images; where `work` raises, so does
-    the place of that result. Few results are held at a time.
+    Results come in the order in which the source yields the images, for any thread count; an error
+    is raised in place of its result. Only a few results are held in memory.
     """
 
-    def work_on_slice(group: EncodedImages, start: int) -> list[Result]:
-        here = slice(start, start + _IMAGES_PER_TASK)
-        images = zip(group.positions[here], group.rows[here], group.encoded[here], strict=True)
-        return [work(int(position), int(row), encoded) for position, row, encoded in images]
+    def process_slice(group: EncodedImages, start: int) -> list[Result]:
+        part = slice(start, start + _IMAGES_PER_TASK)
+        images = zip(group.positions[part], group.rows[part], group.encoded[part], strict=True)
+        return [function(int(position), int(row), encoded) for position, row, encoded in images]
 
-    ahead: deque[Future[list[Result]]] = deque()
+    pending: deque[Future[list[Result]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for group in source.encoded_images(rows):
             for start in range(0, len(group.rows), _IMAGES_PER_TASK):
-                if len(ahead) == _TASKS_AHEAD * threads:
-                    yield from ahead.popleft().result()
-                ahead.append(pool.submit(work_on_slice, group, start))
-        while ahead:
-            yield from ahead.popleft().result()
+                if len(pending) == _TASKS_AHEAD * threads:
+                    yield from pending.popleft().result()
+                pending.append(pool.submit(process_slice, group, start))
+        while pending:
+            yield from pending.popleft().result()

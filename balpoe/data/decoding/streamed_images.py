@@ -1,8 +1,8 @@
-"""Images that are too many for memory: each batch is decoded when it is needed.
+"""Images that do not fit in memory: each batch is decoded when it is needed.
 
-A label takes one to four bytes of memory; of the images nothing stays there. Only while they are
-looked for are the names of a list or a folder in memory: with 200,000 names of 40 characters at
-most 110 and 135 bytes an image.
+Memory holds one to four bytes per label and no images. The names of a list or a folder are in
+memory only while the source is read: at most 110 and 135 bytes per image for 200,000 names of 40
+characters.
 
 N images, B batch, H height, W width, D channels, C classes.
 """
@@ -29,10 +29,9 @@ _CHECKED_AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False, slots=True)
 class StreamedImages:
-    """Images with their labels, the counterpart of `ImageSet` on disk.
+    """Labelled images on disk, with the interface of `ImageSet`.
 
-    `compact_labels_n` are of the smallest integer type that holds them. Of such images P(x|y)
-    is never known.
+    `compact_labels_n` has the smallest integer type that holds the labels. P(x|y) is never known.
     """
 
     files: StoreFiles
@@ -44,12 +43,12 @@ class StreamedImages:
 
     @property
     def labels_n(self) -> Tensor:
-        """The labels as int64 [N], made when asked for."""
+        """The labels, int64 [N]; each access converts them."""
         return self.compact_labels_n.long()
 
     @property
     def log_likelihood_nc(self) -> None:
-        """Nothing."""
+        """None: the class densities of streamed images are not known."""
         return
 
     @property
@@ -60,54 +59,55 @@ class StreamedImages:
 
     @property
     def images_nhwd(self) -> Tensor:
-        """All images, uint8 [N, H, W, D], decoded when asked for: where they fit in memory."""
+        """All images, uint8 [N, H, W, D]; each access decodes them into memory."""
         (batch,) = self.in_order(len(self))
         return batch
 
     def first(self, count: int) -> StreamedImages:
-        """The first images alone."""
+        """Return only the first `count` images."""
         return replace(self, compact_labels_n=self.compact_labels_n[:count])
 
     def in_order(self, batch_size: int) -> Generator[Tensor, None, None]:
-        """All images, uint8 [B, H, W, D], each batch to be used before the next is taken.
+        """Yield all images, uint8 [B, H, W, D]; a batch is valid until the next one is taken.
 
         Raises:
-            DataError: An image cannot be decoded or has another shape; the message names it.
+            DataError: An image cannot be decoded or has another shape; the message names the image.
             WorkerDied: A decoding process was killed.
         """
         return self.batches(self._numbers(batch_size), batch_size)
 
     def batches(self, numbers: Iterable[Indices], batch_size: int) -> Generator[Tensor, None, None]:
-        """The images of these numbers, at most `batch_size` at a time, as `in_order`."""
-        with closing(self._decoded(numbers, batch_size)) as batches:
+        """Yield batches of these image numbers, at most `batch_size` each; else like `in_order`."""
+        with closing(self._decoded_batches(numbers, batch_size)) as batches:
             for batch in batches:
                 for fault in batch.faults.values():
                     raise DataError(fault)
                 yield batch.images_bhwd
 
     def unreadable(self) -> dict[int, str]:
-        """Why images cannot be decoded, by their numbers; decodes all.
+        """Decode all images and return the messages of those that fail, by image number.
 
         Raises:
             WorkerDied: A decoding process was killed.
         """
         faults: dict[int, str] = {}
-        with closing(self._decoded(self._numbers(_CHECKED_AT_ONCE), _CHECKED_AT_ONCE)) as batches:
+        numbers = self._numbers(_CHECKED_AT_ONCE)
+        with closing(self._decoded_batches(numbers, _CHECKED_AT_ONCE)) as batches:
             for batch in batches:
                 faults |= batch.faults
         return dict(sorted(faults.items()))
 
     def without(self, left_out: Mapping[int, str]) -> StreamedImages:
-        """The other images, numbered anew."""
+        """Return the images that are not in `left_out`, renumbered from 0."""
         kept = np.setdiff1d(np.arange(len(self)), np.array(list(left_out), dtype=np.int64))
         labels_n = self.compact_labels_n[torch.from_numpy(kept)]
-        return StreamedImages(self.files.chosen(kept), self.decoding, labels_n)
+        return StreamedImages(self.files.subset(kept), self.decoding, labels_n)
 
     def _numbers(self, batch_size: int) -> Iterator[Indices]:
         for start in range(0, len(self), batch_size):
             yield np.arange(start, min(start + batch_size, len(self)))
 
-    def _decoded(
+    def _decoded_batches(
         self, numbers: Iterable[Indices], batch_size: int
     ) -> Generator[DecodedBatch, None, None]:
         return decoded_batches(
@@ -121,13 +121,13 @@ class StreamedImages:
 
 
 def stream_rows(images: LabelledImages, rows: Indices, decoding: Decoding) -> StreamedImages:
-    """The images of these rows in this order, whatever the number of processes.
+    """Prepare the images of these rows for streaming, numbered in this order.
 
     Raises:
         DataError: The source is damaged.
-        StorageError: There is no space in the directory for temporary files.
+        StorageError: The directory for temporary files cannot be written.
     """
     labels_n = torch.from_numpy(images.labels_n[rows])
     types = (torch.uint8, torch.int16, torch.int32)
-    smallest = next(of for of in types if labels_n.max() <= torch.iinfo(of).max)
+    smallest = next(dtype for dtype in types if labels_n.max() <= torch.iinfo(dtype).max)
     return StreamedImages(write_store(images.source, rows), decoding, labels_n.to(smallest))

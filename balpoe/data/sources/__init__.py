@@ -1,1 +1,1 @@
-"""The sources of images, one module each, and what several of them share."""
+"""The data sources, one package each."""

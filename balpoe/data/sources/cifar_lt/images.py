@@ -28,11 +28,11 @@ class Cifar(Source):
         self._settings = settings
 
     def search_splits(self) -> SearchSplits:
-        """Return the cut, with a head that leaves validation images, and the validation images."""
+        """Return the cut without the validation images, and the validation images."""
         config = self._settings
         archive = _archive(config, train=True)
         split = search_rows(config, np.asarray(archive.targets), len(archive.classes))
-        train, validation = _chosen(archive, split.train), _chosen(archive, split.validation)
+        train, validation = _image_set(archive, split.train), _image_set(archive, split.validation)
         return describe_search(train, validation, archive.classes, normalisation(config))
 
     def final_splits(self) -> FinalSplits:
@@ -40,10 +40,9 @@ class Cifar(Source):
         config = self._settings
         archive, test = _archive(config, train=True), _archive(config, train=False)
         rows = training_rows(config, np.asarray(archive.targets), len(archive.classes))
-        whole = np.arange(len(test.targets))
-        return describe_final(
-            _chosen(archive, rows), _chosen(test, whole), archive.classes, normalisation(config)
-        )
+        train_images = _image_set(archive, rows)
+        test_images = _image_set(test, np.arange(len(test.targets)))
+        return describe_final(train_images, test_images, archive.classes, normalisation(config))
 
     def fetch(self) -> None:
         """Check the files, and download missing ones if `download` is set."""
@@ -57,26 +56,26 @@ def _archive(config: CifarLT, *, train: bool) -> Any:
 
     archive = CIFAR10 if isinstance(config, Cifar10LT) else CIFAR100
     if not config.download:
-        return _opened(archive, config, train=train, download=False)
+        return _open_archive(archive, config, train=train, download=False)
     ensure_writable(Path(config.root))
-    # the trials of a study start at the same time
+    # trials that start at the same time must not download twice
     with held_lock(Path(config.root) / ".balpoe.lock"):
-        return _opened(archive, config, train=train, download=True)
+        return _open_archive(archive, config, train=train, download=True)
 
 
-def _opened(archive: Any, config: CifarLT, *, train: bool, download: bool) -> Any:
+def _open_archive(archive: Any, config: CifarLT, *, train: bool, download: bool) -> Any:
     try:
         return archive(config.root, train=train, download=download)
     except (RuntimeError, OSError) as error:
-        fault = (
-            f"cannot be fetched: {error}"
+        problem = (
+            f"cannot be downloaded: {error}"
             if download
-            else "is missing, or fails its checksums: data.download: true has it fetched"
+            else "is missing, or fails its checksums: set data.download: true to download it"
         )
-        raise DataError(f"{config.root}: {archive.__name__} {fault}") from error
+        raise DataError(f"{config.root}: {archive.__name__} {problem}") from error
 
 
-def _chosen(archive: Any, rows: Indices) -> ImageSet:
+def _image_set(archive: Any, rows: Indices) -> ImageSet:
     images_nhwd: NDArray[np.uint8] = archive.data[rows]
     labels_n = np.asarray(archive.targets, dtype=np.int64)[rows]
     return ImageSet(torch.from_numpy(images_nhwd), torch.from_numpy(labels_n))

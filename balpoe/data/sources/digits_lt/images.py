@@ -5,8 +5,6 @@ Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -23,13 +21,6 @@ CLASS_NAMES = tuple(str(digit) for digit in range(10))
 _BRIGHTEST = 16
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _DigitSplits:
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
-
-
 class Digits(Source):
     """Splits of the scanned digits."""
 
@@ -38,17 +29,17 @@ class Digits(Source):
 
     def search_splits(self) -> SearchSplits:
         """Return the long tail, and 30 validation images of every digit."""
-        digits = _split(self._settings)
-        return describe_search(digits.train, digits.validation, CLASS_NAMES)
+        train, validation, _ = _split(self._settings)
+        return describe_search(train, validation, CLASS_NAMES)
 
     def final_splits(self) -> FinalSplits:
         """Return the same long tail, and 40 test images of every digit."""
-        digits = _split(self._settings)
-        return describe_final(digits.train, digits.test, CLASS_NAMES)
+        train, _, test = _split(self._settings)
+        return describe_final(train, test, CLASS_NAMES)
 
 
-def _split(config: DigitsLT) -> _DigitSplits:
-    """Shuffle each class; take training images first, test images last, validation before."""
+def _split(config: DigitsLT) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Return training, validation and test images: the start and the end of each shuffled class."""
     images = _all_digits()
     orders = shuffled_class_indices(images.labels_n.numpy(), len(CLASS_NAMES), config.subset_seed)
     counts = class_counts(config.head_count, config.imbalance_ratio, len(CLASS_NAMES))
@@ -56,14 +47,14 @@ def _split(config: DigitsLT) -> _DigitSplits:
     for digit, (order, wanted) in enumerate(zip(orders, counts, strict=True)):
         if wanted > len(order) - held_out:
             raise DataError(
-                f"data.head_count: the long tail asks for {wanted} images of digit {digit}, but "
-                f"{len(order) - held_out} of its {len(order)} are left beside validation and "
+                f"data.head_count: the long tail needs {wanted} images of digit {digit}, but "
+                f"{len(order) - held_out} of its {len(order)} remain besides validation and "
                 f"test: lower head_count"
             )
-    return _DigitSplits(
-        train=_chosen(images, [order[:n] for order, n in zip(orders, counts, strict=True)]),
-        validation=_chosen(images, [order[-held_out:-TEST_PER_CLASS] for order in orders]),
-        test=_chosen(images, [order[-TEST_PER_CLASS:] for order in orders]),
+    return (
+        _subset(images, [order[:n] for order, n in zip(orders, counts, strict=True)]),
+        _subset(images, [order[-held_out:-TEST_PER_CLASS] for order in orders]),
+        _subset(images, [order[-TEST_PER_CLASS:] for order in orders]),
     )
 
 
@@ -79,6 +70,6 @@ def _all_digits() -> ImageSet:
     )
 
 
-def _chosen(images: ImageSet, indices_by_class: list[Indices]) -> ImageSet:
+def _subset(images: ImageSet, indices_by_class: list[Indices]) -> ImageSet:
     indices = torch.from_numpy(np.sort(np.concatenate(indices_by_class)))
     return ImageSet(images.images_nhwd[indices], images.labels_n[indices])

@@ -1,4 +1,4 @@
-"""The image files below a folder that has a folder for each class."""
+"""Reading of a folder with one folder of images for each class."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from balpoe.data.decoding.encoded_images import printable
 from balpoe.data.decoding.image_names import PackedNames, caseless, composed
 from balpoe.errors import DataError, StorageError
 
-# Pillow knows these by name, but can decode them only with software from elsewhere.
+# formats that Pillow decodes only with additional software
 _NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ImageTree:
-    """Images by their names below `folder`, class by class; `counts` are those of each class.
+    """The images below `folder`, class by class; `counts` has the number of images of each class.
 
-    Classes and images are in the order of the code points of their names (in Unicode's form
-    NFC, whatever the form on the disk). `ignored` counts what are no images, by extension.
+    Classes and images are sorted by the code points of their names in Unicode form NFC. `ignored`
+    counts files that are not images, by extension.
     """
 
     folder: Path
@@ -34,13 +34,13 @@ class ImageTree:
 
 
 def read_tree(folder: Path) -> ImageTree:
-    """Find the images of every class; folders inside a class's folder belong to the class.
+    """Find the images of every class, including subfolders of the class folders.
 
-    An image is a regular file with an extension that Pillow reads. Hidden files (`.` first) are
-    none, and hidden folders are passed over.
+    An image is a regular file with an extension that Pillow reads. Hidden files are counted as
+    ignored; hidden folders are skipped.
 
     Raises:
-        DataError: There are no class folders, or two names differ in capitals or form only.
+        DataError: There are no class folders, or two names differ only in case or Unicode form.
         StorageError: A folder cannot be read.
     """
     ignored: Counter[str] = Counter()
@@ -51,8 +51,8 @@ def read_tree(folder: Path) -> ImageTree:
         elif not is_hidden(entry.name):
             folders.setdefault(_class_name(folder, entry.name), []).append(entry.name)
     if not folders:
-        raise DataError(f"{folder}: holds no folders: give every class a folder of its images")
-    _refuse_alike(folder, [name for alike in folders.values() for name in alike])
+        raise DataError(f"{folder}: contains no folders: create a folder of images for every class")
+    _require_distinct_names(folder, [name for stored in folders.values() for name in stored])
     names, counts = PackedNames(), {}
     for class_name, (stored,) in sorted(folders.items()):
         before = len(names)
@@ -63,44 +63,43 @@ def read_tree(folder: Path) -> ImageTree:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, in no order.
+    """Return the entries of a folder, in any order.
 
     Raises:
-        StorageError: It cannot be read.
+        StorageError: The folder cannot be read.
     """
     try:
-        with os.scandir(folder) as found:
-            return list(found)
+        with os.scandir(folder) as scan:
+            return list(scan)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{printable(folder)}: cannot be read: {reason}") from error
 
 
 def _images_below(folder: Path, class_folder: str, ignored: Counter[str]) -> list[str]:
-    found = []
+    images = []
     for name, entry in _files_below(folder / class_folder):
-        base = entry.name
-        is_named_as_one = not is_hidden(base) and extension_of(base) in image_extensions()
-        if not is_named_as_one or _is_special(entry):
-            ignored[extension_of(base)] += 1
+        extension = extension_of(entry.name)
+        if is_hidden(entry.name) or extension not in image_extensions() or _is_special(entry):
+            ignored[extension] += 1
         else:
-            found.append(f"{class_folder}/{name}")
-    _refuse_alike(folder, found)
-    return sorted(found, key=composed)
+            images.append(f"{class_folder}/{name}")
+    _require_distinct_names(folder, images)
+    return sorted(images, key=composed)
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """A pipe, socket or device, which might be read for ever; a broken link is none."""
+    """Whether the entry is a pipe, socket or device; a broken link is not."""
     return not entry.is_file() and (not entry.is_symlink() or os.path.exists(entry.path))
 
 
 def names_below(folder: Path) -> Iterator[str]:
-    """All files below a folder, each folder's own before those of the folders in it, by name.
+    """Yield the names of all files below a folder, sorted; files precede subfolders.
 
-    Hidden folders are passed over, links are followed.
+    Hidden folders are skipped, links are followed.
 
     Raises:
-        DataError: A link leads to a folder above it.
+        DataError: A link points to a folder that contains it.
         StorageError: A folder cannot be read.
     """
     return (name for name, _ in _files_below(folder))
@@ -109,13 +108,13 @@ def names_below(folder: Path) -> Iterator[str]:
 def _files_below(
     folder: Path, above: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The files of `names_below` with their names; `above` are the folders that hold this one."""
+    """Yield names and files as in `names_below`; `above` are the parent folders."""
     real = os.path.realpath(folder)
     if real in above:
-        raise DataError(f"{printable(folder)}: links to a folder that holds it: remove the link")
-    found = sorted(entries(folder), key=lambda entry: entry.name)
-    yield from ((entry.name, entry) for entry in found if not entry.is_dir())
-    for entry in found:
+        raise DataError(f"{printable(folder)}: links to a folder that contains it: remove the link")
+    children = sorted(entries(folder), key=lambda entry: entry.name)
+    yield from ((entry.name, entry) for entry in children if not entry.is_dir())
+    for entry in children:
         if entry.is_dir() and not is_hidden(entry.name):
             inside = _files_below(folder / entry.name, above | {real})
             yield from ((f"{entry.name}/{name}", file) for name, file in inside)
@@ -131,33 +130,33 @@ def _class_name(folder: Path, name: str) -> str:
     return composed(name)
 
 
-def _refuse_alike(folder: Path, names: list[str]) -> None:
+def _require_distinct_names(folder: Path, names: list[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(caseless(name), name)
         if other is not name:
-            first, second = sorted(printable(folder / alike) for alike in (other, name))
+            first, second = sorted(printable(folder / same) for same in (other, name))
             raise DataError(
-                f"{first} and {second}: the names differ only in capitals or in how accents are "
-                f"stored, and are one name on other systems: rename or remove one"
+                f"{first} and {second}: the names differ only in case or Unicode normalisation, "
+                f"which some file systems do not distinguish: rename or remove one"
             )
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is one that listings leave out."""
+    """Whether a file or folder is hidden: its name starts with a dot."""
     return name.startswith(".")
 
 
 def extension_of(name: str) -> str:
-    """The last extension in small letters: `.jpg`, or nothing."""
+    """Return the last extension in lower case, such as `.jpg`, or an empty string."""
     return PurePosixPath(name).suffix.lower()
 
 
 @functools.cache
 def image_extensions() -> frozenset[str]:
-    """The extensions of the formats that Pillow decodes, in small letters: `.jpg`."""
+    """Return the extensions of the formats that Pillow decodes, in lower case."""
     Image.init()
-    decoded = Image.OPEN.keys() - _NOT_DECODED | {"MPO"}  # which the JPEG plugin opens
+    decoded = Image.OPEN.keys() - _NOT_DECODED | {"MPO"}  # opened by the JPEG plugin
     return frozenset(
         extension for extension, form in Image.registered_extensions().items() if form in decoded
     )

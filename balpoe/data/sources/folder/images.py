@@ -18,7 +18,7 @@ from balpoe.errors import DataError
 from balpoe.method.long_tailed_counts import Indices, split_off
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
-_SPLIT_WORDS = frozenset(
+_SPLIT_NAMES = frozenset(
     {TRAIN, VALIDATION, TEST, "training", "valid", "validation", "dev", "eval", "testing"}
 )
 
@@ -34,46 +34,42 @@ class FolderImages:
     ignored: Counter[str]
 
 
-class FolderSource(EncodedSource):
+class FolderSource(EncodedSource[ImageFolder]):
     """The images of a folder tree."""
-
-    def __init__(self, settings: ImageFolder) -> None:
-        super().__init__(settings)
-        self._folder = settings
 
     def search_images(self) -> SearchImages:
         """Find the training images, and the validation images if there is a folder `val`."""
-        found = folder_images(self._folder)
+        found = folder_images(self._settings)
         remarks = tuple(_remarks(found))
         return SearchImages(found.class_names, found.train, found.validation, remarks)
 
     def final_images(self) -> FinalImages:
         """Find the training images and the test images."""
-        found = folder_images(self._folder)
+        found = folder_images(self._settings)
         return FinalImages(found.class_names, found.train, found.test, tuple(_remarks(found)))
 
 
 def folder_images(config: ImageFolder) -> FolderImages:
-    """Find the images of the tree; none is opened.
+    """Find the images of the tree without opening them.
 
     Raises:
-        DataError: The tree is missing or not as `ImageFolder` says; the message names the place.
+        DataError: The tree is missing or is not an `ImageFolder`; the message names the place.
         StorageError: A folder cannot be read.
     """
     root = Path(config.root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder: data.root names the folder of the images")
     if _has_folders(root / TRAIN):
-        return _from_splits(root)
-    return _from_one_tree(config, read_tree(root))
+        return _read_splits(root)
+    return _split_tree(config, read_tree(root))
 
 
-def _from_splits(root: Path) -> FolderImages:
-    loose = _loose_files(root)
+def _read_splits(root: Path) -> FolderImages:
+    loose_files = _count_loose_files(root)
     if not (root / TEST).is_dir():
         raise DataError(
             f"{root}: has {TRAIN}/, but no {TEST}/: add it, or name {root / TRAIN} in data.root to "
-            f"have test images split off"
+            f"split off test images"
         )
     trees = {
         split: read_tree(root / split)
@@ -87,16 +83,16 @@ def _from_splits(root: Path) -> FolderImages:
         train=images[TRAIN],
         validation=images.get(VALIDATION),
         test=images[TEST],
-        ignored=sum((tree.ignored for tree in trees.values()), loose),
+        ignored=sum((tree.ignored for tree in trees.values()), loose_files),
     )
 
 
-def _from_one_tree(config: ImageFolder, tree: ImageTree) -> FolderImages:
+def _split_tree(config: ImageFolder, tree: ImageTree) -> FolderImages:
     names = _class_names(tree)
-    if _SPLIT_WORDS.issuperset(name.casefold() for name in names):
+    if _SPLIT_NAMES.issuperset(name.casefold() for name in names):
         raise DataError(
-            f"{tree.folder}: its folders are called {', '.join(names)}, as splits are: call them "
-            f"{TRAIN}, {VALIDATION} and {TEST}, and give each a folder for every class"
+            f"{tree.folder}: the folders are named like splits ({', '.join(names)}): name them "
+            f"{TRAIN}, {VALIDATION} and {TEST}, and create a folder for every class in each"
         )
     images = _labelled(tree, names)
     test = split_off(images.labels_n, len(names), config.test_share, config.subset_seed)
@@ -114,13 +110,13 @@ def _class_names(tree: ImageTree) -> tuple[str, ...]:
     for name, count in tree.counts.items():
         if not count:
             raise DataError(
-                f"{tree.folder / name}: holds no image that Pillow reads: add some, or remove the "
-                f"folder"
+                f"{tree.folder / name}: contains no image that Pillow reads: add images, or remove "
+                f"the folder"
             )
     if len(tree.counts) == 1:
         raise DataError(
-            f"{tree.folder}: holds one folder alone ({next(iter(tree.counts))}), but classes are "
-            f"told apart: name the folder that holds the folders of the classes"
+            f"{tree.folder}: contains only one folder ({next(iter(tree.counts))}), but at least "
+            f"two classes are needed: give the folder that contains the folders of the classes"
         )
     return tuple(tree.counts)
 
@@ -131,7 +127,7 @@ def _labelled(tree: ImageTree, names: Sequence[str]) -> LabelledImages:
         if count and name not in index:
             raise DataError(
                 f"{tree.folder / name}: the training images have no class of this name: add "
-                f"some, or remove the folder"
+                f"training images, or remove the folder"
             )
     present = {index[name]: count for name, count in tree.counts.items() if count}
     labels_n = np.repeat(np.array(list(present)), list(present.values()))
@@ -142,7 +138,7 @@ def _has_folders(folder: Path) -> bool:
     return folder.is_dir() and any(entry.is_dir() for entry in entries(folder))
 
 
-def _loose_files(root: Path) -> Counter[str]:
+def _count_loose_files(root: Path) -> Counter[str]:
     """Count the files beside the splits by extension; refuse other folders."""
     ignored: Counter[str] = Counter()
     for entry in entries(root):
@@ -150,8 +146,8 @@ def _loose_files(root: Path) -> Counter[str]:
             ignored[extension_of(entry.name)] += 1
         elif entry.name not in (TRAIN, VALIDATION, TEST) and not entry.name.startswith("."):
             raise DataError(
-                f"{printable(root / entry.name)}: beside {TRAIN}/ there may be {TEST}/ and "
-                f"{VALIDATION}/ only: rename it to the one that it is, or move it elsewhere"
+                f"{printable(root / entry.name)}: only {TEST}/ and {VALIDATION}/ are allowed "
+                f"beside {TRAIN}/: rename the folder to one of them, or move it elsewhere"
             )
     return ignored
 
@@ -162,4 +158,4 @@ def _remarks(found: FolderImages) -> Iterator[str]:
             f"{count} {extension or 'without extension'}"
             for extension, count in found.ignored.most_common()
         )
-        yield f"ignored, because they are no images: {', '.join(kinds)}"
+        yield f"ignored, because they are not images: {', '.join(kinds)}"

@@ -18,11 +18,11 @@ _VALUES_AT_ONCE = 2**20
 def level_log_probabilities(means_p: Tensor, noise: float) -> Tensor:
     """Log-probability of every grey level, float64 [P, G].
 
-    Level g is the interval (g − ½, g + ½) of N(mean, noise²); 0 and 255 also hold the tails
-    that clipping folds into them.
+    Level g is the interval (g − ½, g + ½) of N(mean, noise²); 0 and 255 also contain
+    the clipped tails.
 
     Raises:
-        NonFiniteError: `noise` is beyond what double precision resolves.
+        NonFiniteError: Double precision cannot represent the probabilities for `noise`.
     """
     edges = torch.arange(255, dtype=torch.float64) + 0.5
     z = (edges - means_p.double()[:, None]) / noise
@@ -36,7 +36,7 @@ def level_log_probabilities(means_p: Tensor, noise: float) -> Tensor:
     if not torch.isfinite(levels_pg).all():
         raise NonFiniteError(
             f"data.noise: {noise} grey levels give probabilities that double precision cannot "
-            f"hold: choose it between 0.1 and 10000"
+            f"represent: choose a value between 0.1 and 10000"
         )
     return levels_pg
 

@@ -1,4 +1,4 @@
-"""Images listed in text files, one `path label` a line."""
+"""Images listed in text files, one `path label` per line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PublishedSet = Literal["imagenet_lt", "inaturalist2018"]
 @DATA_SOURCES.add
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageList(FittedImages):
-    """Images below `root` that text files list, one `path label` a line.
+    """Images below `root`, listed in text files with one `path label` per line.
 
     `train`, `test` and the optional `validation` are the lists. If `expected` names a published
     set, the lists must have its class counts.

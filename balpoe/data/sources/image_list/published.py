@@ -1,7 +1,7 @@
-"""The counts of published long-tailed sets, for lists that claim to be one of them.
+"""The counts of published long-tailed sets, for the setting `expected` of lists.
 
 ImageNet-LT: Liu et al., CVPR 2019. iNaturalist 2018: Van Horn et al., CVPR 2018, whose
-validation list serves as its test set.
+validation list is used as test set.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from balpoe.method.long_tailed_counts import Indices
 
 @dataclass(frozen=True, slots=True)
 class _PublishedCounts:
-    """Images of each split, classes, and training images of the largest and smallest class."""
+    """The images per split, the classes, and the training images of the extreme classes."""
 
     images: Mapping[str, int]
     classes: int
@@ -43,10 +43,10 @@ _PUBLISHED: Mapping[PublishedSet, _PublishedCounts] = {
 
 
 def require_published(name: PublishedSet, split: str, labels_n: Indices, place: str) -> None:
-    """Check that the list of a split has the counts that were published.
+    """Check that the list of a split has the published counts.
 
     Raises:
-        DataError: It has others; the message says which.
+        DataError: A count differs; the message names it.
     """
     published = _PUBLISHED[name]
     if split not in published.images:
@@ -55,7 +55,7 @@ def require_published(name: PublishedSet, split: str, labels_n: Indices, place: 
             f"list is its test set)"
         )
     expected = {"images": published.images[split]}
-    found = {"images": len(labels_n)}
+    actual = {"images": len(labels_n)}
     if split == "train":
         counts_c = np.bincount(labels_n)
         expected |= {
@@ -63,14 +63,14 @@ def require_published(name: PublishedSet, split: str, labels_n: Indices, place: 
             "images in the largest class": published.largest,
             "images in the smallest class": published.smallest,
         }
-        found |= {
+        actual |= {
             "classes": len(counts_c),
             "images in the largest class": int(counts_c.max()),
             "images in the smallest class": int(counts_c.min()),
         }
     for what, count in expected.items():
-        if found[what] != count:
+        if actual[what] != count:
             raise DataError(
-                f"{place}: {name} has {count:,} {what}, but this list has {found[what]:,}: fetch "
-                f"the published list, or leave out data.expected"
+                f"{place}: {name} has {count:,} {what}, but this list has {actual[what]:,}: "
+                f"download the published list, or leave out data.expected"
             )

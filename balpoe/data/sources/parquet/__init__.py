@@ -36,5 +36,5 @@ class ParquetImages(FittedImages):
         """Allow `channels` only with an `image_size`: otherwise the first image decides."""
         yield from LongTailed.further_problems(self)
         if self.channels is not None and self.image_size is None:
-            message = "is for images that are fitted: give image_size too, or leave it out"
+            message = "is only used with image_size: give image_size too, or leave it out"
             yield FieldProblem("channels", message)

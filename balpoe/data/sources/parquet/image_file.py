@@ -1,7 +1,7 @@
 """Labelled images in a Parquet file of the Hugging Face convention.
 
-A file has a column `image: struct<bytes: binary, path: string>` and an integer column `label`;
-class names, where there are any, stand in the schema's `huggingface` metadata.
+A file has a column `image: struct<bytes: binary, path: string>` and an integer column `label`.
+Class names are optional, in the schema's `huggingface` metadata.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from balpoe.data.sources.parquet.image_schema import class_names, no_bytes, read
 from balpoe.errors import DataError
 from balpoe.method.long_tailed_counts import Indices
 
-# pyarrow's own conversions from and to numpy (pa.array, Array.to_numpy) import pandas, which
-# costs a second and 40 MiB in every trial; buffers and DLPack do without.
+# pa.array and Array.to_numpy import pandas, which takes a second and 40 MiB in every trial;
+# buffers and DLPack do not.
 
 
 class LabelledImageFile:
-    """One Parquet file of images and labels; checksums are verified where the file has them.
+    """A Parquet file of images and labels; page checksums are verified if present.
 
     Raises:
         DataError: The file is missing, damaged, not Parquet, or lacks a column.
@@ -38,14 +38,14 @@ class LabelledImageFile:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
         require_columns(self._file.schema_arrow, image_column, label_column, path)
         if self._file.metadata.num_rows == 0:
-            raise DataError(f"{path}: holds no images: give a file with at least one")
+            raise DataError(f"{path}: contains no images: give a file with at least one")
 
     def place(self, row: int) -> str:
-        """How messages call a row, counted from 0."""
+        """Return the name of a row in messages, counted from 0."""
         return f"{self.path}, row {row}"
 
     def labels(self) -> Indices:
-        """All labels as int64 [N]; the images are not read.
+        """Return all labels, int64 [N], without reading the images.
 
         Raises:
             DataError: A label is null or negative, or the file is damaged.
@@ -57,25 +57,25 @@ class LabelledImageFile:
             row = pc.index(pc.is_null(column), True).as_py()
             raise DataError(f"{self.place(row)}: {self._label_column} is null: label every image")
         labels_n = np.from_dlpack(column)
-        wrong = np.flatnonzero((labels_n < 0) | (labels_n > np.iinfo(np.int64).max))
-        if len(wrong):
-            row = int(wrong[0])
+        invalid = np.flatnonzero((labels_n < 0) | (labels_n > np.iinfo(np.int64).max))
+        if len(invalid):
+            row = int(invalid[0])
             raise DataError(
-                f"{self.place(row)}: label {labels_n[row]} is out of range: labels are class "
-                f"indices from 0"
+                f"{self.place(row)}: label {labels_n[row]} is out of range: it must be a class "
+                f"index from 0"
             )
         return np.asarray(labels_n, dtype=np.int64)
 
     def class_names(self) -> tuple[str, ...] | None:
-        """The names that the Hugging Face metadata give the labels, if they do.
+        """Return the class names of the Hugging Face metadata, or None.
 
         Raises:
-            DataError: The metadata are not what `datasets` writes.
+            DataError: The metadata are not in the format of `datasets`.
         """
         return class_names(self._file.schema_arrow, self._label_column, self.path)
 
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
-        """The encoded images of these rows, a row group at a time; other groups are not read.
+        """Yield the encoded images of these rows by row group; other groups are not read.
 
         Raises:
             DataError: A row has no image bytes, or the file is damaged.
@@ -85,11 +85,11 @@ class LabelledImageFile:
             [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
         )
         boundaries = np.searchsorted(rows[positions], ends)
-        for group, here in enumerate(np.split(positions, boundaries)[:-1]):
-            if len(here):
+        for group, group_positions in enumerate(np.split(positions, boundaries)[:-1]):
+            if len(group_positions):
                 start = ends[group] - self._file.metadata.row_group(group).num_rows
-                yield self._encoded_in_group(group, start, here, rows[here])
-        # Arrow would keep the freed pages of its last row group for the life of the process.
+                yield self._encoded_in_group(group, start, group_positions, rows[group_positions])
+        # Arrow keeps the freed pages of the last row group otherwise.
         pa.default_memory_pool().release_unused()
 
     def _encoded_in_group(

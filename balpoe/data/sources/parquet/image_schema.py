@@ -1,4 +1,4 @@
-"""What a Parquet file of labelled images must look like, and what its reader's errors mean."""
+"""Checks of the schema of Parquet files of images, and conversion of the reader's errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from balpoe.errors import DataError, StorageError
 
 
 def require_columns(schema: pa.Schema, image_column: str, label_column: str, path: str) -> None:
-    """Check that both columns are there and of the types of the convention.
+    """Check that both columns exist and have the types of the convention.
 
     Raises:
         DataError: A column is missing or of another type.
@@ -29,12 +29,12 @@ def require_columns(schema: pa.Schema, image_column: str, label_column: str, pat
 
 
 def require_image_column(schema: pa.Schema, column: str, path: str, *, named: str) -> None:
-    """Check that the column of the images is there and of the type of the convention.
+    """Check that the image column exists and has the type of the convention.
 
-    `named` says where its name stands, for the message: `in data.image_column`.
+    `named` says in the message where the column is set, such as `in data.image_column`.
 
     Raises:
-        DataError: It is missing or of another type.
+        DataError: The column is missing or of another type.
     """
     _require_column(schema, column, path, named=named)
     image = schema.field(column).type
@@ -46,7 +46,7 @@ def require_image_column(schema: pa.Schema, column: str, path: str, *, named: st
 
 
 def no_bytes(place: str, column: str) -> DataError:
-    """The error of an image that is not in its file."""
+    """Return the error for an image without bytes in the file."""
     return DataError(
         f"{place}: {column}.bytes is null: embed the image in the file (a path alone is not "
         f"followed)"
@@ -54,10 +54,10 @@ def no_bytes(place: str, column: str) -> DataError:
 
 
 def class_names(schema: pa.Schema, label_column: str, path: str) -> tuple[str, ...] | None:
-    """The names that the Hugging Face metadata give the labels, if they do.
+    """Return the class names of the Hugging Face metadata, or None.
 
     Raises:
-        DataError: The metadata are not what `datasets` writes, or name two classes alike.
+        DataError: The metadata are not in the format of `datasets`, or name two classes the same.
     """
     metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
@@ -68,15 +68,15 @@ def class_names(schema: pa.Schema, label_column: str, path: str) -> tuple[str, .
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: the schema's huggingface metadata are not readable ({error!r}): "
-            f"write the file with `datasets`, or drop them"
+            f"write the file with `datasets`, or remove the metadata"
         ) from error
-    _refuse_alike(names or (), path)
+    _require_distinct_names(names or (), path)
     return names
 
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn what pyarrow raises while it reads `path` into errors that name the cure.
+    """Convert the errors of pyarrow while it reads `path` to errors with a hint.
 
     Raises:
         DataError: The file is missing, damaged or not Parquet.
@@ -86,24 +86,24 @@ def reading(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: no such file: data.train and data.test name Parquet files"
+            f"{path}: no such file: data.train and data.test must name Parquet files"
         ) from error
     except (pa.ArrowException, OSError) as error:
-        # An error of the operating system has a number; one of damaged content has none.
+        # Only errors of the operating system have an errno.
         if getattr(error, "errno", None) is not None:
             raise StorageError(f"{path}: cannot be read ({error})") from error
         raise DataError(
-            f"{path}: damaged, or not a Parquet file ({error}): fetch or write it again"
+            f"{path}: damaged, or not a Parquet file ({error}): download or write it again"
         ) from error
 
 
-def _refuse_alike(names: Sequence[str], path: str) -> None:
-    """Predictions name classes: two of one name could not be told apart."""
+def _require_distinct_names(names: Sequence[str], path: str) -> None:
+    """Refuse repeated class names, because predictions identify a class by its name."""
     name, count = max(Counter(names).items(), key=lambda item: item[1], default=("", 0))
     if count > 1:
         raise DataError(
             f"{path}: {count} classes are named {name!r} in the schema's huggingface metadata: "
-            f"give each its own name, or drop the metadata"
+            f"give each class its own name, or remove the metadata"
         )
 
 

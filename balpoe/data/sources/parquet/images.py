@@ -1,4 +1,4 @@
-"""Splits of the images in Parquet files, cut to a long tail or as they naturally are."""
+"""Splits of the images in Parquet files."""
 
 from __future__ import annotations
 
@@ -10,33 +10,29 @@ from balpoe.data.sources.parquet.image_file import LabelledImageFile
 from balpoe.errors import DataError
 
 
-class ParquetSource(EncodedSource):
+class ParquetSource(EncodedSource[ParquetImages]):
     """The images of Parquet files."""
-
-    def __init__(self, settings: ParquetImages) -> None:
-        super().__init__(settings)
-        self._files = settings
 
     def search_images(self) -> SearchImages:
         """Open the training file, and the validation file if there is one."""
-        train, names = _training_file(self._files)
+        train, names = _training_file(self._settings)
         validation = None
-        if self._files.validation is not None:
-            validation = _further_file(self._files, self._files.validation, names)
+        if self._settings.validation is not None:
+            validation = _further_file(self._settings, self._settings.validation, names)
         return SearchImages(names, train, validation)
 
     def final_images(self) -> FinalImages:
         """Open the training file and the test file."""
-        train, names = _training_file(self._files)
-        return FinalImages(names, train, _further_file(self._files, self._files.test, names))
+        train, names = _training_file(self._settings)
+        return FinalImages(names, train, _further_file(self._settings, self._settings.test, names))
 
 
 def _training_file(config: ParquetImages) -> tuple[LabelledImages, tuple[str, ...]]:
-    """Open the training images; class names are those of the file, or the class indices."""
+    """Return the training images and the class names: those of the file, or the indices."""
     file = LabelledImageFile(config.train, config.image_column, config.label_column)
     images = LabelledImages(file, file.labels())
     names = file.class_names()
-    # Without names the number of images bounds the labels: no class may be empty.
+    # No class may be empty, so without names the number of images bounds the labels.
     require_labels(images, len(images) if names is None else len(names))
     names = names or tuple(str(y) for y in range(images.labels_n.max() + 1))
     require_images(images.labels_n, names, file.path)
@@ -47,8 +43,8 @@ def _further_file(config: ParquetImages, path: str, names: tuple[str, ...]) -> L
     file = LabelledImageFile(path, config.image_column, config.label_column)
     if file.class_names() not in (None, names):
         raise DataError(
-            f"{path}: names other classes than the training file: write both with the same "
-            f"ones, in the same order"
+            f"{path}: has other classes than the training file: write both files with the same "
+            f"classes in the same order"
         )
     images = LabelledImages(file, file.labels())
     require_labels(images, len(names))

@@ -50,7 +50,12 @@ __all__ = [
 ]
 
 # the modules of functions that are not named like their module
-_MODULES = {"inspect_data": "data", "prepare_data": "data", "to_onnx": "onnx"}
+_MODULES = {
+    "inspect_data": "data",
+    "load": "load_model",
+    "prepare_data": "data",
+    "to_onnx": "onnx",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import balpoe
+
 REPOSITORY = Path(__file__).parent.parent
 
 CHECKS = {
@@ -25,6 +27,11 @@ def test_the_code_is_clean(command: list[str]) -> None:
         [executable, *command[1:]], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_public_function_is_there() -> None:
+    for name in balpoe.__all__:
+        assert callable(getattr(balpoe, name))
 
 
 def test_importing_balpoe_loads_no_heavy_library() -> None:

@@ -232,7 +232,7 @@ def test_names_columns_and_normalisation_can_be_given(
 def test_files_that_load_leave_pandas_out(cifar10: tuple[str, str], tmp_path: Path) -> None:
     program = (
         "import sys; from balpoe.data import load_search_splits;"
-        "from balpoe.config import ParquetImages;"
+        "from balpoe.data.sources.parquet import ParquetImages;"
         f"load_search_splits(ParquetImages(train={cifar10[1]!r}, test='', imbalance_ratio=100));"
         "print('pandas' in sys.modules)"
     )

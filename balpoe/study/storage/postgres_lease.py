@@ -15,7 +15,7 @@ import psycopg
 
 from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.lease import LeaseHolder, parsed_holder, present_holder, refusal
-from balpoe.study.storage.postgres_storage import PostgresStorage, lock_key
+from balpoe.study.storage.postgres_server import PostgresServer, lock_key
 from balpoe.study.storage.reconnecting_storage import StorageUnavailable
 from balpoe.study.storage.storage_interface import ConfirmLease
 
@@ -34,33 +34,33 @@ SET tcp_keepalives_count = 3"""
 
 
 @contextmanager
-def hold_postgres_lease(storage: PostgresStorage, study: str) -> Iterator[ConfirmLease]:
+def hold_postgres_lease(server: PostgresServer, study: str) -> Iterator[ConfirmLease]:
     """Hold the lease of `study` for the length of the block; yield what confirms that.
 
     Raises:
         UserError: another driver holds it.
         StorageError: the database cannot be reached or written.
     """
-    with storage.locked_creation(), storage.connection() as connection:
+    with server.locked_creation(), server.connection() as connection:
         connection.execute(_TABLE)
     try:
-        lease = _PostgresLease(storage, study)
+        lease = _PostgresLease(server, study)
         lease.take()
     except psycopg.Error as error:
-        raise StorageError(storage.failure(error)) from error
+        raise StorageError(server.failure(error)) from error
     try:
         yield lease.confirm
     finally:
         lease.release()
 
 
-def postgres_lease_holder(storage: PostgresStorage, study: str) -> LeaseHolder | None:
+def postgres_lease_holder(server: PostgresServer, study: str) -> LeaseHolder | None:
     """Return the holder of the lease; None if there is none or its row is not written.
 
     Raises:
         StorageError: the database cannot be reached.
     """
-    with storage.connection() as connection:
+    with server.connection() as connection:
         locked = connection.execute(_BACKEND, (lock_key("study", study),)).fetchone()
         row = connection.execute(_HOLDER, (study,)).fetchone() if locked else None
     if not locked or not row or row[1] != locked[0]:
@@ -71,11 +71,11 @@ def postgres_lease_holder(storage: PostgresStorage, study: str) -> LeaseHolder |
 class _PostgresLease:
     """The lease of one study, and the connection that holds it."""
 
-    def __init__(self, storage: PostgresStorage, study: str) -> None:
-        self._storage, self._study = storage, study
+    def __init__(self, server: PostgresServer, study: str) -> None:
+        self._server, self._study = server, study
         self._key = lock_key("study", study)
         self._holder = json.dumps(asdict(present_holder()))
-        self._connection = storage.connect()
+        self._connection = server.connect()
         self._backends: set[int] = set()  # that wrote the row, or tried to
 
     def take(self) -> None:
@@ -105,10 +105,10 @@ class _PostgresLease:
             try:
                 self._take_again()
             except psycopg.OperationalError as error:
-                raise StorageUnavailable(self._storage.failure(error)) from error
+                raise StorageUnavailable(self._server.failure(error)) from error
 
     def _take_again(self) -> None:
-        self._connection = self._storage.connect()
+        self._connection = self._server.connect()
         self._connection.execute(_KEEPALIVES)
         is_locked = self._lock()
         held_by, backend = self._row()
@@ -116,7 +116,7 @@ class _PostgresLease:
             self.release()
             raise UserError(
                 f"{self._study}: was taken by {parsed_holder(held_by)} while the connection to "
-                f"{self._storage} was lost; this launch stops, and what it recorded is kept"
+                f"{self._server} was lost; this launch stops, and what it recorded is kept"
             )
         if is_locked:
             self._write()
@@ -127,9 +127,7 @@ class _PostgresLease:
             (self._key, backend),
         )
         self.release()
-        raise StorageUnavailable(
-            f"{self._storage}: the lease is held by a connection that was lost"
-        )
+        raise StorageUnavailable(f"{self._server}: the lease is held by a connection that was lost")
 
     def _lock(self) -> bool:
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from balpoe.errors import StorageError, UserError
+from balpoe.errors import StorageError
 from balpoe.study.storage.lease import LeaseHolder
-from balpoe.study.storage.postgres_address import VARIABLE, connect_arguments, optuna_url
-from balpoe.study.storage.reconnecting_storage import (
-    ReconnectingStorage,
-    StorageUnavailable,
-    is_disk_full,
-)
+from balpoe.study.storage.postgres_address import connect_arguments, optuna_url
+from balpoe.study.storage.postgres_server import PostgresServer, require_driver
+from balpoe.study.storage.reconnecting_storage import ReconnectingStorage
 from balpoe.study.storage.storage_interface import ConfirmLease, StudyStorage
-
-if TYPE_CHECKING:
-    import psycopg
-
-_HINTS = {
-    "password": f"give the password by {VARIABLE}, PGPASSWORD or ~/.pgpass",
-    "role": "name a user that the server knows, or create it (createuser)",
-    'database "': "create it (createdb), or name another",
-    "permission denied": "grant the user CREATE on the database's schema public",
-}
-_HINT = "check that the server runs and its disk has room, the address and the network"
-_HINT_FULL_DISK = "free some space on the disk of the server, or give it a larger one"
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresStorage(StudyStorage):
-    """The database at `address`, which has no password."""
-
-    address: str
-
-    def __str__(self) -> str:
-        return self.address
+class PostgresStorage(PostgresServer, StudyStorage):
+    """The trials in the database at `address`."""
 
     @property
     def is_shared(self) -> bool:
@@ -52,13 +28,6 @@ class PostgresStorage(StudyStorage):
     def exists(self) -> bool:
         """True: opening a database does not create it."""
         return True
-
-    @contextmanager
-    def locked_creation(self) -> Iterator[None]:
-        """Enter a block that one process at a time enters, on any host."""
-        with self.connection() as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", (lock_key("create"),))
-            yield
 
     def open(self, confirm: ConfirmLease) -> optuna.storages.RDBStorage:
         """Return a storage that survives the loss of its connection for a minute."""
@@ -78,65 +47,14 @@ class PostgresStorage(StudyStorage):
 
     def hold_lease(self, study: str) -> AbstractContextManager[ConfirmLease]:
         """Hold an advisory lock of the server, which is lost with its connection."""
-        _ensure_driver()
+        require_driver()
         from balpoe.study.storage.postgres_lease import hold_postgres_lease
 
         return hold_postgres_lease(self, study)
 
     def lease_holder(self, study: str) -> LeaseHolder | None:
         """Return the driver that holds the advisory lock of the server."""
-        _ensure_driver()
+        require_driver()
         from balpoe.study.storage.postgres_lease import postgres_lease_holder
 
         return postgres_lease_holder(self, study)
-
-    @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """Connect for the length of the block; every statement is a transaction.
-
-        Raises:
-            StorageError: the connection, or a statement in the block, fails.
-        """
-        _ensure_driver()
-        import psycopg
-
-        try:
-            with self.connect() as connection:
-                yield connection
-        except psycopg.Error as error:
-            raise StorageError(self.failure(error)) from error
-
-    def connect(self) -> psycopg.Connection[Any]:
-        """Return a connection that the caller closes; every statement is a transaction.
-
-        Raises:
-            psycopg.OperationalError: the connection fails.
-        """
-        _ensure_driver()
-        import psycopg
-
-        return psycopg.connect(**connect_arguments(self.address), autocommit=True)
-
-    def failure(self, reason: BaseException) -> str:
-        """Return the first line of the server's or libpq's message, and a hint if one is known."""
-        if isinstance(reason, StorageUnavailable):
-            return f"{reason}; what was recorded so far is kept"
-        first, *_ = str(reason).strip().splitlines() or [type(reason).__name__]
-        message = first.removeprefix("connection failed: ")
-        hint = next((hint for words, hint in _HINTS.items() if words in message), _HINT)
-        if is_disk_full(reason):
-            hint = _HINT_FULL_DISK
-        return f"{self}: {message}; {hint}"
-
-
-def lock_key(*words: str) -> int:
-    """Return the key of the advisory lock that `words` name: 64 bits, signed."""
-    digest = sha256("\0".join(("balpoe", *words)).encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)
-
-
-def _ensure_driver() -> None:
-    if importlib.util.find_spec("psycopg") is None:
-        raise UserError(
-            "a storage in PostgreSQL needs psycopg; install it: pip install 'balpoe[postgres]'"
-        )

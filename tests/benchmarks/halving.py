@@ -38,7 +38,7 @@ from balpoe.data import load_search_splits
 from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.files import load_study
 from balpoe.study.records.ledger import Ledger
-from balpoe.study.search.early_stopping import EarlyStopping
+from balpoe.study.search.pruning import EarlyStopping
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.objectives import finite_objectives, losses
 from balpoe.study.trials.record import TrialToRun

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from balpoe.config import Constraint, HalvingConfig, StudySpec
-from balpoe.study.search.early_stopping import EarlyStopping
+from balpoe.study.search.pruning import EarlyStopping
 from balpoe.training.epoch import EpochResult
 
 MakeSpec = Callable[..., StudySpec]

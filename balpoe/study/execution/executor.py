@@ -16,7 +16,7 @@ from balpoe.study.execution.trial_recorder import TrialRecorder
 from balpoe.study.execution.tune_run import run_tune
 from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.search.earlier_trials import EarlierStudy
-from balpoe.study.search.early_stopping import early_stopping_of
+from balpoe.study.search.pruning import early_stopping_of
 from balpoe.study.search.spent_budget import Account, is_over
 from balpoe.study.storage.storage_interface import ConfirmLease, unconfirmed
 from balpoe.study.trials.directory import StudyDirectory

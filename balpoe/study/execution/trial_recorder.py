@@ -9,7 +9,7 @@ from balpoe.config import StudySpec
 from balpoe.errors import NonFiniteError, StorageError, UserError
 from balpoe.study.execution.interruption import Interruption
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.early_stopping import EarlyStopping, RungResult
+from balpoe.study.search.pruning import EarlyStopping, RungResult
 from balpoe.study.trials.events import (
     AttemptEnded,
     EpochReported,

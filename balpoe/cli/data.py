@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from balpoe.cli.options import json_option
-from balpoe.data.sources.parquet import IMAGE_COLUMN, LABEL_COLUMN
+from balpoe.data import IMAGE_COLUMN, LABEL_COLUMN
 
 _SOURCE_OPTIONS = (
     click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from balpoe.config.bounds import Bounds, Count, Positive, Ratio, Real, Seed
 from balpoe.config.entry_tables import Entry, Table
@@ -51,11 +51,13 @@ class DataSource(Entry):
 
     def with_absolute_paths(self: AnySource) -> AnySource:
         """Return the same source with absolute paths, valid in any working directory."""
-        values = {name: getattr(self, name) for name in self.path_fields}
-        return replace(self, **{n: str(Path(p).resolve()) for n, p in values.items() if p})
+        given: dict[str, Any] = {name: getattr(self, name) or None for name in self.path_fields}
+        return replace(self, **{n: p and str(Path(p).resolve()) for n, p in given.items()})
 
 
-DATA_SOURCES = Table(DataSource, package="balpoe.data.sources", group="balpoe.data_sources")
+DATA_SOURCES = Table(
+    DataSource, package="balpoe.data.sources", group="balpoe.data_sources", may_require=True
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ so their modules must not import torch, Ray, Optuna or MLflow.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import importlib.metadata
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from balpoe.config.bounds import Bounded
+from balpoe.errors import UserError
 
 Base = TypeVar("Base", bound="Entry")
 Settings = TypeVar("Settings", bound="Entry")
@@ -40,11 +42,15 @@ class Table(Generic[Base]):
         base: The base class of the settings; a field of this type is chosen from the table.
         package: The package whose modules and subpackages register the built-in entries.
         group: The group of entry points by which installed packages name further modules.
+        may_require: Whether settings may have no default, so that a name alone does not suffice.
     """
 
-    def __init__(self, base: type[Base], *, package: str, group: str) -> None:
+    def __init__(
+        self, base: type[Base], *, package: str, group: str, may_require: bool = False
+    ) -> None:
         self._package = package
         self._group = group
+        self._may_require = may_require
         self._entries: dict[str, type[Base]] = {}
         _TABLES[base] = self
 
@@ -52,11 +58,23 @@ class Table(Generic[Base]):
         """Register a settings class; a decorator above that of the dataclass.
 
         Raises:
+            TypeError: the class is no dataclass, or its name or another setting has no default.
             ValueError: another class is registered under its name.
         """
-        # entries are dataclasses; slots hide the default from the class itself
-        name = settings.__dataclass_fields__["name"].default  # type: ignore[attr-defined]
-        if name in self._entries:
+        known_fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(settings)  # type: ignore[arg-type]  # the base is a dataclass
+        items = {item.name: item for item in known_fields}
+        name = items["name"].default
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{settings.__qualname__}: needs a default for `name`; `add` stands above the "
+                f"decorator of the dataclass"
+            )
+        required = [key for key, item in items.items() if _is_required(item)]
+        if required and not self._may_require:
+            raise TypeError(f"{settings.__qualname__}: needs a default for `{required[0]}`")
+        known = self._entries.get(name, settings)
+        # a module whose first import failed later on registers its classes again
+        if (known.__module__, known.__qualname__) != (settings.__module__, settings.__qualname__):
             raise ValueError(f"{self._group}: two entries are called {name}")
         self._entries[name] = settings  # type: ignore[assignment]  # of the base of this table
         return settings
@@ -92,11 +110,25 @@ def load_object(import_string: str) -> Any:
 
 @functools.cache
 def import_entries(package: str, *, group: str) -> None:
-    """Import the modules of `package`, and those named by the entry points of `group`, once."""
+    """Import the modules of `package`, and those named by the entry points of `group`, once.
+
+    Raises:
+        UserError: a module of an installed package cannot be imported.
+    """
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")
     for point in importlib.metadata.entry_points(group=group):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:
+            raise UserError(
+                f"{point.value} (entry point {point.name} of {group}): cannot be imported: "
+                f"{type(error).__name__}: {error}; repair or uninstall the package"
+            ) from error
+
+
+def _is_required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
 def table_of(base: Any) -> Table[Any] | None:

@@ -75,6 +75,15 @@ def _configuration_fields(entries: int) -> Mapping[str, Any]:
     return dict(_leaves(sections, ""))
 
 
+def entry_settings(path: str) -> Mapping[str, bool]:
+    """Return for each entry whether it has the setting at `path`; empty for any other field."""
+    section, _, name = path.rpartition(".")
+    table = table_of(hints_of(Configuration).get(section))
+    if table is None or name == "name":
+        return {}
+    return {entry: name in hints_of(settings) for entry, settings in table.entries.items()}
+
+
 def why_not_searchable(path: str) -> str:
     """Explain why a path is not among `searchable_fields`."""
     if path == "data" or path.startswith("data."):
@@ -107,13 +116,26 @@ def _leaves(hints: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _entry_fields(table: Table[Any], prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield the `name` with all names of the table, then the fields of its entries."""
     yield f"{prefix}name", Literal[tuple(table.entries)]
+    hints: dict[str, Any] = {}
     for settings in table.entries.values():
-        hints = hints_of(settings)
-        yield from _leaves({name: hints[name] for name in hints if name != "name"}, prefix)
+        for name, hint in hints_of(settings).items():
+            hints[name] = _common(hints.get(name, hint), hint)
+    yield from _leaves({name: hint for name, hint in hints.items() if name != "name"}, prefix)
+
+
+def _common(hint: Any, other: Any) -> Any:
+    """Return one type for settings of the same name; the chosen entry checks its own rules."""
+    if hint == other:
+        return hint
+    return _base(hint) if _base(hint) == _base(other) else object
+
+
+def _base(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
 
 
 def _described(path: str, hint: Any) -> SearchableField | None:
-    base = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    base = _base(hint)
     if typing.get_origin(base) is Literal:
         choices = typing.get_args(base)
         return SearchableField(path, type(choices[0]), choices, hint)

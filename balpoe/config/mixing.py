@@ -28,6 +28,8 @@ class Mixer(Entry, ABC):
     ) -> Tensor:
         """Draw all random numbers of an epoch, on the CPU, with S = `steps` as first dimension.
 
+        With `alpha` = 0 nothing is mixed, and the result is not used.
+
         The batch of the last step may have fewer than `batch_size` images.
         """
 

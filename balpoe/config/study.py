@@ -13,7 +13,7 @@ from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
 from balpoe.config.constraints import ConstrainedName, Constraint
 from balpoe.config.early_stopping import HalvingConfig
-from balpoe.config.fields import Choice
+from balpoe.config.fields import Choice, entry_settings
 from balpoe.config.final_recipe import FinalConfig
 from balpoe.config.known_points import (
     DEFAULTS,
@@ -23,10 +23,10 @@ from balpoe.config.known_points import (
     point_problems,
 )
 from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
-from balpoe.config.parameters import with_parameters
+from balpoe.config.parameters import field_value, with_parameters
 from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
-from balpoe.config.search_space import Parameter, misfits
-from balpoe.config.wording import must_be, unknown
+from balpoe.config.search_space import CategoricalParameter, Parameter, misfits
+from balpoe.config.wording import listed, must_be, unknown
 from balpoe.errors import FieldProblem, InvalidFields, dotted
 
 Direction = Literal["maximize", "minimize"]
@@ -99,7 +99,8 @@ class StudySpec(Bounded):
             yield from misfitting
         else:
             yield from self._idle_parameters()
-            yield from self._impossible_values()
+            misplaced = list(self._settings_of_other_entries())
+            yield from misplaced or self._impossible_values()
             for reason in self.sampler.refusals(self.search, self.base, list(self.objectives)):
                 yield FieldProblem("sampler", reason, ("name",))
             if self.early_stopping is not None:
@@ -190,16 +191,42 @@ class StudySpec(Bounded):
             if path in self.search:
                 yield FieldProblem("search", f"changes nothing: {reason}", (path,))
 
+    def _settings_of_other_entries(self) -> Iterator[FieldProblem]:
+        """Refuse settings that an entry lacks with which they would be searched."""
+        for path in self.search:
+            has = entry_settings(path)
+            lacking = [name for name in self._entries_beside(path) if not has[name]]
+            if lacking:
+                having = ", ".join(name for name in has if has[name])
+                hint = f"add when: {{{_chooser(path)}: {{one_of: [{having}]}}}}"
+                message = f"is no setting of {listed(lacking)}: {hint}"
+                yield FieldProblem("search", message, (path,))
+
+    def _entries_beside(self, path: str) -> list[str]:
+        """Return the entries with which a setting is searched; none for an ordinary field."""
+        if not entry_settings(path):
+            return []
+        chosen = self.search.get(_chooser(path))
+        if not isinstance(chosen, CategoricalParameter):
+            return [str(field_value(self.base, _chooser(path)))]
+        condition = self.search[path].when.get(_chooser(path))
+        names = (name for name in chosen.choices if condition is None or condition.holds(name))
+        return [str(name) for name in names]
+
     def _impossible_values(self) -> Iterator[FieldProblem]:
         """Find values that fit their field, but are invalid together with the base."""
         for path, parameter in self.search.items():
+            beside = [{_chooser(path): name} for name in self._entries_beside(path)] or [{}]
             for within, value in parameter.extremes.items():
-                try:
-                    with_parameters(self.base, {**self._presupposed(path), path: value})
-                except InvalidFields as error:
-                    reasons = (f"{dotted(item.path)} {item.message}" for item in error.problems)
-                    message = f"with {value}, {', '.join(reasons)}"
-                    yield FieldProblem("search", message, (path, *within))
+                for entry in beside:
+                    values = {**self._presupposed(path), **entry, path: value}
+                    try:
+                        with_parameters(self.base, values)
+                    except InvalidFields as error:
+                        reasons = (f"{dotted(item.path)} {item.message}" for item in error.problems)
+                        message = f"with {value}, {', '.join(reasons)}"
+                        yield FieldProblem("search", message, (path, *within))
+                        break
 
     def _presupposed(self, path: str) -> dict[str, Choice]:
         """Return values of other parameters with which the one at `path` exists."""
@@ -210,3 +237,8 @@ class StudySpec(Bounded):
             assert value is not None
             values[other] = value
         return values
+
+
+def _chooser(path: str) -> str:
+    """Return the path of the `name` beside a setting of an entry."""
+    return path.rpartition(".")[0] + ".name"

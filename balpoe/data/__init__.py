@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "IMAGE_COLUMN",
+    "LABEL_COLUMN",
     "DataDescription",
     "FinalSplits",
     "ImageSet",
@@ -34,6 +36,9 @@ __all__ = [
     "load_search_splits",
     "load_test_images",
 ]
+
+IMAGE_COLUMN, LABEL_COLUMN = "image", "label"
+"""The default columns of Parquet files, as the Hugging Face convention has them."""
 
 
 def __getattr__(name: str) -> Any:

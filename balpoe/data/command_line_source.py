@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from balpoe.data import IMAGE_COLUMN, LABEL_COLUMN
 from balpoe.data.decoding.encoded_images import LabelledImages
 from balpoe.data.encoded_splits import EncodedSource
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.data.sources.folder.images import folder_images
 from balpoe.data.sources.image_list import ImageList, PublishedSet
 from balpoe.data.sources.image_list.images import ListSource
-from balpoe.data.sources.parquet import IMAGE_COLUMN, LABEL_COLUMN, ParquetImages
+from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data.sources.parquet.images import ParquetSource
 from balpoe.errors import DataError
 

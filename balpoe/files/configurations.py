@@ -44,12 +44,12 @@ def configuration_from_plain(plain: Any, place: str) -> Configuration:
 
 
 def dump_configuration(configuration: Configuration) -> str:
-    """Write all fields as YAML that `load_configuration` reads back to an equal object."""
+    """Write a configuration as YAML that `load_configuration` reads back to an equal object."""
     return _dumped(to_plain(configuration))
 
 
 def dump_study(study: StudySpec) -> str:
-    """Write all fields as YAML that `load_study` reads back to an equal object."""
+    """Write a study as YAML that `load_study` reads back to an equal object."""
     plain = to_plain(study)
     merged = plain | plain.pop("base")
     return _dumped({name: merged[name] for name in fields_in_file(StudySpec) if name in merged})

@@ -123,7 +123,8 @@ def _broken_rule(path: Path, error: Exception) -> Iterator[Problem]:
 
 def _unknown_key(key: str, section: type) -> str:
     siblings = list(fields_in_file(section))
-    elsewhere = did_you_mean(key, [*siblings, *configuration_fields()])
+    fields = (path for path in configuration_fields() if not path.endswith(".name"))
+    elsewhere = did_you_mean(key, [*siblings, *fields])
     return f"unknown key{elsewhere}" if elsewhere else unknown("key", key, siblings)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from balpoe.config import Parameter, StudySpec
+from balpoe.config import Configuration, Parameter, StudySpec
 from balpoe.config.bounds import Bounded
 from balpoe.config.entry_tables import table_of
-from balpoe.config.sampler import DEFAULT_SAMPLER
 from balpoe.config.search_space import misfits
 from balpoe.files.document import Document, Problem
 from balpoe.files.problems import at, problems_in
@@ -48,20 +48,35 @@ def _read(hint: Any, content: Any) -> Any:
 
 
 def _written_out(content: Any, owner: type) -> Any:
-    """Expand short forms such as ``sampler: tpe`` to sections."""
+    """Expand ``sampler: tpe`` to a section, and name the entry of a section without a name.
+
+    A data source has neither form: it has no default, and most sources need further settings.
+    """
     if not isinstance(content, dict):
         return content
-    hints = fields_in_file(owner)
-    short = {
-        key
-        for key, value in content.items()
-        # a data source has no short form, since most sources need further settings
-        if isinstance(value, str) and key != "data" and table_of(hints.get(key)) is not None
-    }
-    written = {key: {"name": value} if key in short else value for key, value in content.items()}
-    if isinstance(written.get("sampler"), dict):
-        written["sampler"] = {"name": DEFAULT_SAMPLER, **written["sampler"]}
+    defaults = _default_entries(owner)
+    written = {}
+    for key, value in content.items():
+        if key in defaults and isinstance(value, str):
+            written[key] = {"name": value}
+        elif key in defaults and isinstance(value, dict):
+            written[key] = {"name": defaults[key], **value}
+        else:
+            written[key] = value
     return written
+
+
+def _default_entries(owner: type) -> dict[str, str]:
+    """Return the name of the default entry of each section that is chosen from a table."""
+    items: list[dataclasses.Field[Any]] = [*dataclasses.fields(owner)]
+    if owner is StudySpec:
+        items += dataclasses.fields(Configuration)
+    hints = fields_in_file(owner)
+    return {
+        item.name: item.default_factory().name
+        for item in items
+        if table_of(hints.get(item.name)) and item.default_factory is not dataclasses.MISSING
+    }
 
 
 def _misfits_beside(found: list[Problem], search: Any) -> Iterator[Problem]:

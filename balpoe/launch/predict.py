@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from balpoe.atomic_write import ensure_writable, refuse_directory
-from balpoe.data.sources.parquet import IMAGE_COLUMN
+from balpoe.data import IMAGE_COLUMN
 from balpoe.errors import DataError
 from balpoe.evaluation.post_hoc import Scaling
 from balpoe.evaluation.prior_estimation import PriorEstimate

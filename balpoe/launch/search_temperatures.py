@@ -38,8 +38,9 @@ def calibration_from_search(configuration_file: Path, configuration: Configurati
     place = str(provenance_file(configuration_file))
     try:
         trial = read_exported_trial(configuration_file)
-    except CorruptFile as error:
-        return Calibration(None, f"the provenance of the export cannot be read ({error})")
+    except CorruptFile:
+        # a model carries this text, so it names no path of this machine
+        return Calibration(None, "the provenance of the export cannot be read")
     try:
         exported = configuration_from_plain(trial.final_configuration, place)
         searched = configuration_from_plain(trial.searched_configuration, place)

@@ -66,7 +66,7 @@ def _fitting(found: Mapping[str, Tensor], name: str, shape: torch.Size, place: s
     if name not in found:
         raise UserError(
             f"model.pretrained: {place} has no weights {name!r}: give weights of the backbone, "
-            f"under the names that torchvision uses"
+            f"under the names of its family"
         )
     if found[name].shape != shape:
         raise UserError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from balpoe.config import shift_metrics
 from balpoe.evaluation.distributions import WHOLE_TEST
@@ -43,7 +44,7 @@ def post_hoc_tables(
         "estimated: by EM from the unlabelled images of the test set",
     )
     if calibration.temperatures is None:
-        yield f"No temperatures: {calibration.origin}.\n"
+        yield Text(f"No temperatures: {calibration.origin}.\n")
     else:
         single = f"{calibration.temperatures.ensemble:.3g}"
         each = ", ".join(f"{value:.3g}" for value in calibration.temperatures.experts)

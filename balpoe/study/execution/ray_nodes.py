@@ -44,8 +44,8 @@ def large_nodes(*, cpus: float, gpus: float) -> list[Node]:
         most_cpus = max((node.cpus for node in living), default=0)
         most_gpus = max((node.gpus for node in living), default=0)
         raise UserError(
-            f"no node has {cpus:g} CPUs and {gpus:g} GPUs, as one training asks for; the most that "
-            f"a node has are {most_cpus:g} CPUs and {most_gpus:g} GPUs; ask for less (of a study: "
-            f"resources.cpus_per_trial and gpus_per_trial), or start larger nodes"
+            f"no node has {cpus:g} CPUs and {gpus:g} GPUs, as one training asks for; a node has "
+            f"at most {most_cpus:g} CPUs, and at most {most_gpus:g} GPUs; ask for less (of a "
+            f"study: resources.cpus_per_trial and gpus_per_trial), or start larger nodes"
         )
     return found

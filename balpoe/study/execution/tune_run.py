@@ -66,13 +66,15 @@ def run_tune(
     ):
         large_nodes(cpus=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
         is_remote = study_files(directory).remote is not None
+        # kept here: the actor ends with the last handle in this process
+        timekeeper = start_timekeeper() if other_hosts else None
         actor = tune.with_parameters(
             TrialActor,
             spec=spec,
             directory=directory,
             run=with_uploads(SavingTraceback(run), directory),
             needs=WorkerRequirements(software(), spec.base, None if is_remote else sign),
-            timekeeper=start_timekeeper() if other_hosts else None,
+            timekeeper=timekeeper,
         )
         try:
             _tuner(spec, directory, searcher, interruption, actor).fit()

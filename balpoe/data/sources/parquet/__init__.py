@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from balpoe.config.data import DATA_SOURCES, FittedImages, LongTailed
+from balpoe.data import IMAGE_COLUMN, LABEL_COLUMN
 from balpoe.errors import FieldProblem
 
-IMAGE_COLUMN, LABEL_COLUMN = "image", "label"
 """The default columns of Parquet files."""
 
 

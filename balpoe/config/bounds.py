@@ -99,6 +99,15 @@ def hints_of(owner: type) -> Mapping[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(owner)}
 
 
+def required_fields(owner: type) -> list[str]:
+    """Return the fields of a configuration dataclass that have no default, in their order."""
+    return [
+        item.name
+        for item in dataclasses.fields(owner)
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    ]
+
+
 def broken_rules(
     hint: Any, value: Any, within: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -16,7 +16,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from balpoe.config.bounds import Bounded
+from balpoe.config.bounds import Bounded, required_fields
 from balpoe.errors import UserError
 
 Base = TypeVar("Base", bound="Entry")
@@ -61,15 +61,14 @@ class Table(Generic[Base]):
             TypeError: the class is no dataclass, or its name or another setting has no default.
             ValueError: another class is registered under its name.
         """
-        known_fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(settings)  # type: ignore[arg-type]  # the base is a dataclass
-        items = {item.name: item for item in known_fields}
-        name = items["name"].default
+        fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(settings)  # type: ignore[arg-type]  # the base is a dataclass
+        [name] = (item.default for item in fields if item.name == "name")
         if not isinstance(name, str):
             raise TypeError(
                 f"{settings.__qualname__}: needs a default for `name`; `add` stands above the "
                 f"decorator of the dataclass"
             )
-        required = [key for key, item in items.items() if _is_required(item)]
+        required = required_fields(settings)
         if required and not self._may_require:
             raise TypeError(f"{settings.__qualname__}: needs a default for `{required[0]}`")
         known = self._entries.get(name, settings)
@@ -125,10 +124,6 @@ def import_entries(package: str, *, group: str) -> None:
                 f"{point.value} (entry point {point.name} of {group}): cannot be imported: "
                 f"{type(error).__name__}: {error}; repair or uninstall the package"
             ) from error
-
-
-def _is_required(item: dataclasses.Field[Any]) -> bool:
-    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
 def table_of(base: Any) -> Table[Any] | None:

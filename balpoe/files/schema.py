@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal, Union
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, create_model
 
 from balpoe.config import Configuration, StudySpec
-from balpoe.config.bounds import Rule, hints_of
+from balpoe.config.bounds import Rule, hints_of, required_fields
 from balpoe.config.entry_tables import count_entries, table_of
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -101,21 +101,15 @@ def _read_as(hint: Any) -> Any:
 
 
 def _section(owner: type) -> Any:
-    required = _required(owner) | (_required(Configuration) if owner is StudySpec else set())
+    required = required_fields(owner)
+    if owner is StudySpec:
+        required += required_fields(Configuration)
     fields: dict[str, Any] = {
         name: (_read_as(hint), ... if name in required else None)
         for name, hint in fields_in_file(owner).items()
     }
     model = create_model(owner.__name__, __config__=STRICT, **fields)
     return Annotated[model, AfterValidator(functools.partial(_built, owner))]
-
-
-def _required(owner: type) -> set[str]:
-    return {
-        field.name
-        for field in dataclasses.fields(owner)
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
 
 
 def _built(owner: type, model: Any) -> Any:

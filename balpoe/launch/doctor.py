@@ -20,11 +20,11 @@ from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.storage.storage_record import hold_study
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.metrics_file import read_metrics
-from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.study.trials.result_file import TrialResult, read_result
 from balpoe.tracking import MirroredStudy, TrackingStore, mirrored_study
 from balpoe.training.epoch import EpochResult
+from balpoe.training.predictions_file import read_predictions
 
 
 @dataclass(frozen=True, slots=True)

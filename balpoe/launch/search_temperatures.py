@@ -1,11 +1,12 @@
-"""Temperatures for a final model, fitted on the search trial of its configuration.
+"""The validation predictions of a search trial for its final models, and temperatures from them.
 
-They are fitted on the stored validation logits of the trial: a final training has no validation
-split, and the test set is reserved for the final evaluation.
+A final training has no validation split, and the test set is reserved for the final evaluation:
+choices after the training are made on the stored validation logits of the trial.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,52 +19,69 @@ from balpoe.exporting.export_files import provenance_file, read_exported_trial
 from balpoe.files import configuration_from_plain
 from balpoe.launch.tracking import study_exported_from
 from balpoe.method.priors import class_prior
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
+from balpoe.training.predictions_file import read_predictions
+from balpoe.training.search_validation import SearchValidation, ValidationFile
 from balpoe.training.training import configured_lambdas
 
 
-def calibration_from_search(configuration_file: Path, configuration: Configuration) -> Calibration:
-    """Return the temperatures for models of `configuration`, or the reason why there are none.
+@dataclass(frozen=True, slots=True)
+class FromSearch:
+    """What the search trial of a configuration passes on to its final models.
+
+    `validation` is None where `calibration` has no temperatures, for the reason that it states.
+    """
+
+    calibration: Calibration
+    validation: ValidationFile | None = None
+
+
+NOTHING = FromSearch(OUTSIDE_A_STUDY)
+
+
+def passed_on_by_search(configuration_file: Path, configuration: Configuration) -> FromSearch:
+    """Return predictions and temperatures for models of `configuration`, or the reason for none.
 
     There are none if the file is no export or was changed after its export, or if files of the
     trial are missing. A training never fails because of that.
     """
     study = study_exported_from(configuration_file)
     if study is None:
-        return OUTSIDE_A_STUDY
+        return NOTHING
     place = str(provenance_file(configuration_file))
     try:
         trial = read_exported_trial(configuration_file)
     except CorruptFile:
         # a model carries this text, so it names no path of this machine
-        return Calibration(None, "the provenance of the export cannot be read")
+        return _none("the provenance of the export cannot be read")
     try:
         exported = configuration_from_plain(trial.final_configuration, place)
         searched = configuration_from_plain(trial.searched_configuration, place)
         if exported != configuration:
-            return Calibration(None, "the configuration was changed after its export")
-        return _fit(study, trial.trial, searched, configuration.experts)
+            return _none("the configuration was changed after its export")
+        return _of_trial(study, trial.trial, searched, configuration.experts)
     except UserError as error:
-        return Calibration(None, str(error).splitlines()[0])
+        return _none(str(error).splitlines()[0])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Calibration(None, f"the trial of the export cannot be used ({error!r})")
+        return _none(f"the trial of the export cannot be used ({error!r})")
 
 
-def _fit(
+def _of_trial(
     study: StudyDirectory, number: int, searched: Configuration, final: ExpertsConfig
-) -> Calibration:
+) -> FromSearch:
     if searched.experts != final:
-        return Calibration(None, "the final recipe has other experts than the search")
+        return _none("the final recipe has other experts than the search")
     name = study.path.name
-    trial = study.trial(TrialIdentity(name, number))
+    # the copy of a study on an object store lacks predictions until they are downloaded
+    trial = study_files(study).refresh_trial(TrialIdentity(name, number))
     result, predictions = read_result(trial), read_predictions(trial.predictions)
     class_counts = result.class_counts or _recount(result, searched)
     if class_counts is None:
-        return Calibration(None, f"the data are not those of trial {number} of {name} any more")
+        return _none(f"the data are not those of trial {number} of {name} any more")
     temperatures = fit_temperatures(
         torch.from_numpy(predictions.logits_nec),
         torch.from_numpy(predictions.labels_n.copy()),
@@ -71,9 +89,14 @@ def _fit(
         lambdas=configured_lambdas(searched),
     )
     images = len(predictions.labels_n)
-    return Calibration(
-        temperatures, f"carried over from {images} validation images of trial {number} of {name}"
-    )
+    origin = f"carried over from {images} validation images of trial {number} of {name}"
+    digest = result.files[trial.predictions.name]
+    validation = ValidationFile(trial.predictions, digest, SearchValidation(class_counts))
+    return FromSearch(Calibration(temperatures, origin), validation)
+
+
+def _none(reason: str) -> FromSearch:
+    return FromSearch(Calibration(None, reason))
 
 
 def _recount(result: TrialResult, searched: Configuration) -> tuple[int, ...] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from balpoe.files import load_configuration
 from balpoe.launch import RUNS
 from balpoe.launch.device_option import choose_device
 from balpoe.launch.runs import is_remote
-from balpoe.launch.search_temperatures import calibration_from_search
+from balpoe.launch.search_temperatures import NOTHING, passed_on_by_search
 from balpoe.launch.study_file import with_absolute_paths
 from balpoe.launch.tracking import log_models, model_store
 from balpoe.reporting.training_display import TrainingProgress, training_progress
@@ -30,12 +31,13 @@ from balpoe.training.epoch import EpochResult
 from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
-    OUTSIDE_A_STUDY,
+    VALIDATION_PREDICTIONS,
     is_model,
     load_model,
     seed_directories,
     seed_directory,
 )
+from balpoe.training.search_validation import ValidationFile
 
 if TYPE_CHECKING:
     from balpoe.cluster.seed_tasks import SeedUpdate
@@ -114,19 +116,39 @@ def train(
     store = model_store(file, Path(runs), tracking_uri)
     ensure_writable(trained.path)
     with hold_lease(trained.path / "lease"):
-        calibration = OUTSIDE_A_STUDY
+        search = NOTHING
         if not all(map(is_model, trained.models)):
-            calibration = calibration_from_search(file, configuration)
-        tasks = [
-            FinalTraining(configuration, seed, path, balpoe.__version__, calibration)
-            for seed, path in zip(trained.seeds, trained.models, strict=True)
-        ]
-        if address == LOCAL:
-            _train_here(tasks, choose_device(device), on_progress)
-        else:
-            _train_on_cluster(tasks, address, cpus, gpus, on_progress)
+            search = passed_on_by_search(file, configuration)
+        with _copied(search.validation, trained.path) as validation:
+            tasks = [
+                FinalTraining(
+                    configuration, seed, path, balpoe.__version__, search.calibration, validation
+                )
+                for seed, path in zip(trained.seeds, trained.models, strict=True)
+            ]
+            if address == LOCAL:
+                _train_here(tasks, choose_device(device), on_progress)
+            else:
+                _train_on_cluster(tasks, address, cpus, gpus, on_progress)
         _write_common_card(trained.path, trained.models[0])
         return replace(trained, unlogged=log_models(store, file, trained.models))
+
+
+@contextmanager
+def _copied(validation: ValidationFile | None, directory: Path) -> Iterator[ValidationFile | None]:
+    """Copy the predictions of a trial for the time of the training.
+
+    Nodes of a cluster may lack the directory of the study, and the study may change meanwhile.
+    """
+    if validation is None:
+        yield None
+        return
+    copy = directory.resolve() / f".{VALIDATION_PREDICTIONS}"
+    validation.copy_to(copy)
+    try:
+        yield replace(validation, path=copy)
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 @dataclass(eq=False)

@@ -30,6 +30,7 @@ from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     CARD,
     OUTSIDE_A_STUDY,
+    VALIDATION_PREDICTIONS,
     Calibration,
     Provenance,
     TrainedModel,
@@ -37,6 +38,7 @@ from balpoe.training.model_directory import (
     load_model,
     save_model,
 )
+from balpoe.training.search_validation import ValidationFile
 from balpoe.training.training import Training, training_identity
 from balpoe.training.validation_metrics import bayes_scalars
 
@@ -51,6 +53,7 @@ class FinalTraining:
         path: The directory of the model.
         balpoe_version: The version that is recorded in the model.
         calibration: The temperatures that are saved with the model.
+        validation: The validation predictions of the search trial, which are saved with the model.
         attempt: Counts the restarts after a lost worker.
     """
 
@@ -59,6 +62,7 @@ class FinalTraining:
     path: Path
     balpoe_version: str
     calibration: Calibration = OUTSIDE_A_STUDY
+    validation: ValidationFile | None = None
     attempt: int = 0
 
 
@@ -95,6 +99,7 @@ def final_epochs(
         _check_existing_model(path, identity)
         return
     ensure_writable(path)
+    _copy_validation_predictions(task)
     checkpoints = path / "checkpoints"
     training = Training(
         task.configuration,
@@ -119,15 +124,32 @@ def final_epochs(
         balpoe_version=task.balpoe_version,
         calibration=task.calibration,
         test_fingerprint=test_fingerprint(splits.test, splits.description),
+        search_validation=None if task.validation is None else task.validation.about,
     )
     logits_nec = training.predict(splits.test)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
     prior_c = class_prior(splits.description.class_counts)
     metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
-    save_model(path, training.experts, provenance, history=training.history, final_metrics=metrics)
+    save_model(
+        path,
+        training.experts,
+        provenance,
+        history=training.history,
+        final_metrics=metrics,
+        written=[VALIDATION_PREDICTIONS] if task.validation is not None else [],
+    )
     shutil.rmtree(checkpoints, ignore_errors=True)
     write_model_card(path, [load_model(path)])
+
+
+def _copy_validation_predictions(task: FinalTraining) -> None:
+    """Copy the predictions before the training, because their study may change meanwhile."""
+    copy = task.path / VALIDATION_PREDICTIONS
+    if task.validation is None:
+        copy.unlink(missing_ok=True)  # of an interrupted training of another export
+    else:
+        task.validation.copy_to(copy)
 
 
 def evaluate_on(

@@ -3,8 +3,12 @@
     weights.safetensors   the network's state, by the names of its layers
     model.json            configuration, classes, prior, λs, normalisation, seed, fingerprint
     metrics.json          the results of every epoch and of the final evaluation
-    manifest.json         the sha256 of the three, written last
+    manifest.json         the sha256 of the other files, written last
     README.md             the model card
+
+A model of an exported configuration also has
+
+    validation_predictions.parquet   the predictions of its search trial for the validation images
 
 Nothing is unpickled, and no file is parsed before its sha256 is checked. The card is never read.
 """
@@ -29,10 +33,14 @@ from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.json_record import as_record, read_record
 from balpoe.models.experts import ExpertEnsemble, build_experts
+from balpoe.parquet_tables import sha256_of
 from balpoe.training.epoch import EpochResult
 from balpoe.training.prediction import EvaluationInput, predict
+from balpoe.training.predictions_file import read_predictions
+from balpoe.training.search_validation import SearchValidation, ValidationPredictions
 
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_PREDICTIONS = 1
 _SEED = "seed_"
 WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "weights.safetensors",
@@ -41,6 +49,7 @@ WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "manifest.json",
     "README.md",
 )
+VALIDATION_PREDICTIONS = "validation_predictions.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,9 @@ class Provenance:
     `configuration` is the whole configuration as plain data, `identity` the sha256 of it
     with the fingerprint of the data and the seed, `description` that of the training images:
     their class counts give the prior. `test_fingerprint` is that of the test images, or None in
-    models that were saved before it was stored.
+    models that were saved before it was stored. `search_validation` describes the validation
+    predictions of the search trial; None in models without them, for the reason in
+    `calibration.origin`.
     """
 
     configuration: Mapping[str, Any]
@@ -77,6 +88,7 @@ class Provenance:
     balpoe_version: str
     calibration: Calibration = OUTSIDE_A_STUDY
     test_fingerprint: str | None = None
+    search_validation: SearchValidation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +100,16 @@ class _Manifest:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TrainedModel:
-    """Trained experts, ready to predict."""
+    """Trained experts, ready to predict.
+
+    `directory` is the model directory, `sha256` are the checksums of its files by name.
+    """
 
     experts: ExpertEnsemble
     provenance: Provenance
     metrics: Mapping[str, Any]
+    directory: Path
+    sha256: Mapping[str, str]
 
     def predict(self, images: Images, device: torch.device) -> Tensor:
         """Return the logits of every expert for `images`: float32 [N, E, C] on the CPU.
@@ -109,6 +126,31 @@ class TrainedModel:
         normalisation = self.provenance.description.normalisation
         return EvaluationInput(normalisation, resized_crop, device)
 
+    def validation_predictions(self) -> ValidationPredictions | None:
+        """Read the validation predictions of the search trial; None for a model without them.
+
+        Raises:
+            CorruptFile: the file is damaged, changed or missing.
+        """
+        about = self.provenance.search_validation
+        if about is None:
+            return None
+        predictions = read_predictions(self._checked_file(VALIDATION_PREDICTIONS))
+        return ValidationPredictions(
+            predictions.logits_nec,
+            predictions.labels_n,
+            about.class_counts,
+            self.provenance.lambdas,
+            self.provenance.calibration.origin,
+        )
+
+    def _checked_file(self, name: str) -> Path:
+        """Return the path of a file whose content is the one in the manifest."""
+        path = self.directory / name
+        if sha256_of(path) != self.sha256.get(name):
+            raise _changed(path)
+        return path
+
 
 def save_model(
     path: Path,
@@ -117,8 +159,11 @@ def save_model(
     *,
     history: Sequence[EpochResult],
     final_metrics: Mapping[str, float],
+    written: Sequence[str] = (),
 ) -> None:
     """Write a model directory; it counts as one once the manifest, the last file, is written.
+
+    `written` are the names of further files of the model, which exist in `path` already.
 
     Raises:
         StorageError: the directory cannot be written.
@@ -134,6 +179,7 @@ def save_model(
     for name, content in contents.items():
         write_bytes_atomically(path / name, content)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    digests |= {name: sha256_of(path / name) for name in written}
     write_bytes_atomically(path / MANIFEST, _json({"format": FORMAT, "sha256": digests}))
 
 
@@ -164,11 +210,13 @@ def load_model(path: Path) -> TrainedModel:
         StorageError: there is no model at `path`.
         CorruptFile: a file is damaged, changed or missing, or of another format.
     """
-    contents = _checked_contents(path)
+    manifest = _manifest(path)
+    contents = _checked_contents(path, manifest)
     provenance = _provenance(path / MODEL, json.loads(contents[MODEL]))
     experts = _untrained(provenance)
     experts.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
-    return TrainedModel(experts, provenance, json.loads(contents[METRICS]))
+    metrics = json.loads(contents[METRICS])
+    return TrainedModel(experts, provenance, metrics, path, manifest.sha256)
 
 
 def _provenance(path: Path, content: dict[str, Any]) -> Provenance:
@@ -189,10 +237,14 @@ def _untrained(provenance: Provenance) -> ExpertEnsemble:
     )
 
 
-def _checked_contents(path: Path) -> dict[str, bytes]:
+def _manifest(path: Path) -> _Manifest:
     if not is_model(path):
         raise StorageError(f"{path}: holds no finished model ({MANIFEST} is missing)")
-    manifest = read_record(path / MANIFEST, _Manifest, _HINT, formats=(FORMAT,))
+    formats = (FORMAT, _WITHOUT_PREDICTIONS)
+    return read_record(path / MANIFEST, _Manifest, _HINT, formats=formats)
+
+
+def _checked_contents(path: Path, manifest: _Manifest) -> dict[str, bytes]:
     contents = {}
     for name in (WEIGHTS, MODEL, METRICS):
         try:
@@ -202,11 +254,14 @@ def _checked_contents(path: Path) -> dict[str, bytes]:
                 f"{path / name}: cannot be read ({error.strerror}); {_HINT}"
             ) from error
         if hashlib.sha256(contents[name]).hexdigest() != manifest.sha256.get(name):
-            raise CorruptFile(
-                f"{path / name}: was changed after it was saved (its sha256 differs from the "
-                f"manifest's); {_HINT}"
-            )
+            raise _changed(path / name)
     return contents
+
+
+def _changed(path: Path) -> CorruptFile:
+    return CorruptFile(
+        f"{path}: was changed after it was saved (its sha256 differs from the manifest's); {_HINT}"
+    )
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

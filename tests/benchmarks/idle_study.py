@@ -21,6 +21,7 @@ from balpoe.config import (
     StudySpec,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.parquet_tables import sha256_of
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.ray_session import connected_ray
 from balpoe.study.execution.trial import Course, TrialTask
@@ -29,12 +30,11 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import StateChange, StudyEvent, TrialEnded
 from balpoe.study.trials.metrics_file import write_metrics
-from balpoe.study.trials.parquet_tables import sha256_of
-from balpoe.study.trials.predictions_file import Predictions, write_predictions
 from balpoe.study.trials.record import TrialRecord
 from balpoe.study.trials.result_file import TrialResult, write_result
 from balpoe.tracking import MirrorReport, Origin, TrackingStore, start_mirror
 from balpoe.training.epoch import EpochResult
+from balpoe.training.predictions_file import Predictions, write_predictions
 from tests.benchmarks.idle_trial import (
     CONCURRENT_TRIALS,
     OBJECTIVES,

@@ -30,6 +30,7 @@ from mlflow import MlflowClient
 from balpoe.atomic_write import storage_error
 from balpoe.cli.main import main
 from balpoe.launch import run as studies
+from balpoe.parquet_tables import sha256_of
 from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.searcher import StudySearcher
 from balpoe.study.execution.trial import Course, TrialTask, _recorded_objectives
@@ -38,12 +39,11 @@ from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.storage import reconnecting_storage
 from balpoe.study.trials.attempt_check import claim, require_newest, writing_as_newest
 from balpoe.study.trials.metrics_file import write_metrics
-from balpoe.study.trials.parquet_tables import sha256_of
-from balpoe.study.trials.predictions_file import Predictions, write_predictions
 from balpoe.study.trials.result_file import TrialResult, training_seed, write_result
 from balpoe.tracking import MirrorWriter
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.predictions_file import Predictions, write_predictions
 
 CHECKPOINT = "checkpoint"
 POINTS: dict[str, tuple[type, str]] = {

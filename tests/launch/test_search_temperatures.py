@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -14,15 +15,23 @@ from click.testing import CliRunner
 import balpoe
 from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
+from balpoe.errors import CorruptFile
 from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import load_configuration
-from balpoe.launch.search_temperatures import calibration_from_search
+from balpoe.launch.runs import local_runs
+from balpoe.launch.search_temperatures import passed_on_by_search
 from balpoe.launch.train import TrainedSeeds
 from balpoe.method.priors import class_prior, target_prior
+from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity
-from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration, load_model
+from balpoe.training.model_directory import (
+    OUTSIDE_A_STUDY,
+    VALIDATION_PREDICTIONS,
+    Calibration,
+    load_model,
+)
+from balpoe.training.predictions_file import read_predictions
 from balpoe.training.training import configured_lambdas
 from tests.study.older_results import rewrite_in_format_1
 
@@ -32,6 +41,10 @@ class TinyStudy(Protocol):
     directory: StudyDirectory
 
 
+class Bucket(Protocol):
+    def names(self, below: str = "") -> set[str]: ...
+
+
 @pytest.fixture(scope="module")
 def exported(tiny_study: TinyStudy) -> Path:
     (export,) = balpoe.export("tiny", runs=tiny_study.runs).exports
@@ -39,7 +52,7 @@ def exported(tiny_study: TinyStudy) -> Path:
 
 
 def calibration_of(file: Path) -> Calibration:
-    return calibration_from_search(file, load_configuration(file))
+    return passed_on_by_search(file, load_configuration(file)).calibration
 
 
 def moved(tiny_study: TinyStudy, exported: Path, tmp_path: Path) -> tuple[Path, StudyDirectory]:
@@ -120,6 +133,62 @@ def test_a_model_keeps_them_and_evaluation_shows_them(
     assert {row.scorer.scaling for row in seed.post_hoc} == {"none", "ensemble", "experts"}
     assert seed.post_hoc[0].metrics.values == pytest.approx(
         plain.rows[0].evaluation.ensemble.values, rel=1e-5, abs=1e-6
+    )
+
+
+def test_a_model_carries_the_trials_validation_predictions(
+    tiny_study: TinyStudy, exported: Path, trained: TrainedSeeds
+) -> None:
+    trial = tiny_study.directory.trial(TrialIdentity("tiny", trial_of(exported)))
+    model = load_model(trained.models[0])
+    copy = trained.models[0] / VALIDATION_PREDICTIONS
+    assert copy.read_bytes() == trial.predictions.read_bytes()
+    carried = model.validation_predictions()
+    assert carried is not None
+    stored = read_predictions(trial.predictions)
+    assert np.array_equal(carried.logits_nec, stored.logits_nec)
+    assert np.array_equal(carried.labels_n, stored.labels_n)
+    configuration = load_configuration(exported)
+    assert carried.lambdas == configured_lambdas(configuration)
+    assert carried.class_counts == load_search_splits(configuration.data).description.class_counts
+    assert carried.origin == model.provenance.calibration.origin
+    assert {path.name for path in trained.path.iterdir()} == {"seed_1", "README.md", "lease"}
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_carried_predictions_are_read_when_needed_and_checked(
+    trained: TrainedSeeds, tmp_path: Path, spoilt: bool
+) -> None:
+    path = tmp_path / "model"
+    shutil.copytree(trained.models[0], path)
+    file = path / VALIDATION_PREDICTIONS
+    if spoilt:
+        file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    else:
+        file.unlink()
+    balpoe.load(path)
+    with pytest.raises(CorruptFile, match=VALIDATION_PREDICTIONS):
+        load_model(path).validation_predictions()
+
+
+def test_predictions_of_a_study_on_s3_are_downloaded(
+    tiny_study: TinyStudy, exported: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working copy of a study lacks predictions (`launch.runs.find_study`)."""
+    runs = local_runs("s3://studies/team")
+    copy = StudyDirectory.of(runs, "tiny")
+    with study_files(copy).changing(copy.path):
+        shutil.copytree(tiny_study.directory.path, copy.path)
+    file = copy.exports / exported.name
+    trial = copy.trial(TrialIdentity("tiny", trial_of(exported)))
+    trial.predictions.unlink()
+    found = passed_on_by_search(file, load_configuration(file))
+    assert found.calibration.temperatures is not None
+    assert found.validation is not None
+    assert found.validation.path.read_bytes() == (
+        tiny_study.directory.trial(
+            TrialIdentity("tiny", trial_of(exported))
+        ).predictions.read_bytes()
     )
 
 

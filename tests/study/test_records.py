@@ -14,10 +14,10 @@ from numpy.testing import assert_array_equal
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.metrics_file import read_metrics, write_metrics
-from balpoe.study.trials.predictions_file import Predictions, read_predictions, write_predictions
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, write_result
 from balpoe.training.epoch import EpochResult
+from balpoe.training.predictions_file import Predictions, read_predictions, write_predictions
 from tests.study.older_results import rewrite_in_format_1
 
 HISTORY = tuple(
@@ -86,7 +86,7 @@ def test_logits_beyond_float16_stay_float32(tmp_path: Path) -> None:
 @pytest.fixture
 def trial(tmp_path: Path) -> TrialDirectory:
     """A complete repeat on disk."""
-    from balpoe.study.trials.parquet_tables import sha256_of
+    from balpoe.parquet_tables import sha256_of
 
     trial = StudyDirectory.of(tmp_path, "digits").trial(IDENTITY)
     trial.create()

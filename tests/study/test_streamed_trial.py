@@ -17,9 +17,9 @@ from balpoe.errors import WorkerDied
 from balpoe.study.execution.trial import Course, TrialTask, run_trial
 from balpoe.study.trials.directory import StudyDirectory, TrialDirectory
 from balpoe.study.trials.failures import Failure, failure_of
-from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import read_result
+from balpoe.training.predictions_file import read_predictions
 
 MakeSpec = Callable[..., StudySpec]
 PARAMETERS: Mapping[str, Choice] = {

@@ -15,11 +15,11 @@ from balpoe.study.execution.trial import Course, TrialTask, run_trial
 from balpoe.study.trials.attempt_check import SupersededError
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
-from balpoe.study.trials.predictions_file import read_predictions
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import read_result, training_seed
 from balpoe.training import training
 from balpoe.training.epoch import EpochResult
+from balpoe.training.predictions_file import read_predictions
 
 MakeSpec = Callable[..., StudySpec]
 PARAMETERS: Mapping[str, Choice] = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from balpoe.training.model_directory import (
     MANIFEST,
     METRICS,
     MODEL,
+    VALIDATION_PREDICTIONS,
     WEIGHTS,
     TrainedModel,
     load_model,
@@ -86,6 +88,17 @@ def test_nothing_but_the_model_is_left_at_the_end(
     assert names == {WEIGHTS, MODEL, METRICS, MANIFEST, CARD}
 
 
+def test_predictions_of_an_interrupted_training_of_another_export_are_removed(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    stale = tmp_path / "model" / VALIDATION_PREDICTIONS
+    stale.parent.mkdir()
+    stale.write_bytes(b"of another trial")
+    model, _ = train_seed(configuration, splits, tmp_path / "model")
+    assert model.validation_predictions() is None
+    assert not stale.exists()
+
+
 def test_a_finished_model_is_not_trained_again(
     configuration: Configuration, splits: FinalSplits, tmp_path: Path
 ) -> None:
@@ -150,6 +163,25 @@ def test_a_touched_model_is_refused_before_it_is_used(
         file.write_bytes(content if touch == "flip" else content[:-1])
     with pytest.raises(CorruptFile, match=str(file)):
         load_model(tmp_path / "model")
+
+
+def test_a_model_of_the_first_format_is_read(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    """It has no predictions, no checksums of further files and no fields that came later."""
+    model, _ = train_seed(configuration, splits, tmp_path / "model")
+    content = json.loads((tmp_path / "model" / MODEL).read_text())
+    later = ("search_validation",)
+    first = {name: value for name, value in content.items() if name not in later} | {"format": 1}
+    (tmp_path / "model" / MODEL).write_text(json.dumps(first))
+    digests = {
+        name: hashlib.sha256((tmp_path / "model" / name).read_bytes()).hexdigest()
+        for name in (WEIGHTS, MODEL, METRICS)
+    }
+    (tmp_path / "model" / MANIFEST).write_text(json.dumps({"format": 1, "sha256": digests}))
+    earlier = load_model(tmp_path / "model")
+    assert earlier.validation_predictions() is None
+    assert torch.equal(earlier.predict(splits.test, CPU), model.predict(splits.test, CPU))
 
 
 def test_a_model_of_a_newer_format_is_refused_with_the_cure(

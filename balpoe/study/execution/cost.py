@@ -19,9 +19,9 @@ from balpoe.config import (
 from balpoe.config.assignment import assigned
 from balpoe.data import DataDescription, SearchSplits
 from balpoe.errors import InvalidFields, UserError
-from balpoe.study.trials.predictions_file import FLOAT32_BYTES
 from balpoe.training.cost_probe import TrainingCost, probe
 from balpoe.training.optimisation import initial_experts
+from balpoe.training.predictions_file import FLOAT32_BYTES
 
 _FLOAT32, _FLOAT64 = 4, 8
 

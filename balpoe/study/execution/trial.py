@@ -16,6 +16,7 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, DataSource, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile, StorageError
+from balpoe.parquet_tables import sha256_of
 from balpoe.study.trials.attempt_check import (
     SupersededError,
     claim,
@@ -26,12 +27,11 @@ from balpoe.study.trials.attempt_check import (
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.objectives import finite_objectives
-from balpoe.study.trials.parquet_tables import sha256_of
-from balpoe.study.trials.predictions_file import Predictions, write_predictions
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, training_seed, write_result
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.predictions_file import Predictions, write_predictions
 from balpoe.training.training import Training
 
 Course = Generator[EpochResult, None, Mapping[str, float]]

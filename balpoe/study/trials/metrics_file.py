@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from balpoe.study.trials.parquet_tables import read_table, write_table
+from balpoe.parquet_tables import read_table, write_table
 from balpoe.training.epoch import EpochResult
 
 FORMAT = 1

@@ -17,8 +17,8 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice
 from balpoe.errors import CorruptFile
 from balpoe.json_record import as_record, check_format, read_object
+from balpoe.parquet_tables import sha256_of
 from balpoe.study.trials.directory import TrialDirectory
-from balpoe.study.trials.parquet_tables import sha256_of
 from balpoe.study.trials.record import TrialIdentity
 
 FORMAT = 2

@@ -1,4 +1,4 @@
-"""The logits of each expert for the validation images, with the labels, as a Parquet file.
+"""The logits of each expert for a set of images, with the labels, as a Parquet file.
 
 N images, E experts, C classes. One column per expert holds lists of C logits, in float32 or, above
 256 MiB, in float16.
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from balpoe.study.trials.parquet_tables import read_table, write_table
+from balpoe.parquet_tables import read_table, write_table
 
 FORMAT = 1
 FLOAT32_BYTES = 256 * 2**20

@@ -13,7 +13,7 @@ from balpoe.cli.options import runs_option
     "--keep",
     type=click.Choice(["front"]),
     required=True,
-    help="Trials whose files are all kept: those on the Pareto front.",
+    help="Trials whose files are all kept: those on the Pareto front, and exported ones.",
 )
 @click.option("--delete", is_flag=True, help="Delete the files; by default they are only listed.")
 @runs_option

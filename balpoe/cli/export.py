@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from balpoe.cli.options import runs_option
+
+if TYPE_CHECKING:
+    from balpoe.exporting.export import ExportReport
 
 
 @click.command()
@@ -16,18 +21,33 @@ from balpoe.cli.options import runs_option
     help='Order by an expression of metrics, the highest first: "val/accuracy - 0.5*val/ece" '
     "[default: val/accuracy, ties by val/ece].",
 )
+@click.option("--known-points", is_flag=True, help="Also write the known points of the study.")
 @runs_option
-def export(study: str, top: int, prefer: str | None, runs: str) -> None:
+def export(study: str, top: int, prefer: str | None, known_points: bool, runs: str) -> None:
     """Write the best configurations of STUDY as files for `balpoe train`."""
     from balpoe.launch.export import export as export_study
 
-    report = export_study(study, top=top, prefer=prefer, runs=runs)
+    report = export_study(study, top=top, prefer=prefer, known_points=known_points, runs=runs)
     for written in report.exports:
         click.echo(f"rank {written.evidence.rank}: trial {written.evidence.trial}  {written.path}")
     if report.front < report.asked:
         click.echo(f"asked for {report.asked}; the Pareto front has {report.front}")
+    for name, written in report.known_points.items():
+        click.echo(f"known point {name}: trial {written.evidence.trial}  {written.path}")
+    for name, reason in report.left_out.items():
+        click.echo(f"known point {name} is left out: {reason}")
     for path in report.earlier:
         click.echo(f"left from an earlier export: {path}")
-    best = report.exports[0]
-    seeds = ",".join(map(str, best.evidence.final_seeds))
-    click.echo(f"Next:  balpoe train {best.path} --seeds {seeds}")
+    click.echo(f"Next:  balpoe train {_files(report)} --seeds {_seeds(report)}")
+
+
+def _files(report: ExportReport) -> str:
+    """Return the written files; as a pattern if there are several and no others."""
+    paths = [written.path for written in report.written]
+    if len(paths) > 1 and not report.earlier:
+        return str(paths[0].parent / "*.yaml")
+    return " ".join(map(str, paths))
+
+
+def _seeds(report: ExportReport) -> str:
+    return ",".join(map(str, report.exports[0].evidence.final_seeds))

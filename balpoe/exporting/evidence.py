@@ -11,13 +11,18 @@ from typing import Any
 
 from balpoe.config import Choice, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
-from balpoe.study.selection.candidates import OverSeeds, objectives_over_seeds
+from balpoe.study.selection.candidates import (
+    Candidate,
+    OverSeeds,
+    candidates,
+    objectives_over_seeds,
+)
 from balpoe.study.selection.comparison import VERDICTS, Comparison, as_plain, comparisons
 from balpoe.study.selection.front import rivals
 from balpoe.study.trials.launch_log import Launch, launch_at
 from balpoe.study.trials.record import TrialRecord
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,10 @@ class Evidence:
     Attributes:
         study: The name of the study.
         trial: The number of the trial.
-        rank: The rank on the front, from 1.
-        ordered_by: The metric, or the expression of metrics, that orders the front.
+        rank: The rank on the front, from 1; None if the trial is exported as a known point.
+        ordered_by: The metric, or the expression of metrics, that orders the front; None without
+            a rank.
+        known_point: The name of the known point that the trial is, or None.
         complete: How many COMPLETE trials the study has.
         objectives: The objectives on the validation split, over the seeds of the trial.
         searched: The values of the search parameters, by dotted path.
@@ -54,8 +61,9 @@ class Evidence:
 
     study: str
     trial: int
-    rank: int
-    ordered_by: str
+    rank: int | None
+    ordered_by: str | None
+    known_point: str | None
     complete: int
     objectives: Mapping[str, OverSeeds]
     searched: Mapping[str, Choice]
@@ -73,12 +81,14 @@ class Evidence:
 def evidence_for(
     spec: StudySpec,
     record: TrialRecord,
-    rank: int,
-    order: str,
     records: Sequence[TrialRecord],
     launches: Sequence[Launch],
+    *,
+    rank: int | None = None,
+    ordered_by: str | None = None,
+    known_point: str | None = None,
 ) -> Evidence:
-    """Return the evidence for a COMPLETE trial with this rank on the front."""
+    """Return the evidence for a COMPLETE trial: one on the front, a known point, or both."""
     assert record.ended is not None
     assert record.data_fingerprint is not None
     number = record.identity.number
@@ -89,7 +99,8 @@ def evidence_for(
         study=spec.name,
         trial=number,
         rank=rank,
-        ordered_by=order,
+        ordered_by=ordered_by,
+        known_point=known_point,
         complete=sum(other.state == "COMPLETE" for other in searched),
         objectives=objectives_over_seeds(records, number),
         searched=dict(record.parameters),
@@ -100,12 +111,19 @@ def evidence_for(
         final_seeds=spec.final.seeds,
         searched_configuration=to_plain(measured),
         final_configuration=to_plain(spec.final.applied_to(measured)),
-        comparisons=comparisons(number, rivals(records, spec.objectives), spec.seed),
+        comparisons=comparisons(number, _rivals(spec, records, number), spec.seed),
         data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),
         versions=launch.environment.versions if launch else None,
         commit=launch.environment.git_commit if launch else None,
     )
+
+
+def _rivals(spec: StudySpec, records: Sequence[TrialRecord], number: int) -> tuple[Candidate, ...]:
+    """Return the candidates on the front or with several seeds, and trial `number` itself."""
+    found = rivals(records, spec.objectives)
+    own = (each for each in candidates(records) if each.number == number and each not in found)
+    return (*found, *own)
 
 
 def as_json(evidence: Evidence) -> str:
@@ -120,8 +138,7 @@ def as_comment(evidence: Evidence) -> str:
     versions = (evidence.versions or {"versions": "unknown"}).items()
     code = ", ".join(f"{name} {version}" for name, version in versions)
     paragraphs = [
-        f"Trial {evidence.trial} of the study {evidence.study}: rank {evidence.rank} on the "
-        f"Pareto front of {evidence.complete} COMPLETE trials, by {evidence.ordered_by}.",
+        _standing(evidence),
         *(f"  {name}: {_figure(seeds)}" for name, seeds in evidence.objectives.items()),
         "On the validation split, at the end of the search's own training. Searched:",
         *(f"  {path}: {_plain(value)}" for path, value in evidence.searched.items()),
@@ -132,6 +149,19 @@ def as_comment(evidence: Evidence) -> str:
     ]
     lines = [line for text in paragraphs for line in _wrapped(text)]
     return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def _standing(evidence: Evidence) -> str:
+    """Return the sentence on the rank of the trial, or on the known point that it is."""
+    trial = f"Trial {evidence.trial} of the study {evidence.study}"
+    known = evidence.known_point
+    if evidence.rank is None:
+        return f"{trial}: the known point {known}, one of {evidence.complete} COMPLETE trials."
+    also = f" It is the known point {known}." if known else ""
+    return (
+        f"{trial}: rank {evidence.rank} on the Pareto front of {evidence.complete} COMPLETE "
+        f"trials, by {evidence.ordered_by}.{also}"
+    )
 
 
 def _recipe(evidence: Evidence) -> Iterator[str]:

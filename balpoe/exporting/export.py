@@ -1,11 +1,11 @@
-"""The best configurations of a study, written as files for `balpoe train`.
+"""The best configurations of a study and its known points, as files for `balpoe train`.
 
 The same records give the same bytes: the only date in the files is the end of the trial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_fo
 from balpoe.exporting.export_files import (
     configuration_file,
     exported_configurations,
+    known_point_file,
     provenance_file,
 )
 from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
-from balpoe.study.selection.candidates import metrics_over_seeds
+from balpoe.study.search.planned_trials import tried_points
+from balpoe.study.selection.candidates import is_feasible, metrics_over_seeds
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.trials.launch_log import Launch
 from balpoe.study.trials.record import TrialRecord
@@ -41,14 +43,28 @@ class Export:
 class ExportReport:
     """The result of an export, the best configuration first.
 
-    `asked` is the requested number of configurations, `front` the number of trials on the front.
-    `earlier` are configurations of earlier exports that still lie in the directory.
+    Attributes:
+        exports: The configurations of the front.
+        asked: The requested number of these.
+        front: The number of trials on the front.
+        earlier: Configurations of earlier exports that still lie in the directory.
+        known_points: The exported known points by name; one that is among `exports` has no file
+            of its own.
+        left_out: By name, the reasons why other known points are not exported.
     """
 
     exports: tuple[Export, ...]
     asked: int
     front: int
     earlier: tuple[Path, ...]
+    known_points: Mapping[str, Export]
+    left_out: Mapping[str, str]
+
+    @property
+    def written(self) -> tuple[Export, ...]:
+        """All exports, each once: those of the front, then the other known points."""
+        exports = (*self.exports, *self.known_points.values())
+        return tuple({export.path: export for export in exports}.values())
 
 
 def export_best(
@@ -59,6 +75,7 @@ def export_best(
     directory: Path,
     launches: Sequence[Launch],
     preference: Preference | None = None,
+    known_points: bool = False,
 ) -> ExportReport:
     """Write the `top` configurations of the Pareto front, or all if the front is smaller.
 
@@ -71,6 +88,7 @@ def export_best(
         directory: Where to write; created if it is missing.
         launches: The logged launches of the study.
         preference: The order of the front; by default validation accuracy, ties by ECE.
+        known_points: Whether to write the known points too.
 
     Raises:
         UserError: `top` is less than 1, no trial of the study is COMPLETE and feasible, or
@@ -83,13 +101,37 @@ def export_best(
     if not front:
         raise UserError(_nothing_to_export(spec, records))
     order = DEFAULT_ORDER if preference is None else preference.expression
-    exports = tuple(
-        _write(spec, record, evidence_for(spec, record, rank, order, records, launches), directory)
-        for rank, record in enumerate(front[:top], start=1)
+    known = tried_points(spec, records)
+    names = {record.identity.number: name for name, record in reversed(known.items())}
+    exports = []
+    for rank, record in enumerate(front[:top], start=1):
+        number = record.identity.number
+        name = names.get(number)
+        path = configuration_file(directory, rank=rank, trial=number)
+        evidence = evidence_for(
+            spec, record, records, launches, rank=rank, ordered_by=order, known_point=name
+        )
+        exports.append(_write(spec, record, evidence, path))
+    exported_points: dict[str, Export] = {}
+    by_trial = {export.evidence.trial: export for export in exports}
+    for name, record in known.items() if known_points else ():
+        number = record.identity.number
+        if not is_feasible(record):
+            continue
+        if number not in by_trial:
+            path = known_point_file(directory, name=name, trial=number)
+            evidence = evidence_for(spec, record, records, launches, known_point=name)
+            by_trial[number] = _write(spec, record, evidence, path)
+        exported_points[name] = by_trial[number]
+    written = {export.path for export in by_trial.values()}
+    return ExportReport(
+        exports=tuple(exports),
+        asked=top,
+        front=len(front),
+        earlier=tuple(path for path in exported_configurations(directory) if path not in written),
+        known_points=exported_points,
+        left_out=_left_out(spec, known) if known_points else {},
     )
-    written = {export.path for export in exports}
-    earlier = [path for path in exported_configurations(directory) if path not in written]
-    return ExportReport(exports, top, len(front), tuple(earlier))
 
 
 def _ordered(
@@ -107,11 +149,29 @@ def _ordered(
     return tuple(sorted(ordered, key=preferred_value, reverse=True))
 
 
-def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, directory: Path) -> Export:
-    path = configuration_file(directory, rank=evidence.rank, trial=record.identity.number)
+def _left_out(spec: StudySpec, tried: Mapping[str, TrialRecord]) -> dict[str, str]:
+    """Return the reason of each known point that cannot be exported, by name."""
+    reasons = dict(spec.points.left_out)
+    for point in spec.points.points:
+        record = tried.get(point.name)
+        if record is None or not is_feasible(record):
+            reasons[point.name] = "it was not tried" if record is None else _state(record)
+    return reasons
+
+
+def _state(record: TrialRecord) -> str:
+    """Return why a trial cannot be exported."""
+    trial = f"trial {record.identity.number}"
+    if record.state == "COMPLETE":
+        return f"{trial} breaks {', '.join(record.violations)}"
+    reason = f": {record.failure}" if record.failure else ""
+    return f"{trial} is {record.state}{reason}"
+
+
+def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, path: Path) -> Export:
     provenance = provenance_file(path)
     configuration = spec.final.applied_to(with_parameters(spec.base, record.parameters))
-    create_directory(directory)
+    create_directory(path.parent)
     write_text_atomically(provenance, as_json(evidence))
     write_text_atomically(path, as_comment(evidence) + dump_configuration(configuration))
     return Export(path, provenance, evidence)

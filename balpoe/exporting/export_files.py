@@ -2,6 +2,10 @@
 
 rank_1_trial_0007.yaml              a configuration for `balpoe train`, its evidence as a comment
 rank_1_trial_0007.provenance.json   the same evidence as JSON
+known_ce_trial_0000.yaml            the configuration of a known point, here `ce`
+known_ce_trial_0000.provenance.json
+
+Names of known points are safe in file names: `StudySpec` checks them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from balpoe.errors import CorruptFile
 from balpoe.json_record import read_record
 from balpoe.study.trials.directory import StudyDirectory
 
+_RANK, _KNOWN = "rank_", "known_"
 _PROVENANCE = ".provenance.json"
 _HINT = "export the trial again"
 
@@ -34,7 +39,12 @@ class ExportedTrial(_TrialNumber):
 
 def configuration_file(exports: Path, *, rank: int, trial: int) -> Path:
     """Return the path of the configuration of a trial with a rank on the front."""
-    return exports / f"rank_{rank}_trial_{trial:04d}.yaml"
+    return exports / f"{_RANK}{rank}_trial_{trial:04d}.yaml"
+
+
+def known_point_file(exports: Path, *, name: str, trial: int) -> Path:
+    """Return the path of the configuration of the known point `name`."""
+    return exports / f"{_KNOWN}{name}_trial_{trial:04d}.yaml"
 
 
 def provenance_file(configuration: Path) -> Path:
@@ -53,7 +63,7 @@ def read_exported_trial(configuration: Path) -> ExportedTrial:
 
 def exported_configurations(exports: Path) -> list[Path]:
     """Return the paths of all exported configurations, sorted by name."""
-    return sorted(exports.glob("rank_*.yaml"))
+    return sorted((*exports.glob(f"{_RANK}*.yaml"), *exports.glob(f"{_KNOWN}*.yaml")))
 
 
 def exported_trials(exports: Path) -> Iterator[tuple[str, int | None]]:

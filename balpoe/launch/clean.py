@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from balpoe.exporting.export_files import exported_trials
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.records.cleaning import Surplus, remove, surplus
@@ -28,6 +29,8 @@ class CleanReport:
 def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> CleanReport:
     """Find the checkpoints and predictions of ended trials off the front; `delete` them if asked.
 
+    Exported trials keep theirs.
+
     Raises:
         UserError: there is no such study, or it is running.
         CorruptFile: the result of a trial is damaged.
@@ -35,7 +38,8 @@ def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> Clean
     """
     spec, directory = find_study(study, local_runs(runs))
     with hold_study(directory):
-        items = surplus(spec, directory, summaries(spec, directory))
+        exported = dict(exported_trials(directory.exports)).values()
+        items = surplus(spec, directory, summaries(spec, directory), exported=exported)
         if delete:
             remove(directory, items)
     return CleanReport(items, delete)

@@ -14,12 +14,18 @@ from balpoe.study.trials.launch_log import logged_launches
 
 
 def export(
-    study: str, *, top: int = 1, prefer: str | None = None, runs: Path | str = RUNS
+    study: str,
+    *,
+    top: int = 1,
+    prefer: str | None = None,
+    known_points: bool = False,
+    runs: Path | str = RUNS,
 ) -> ExportReport:
     """Write the `top` configurations of the study's Pareto front, with their evidence.
 
     They are ordered by validation accuracy, or by the highest value of `prefer`: arithmetic on
-    validation metrics such as `val/accuracy - 0.5*val/ece`.
+    validation metrics such as `val/accuracy - 0.5*val/ece`. With `known_points` the known points
+    of the study are written too; the report has the reasons why some are left out.
 
     Raises:
         UserError: there is no such study, no trial is COMPLETE, or `prefer` is invalid.
@@ -36,4 +42,5 @@ def export(
             directory=directory.exports,
             launches=logged_launches(directory.launches),
             preference=preference,
+            known_points=known_points,
         )

@@ -13,6 +13,7 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
+    ExpertsConfig,
     FinalConfig,
     FloatParameter,
     StudySpec,
@@ -23,6 +24,11 @@ from balpoe.config import (
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import StorageError, UserError
 from balpoe.exporting.export import ExportReport, export_best
+from balpoe.exporting.export_files import (
+    exported_configurations,
+    exported_trials,
+    read_exported_trial,
+)
 from balpoe.exporting.preference import Preference
 from balpoe.files import configuration_from_plain, load_configuration
 from balpoe.study.trials.environment import Environment
@@ -137,7 +143,7 @@ def test_the_comment_and_the_provenance_state_the_same_evidence(tmp_path: Path) 
     assert "Trial 1 of the study digits_lt: rank 1" in comment
     assert "val/accuracy: 0.9400 ± 0.0141 (n = 2 seeds)" in comment
     assert "2026-09-21T14:14:20+00:00" in comment
-    assert provenance["format"] == 2
+    assert provenance["format"] == 3
     assert provenance["objectives"]["val/accuracy"]["mean"] == pytest.approx(0.94)
     assert provenance["objectives"]["val/accuracy"]["n"] == 2
     assert provenance["searched"] == {"mixup.alpha": 0.125, "experts.sharing": "independent"}
@@ -257,3 +263,113 @@ def test_from_what_a_trial_is_separable_is_stated_with_the_intervals(tmp_path: P
     comment = export.path.read_text()
     assert "#   separable: 1 (n = 3)" in comment
     assert "#   not tested: 2 (n = 1)" in comment
+
+
+def _at_point(record: TrialRecord, name: str) -> TrialRecord:
+    [point] = [point for point in SPEC.points.points if point.name == name]
+    return dataclasses.replace(record, parameters=point.parameters)
+
+
+def _with_points(records: Sequence[TrialRecord], directory: Path) -> ExportReport:
+    return export_best(
+        SPEC, records, top=1, directory=directory, launches=LAUNCHES, known_points=True
+    )
+
+
+POINTS = (
+    _at_point(_record(10, accuracy=0.70, ece=0.20), "ce"),
+    _at_point(_record(11, accuracy=0.80, ece=0.10), "balanced_softmax"),
+    _at_point(_record(12, accuracy=0.90, ece=0.06), "balpoe"),
+)
+
+
+def test_known_points_are_exported_beside_the_winner_with_their_own_names(tmp_path: Path) -> None:
+    report = _with_points([*RECORDS, *POINTS], tmp_path)
+    assert [export.path.name for export in report.written] == [
+        "rank_1_trial_0001.yaml",
+        "known_ce_trial_0010.yaml",
+        "known_balanced_softmax_trial_0011.yaml",
+        "known_balpoe_trial_0012.yaml",
+    ]
+    assert report.left_out == {}
+    assert exported_configurations(tmp_path) == sorted(export.path for export in report.written)
+    balpoe = report.known_points["balpoe"]
+    configuration = load_configuration(balpoe.path)
+    assert (configuration.experts.count, configuration.mixup.alpha) == (3, 0.4)
+    assert read_exported_trial(balpoe.path).trial == 12
+    assert dict(exported_trials(tmp_path))[balpoe.provenance.name] == 12
+
+
+def test_a_known_point_is_stated_as_one_and_not_as_a_rank(tmp_path: Path) -> None:
+    export = _with_points([*RECORDS, *POINTS], tmp_path).known_points["balpoe"]
+    comment = " ".join(export.path.read_text().replace("#", " ").split())
+    assert "the known point balpoe, one of 7 COMPLETE trials." in comment
+    assert "rank" not in comment
+    provenance = json.loads(export.provenance.read_text())
+    assert (provenance["rank"], provenance["ordered_by"]) == (None, None)
+    assert provenance["known_point"] == "balpoe"
+    assert {each["trial"] for each in provenance["comparisons"]} == {0, 1, 3}
+
+
+def test_a_winner_that_is_a_known_point_is_written_once_and_says_so(tmp_path: Path) -> None:
+    report = _with_points([_record(2, accuracy=0.85, ece=0.07), *POINTS], tmp_path)
+    [winner] = report.exports
+    assert report.known_points["balpoe"] is winner
+    assert winner.path.name == "rank_1_trial_0012.yaml"
+    assert "It is the known point balpoe." in winner.path.read_text()
+    assert len(report.written) == 3
+
+
+def test_two_names_of_one_trial_share_its_file(tmp_path: Path) -> None:
+    balpoe = SPEC.known_points["balpoe"]
+    spec = dataclasses.replace(SPEC, known_points={"ours": balpoe, "theirs": balpoe})
+    report = export_best(
+        spec,
+        [*RECORDS, POINTS[2]],
+        top=1,
+        directory=tmp_path,
+        launches=LAUNCHES,
+        known_points=True,
+    )
+    assert report.known_points["ours"] is report.known_points["theirs"]
+    assert report.written[1].path.name == "known_ours_trial_0012.yaml"
+
+
+def test_known_points_that_cannot_be_exported_are_named_with_the_reason(tmp_path: Path) -> None:
+    ce, balanced, balpoe = POINTS
+    infeasible = dataclasses.replace(ce, violations={"val/accuracy_few >= 0.2": 0.5})
+    failed = dataclasses.replace(balanced, state="FAIL", objectives=None, failure="diverged")
+    report = _with_points([*RECORDS, infeasible, failed], tmp_path)
+    assert report.known_points == {}
+    assert report.left_out == {
+        "ce": "trial 10 breaks val/accuracy_few >= 0.2",
+        "balanced_softmax": "trial 11 is FAIL: diverged",
+        "balpoe": "it was not tried",
+    }
+    pruned = dataclasses.replace(balpoe, state="PRUNED", objectives=None)
+    running = dataclasses.replace(balanced, state="RUNNING", objectives=None, ended=None)
+    report = _with_points([*RECORDS, ce, pruned, running], tmp_path)
+    assert list(report.known_points) == ["ce"]
+    assert report.left_out == {
+        "balanced_softmax": "trial 11 is RUNNING",
+        "balpoe": "trial 12 is PRUNED",
+    }
+    base = dataclasses.replace(SPEC.base, experts=ExpertsConfig(count=3, lambdas=(1.0, 0.0, -1.0)))
+    spec = dataclasses.replace(
+        SPEC, base=base, search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)}
+    )
+    report = export_best(
+        spec, RECORDS, top=1, directory=tmp_path, launches=LAUNCHES, known_points=True
+    )
+    assert "lambdas must be as many as count" in report.left_out["ce"]
+
+
+def test_without_the_option_no_known_point_is_written_and_none_is_missing(tmp_path: Path) -> None:
+    _with_points([*RECORDS, *POINTS], tmp_path)
+    report = _export([*RECORDS, *POINTS], tmp_path)
+    assert (report.known_points, report.left_out) == ({}, {})
+    assert [path.name for path in report.earlier] == [
+        "known_balanced_softmax_trial_0011.yaml",
+        "known_balpoe_trial_0012.yaml",
+        "known_ce_trial_0010.yaml",
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +15,7 @@ from balpoe.cli.clean import clean as clean_command
 from balpoe.config import StudySpec
 from balpoe.errors import UserError
 from balpoe.launch.clean import clean
+from balpoe.launch.runs import find_study
 from balpoe.study.execution.trial import TrialTask, run_trial
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
@@ -103,3 +106,19 @@ def test_a_trial_that_was_stopped_can_still_be_taken_up(tiny_study: TinyStudy) -
     directory = tiny_study.directory.trial(identity)
     task = TrialTask(tiny_study.spec, identity, running.parameters, directory)
     assert [result.epoch for result in run_trial(task)] == [2]
+
+
+def test_an_exported_trial_keeps_its_files_off_the_front_too(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    copy = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, copy)
+    _, directory = find_study("tiny", copy)
+    number = min(_off_the_front(tiny_study))
+    predictions = directory.trial(TrialIdentity("tiny", number)).predictions
+    predictions.write_bytes(b"of an exported trial")
+    directory.exports.mkdir(exist_ok=True)
+    provenance = directory.exports / f"known_ce_trial_{number:04d}.provenance.json"
+    assert number in {item.identity.number for item in clean("tiny", runs=copy).items}
+    provenance.write_text(json.dumps({"trial": number}))
+    assert number not in {item.identity.number for item in clean("tiny", runs=copy).items}

@@ -1,5 +1,6 @@
 """Surplus files of a study: checkpoints and predictions of ended trials off the front.
 
+Exported trials keep their files: the temperatures of a final model are fitted on the predictions.
 Parameters, objectives, curves and results of all trials are kept, and all files of unfinished
 trials and repeats.
 """
@@ -7,7 +8,7 @@ trials and repeats.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,9 +38,13 @@ class Surplus:
 
 
 def surplus(
-    spec: StudySpec, directory: StudyDirectory, trials: Sequence[TrialRecord]
+    spec: StudySpec,
+    directory: StudyDirectory,
+    trials: Sequence[TrialRecord],
+    *,
+    exported: Collection[int | None],
 ) -> tuple[Surplus, ...]:
-    """Return the surplus of ended repeats of `trials` off the front, where there is any."""
+    """Return the surplus of ended repeats of `trials` off the front, except `exported` trials."""
     known = candidates(with_repeats(spec, directory, trials))
     front = {candidate.number for candidate in mean_front(known, spec.objectives)}
     ended = (trial for trial in trials if trial.state != "RUNNING")
@@ -47,7 +52,7 @@ def surplus(
     found = (
         Surplus(identity, files, surplus_files.get(files, {}))
         for trial in ended
-        if trial.identity.number not in front
+        if trial.identity.number not in front and trial.identity.number not in exported
         for identity, files in _ended_repeats(directory, trial)
     )
     return tuple(item for item in found if item.size_bytes)

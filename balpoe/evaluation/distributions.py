@@ -1,6 +1,10 @@
-"""Evaluation on several test distributions: the whole test set and ten long-tailed subsets of it.
+"""Evaluation on several test distributions: the whole test set and ten long-tailed shifts of it.
 
-N images, E experts, C classes.
+A balanced test set is cut to the long tails of the papers. On any other test set, and where a cut
+would leave a class without images, a shift weights the classes of all images instead, as
+`balpoe.evaluation.simulated_shifts` does on the validation split.
+
+N images, B images of a distribution, E experts, C classes.
 """
 
 from __future__ import annotations
@@ -11,25 +15,54 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, Shift
+from balpoe.evaluation.image_weights import effective_sample_size, image_weights
 from balpoe.evaluation.scoring import Evaluation, evaluate
-from balpoe.method.long_tailed_counts import shifted_test_indices
+from balpoe.method.calibration_bins import refuse_impossible_labels
+from balpoe.method.long_tailed_counts import shifted_class_weights, shifted_test_indices
 
 WHOLE_TEST = "test"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Distribution:
+    """A test distribution: `test` for all images, or a shift such as `forward_10`.
+
+    Attributes:
+        name: The name in metrics.
+        indices_b: The indices of its test images.
+        class_weights_c: The weights of the classes, or None if all images have the same weight.
+        prior_c: The class frequencies, or None if a class has no images: no model is adjusted to
+            frequencies that rule a class out.
+        effective_images: The effective sample size (Σw)²/Σw² of the weighted images.
+    """
+
+    name: str
+    indices_b: Tensor
+    class_weights_c: Tensor | None
+    prior_c: Tensor | None
+    effective_images: float
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether the images represent the distribution: a shift needs images of every class."""
+        return self.name == WHOLE_TEST or self.prior_c is not None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DistributionEvaluation:
     """The evaluation on one test distribution.
 
-    `distribution` is `test` for all images or a shift such as `forward_10`. With `known_prior`
-    the predictions are adjusted to the class frequencies of that distribution.
+    With `known_prior` the predictions are adjusted to the class frequencies of the distribution.
+    `evaluation` is None where a class has no images: the distribution cannot be measured, or the
+    frequencies cannot be known.
     """
 
     distribution: str
     images: int
+    effective_images: float
     known_prior: bool
-    evaluation: Evaluation
+    evaluation: Evaluation | None
 
     @property
     def split(self) -> str:
@@ -39,7 +72,7 @@ class DistributionEvaluation:
 
     def scalars(self) -> dict[str, float]:
         """The metrics of the ensemble and the experts: `test_forward_10/expert_0/accuracy`."""
-        return self.evaluation.scalars(self.split)
+        return {} if self.evaluation is None else self.evaluation.scalars(self.split)
 
 
 def evaluate_distributions(
@@ -56,33 +89,69 @@ def evaluate_distributions(
         NonFiniteError: logits are NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
-    classes = len(class_counts)
     results = []
-    for name, indices_b in distribution_indices(labels_n, class_counts):
-        labels_b = labels_n[indices_b]
-        images_c = torch.bincount(labels_b, minlength=classes)
-        for test_prior_c in (None, images_c / images_c.sum()):
-            evaluation = evaluate(
-                logits_nec[indices_b],
-                labels_b,
-                prior_c=prior_c,
-                lambdas=lambdas,
-                class_counts=class_counts,
-                test_prior_c=test_prior_c,
+    for found in distributions(labels_n, class_counts):
+        for known_prior in (False, True):
+            evaluation = None
+            if found.prior_c is not None if known_prior else found.is_measurable:
+                evaluation = evaluate(
+                    logits_nec[found.indices_b],
+                    labels_n[found.indices_b],
+                    prior_c=prior_c,
+                    lambdas=lambdas,
+                    class_counts=class_counts,
+                    class_weights_c=found.class_weights_c,
+                    test_prior_c=found.prior_c if known_prior else None,
+                )
+            results.append(
+                DistributionEvaluation(
+                    found.name,
+                    len(found.indices_b),
+                    found.effective_images,
+                    known_prior,
+                    evaluation,
+                )
             )
-            known_prior = test_prior_c is not None
-            results.append(DistributionEvaluation(name, len(labels_b), known_prior, evaluation))
     return tuple(results)
 
 
-def distribution_indices(
-    labels_n: Tensor, class_counts: Sequence[int]
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name of each distribution and the indices of its test images.
+def distributions(labels_n: Tensor, class_counts: Sequence[int]) -> Iterator[Distribution]:
+    """Yield the whole test set, then every shift.
 
     `class_counts` are the training images of each class; they determine head and tail.
+
+    Raises:
+        DataError: there are no images, or a label is no class.
     """
-    yield WHOLE_TEST, torch.arange(len(labels_n))
-    labels = labels_n.numpy()
+    refuse_impossible_labels(labels_n, len(class_counts))
+    images_c = torch.bincount(labels_n, minlength=len(class_counts))
+    everything = torch.arange(len(labels_n))
+    yield _unweighted(WHOLE_TEST, everything, images_c)
+    is_balanced = bool((images_c == images_c[0]).all())
     for shift in SHIFTS:
-        yield shift.name, torch.from_numpy(shifted_test_indices(labels, shift, class_counts))
+        if is_balanced:
+            cut = torch.from_numpy(shifted_test_indices(labels_n.numpy(), shift, class_counts))
+            left_c = torch.bincount(labels_n[cut], minlength=len(class_counts))
+            if left_c.all():
+                yield _unweighted(shift.name, cut, left_c)
+                continue
+        yield _weighted(shift, labels_n, images_c, class_counts)
+
+
+def _unweighted(name: str, indices_b: Tensor, images_c: Tensor) -> Distribution:
+    prior_c = images_c / images_c.sum() if images_c.all() else None
+    return Distribution(name, indices_b, None, prior_c, float(len(indices_b)))
+
+
+def _weighted(
+    shift: Shift, labels_n: Tensor, images_c: Tensor, class_counts: Sequence[int]
+) -> Distribution:
+    weights_c = torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
+    weights_n = image_weights(labels_n, images_c, "images", weights_c)
+    return Distribution(
+        shift.name,
+        torch.arange(len(labels_n)),
+        weights_c,
+        weights_c / weights_c.sum() if images_c.all() else None,
+        effective_sample_size(weights_n),
+    )

@@ -38,6 +38,14 @@ def image_weights(
     return weights_c[labels_b]
 
 
+def effective_sample_size(weights_b: Tensor) -> float:
+    """Return (Σw)²/Σw², the number of equally weighted images with the same variance of a mean.
+
+    L. Kish, Survey Sampling, 1965. `weights_b` [B] are non-negative and not all 0.
+    """
+    return float(weights_b.sum().square() / weights_b.square().sum())
+
+
 def _checked_shares(class_weights_c: Tensor, images_c: Tensor) -> Tensor:
     assert class_weights_c.shape == images_c.shape
     shares_c = class_weights_c.to("cpu", torch.float64)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from balpoe.errors import DataError
-from balpoe.evaluation.distributions import distribution_indices
+from balpoe.evaluation.distributions import Distribution, distributions
 from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.evaluation.scoring import Metrics, evaluate
 from balpoe.evaluation.temperature import Temperatures
@@ -51,13 +51,18 @@ class Scorer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PostHocEvaluation:
-    """One scorer on one test distribution, with a known, unknown or estimated prior."""
+    """One scorer on one test distribution, with a known, unknown or estimated prior.
+
+    `metrics` is None where the distribution cannot be measured, or its prior not known or
+    estimated.
+    """
 
     scorer: Scorer
     prior: PriorKnowledge
     distribution: str
     images: int
-    metrics: Metrics
+    effective_images: float
+    metrics: Metrics | None
 
 
 def scorers(lambdas: Sequence[float], *, scaled: bool) -> tuple[Scorer, ...]:
@@ -91,34 +96,39 @@ def evaluate_post_hoc(
         NonFiniteError: logits are NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
-    distributions = list(distribution_indices(labels_n, class_counts))
+    found = list(distributions(labels_n, class_counts))
     rows = []
     for scorer in scorers(lambdas, scaled=temperatures is not None):
         product_nc = scorer.logits(logits_nec, temperatures)
         lam = mean_lambda([lambdas[e] for e in scorer.experts])
         trained_c = target_prior(prior_c, lam)
-        for name, indices_b in distributions:
-            logits_bc, labels_b = product_nc[indices_b], labels_n[indices_b]
-            for prior, test_prior_c in _priors(logits_bc, labels_b, trained_c):
-                evaluation = evaluate(
-                    logits_bc.unsqueeze(1),
-                    labels_b,
-                    prior_c=prior_c,
-                    lambdas=(lam,),
-                    class_counts=class_counts,
-                    test_prior_c=test_prior_c,
-                )
-                rows.append(
-                    PostHocEvaluation(scorer, prior, name, len(labels_b), evaluation.ensemble)
-                )
+        for of in found:
+            logits_bc, labels_b = product_nc[of.indices_b], labels_n[of.indices_b]
+            for prior, test_prior_c in _priors(logits_bc, of, trained_c):
+                metrics = None
+                if of.is_measurable and (prior == "unknown" or test_prior_c is not None):
+                    metrics = evaluate(
+                        logits_bc.unsqueeze(1),
+                        labels_b,
+                        prior_c=prior_c,
+                        lambdas=(lam,),
+                        class_counts=class_counts,
+                        class_weights_c=of.class_weights_c,
+                        test_prior_c=test_prior_c,
+                    ).ensemble
+                images, effective = len(labels_b), of.effective_images
+                rows.append(PostHocEvaluation(scorer, prior, of.name, images, effective, metrics))
     return tuple(rows)
 
 
 def _priors(
-    logits_bc: Tensor, labels_b: Tensor, trained_prior_c: Tensor
+    logits_bc: Tensor, of: Distribution, trained_prior_c: Tensor
 ) -> Iterator[tuple[PriorKnowledge, Tensor | None]]:
     yield "unknown", None
-    yield "known", torch.bincount(labels_b, minlength=len(trained_prior_c)) / len(labels_b)
+    yield "known", of.prior_c
+    if of.class_weights_c is not None:
+        yield "estimated", None  # unlabelled images have no class weights
+        return
     ratios_bc = likelihood_ratios(logits_bc, trained_prior_c=trained_prior_c)
     estimated_c = estimate_prior(ratios_bc).prior_c.clamp(min=_LEAST_SHARE)
     yield "estimated", estimated_c / estimated_c.sum()

@@ -86,21 +86,28 @@ def bin_confidences(
 
     `weights_b` are finite, non-negative and not all 0.
     """
-    edges = torch.arange(bin_count + 1, dtype=torch.float64, device=confidence_b.device)
-    edges /= bin_count
-    bin_b = torch.bucketize(confidence_b, edges[1:-1])
+    bin_b = bin_indices(confidence_b, bin_count)
 
     def total(values_b: Tensor) -> Tensor:
         return torch.bincount(bin_b, weights=values_b, minlength=bin_count)
 
     weight = total(weights_b)
     return ReliabilityBins(
-        edges=edges,
+        edges=_edges(bin_count).to(confidence_b.device),
         counts=torch.bincount(bin_b[weights_b > 0], minlength=bin_count),
         weights=weight / weights_b.sum(),
         accuracy=total(weights_b * correct_b) / weight,
         confidence=total(weights_b * confidence_b) / weight,
     )
+
+
+def bin_indices(confidence_b: Tensor, bin_count: int = BIN_COUNT) -> Tensor:
+    """Return the bin of each float64 confidence, int64 [B]."""
+    return torch.bucketize(confidence_b, _edges(bin_count)[1:-1].to(confidence_b.device))
+
+
+def _edges(bin_count: int) -> Tensor:
+    return torch.arange(bin_count + 1, dtype=torch.float64) / bin_count
 
 
 def refuse_impossible_labels(labels_b: Tensor, classes: int) -> None:

@@ -41,17 +41,14 @@ def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple
 
 
 def shifted_class_counts(
-    test_counts: Sequence[int], shift: Shift, train_counts: Sequence[int]
+    images_per_class: int, shift: Shift, train_counts: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the class counts of the largest long tail that can be cut from a test set.
+    """Return the class counts of the long tail that the papers cut from a balanced test set.
 
-    In a balanced set the most frequent class keeps all its images. A class without test images
-    gets none.
+    The most frequent class keeps all its images. A class of less than one image gets none.
     """
     weights = shifted_class_weights(shift, train_counts)
-    pairs = list(zip(test_counts, weights, strict=True))
-    head = min(count / weight for count, weight in pairs if count)
-    return tuple(_truncate(head * weight) if count else 0 for count, weight in pairs)
+    return tuple(_truncate(images_per_class * weight) for weight in weights)
 
 
 def shifted_class_weights(shift: Shift, train_counts: Sequence[int]) -> tuple[float, ...]:
@@ -114,9 +111,9 @@ def cut_indices(labels_n: Indices, class_counts: Sequence[int], seed: int) -> In
 def shifted_test_indices(
     labels_n: Indices, shift: Shift, train_counts: Sequence[int], seed: int = 0
 ) -> Indices:
-    """Return the ascending indices of the largest possible shifted test set."""
-    test_counts = np.bincount(labels_n, minlength=len(train_counts)).tolist()
-    return cut_indices(labels_n, shifted_class_counts(test_counts, shift, train_counts), seed)
+    """Return the ascending indices of the long tail cut from a balanced test set."""
+    images_per_class = len(labels_n) // len(train_counts)
+    return cut_indices(labels_n, shifted_class_counts(images_per_class, shift, train_counts), seed)
 
 
 def split_cut(

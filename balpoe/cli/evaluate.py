@@ -60,8 +60,10 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
             {
                 "distribution": row.distribution,
                 "images": row.images,
+                "effective_images": row.effective_images,
                 "known_prior": row.known_prior,
-                "metrics": {
+                "metrics": row.evaluation
+                and {
                     name.removeprefix(f"{row.split}/"): value
                     for name, value in row.scalars().items()
                 },
@@ -82,5 +84,6 @@ def _plain_choice(row: PostHocEvaluation) -> dict[str, Any]:
         "prior": row.prior,
         "distribution": row.distribution,
         "images": row.images,
-        "metrics": row.metrics.values,
+        "effective_images": row.effective_images,
+        "metrics": row.metrics and row.metrics.values,
     }

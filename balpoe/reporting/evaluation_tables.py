@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR
 from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
-from balpoe.reporting.formatting import label_with_unit, mean_and_sd, seed_count
+from balpoe.reporting.formatting import NO_VALUE, label_with_unit, mean_and_sd, seed_count
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 
@@ -27,7 +27,8 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
     table = table_of(
         f"{model}: {_spread(seeds)}",
         (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
-        "prior known: logits adjusted to the class frequencies of the test set",
+        "prior known: logits adjusted to the class frequencies of the test set\n"
+        f"effective images: (Σw)²/Σw² of their weights{_why_dashes(seeds)}",
     )
     table.rows[0].end_section = True  # the whole test set
     return table
@@ -36,31 +37,36 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
 def _evaluation_cells(scalars: Scalars, row: DistributionEvaluation) -> Iterator[Cell]:
     name = distribution_name(row.distribution)
     yield text_cell("test set", name, style="bold", no_wrap=True)
-    yield text_cell("images", f"{row.images:,}", justify="right")
-    for head, suffix in (("", ""), ("prior known\n", KNOWN_PRIOR)):
+    yield number_cell("images", f"{row.images:,}")
+    yield number_cell("effective\nimages", f"{row.effective_images:,.0f}")
+    for head, suffix in (("prior\nunknown\n", ""), ("prior\nknown\n", KNOWN_PRIOR)):
         for metric in shift_metrics():
-            value = _value(scalars, f"{row.split}{suffix}/{metric}")
-            yield text_cell(head + label_with_unit(metric), value, justify="right", min_width=11)
+            value = _value(scalars, f"{row.split}{suffix}/{metric}", "")
+            yield number_cell(head + label_with_unit(metric, short=True), value)
+
+
+def _why_dashes(seeds: Sequence[FinalEvaluation]) -> str:
+    missing = any(row.evaluation is None for row in seeds[0])
+    return "\n–: a class has no test images" if missing else ""
 
 
 def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()) -> RenderableType:
-    """Every metric on the whole test set: a row for the ensemble, and for each expert with a λ."""
+    """Every metric on the whole test set: a column for the ensemble and each expert with a λ."""
     scalars = _scalars(seeds)
     names = {WHOLE_TEST: "product"}
     for i, lam in enumerate(lambdas):
         names[f"{WHOLE_TEST}/expert_{i}"] = f"expert {i}\nλ {lam:.3g}"
     return table_of(
         f"{distribution_name(WHOLE_TEST)} in detail: {_spread(seeds)}",
-        (_detail_cells(scalars, scorer, name) for scorer, name in names.items()),
+        (_detail_cells(scalars, metric, names) for metric in _shown_metrics(scalars[0])),
         "NLL and KL in nats",
     )
 
 
-def _detail_cells(scalars: Scalars, scorer: str, name: str) -> Iterator[Cell]:
-    yield text_cell("", name, style="bold", no_wrap=True)
-    for metric in _shown_metrics(scalars[0]):
-        value = _value(scalars, f"{scorer}/{metric}", "\n")
-        yield number_cell(label_with_unit(metric, short=True), value)
+def _detail_cells(scalars: Scalars, metric: str, names: Mapping[str, str]) -> Iterator[Cell]:
+    yield text_cell("metric", label_with_unit(metric), style="bold")
+    for scorer, name in names.items():
+        yield number_cell(name, _value(scalars, f"{scorer}/{metric}"))
 
 
 def distribution_name(distribution: str) -> str:
@@ -86,4 +92,7 @@ def _spread(seeds: Sequence[FinalEvaluation]) -> str:
 
 
 def _value(scalars: Scalars, name: str, separator: str = " ") -> str:
+    """The mean and standard deviation of a metric; a dash where it was not measured."""
+    if name not in scalars[0]:
+        return NO_VALUE
     return mean_and_sd(name, over_seeds([of_seed[name] for of_seed in scalars]), separator)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from balpoe.config import Choice, metric_table
 from balpoe.config.metrics import Metric
 from balpoe.study.selection.candidates import OverSeeds
 from balpoe.study.trials.record import TrialIdentity
+
+NO_VALUE: Final = "–"
+"""The text of a number that does not exist."""
 
 
 def is_fraction(metric: str) -> bool:
@@ -55,7 +60,7 @@ def mean_and_sd(metric: str, seeds: OverSeeds, separator: str = " ") -> str:
 def parameter_value(value: Choice | None) -> str:
     """A parameter in three significant digits; a dash if the trial does not have it."""
     if value is None:
-        return "–"
+        return NO_VALUE
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)

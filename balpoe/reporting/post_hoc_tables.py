@@ -14,7 +14,7 @@ from balpoe.config import shift_metrics
 from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scaling, Scorer
 from balpoe.reporting.evaluation_tables import distribution_name
-from balpoe.reporting.formatting import label_with_unit, mean_and_sd
+from balpoe.reporting.formatting import NO_VALUE, label_with_unit, mean_and_sd
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 from balpoe.training.model_directory import Calibration
@@ -95,13 +95,14 @@ def _name_cell(distribution: str) -> Cell:
 
 def _value_cell(head: str, metric: str, seeds: Sequence[PostHoc], choice: Choice) -> Cell:
     """The mean and standard deviation of a metric for one choice, below a head of two lines."""
-    values = [
-        row.metrics.values[metric]
+    chosen = [
+        row.metrics
         for seed in seeds
         for row in seed
         if (row.scorer, row.prior, row.distribution) == choice
     ]
-    text = mean_and_sd(metric, over_seeds(values), "")
+    values = [metrics.values[metric] for metrics in chosen if metrics is not None]
+    text = mean_and_sd(metric, over_seeds(values), "") if values else NO_VALUE
     return number_cell(f"{head}\n{label_with_unit(metric, short=True)}", text)
 
 

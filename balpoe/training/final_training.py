@@ -6,7 +6,7 @@ The test set is read once, when the last epoch is done.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +137,19 @@ def final_epochs(
         provenance,
         history=training.history,
         final_metrics=metrics,
+        final_details={"distributions": image_numbers(evaluations)},
         written=[VALIDATION_PREDICTIONS] if task.validation is not None else [],
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     write_model_card(path, [load_model(path)])
+
+
+def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str, float]]:
+    """Return the images and the effective sample size of every test distribution, by name."""
+    return {
+        row.distribution: {"images": row.images, "effective_images": row.effective_images}
+        for row in rows
+    }
 
 
 def _copy_validation_predictions(task: FinalTraining) -> None:

@@ -8,7 +8,7 @@ seed alone.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
@@ -20,6 +20,7 @@ from balpoe.method.priors import mean_lambda
 from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory
 
 _CLASSES_SHOWN = 20
+_NUMBERS = ("images", "effective_images")
 
 
 def write_model_card(path: Path, models: Sequence[TrainedModel]) -> None:
@@ -39,7 +40,7 @@ def model_card(name: str, models: Sequence[TrainedModel]) -> str:
         _use(models),
         _data(provenance),
         _experts(provenance),
-        _metrics([dict(model.metrics["final"]) for model in models]),
+        _metrics(models),
         _limits(models),
     )
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -114,7 +115,8 @@ def _experts(provenance: Provenance) -> Iterator[str]:
     yield f"Temperatures (not applied by themselves): {ensemble}{provenance.calibration.origin}."
 
 
-def _metrics(finals: Sequence[dict[str, float]]) -> Iterator[str]:
+def _metrics(models: Sequence[TrainedModel]) -> Iterator[str]:
+    finals = [dict(model.metrics["final"]) for model in models]
     names = [name for name in metric_table() if f"{WHOLE_TEST}/{name}" in finals[0]]
     yield "## Metrics"
     yield ""
@@ -126,24 +128,46 @@ def _metrics(finals: Sequence[dict[str, float]]) -> Iterator[str]:
     yield ""
     rows = ((name, *_mean_and_sd(finals, f"{WHOLE_TEST}/{name}")) for name in names)
     yield from _table(("metric", "mean", "sd"), rows)
-    shifts = [shift.name for shift in SHIFTS if f"{WHOLE_TEST}_{shift.name}/ece" in finals[0]]
-    if shifts:
-        yield ""
-        yield "On its long-tailed cuts, mean (sd), without and with the class frequencies known:"
-        yield ""
-        labels = [metric_table()[name].label for name in shift_metrics()]
-        heads = (*labels, *(f"{label}, known" for label in labels))
-        yield from _table(("cut", *heads), (_shift_row(finals, name) for name in shifts))
+    yield from _shifts(finals, models[0].metrics.get("distributions", {}))
 
 
-def _shift_row(finals: Sequence[dict[str, float]], name: str) -> tuple[str, ...]:
+def _shifts(
+    finals: Sequence[dict[str, float]], numbers: Mapping[str, Mapping[str, float]]
+) -> Iterator[str]:
+    """Yield the table of the shifted test sets; nothing for a model without any."""
+    shifts = [
+        shift.name
+        for shift in SHIFTS
+        if shift.name in numbers or f"{WHOLE_TEST}_{shift.name}/ece" in finals[0]
+    ]
+    if not shifts:
+        return
+    yield ""
+    yield (
+        "On long-tailed shifts of it, mean (sd), without and with the class frequencies known. A "
+        "balanced test set is cut; otherwise all images are weighted by class, and effective "
+        "images are (Σw)²/Σw² of the weights w. A dash: a class has no images."
+    )
+    yield ""
+    labels = [metric_table()[name].label for name in shift_metrics()]
+    heads = ("images", "effective", *labels, *(f"{label}, known" for label in labels))
+    rows = (_shift_row(finals, name, numbers.get(name, {})) for name in shifts)
+    yield from _table(("shift", *heads), rows)
+
+
+def _shift_row(
+    finals: Sequence[dict[str, float]], name: str, numbers: Mapping[str, float]
+) -> tuple[str, ...]:
     keys = (
         f"{WHOLE_TEST}_{name}{known}/{metric}"
         for known in ("", KNOWN_PRIOR)
         for metric in shift_metrics()
     )
-    cells = ("{} ({})".format(*_mean_and_sd(finals, key)) for key in keys)
-    return (name.replace("_", " "), *cells)
+    cells = (
+        "{} ({})".format(*_mean_and_sd(finals, key)) if key in finals[0] else "–" for key in keys
+    )
+    images = [f"{numbers[key]:,.0f}" if key in numbers else "–" for key in _NUMBERS]
+    return (name.replace("_", " "), *images, *cells)
 
 
 def _limits(models: Sequence[TrainedModel]) -> Iterator[str]:

@@ -159,17 +159,23 @@ def save_model(
     *,
     history: Sequence[EpochResult],
     final_metrics: Mapping[str, float],
+    final_details: Mapping[str, Any] | None = None,
     written: Sequence[str] = (),
 ) -> None:
     """Write a model directory; it counts as one once the manifest, the last file, is written.
 
-    `written` are the names of further files of the model, which exist in `path` already.
+    `final_details` are further results of the final evaluation, as plain data by name. `written`
+    are the names of further files of the model, which exist in `path` already.
 
     Raises:
         StorageError: the directory cannot be written.
     """
     weights = {name: tensor.cpu().contiguous() for name, tensor in experts.state_dict().items()}
-    metrics = {"epochs": [asdict(result) for result in history], "final": dict(final_metrics)}
+    metrics = {
+        "epochs": [asdict(result) for result in history],
+        "final": dict(final_metrics),
+        **(final_details or {}),
+    }
     contents = {
         WEIGHTS: safetensors.torch.save(weights),
         MODEL: _json({"format": FORMAT, **asdict(provenance)}),

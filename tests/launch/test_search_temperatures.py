@@ -131,9 +131,10 @@ def test_a_model_keeps_them_and_evaluation_shows_them(
     (seed,) = balpoe.evaluate(trained.path, post_hoc=True)
     assert plain.post_hoc == ()
     assert {row.scorer.scaling for row in seed.post_hoc} == {"none", "ensemble", "experts"}
-    assert seed.post_hoc[0].metrics.values == pytest.approx(
-        plain.rows[0].evaluation.ensemble.values, rel=1e-5, abs=1e-6
-    )
+    (metrics, evaluation) = (seed.post_hoc[0].metrics, plain.rows[0].evaluation)
+    assert metrics is not None
+    assert evaluation is not None
+    assert metrics.values == pytest.approx(evaluation.ensemble.values, rel=1e-5, abs=1e-6)
 
 
 def test_a_model_carries_the_trials_validation_predictions(

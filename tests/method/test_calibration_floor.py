@@ -61,9 +61,10 @@ def test_weights_count_by_their_proportions_and_few_images_of_much_weight_raise_
     equal = torch.ones(400, dtype=torch.float64)
     assert calibration_floor(confidence_b, 7 * equal) == calibration_floor(confidence_b, equal)
     uneven = torch.where(torch.arange(400) % 20 == 0, 50.0, 1.0).double()
-    assert calibration_floor(confidence_b, uneven).ece > 1.5 * calibration_floor(
-        confidence_b, equal
-    ).ece
+    assert (
+        calibration_floor(confidence_b, uneven).ece
+        > 1.5 * calibration_floor(confidence_b, equal).ece
+    )
 
 
 def test_certain_predictions_have_none_and_it_is_the_same_at_every_call() -> None:

@@ -61,6 +61,7 @@ def scalars(
         for row in rows
         if (row.scorer, row.prior, row.distribution) == (scorer, prior, distribution)
     )
+    assert row.metrics is not None
     return dict(row.metrics.values)
 
 
@@ -86,6 +87,7 @@ def test_without_a_choice_it_is_the_final_evaluation(
     for row in plain:
         prior = "known" if row.known_prior else "unknown"
         found = scalars(rows, Scorer(ALL), prior, row.distribution)
+        assert row.evaluation is not None
         assert found == pytest.approx(row.evaluation.ensemble.values, rel=1e-6, abs=1e-7)
 
 

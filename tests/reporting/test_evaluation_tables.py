@@ -18,24 +18,33 @@ Seeds = list[tuple[DistributionEvaluation, ...]]
 LAMBDAS = (1.0, 0.0, -1.0)
 
 
+def evaluated(
+    seed: int, images_c: Sequence[int], trained_c: Sequence[int]
+) -> tuple[DistributionEvaluation, ...]:
+    """A model that is right about half the time."""
+    labels_n = torch.repeat_interleave(torch.arange(len(images_c)), torch.tensor(images_c))
+    generator = torch.Generator().manual_seed(seed)
+    logits_nec = torch.randn(len(labels_n), 3, len(images_c), generator=generator)
+    logits_nec[torch.arange(len(labels_n)), :, labels_n] += 1.5
+    return evaluate_distributions(
+        logits_nec,
+        labels_n,
+        prior_c=class_prior(trained_c),
+        lambdas=LAMBDAS,
+        class_counts=trained_c,
+    )
+
+
 @pytest.fixture(scope="module")
 def seeds() -> Seeds:
-    """Three models that are right about half the time."""
-    labels_n = torch.arange(10).repeat_interleave(100)
-    class_counts = [500, 300, 200, 120, 80, 50, 30, 19, 10, 5]
+    trained = (500, 300, 200, 120, 80, 50, 30, 19, 10, 5)
+    return [evaluated(seed, (100,) * 10, trained) for seed in range(3)]
 
-    def evaluated(seed: int) -> tuple[DistributionEvaluation, ...]:
-        logits_nec = torch.randn(1000, 3, 10, generator=torch.Generator().manual_seed(seed))
-        logits_nec[torch.arange(1000), :, labels_n] += 1.5
-        return evaluate_distributions(
-            logits_nec,
-            labels_n,
-            prior_c=class_prior(class_counts),
-            lambdas=LAMBDAS,
-            class_counts=class_counts,
-        )
 
-    return [evaluated(seed) for seed in range(3)]
+def ensembles(seeds: Sequence[Sequence[DistributionEvaluation]]) -> list[dict[str, float]]:
+    """The metrics of each product on the whole test set."""
+    found = (seed[0].evaluation for seed in seeds)
+    return [dict(of.ensemble.values) for of in found if of is not None]
 
 
 def _row(shown: Sequence[str], name: str) -> list[str]:
@@ -55,12 +64,13 @@ def test_every_test_set_has_accuracy_and_ece_without_and_with_its_prior(
             next(
                 row.evaluation.ensemble
                 for row in seeds[0]
-                if row.distribution == shift and row.known_prior == known_prior
+                if row.evaluation is not None
+                and (row.distribution, row.known_prior) == (shift, known_prior)
             )
             for known_prior in (False, True)
         )
-        images, *figures = _row(shown, shift.replace("_", " "))
-        assert images == f"{round(unknown.bins.counts.sum().item()):,}"
+        images, effective, *figures = _row(shown, shift.replace("_", " "))
+        assert images == effective == f"{round(unknown.bins.counts.sum().item()):,}"
         values = (unknown.accuracy, unknown.bins.ece, known.accuracy, known.bins.ece)
         assert figures == [f"{100 * value:.1f}" for value in values]
     assert max(map(len, shown)) <= 80
@@ -68,42 +78,64 @@ def test_every_test_set_has_accuracy_and_ece_without_and_with_its_prior(
 
 def test_several_seeds_are_mean_and_sd(seeds: Seeds, lines: Lines) -> None:
     shown = lines(evaluation_table("runs/models/digits", seeds))
-    accuracies = [100 * seed[0].evaluation.ensemble.accuracy for seed in seeds]
+    accuracies = [100 * of["accuracy"] for of in ensembles(seeds)]
     assert shown[0] == "runs/models/digits: mean ± sd, n = 3 seeds"
-    assert _row(shown, "whole test set")[1:3] == [
-        f"{statistics.fmean(accuracies):.1f}",
-        f"±{statistics.stdev(accuracies):.1f}",
-    ]
+    mean, sd = statistics.fmean(accuracies), statistics.stdev(accuracies)
+    assert _row(shown, "whole test set")[2] == f"{mean:.1f}±{sd:.1f}"
     assert max(map(len, shown)) <= 80
 
 
-def test_details_have_a_row_for_each_expert_only_on_demand(seeds: Seeds, lines: Lines) -> None:
+def test_images_are_weighted_where_the_test_set_is_not_balanced(lines: Lines) -> None:
+    seeds = [evaluated(seed, (30, 12, 5, 1, 1), (120, 48, 21, 7, 2)) for seed in range(3)]
+    shown = lines(evaluation_table("birds", seeds))
+    for row in seeds[0]:
+        if not row.known_prior and row.distribution != "test":
+            images, effective, *figures = _row(shown, row.distribution.replace("_", " "))
+            assert images == "49"
+            assert effective == f"{row.effective_images:.0f}" != images
+            assert len(figures) == 4
+            assert "–" not in figures
+    assert max(map(len, shown)) <= 80
+
+
+def test_a_class_without_test_images_gives_dashes(lines: Lines) -> None:
+    seeds = [evaluated(seed, (30, 12, 5, 1, 0), (120, 48, 21, 7, 2)) for seed in range(2)]
+    shown = lines(evaluation_table("birds", seeds))
+    assert _row(shown, "whole test set")[-2:] == ["–", "–"]
+    assert "–" not in _row(shown, "whole test set")[2:4]
+    assert _row(shown, "backward 5")[2:] == ["–"] * 4
+    assert "–: a class has no test images" in shown
+
+
+def test_details_have_a_column_for_each_expert_only_on_demand(seeds: Seeds, lines: Lines) -> None:
     without = lines(detail_table(seeds))
     shown = lines(detail_table(seeds, LAMBDAS))
     assert not any("expert" in line for line in without)
-    assert sum(line.strip().startswith("expert ") for line in shown) == 3
-    assert sum(line.strip().startswith("λ ") for line in shown) == 3
-    accuracies = [100 * seed[0].evaluation.experts[2].accuracy for seed in seeds]
-    assert _row(shown, "expert 2")[0] == f"{statistics.fmean(accuracies):.1f}"
-    assert _row(shown, "λ -1")[0] == f"±{statistics.stdev(accuracies):.1f}"
+    assert next(line for line in shown if "expert" in line).split() == [
+        *("expert", "0", "expert", "1", "expert", "2")
+    ]
+    assert any(line.split()[-6:] == ["λ", "1", "λ", "0", "λ", "-1"] for line in shown)
+    evaluations = [seed[0].evaluation for seed in seeds]
+    accuracies = [100 * of.experts[2].accuracy for of in evaluations if of is not None]
+    mean, sd = statistics.fmean(accuracies), statistics.stdev(accuracies)
+    assert _row(shown, "accuracy %")[-2:] == [f"{mean:.1f}", f"±{sd:.1f}"]
 
 
 def test_no_figure_is_cut_off_at_80_columns(seeds: Seeds, lines: Lines) -> None:
     shown = lines(detail_table(seeds, LAMBDAS))
     assert not any("…" in line for line in shown)
-    assert len(_row(shown, "product")) == 9
+    assert len(_row(shown, "MCE %")) == 8
+    assert max(map(len, shown)) <= 80
 
 
 def test_balanced_accuracy_is_shown_where_it_differs(seeds: Seeds, lines: Lines) -> None:
     natural = [
-        (DistributionEvaluation("test", row.images, False, row.evaluation),)
+        (DistributionEvaluation("test", row.images, row.images, False, row.evaluation),)
         for seed in seeds
         for row in seed
         if row.distribution == "forward_50" and not row.known_prior
     ]
     shown = lines(detail_table(natural, LAMBDAS))
-    assert not any("bal." in line for line in lines(detail_table(seeds)))
-    assert any("acc.  bal." in line for line in shown)
-    values = [100 * seed[0].evaluation.ensemble.balanced_accuracy for seed in natural]
-    assert _row(shown, "product")[1] == f"{statistics.fmean(values):.1f}"
-    assert max(map(len, shown)) <= 80
+    assert not any("balanced" in line for line in lines(detail_table(seeds)))
+    values = [100 * of["balanced_accuracy"] for of in ensembles(natural)]
+    assert _row(shown, "balanced %")[0] == f"{statistics.fmean(values):.1f}"

@@ -63,6 +63,7 @@ def metric(seeds: Seeds, scorer: Scorer, prior: str, distribution: str, name: st
         for seed in seeds
         for row in seed
         if (row.scorer, row.prior, row.distribution) == (scorer, prior, distribution)
+        and row.metrics is not None
     ]
     return f"{statistics.fmean(values):.1f}±{statistics.stdev(values):.1f}"
 

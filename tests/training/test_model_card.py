@@ -98,7 +98,40 @@ def test_the_card_of_several_seeds_has_their_mean_and_sd(
     assert ["nll", f"{mean:.4f}", f"{sd:.4f}"] in rows(card)
     values = [model.metrics["final"]["test_forward_5_known_prior/accuracy"] for model in models]
     (shift,) = (cells for cells in rows(card) if cells[0] == "forward 5")
-    assert shift[3] == f"{statistics.fmean(values):.4f} ({statistics.stdev(values):.4f})"
+    assert shift[5] == f"{statistics.fmean(values):.4f} ({statistics.stdev(values):.4f})"
+
+
+def test_the_card_has_images_and_both_priors_of_every_shift(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    model = train_seed(configuration, splits, tmp_path / "model", 0)
+    numbers = model.metrics["distributions"]
+    final = model.metrics["final"]
+    assert len(numbers) == 11
+    cells = {row[0].replace(" ", "_"): row for row in rows((tmp_path / "model" / CARD).read_text())}
+    for name in numbers.keys() - {"test"}:
+        assert cells[name] == [
+            name.replace("_", " "),
+            f"{numbers[name]['images']:,}",
+            f"{numbers[name]['effective_images']:,.0f}",
+            *(
+                f"{final[f'test_{name}{known}/{metric}']:.4f} (–)"
+                for known in ("", "_known_prior")
+                for metric in ("accuracy", "ece")
+            ),
+        ]
+
+
+def test_the_card_has_dashes_where_a_class_has_no_test_images(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    kept = splits.test.labels_n != 2
+    assert isinstance(splits.test, ImageSet)
+    test = ImageSet(splits.test.images_nhwd[kept], splits.test.labels_n[kept])
+    train_seed(configuration, replace(splits, test=test), tmp_path / "model", 0)
+    cells = {row[0]: row for row in rows((tmp_path / "model" / CARD).read_text())}
+    assert cells["forward 5"][-4:] == ["–"] * 4
+    assert "–" not in cells["accuracy"][1]
 
 
 def test_long_lists_of_classes_are_cut_to_head_and_tail(

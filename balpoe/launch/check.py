@@ -15,6 +15,7 @@ from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
 from balpoe.files import dump_study, load_study
 from balpoe.launch import RUNS
+from balpoe.launch.calibration_floors import ObjectiveFloor, objective_floors
 from balpoe.launch.runs import local_runs
 from balpoe.launch.storage_option import choose_storage
 from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes
@@ -24,7 +25,6 @@ from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, stud
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import WarmStarted
 
-_MIN_IMAGES_FOR_ECE = 20
 _MAX_NAMED_CLASSES = 10
 
 
@@ -36,6 +36,7 @@ class CheckReport:
         spec: The study.
         resolved: The study with all defaults, as YAML.
         cost: The measured cost, or None if the data cannot be loaded.
+        floors: The floor of every objective that is a calibration error.
         free_bytes: The free disk space, or None for a study on an object store.
         warm_start: The trials of earlier studies that the sampler would use.
         warnings: What may be a mistake.
@@ -45,6 +46,7 @@ class CheckReport:
     spec: StudySpec
     resolved: str
     cost: StudyCost | None
+    floors: tuple[ObjectiveFloor, ...]
     free_bytes: int | None
     warm_start: tuple[WarmStarted, ...]
     warnings: tuple[str, ...]
@@ -68,6 +70,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         for name, reason in spec.points.left_out.items()
     ]
     cost = None
+    floors: tuple[ObjectiveFloor, ...] = ()
     warm_start: tuple[WarmStarted, ...] = ()
     with _errors_added_to(problems):
         if directory.specification.is_file():
@@ -78,6 +81,9 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     with _errors_added_to(problems):
         splits = load_search_splits(spec.base.data)
         warnings += _data_warnings(splits)
+        labels_n, class_counts = splits.validation.labels_n, splits.description.class_counts
+        floors = tuple(objective_floors(spec, labels_n, class_counts))
+        warnings += [floor.warning for floor in floors if floor.warning is not None]
         cost = study_cost(spec, splits)
         if free_bytes is not None:
             problems += _space_problems(spec, cost, free_bytes, directory.path)
@@ -85,7 +91,14 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         earlier = warm_start_studies(spec, directory.path.parent, fingerprint)
         warm_start = tuple(study.event for study in earlier)
     return CheckReport(
-        spec, dump_study(spec), cost, free_bytes, warm_start, tuple(warnings), tuple(problems)
+        spec=spec,
+        resolved=dump_study(spec),
+        cost=cost,
+        floors=floors,
+        free_bytes=free_bytes,
+        warm_start=warm_start,
+        warnings=tuple(warnings),
+        problems=tuple(problems),
     )
 
 
@@ -134,13 +147,6 @@ def _data_warnings(splits: SearchSplits) -> Iterator[str]:
         more = len(missing) - _MAX_NAMED_CLASSES
         named = ", ".join(missing[:_MAX_NAMED_CLASSES]) + (f" and {more} more" if more > 0 else "")
         yield f"{len(missing)} of {len(names)} classes have no validation image: {named}"
-    few = sum(images < _MIN_IMAGES_FOR_ECE for images in images_c)
-    if few:
-        yield (
-            f"{few} of {len(names)} classes have fewer than {_MIN_IMAGES_FOR_ECE} validation "
-            f"images (the smallest {min(images_c)}): their ECE is mostly noise; give it little "
-            f"weight, or increase data.validation_per_class"
-        )
 
 
 def _space_problems(spec: StudySpec, cost: StudyCost, free_bytes: int, path: Path) -> Iterator[str]:

@@ -122,13 +122,50 @@ def test_room_for_the_first_seeds_alone_is_a_problem_where_further_ones_may_come
     assert "may need 12.0 GB, and 4.0 GB are free" in problem
 
 
-def test_few_validation_images_are_warned_about(tmp_path: Path) -> None:
-    few = _study(tmp_path / "few.yaml", "{name: gaussian_lt, validation_per_class: 5}")
-    (warning,) = check(few, runs=tmp_path).warnings
-    assert warning.startswith("10 of 10 classes have fewer than 20 validation images")
-    assert (
-        check(_study(tmp_path / "enough.yaml", "{name: digits_lt}"), runs=tmp_path).warnings == ()
-    )
+def _calibrated(path: Path, per_class: int, objective: str) -> Path:
+    """A study with 10 classes of `per_class` validation images, and this objective."""
+    data = f"{{name: gaussian_lt, validation_per_class: {per_class}}}"
+    file = _study(path / f"per_class_{per_class}.yaml", data)
+    file.write_text(file.read_text().replace("{val/accuracy: max", f"{{{objective}: max"))
+    return file
+
+
+def test_a_calibration_error_has_its_floor_beside_it(tmp_path: Path) -> None:
+    report = check(_calibrated(tmp_path, 30, "val/ece"), runs=tmp_path)
+    (floor,) = report.floors
+    assert (floor.objective, floor.images, floor.effective_images) == ("val/ece", 300, 300)
+    assert floor.mean == pytest.approx(0.028, abs=0.002)
+    assert floor.sd == pytest.approx(0.008, abs=0.001)
+    assert report.warnings == ()
+    shown = CliRunner().invoke(check_command, [str(tmp_path / "per_class_30.yaml")]).stdout
+    line = f"{100 * floor.mean:.1f} ± {100 * floor.sd:.1f} % on 300 validation images"
+    assert re.search(rf"^val/ece +floor {line} ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("objective", ["val/ece", "val/mce"])
+def test_a_floor_above_half_of_a_typical_value_is_warned_of(tmp_path: Path, objective: str) -> None:
+    report = check(_calibrated(tmp_path, 10, objective), runs=tmp_path)
+    (warning,) = report.warnings
+    assert warning.startswith(f"objectives.{objective}: floor {100 * report.floors[0].mean:.1f} ±")
+    assert "100 validation images" in warning
+    assert "val/balanced_nll, a proper score" in warning
+
+
+@pytest.mark.parametrize("objective", ["val/accuracy", "val/nll", "val/forward_10/accuracy"])
+def test_few_images_are_no_problem_for_other_objectives(tmp_path: Path, objective: str) -> None:
+    report = check(_calibrated(tmp_path, 1, objective), runs=tmp_path)
+    assert report.floors == ()
+    assert report.warnings == ()
+
+
+def test_the_weights_of_a_shift_leave_fewer_images(tmp_path: Path) -> None:
+    file = _calibrated(tmp_path, 30, "val/forward_10/ece")
+    (floor,) = check(file, runs=tmp_path).floors
+    weights = [10 ** (-y / 9) for y in range(10)]
+    expected = 30 * sum(weights) ** 2 / sum(weight**2 for weight in weights)
+    assert floor.effective_images == pytest.approx(expected, rel=1e-6)
+    assert f"by their weights {expected:.0f}" in str(floor)
+    assert floor.mean > 0.028
 
 
 def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
@@ -141,9 +178,8 @@ def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
     kept = splits.validation.labels_n % 5 != 3
     validation = ImageSet(splits.validation.images_nhwd[kept], splits.validation.labels_n[kept])
     names = splits.description.class_names
-    missing, few = _data_warnings(SearchSplits(splits.train, validation, splits.description))
+    (missing,) = _data_warnings(SearchSplits(splits.train, validation, splits.description))
     assert missing == f"2 of 10 classes have no validation image: {names[3]}, {names[8]}"
-    assert few.startswith("2 of 10 classes have fewer than 20 validation images (the smallest 0)")
 
 
 def test_data_that_are_not_there_are_a_problem_and_end_with_status_2(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Final trainings on a cluster: one task for each seed, on any node with enough resources.
+"""Final trainings on a cluster: one task for each model, on any node with enough resources.
 
 A seed whose worker or node is lost resumes elsewhere from its newest checkpoint. A seed that
 fails does not affect the others.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import ray
@@ -44,18 +45,18 @@ def train_seeds(
     *,
     cpus: int,
     gpus: float,
-    on_update: Callable[[int, SeedUpdate], None],
-) -> Mapping[int, str]:
+    on_update: Callable[[FinalTraining, SeedUpdate], None],
+) -> Mapping[Path, str]:
     """Train all seeds on the connected cluster.
 
     Args:
-        tasks: The seeds.
+        tasks: The seeds, also of different configurations; each has a path of its own.
         cpus: CPUs for each seed.
         gpus: GPUs for each seed.
         on_update: Called in this thread with a seed and its update.
 
     Returns:
-        The reason of the failure of each seed that failed.
+        The reason of the failure of each seed that failed, by its path.
     """
     trainings = _SeedTrainings(tasks, cpus, gpus, on_update)
     try:
@@ -74,14 +75,14 @@ class _SeedTrainings:
         tasks: Sequence[FinalTraining],
         cpus: int,
         gpus: float,
-        on_update: Callable[[int, SeedUpdate], None],
+        on_update: Callable[[FinalTraining, SeedUpdate], None],
     ) -> None:
         self._cpus, self._gpus = cpus, gpus
         self._on_update = on_update
-        self._retries = {task.seed: RetryState() for task in tasks}
+        self._retries = {task.path: RetryState() for task in tasks}
         self._epochs = dict.fromkeys(self._retries, 0)
         self._running: dict[ObjectRefGenerator, FinalTraining] = {}
-        self.failures: dict[int, str] = {}
+        self.failures: dict[Path, str] = {}
         for task in tasks:
             self._begin(task)
 
@@ -120,29 +121,29 @@ class _SeedTrainings:
         except RayTaskError as error:
             del self._running[running]
             cause = error.cause if isinstance(error.cause, Exception) else error
-            self.failures[task.seed] = failure_of(cause).reason
+            self.failures[task.path] = failure_of(cause).reason
         except RayError as error:
             del self._running[running]
             self._after_death(task, error)
         else:
             if isinstance(update, EpochResult):
                 # a resumed training reports its earlier epochs again
-                self._epochs[task.seed] = max(self._epochs[task.seed], update.epoch)
-            self._on_update(task.seed, update)
+                self._epochs[task.path] = max(self._epochs[task.path], update.epoch)
+            self._on_update(task, update)
 
     def _after_death(self, task: FinalTraining, error: RayError) -> None:
         """Resume the seed elsewhere, unless its worker died too often; a lost node never counts."""
         kind: FailureClass = "departure" if isinstance(error, NodeDiedError) else "infrastructure"
-        step, state = next_step(kind, self._retries[task.seed], self._epochs[task.seed])
+        step, state = next_step(kind, self._retries[task.path], self._epochs[task.path])
         if step == "retry":
             state = state.next_attempt()
             self._begin(replace(task, attempt=state.attempt))
         else:
             reason = str(error).strip().splitlines()[0]
-            self.failures[task.seed] = (
+            self.failures[task.path] = (
                 f"its worker died {state.deaths} times without progress: {reason}"
             )
-        self._retries[task.seed] = state
+        self._retries[task.path] = state
 
 
 def _seed_updates(

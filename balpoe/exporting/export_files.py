@@ -66,6 +66,11 @@ def exported_configurations(exports: Path) -> list[Path]:
     return sorted((*exports.glob(f"{_RANK}*.yaml"), *exports.glob(f"{_KNOWN}*.yaml")))
 
 
+def is_known_point(configuration: Path) -> bool:
+    """Return whether a file is the export of a known point, by its name."""
+    return exporting_study(configuration) is not None and configuration.name.startswith(_KNOWN)
+
+
 def exported_trials(exports: Path) -> Iterator[tuple[str, int | None]]:
     """Yield the name of each provenance file and its trial number, None if it cannot be read."""
     for path in sorted(exports.glob(f"*{_PROVENANCE}")):

@@ -1,34 +1,33 @@
-"""The command `train`: train and save a model for each seed of a configuration."""
+"""The command `train`: train and save a model for each seed of one or several configurations."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import torch
 
 import balpoe
 from balpoe.atomic_write import ensure_writable
 from balpoe.cluster.address import LOCAL
-from balpoe.data import load_final_splits
+from balpoe.config import DataSource
+from balpoe.data import FinalSplits, load_final_splits
+from balpoe.data.required_files import needed_sizes
 from balpoe.errors import UserError
-from balpoe.exporting.export_files import exporting_study
-from balpoe.files import load_configuration
 from balpoe.launch import RUNS
 from balpoe.launch.device_option import choose_device
-from balpoe.launch.runs import is_remote
+from balpoe.launch.planned_trainings import PlannedTraining, planned_trainings
 from balpoe.launch.search_temperatures import NOTHING, passed_on_by_search
-from balpoe.launch.study_file import with_absolute_paths
-from balpoe.launch.tracking import log_models, model_store
+from balpoe.launch.tracking import log_models
 from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final_training import FinalTraining, train_final
+from balpoe.training.final_training import FinalTraining, refuse_other_model, train_final
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     VALIDATION_PREDICTIONS,
@@ -50,11 +49,13 @@ class TrainedSeeds:
     """The models of a final training.
 
     Attributes:
+        configuration_file: The configuration.
         path: The directory of the models `seed_<s>`.
         seeds: The seeds.
         unlogged: The reason why MLflow lacks a model, or None if it has all.
     """
 
+    configuration_file: Path
     path: Path
     seeds: tuple[int, ...]
     unlogged: str | None = None
@@ -65,8 +66,40 @@ class TrainedSeeds:
         return tuple(seed_directory(self.path, seed) for seed in self.seeds)
 
 
+@overload
 def train(
     configuration_file: Path | str,
+    seeds: Sequence[int],
+    *,
+    runs: Path | str = ...,
+    out: Path | str | None = ...,
+    device: str | None = ...,
+    address: str = ...,
+    cpus: int = ...,
+    gpus: float | None = ...,
+    tracking_uri: str | None = ...,
+    on_progress: Callable[[TrainingProgress], None] = ...,
+) -> TrainedSeeds: ...
+
+
+@overload
+def train(
+    configuration_file: list[Path] | list[str] | tuple[Path | str, ...],
+    seeds: Sequence[int],
+    *,
+    runs: Path | str = ...,
+    out: Path | str | None = ...,
+    device: str | None = ...,
+    address: str = ...,
+    cpus: int = ...,
+    gpus: float | None = ...,
+    tracking_uri: str | None = ...,
+    on_progress: Callable[[TrainingProgress], None] = ...,
+) -> tuple[TrainedSeeds, ...]: ...
+
+
+def train(
+    configuration_file: Path | str | Sequence[Path | str],
     seeds: Sequence[int],
     *,
     runs: Path | str = RUNS,
@@ -77,18 +110,20 @@ def train(
     gpus: float | None = None,
     tracking_uri: str | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
-) -> TrainedSeeds:
-    """Train a configuration on the whole training set, once per seed.
+) -> TrainedSeeds | tuple[TrainedSeeds, ...]:
+    """Train one or several configurations on the whole training set, once per seed.
 
-    A second call continues an interrupted training and leaves finished seeds as they are. The
-    models are logged to MLflow, those of an export in the experiment of its study; if logging
-    fails, the models are saved all the same.
+    Several configurations are trained one after the other, on a cluster in parallel; all files are
+    read before any training begins. A second call continues an interrupted training and leaves
+    finished seeds as they are. The models are logged to MLflow, those of an export in the
+    experiment of its study; if logging fails, the models are saved all the same.
 
     Args:
-        configuration_file: The configuration.
+        configuration_file: The configuration, or a list or tuple of configurations.
         seeds: The seeds.
         runs: The directory of the studies; models are below `models` in it.
-        out: Another directory for the models; on a cluster it must be shared by all nodes.
+        out: Another directory for the models; with several configurations it has a directory for
+            each. On a cluster it must be shared by all nodes.
         device: The device; by default a GPU if there is one.
         address: A Ray cluster that trains the seeds in parallel: HOST:PORT of its head, or `auto`
             for the cluster of this host.
@@ -97,41 +132,75 @@ def train(
         tracking_uri: An MLflow store; by default that of the study.
         on_progress: Called after every epoch.
 
+    Returns:
+        The models of the configuration, or for a list or tuple those of each configuration.
+
     Raises:
-        UserError: the file, the data or the directory is invalid.
+        UserError: a file, the data or a directory is invalid.
     """
+    if isinstance(configuration_file, str | Path):
+        files: Sequence[Path | str] = [configuration_file]
+    else:
+        files = configuration_file
     _refuse_bad_seeds(seeds)
-    file = Path(configuration_file)
-    configuration = with_absolute_paths(load_configuration(file))
     if address != LOCAL and device is not None:
         raise UserError("--device: seeds on a cluster use the GPUs of --gpus")
-    if is_remote(runs):
-        if out is None:
-            raise UserError(
-                f"--out: name a directory for the models; --runs is {runs}, which holds only "
-                f"studies"
+    planned = planned_trainings(
+        [Path(file) for file in files],
+        runs=runs,
+        out=None if out is None else Path(out),
+        tracking_uri=tracking_uri,
+    )
+    for training in planned:
+        ensure_writable(training.path)
+    with ExitStack() as held:
+        for training in planned:
+            held.enter_context(hold_lease(training.path / "lease"))
+        labels = _labels(planned)
+        begun = [
+            _Training(
+                training,
+                held.enter_context(_tasks(training, seeds)),
+                _Progress(training.configuration.training.epochs, label, on_progress),
             )
-        runs = RUNS
-    trained = TrainedSeeds(Path(out) if out else default_output(file, Path(runs)), tuple(seeds))
-    store = model_store(file, Path(runs), tracking_uri)
-    ensure_writable(trained.path)
-    with hold_lease(trained.path / "lease"):
-        search = NOTHING
-        if not all(map(is_model, trained.models)):
-            search = passed_on_by_search(file, configuration)
-        with _copied(search.validation, trained.path) as validation:
-            tasks = [
-                FinalTraining(
-                    configuration, seed, path, balpoe.__version__, search.calibration, validation
-                )
-                for seed, path in zip(trained.seeds, trained.models, strict=True)
-            ]
-            if address == LOCAL:
-                _train_here(tasks, choose_device(device), on_progress)
-            else:
-                _train_on_cluster(tasks, address, cpus, gpus, on_progress)
-        _write_common_card(trained.path, trained.models[0])
-        return replace(trained, unlogged=log_models(store, file, trained.models))
+            for training, label in zip(planned, labels, strict=True)
+        ]
+        if address == LOCAL:
+            trained = _train_here(begun, choose_device(device))
+        else:
+            trained = _train_on_cluster(begun, address, cpus, gpus)
+    return trained[0] if isinstance(configuration_file, str | Path) else trained
+
+
+def _labels(planned: Sequence[PlannedTraining]) -> list[str]:
+    """Return the name and place of each configuration among several; none for a single one."""
+    if len(planned) == 1:
+        return [""]
+    return [
+        f"{training.file.stem} ({place} of {len(planned)})"
+        for place, training in enumerate(planned, start=1)
+    ]
+
+
+@contextmanager
+def _tasks(training: PlannedTraining, seeds: Sequence[int]) -> Iterator[list[FinalTraining]]:
+    """Return the task of each seed; their files from the search are kept until the end."""
+    paths = [seed_directory(training.path, seed) for seed in seeds]
+    search = NOTHING
+    if not all(map(is_model, paths)):
+        search = passed_on_by_search(training.file, training.configuration)
+    with _copied(search.validation, training.path) as validation:
+        yield [
+            FinalTraining(
+                training.configuration,
+                seed,
+                path,
+                balpoe.__version__,
+                search.calibration,
+                validation,
+            )
+            for seed, path in zip(seeds, paths, strict=True)
+        ]
 
 
 @contextmanager
@@ -156,6 +225,7 @@ class _Progress:
     """Collects the epochs of each seed and reports the progress after each epoch."""
 
     _epochs: int
+    _label: str
     _on_progress: Callable[[TrainingProgress], None]
     _images: dict[int, int] = field(default_factory=dict)
     _histories: dict[int, list[EpochResult]] = field(default_factory=dict)
@@ -172,59 +242,112 @@ class _Progress:
         """Report an epoch of `seed`, one of `seeds` that are trained one after the other."""
         history = self._histories[seed]
         history.append(result)
-        self._on_progress(
-            training_progress(
-                history, seed=seed, seeds=seeds, epochs=self._epochs, images=self._images[seed]
-            )
+        progress = training_progress(
+            history, seed=seed, seeds=seeds, epochs=self._epochs, images=self._images[seed]
         )
+        self._on_progress(replace(progress, configuration=self._label))
 
 
-def _train_here(
-    tasks: Sequence[FinalTraining],
-    device: torch.device,
-    on_progress: Callable[[TrainingProgress], None],
-) -> None:
-    configuration = tasks[0].configuration
-    progress = _Progress(configuration.training.epochs, on_progress)
-    splits = load_final_splits(configuration.data)
-    seeds = [task.seed for task in tasks]
-    for task in tasks:
-        progress.begin(task.seed, len(splits.train), splits.remarks)
-        train_final(task, splits, device, partial(progress.add, task.seed, seeds=seeds))
+@dataclass(frozen=True, eq=False, slots=True)
+class _Training:
+    """A planned training with the tasks of its seeds and its progress."""
+
+    planned: PlannedTraining
+    tasks: list[FinalTraining]
+    progress: _Progress
+
+    def finish(self) -> TrainedSeeds:
+        """Write the card of all seeds, log their models and return them."""
+        planned = self.planned
+        trained = TrainedSeeds(planned.file, planned.path, tuple(task.seed for task in self.tasks))
+        _write_common_card(trained.path, trained.models[0])
+        unlogged = log_models(planned.store, planned.file, trained.models)
+        return replace(trained, unlogged=unlogged)
+
+
+class _FinalSplits:
+    """Loads splits, and keeps the last ones: configurations of one study have the same data."""
+
+    def __init__(self) -> None:
+        self._last: tuple[DataSource, FinalSplits] | None = None
+
+    def of(self, data: DataSource) -> FinalSplits:
+        """Return the splits of `data`."""
+        if self._last is None or self._last[0] != data:
+            self._last = data, load_final_splits(data)
+        return self._last[1]
+
+
+def _train_here(begun: Sequence[_Training], device: torch.device) -> tuple[TrainedSeeds, ...]:
+    """Train the configurations one after the other; the first error ends all."""
+    final_splits = _FinalSplits()
+    if len(begun) > 1:
+        for training in begun:
+            _refuse_unfit(training, final_splits)
+    trained = []
+    for training in begun:
+        splits = final_splits.of(training.planned.configuration.data)
+        seeds = [task.seed for task in training.tasks]
+        for task in training.tasks:
+            training.progress.begin(task.seed, len(splits.train), splits.remarks)
+            on_epoch = partial(training.progress.add, task.seed, seeds=seeds)
+            train_final(task, splits, device, on_epoch)
+        trained.append(training.finish())
+    return tuple(trained)
+
+
+def _refuse_unfit(training: _Training, final_splits: _FinalSplits) -> None:
+    """Refuse missing data, and existing models of another training, before the first training."""
+    needed_sizes(training.planned.configuration)
+    for task in training.tasks:
+        if is_model(task.path):
+            splits = final_splits.of(task.configuration.data)
+            refuse_other_model(task, splits.description)
 
 
 def _train_on_cluster(
-    tasks: Sequence[FinalTraining],
-    address: str,
-    cpus: int,
-    gpus: float | None,
-    on_progress: Callable[[TrainingProgress], None],
-) -> None:
+    begun: Sequence[_Training], address: str, cpus: int, gpus: float | None
+) -> tuple[TrainedSeeds, ...]:
     # these import ray, which a training on this machine does not need
     from balpoe.cluster.driver_connection import connected
     from balpoe.cluster.preflight import TrialNeeds, most_gpus, refuse_unfit_nodes
     from balpoe.cluster.seed_tasks import TrainingSet, train_seeds
 
-    configuration = tasks[0].configuration
-    directory = tasks[0].path.parent.resolve()  # nodes have other working directories
-    tasks = [replace(task, path=directory / task.path.name) for task in tasks]
-    progress = _Progress(configuration.training.epochs, on_progress)
+    # nodes have other working directories
+    tasks = [replace(task, path=task.path.resolve()) for each in begun for task in each.tasks]
+    trainings = {task.path.resolve(): each for each in begun for task in each.tasks}
 
-    def on_update(seed: int, update: SeedUpdate) -> None:
+    def on_update(task: FinalTraining, update: SeedUpdate) -> None:
+        progress = trainings[task.path].progress
         if isinstance(update, TrainingSet):
-            progress.begin(seed, update.images, update.remarks)
+            progress.begin(task.seed, update.images, update.remarks)
         else:
-            progress.add(seed, update, seeds=(seed,))
+            progress.add(task.seed, update, seeds=(task.seed,))
 
     with connected(address):
         gpus = float(most_gpus() > 0) if gpus is None else gpus
-        needs = TrialNeeds(configuration, directory, cpus, gpus)
-        for remark in refuse_unfit_nodes(needs).remarks:
+        needs = [
+            TrialNeeds(each.planned.configuration, each.planned.path.resolve(), cpus, gpus)
+            for each in begun
+        ]
+        for remark in dict.fromkeys(r for each in needs for r in refuse_unfit_nodes(each).remarks):
             logger.warning("%s", remark)
         failures = train_seeds(tasks, cpus=cpus, gpus=gpus, on_update=on_update)
+    failed = [each for each in begun if any(trainings[path] is each for path in failures)]
+    trained = tuple(each.finish() for each in begun if each not in failed)
     if failures:
-        listed = "\n".join(f"  seed {seed}: {reason}" for seed, reason in failures.items())
+        listed = "\n".join(
+            f"  {_seed_name(task, several=len(begun) > 1)}: {failures[task.path]}"
+            for task in tasks
+            if task.path in failures
+        )
         raise UserError(f"seeds that failed, while the others have their models:\n{listed}")
+    return trained
+
+
+def _seed_name(task: FinalTraining, *, several: bool) -> str:
+    name = f"seed {task.seed}"
+    return f"{task.path.parent.name} {name}" if several else name
 
 
 def _write_common_card(path: Path, model: Path) -> None:
@@ -240,13 +363,6 @@ def _write_common_card(path: Path, model: Path) -> None:
             and model.provenance.description == wanted.description
         ],
     )
-
-
-def default_output(configuration_file: Path, runs: Path = RUNS) -> Path:
-    """Return `models/<file>` in `runs`; for an exported file with the study's name in front."""
-    name = configuration_file.stem
-    study = exporting_study(configuration_file)
-    return runs / "models" / (name if study is None else f"{study.path.name}_{name}")
 
 
 def _refuse_bad_seeds(seeds: Sequence[int]) -> None:

@@ -23,7 +23,10 @@ _PLAIN_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """A final training after an epoch; `left_seconds` covers this seed and all later ones."""
+    """A final training after an epoch; `left_seconds` covers this seed and all later ones.
+
+    `configuration` is the name of the configuration if several are trained, else empty.
+    """
 
     seed: int
     place: int
@@ -33,6 +36,7 @@ class TrainingProgress:
     loss: float
     images_per_second: float
     left_seconds: float
+    configuration: str = ""
 
 
 class TrainingDisplay(LiveDisplay[TrainingProgress]):
@@ -103,7 +107,8 @@ def deserves_line(progress: TrainingProgress) -> bool:
 
 def _seed(progress: TrainingProgress) -> str:
     place = f" ({progress.place} of {progress.seeds})" if progress.seeds > 1 else ""
-    return f"seed {progress.seed}{place}"
+    configuration = f"{progress.configuration}, " if progress.configuration else ""
+    return f"{configuration}seed {progress.seed}{place}"
 
 
 def _pace(progress: TrainingProgress) -> str:
@@ -111,4 +116,5 @@ def _pace(progress: TrainingProgress) -> str:
 
 
 def _left(progress: TrainingProgress) -> str:
-    return f"{duration(progress.left_seconds)} left"
+    of_what = " for this configuration" if progress.configuration else ""
+    return f"{duration(progress.left_seconds)} left{of_what}"

@@ -16,7 +16,7 @@ import torch
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
 from balpoe.data.description import test_fingerprint
-from balpoe.data.splits import FinalSplits, Images
+from balpoe.data.splits import DataDescription, FinalSplits, Images
 from balpoe.errors import StorageError
 from balpoe.evaluation.distributions import (
     WHOLE_TEST,
@@ -96,7 +96,9 @@ def final_epochs(
     path = task.path
     identity = training_identity(task.configuration, splits.description, task.seed)
     if is_model(path):
-        _check_existing_model(path, identity)
+        model = refuse_other_model(task, splits.description)
+        if not (path / CARD).exists():
+            write_model_card(path, [model])
         return
     ensure_writable(path)
     _copy_validation_predictions(task)
@@ -175,12 +177,17 @@ def evaluate_on(
     )
 
 
-def _check_existing_model(path: Path, identity: str) -> None:
-    model = load_model(path)
-    if model.provenance.identity != identity:
+def refuse_other_model(task: FinalTraining, description: DataDescription) -> TrainedModel:
+    """Return the finished model of a task after checking that it is the one.
+
+    Raises:
+        StorageError: the model is of another configuration, data or seed.
+        CorruptFile: it is damaged.
+    """
+    model = load_model(task.path)
+    if model.provenance.identity != training_identity(task.configuration, description, task.seed):
         raise StorageError(
-            f"{path}: holds a model of another configuration, data or seed; choose another "
+            f"{task.path}: holds a model of another configuration, data or seed; choose another "
             f"directory with --out or remove it"
         )
-    if not (path / CARD).exists():
-        write_model_card(path, [model])
+    return model

@@ -67,6 +67,39 @@ def test_seeds_on_a_cluster_are_those_of_one_machine_bit_for_bit(
         assert (there / weights).read_bytes() == (here / weights).read_bytes()
 
 
+def test_several_configurations_are_trained_side_by_side(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    cluster.keep_nodes(2)
+    cluster.await_nodes()
+    write_configuration(tmp_path, epochs=2)
+    other = (tmp_path / "digits.yaml").read_text().replace("count: 2", "count: 1")
+    (tmp_path / "other.yaml").write_text(other)
+    (tmp_path / "runs/models/other").mkdir(parents=True)
+    (tmp_path / "runs/models/other/seed_2").write_text("a file where a directory should be")
+    trained = subprocess.run(
+        [BALPOE, "train", "digits.yaml", "other.yaml", "--seeds=1,2", "--address", cluster.address],
+        cwd=tmp_path,
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert "digits (1 of 2), seed 2, epoch 2/2" in trained.stdout
+    assert "other (2 of 2), seed 1, epoch 2/2" in trained.stdout
+    assert trained.returncode == 2
+    [_, failure] = trained.stderr.splitlines()
+    assert failure.startswith("  other seed 2: ")
+    models = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("weights.*")}
+    assert models == {
+        "runs/models/digits/seed_1",
+        "runs/models/digits/seed_2",
+        "runs/models/other/seed_1",
+    }
+    assert (tmp_path / "runs/models/digits/README.md").is_file()
+
+
 def test_a_training_whose_control_store_is_killed_continues_on_the_next_cluster(
     tmp_path: Path,
 ) -> None:

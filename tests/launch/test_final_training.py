@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -7,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from balpoe.cli.train import train as command
 from balpoe.errors import StorageError, UserError
 from balpoe.launch.evaluate import evaluate
-from balpoe.launch.train import default_output, train
+from balpoe.launch.planned_trainings import default_output
+from balpoe.launch.train import train
 from balpoe.reporting.training_display import TrainingProgress
 from balpoe.study.storage.lease import hold_lease
 
@@ -83,6 +87,83 @@ def test_exports_of_different_studies_do_not_share_a_directory() -> None:
     assert default_output(Path("a.yaml")) == Path("runs/models/a")
     assert default_output(Path("runs/first/exports/rank_1.yaml")).name == "first_rank_1"
     assert default_output(Path("runs/second/exports/rank_1.yaml")).name == "second_rank_1"
+
+
+@pytest.fixture
+def two(configuration: Path, tmp_path: Path) -> list[Path]:
+    other = tmp_path / "other.yaml"
+    other.write_text(configuration.read_text().replace("count: 2", "count: 1"))
+    return [configuration, other]
+
+
+def test_several_configurations_have_directories_in_one_parent(
+    two: list[Path], tmp_path: Path
+) -> None:
+    seen: list[TrainingProgress] = []
+    first, second = train(two, (3, 5), out=tmp_path / "out", on_progress=seen.append)
+    assert [first.path, second.path] == [tmp_path / "out/tiny", tmp_path / "out/other"]
+    assert [first.configuration_file, second.configuration_file] == two
+    names = [f"{name} ({place} of 2)" for place, name in ((1, "tiny"), (2, "other"))]
+    assert [(each.configuration, each.seed) for each in seen] == [
+        (name, seed) for name in names for seed in (3, 3, 5, 5)
+    ]
+    alone = train(two[1], (3,), out=tmp_path / "alone")
+    for name in ("weights.safetensors", "model.json"):
+        assert (alone.models[0] / name).read_bytes() == (second.models[0] / name).read_bytes()
+    again = train(two, (3, 5), out=tmp_path / "out", on_progress=seen.append)
+    assert again == (first, second)
+    assert len(seen) == 8  # finished models are left as they are
+
+
+def test_errors_in_any_file_come_before_the_first_training(two: list[Path], tmp_path: Path) -> None:
+    tiny, other = two
+    other.write_text(other.read_text().replace("count", "cuont"))
+    third = tmp_path / "third.yaml"
+    third.write_text(tiny.read_text().replace("resnet8", "resnet9"))
+    with pytest.raises(UserError) as caught:
+        train([tiny, other, third], (1,), out=tmp_path / "out")
+    assert "other.yaml:4 experts.cuont" in str(caught.value)
+    assert "third.yaml:3 model.backbone" in str(caught.value)
+    other.write_text(tiny.read_text().replace("digits_lt", "folder, root: nowhere, image_size: 8"))
+    with pytest.raises(UserError, match="nowhere"):
+        train([tiny, other], (1,), out=tmp_path / "out")
+    assert not list(tmp_path.glob("out/*/seed_1"))
+
+
+def test_a_model_of_another_configuration_is_refused_before_the_first_training(
+    two: list[Path], tmp_path: Path
+) -> None:
+    train(two[0], (1,), out=tmp_path / "out/other")
+    with pytest.raises(StorageError, match="holds a model of another configuration"):
+        train(two, (1,), out=tmp_path / "out")
+    assert not (tmp_path / "out/tiny/seed_1").exists()
+
+
+def test_configurations_with_one_directory_are_refused(configuration: Path, tmp_path: Path) -> None:
+    same = tmp_path / "elsewhere" / configuration.name
+    same.parent.mkdir()
+    same.write_text(configuration.read_text())
+    with pytest.raises(UserError, match=r"its models would be in .*tiny, like those of"):
+        train([configuration, same], (1,), out=tmp_path / "out")
+    with pytest.raises(UserError, match="is given twice"):
+        train([configuration, configuration], (1,), out=tmp_path / "out")
+    with pytest.raises(UserError, match="no configuration is given"):
+        train((), (1,), out=tmp_path / "out")
+
+
+def test_the_models_are_printed_as_json(two: list[Path], tmp_path: Path) -> None:
+    arguments = [*map(str, two), "--seeds", "1", "--out", str(tmp_path / "out"), "--json"]
+    printed = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert json.loads(printed.stdout) == [
+        {
+            "configuration": str(file),
+            "path": str(tmp_path / "out" / file.stem),
+            "seeds": [1],
+            "models": [str(tmp_path / "out" / file.stem / "seed_1")],
+            "unlogged": None,
+        }
+        for file in two
+    ]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 
@@ -79,3 +80,11 @@ def test_a_terminal_shows_the_newest_epoch_and_a_file_a_line_now_and_then() -> N
         "seed 7 (2 of 3), epoch 10/200",
         "seed 7 (2 of 3), epoch 20/200",
     ]
+
+
+def test_one_of_several_configurations_is_named_and_its_time_left_is_its_own() -> None:
+    progress = dataclasses.replace(_progress(50), configuration="known_ce (2 of 4)")
+    assert training_line(progress) == (
+        "known_ce (2 of 4), seed 7 (2 of 3), epoch 50/200: loss 0.200 · 2,481 images/s · "
+        "29:10 left for this configuration"
+    )

@@ -6,12 +6,13 @@ A study file chooses a source by its `name`; the other fields are the settings o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from balpoe.config.bounds import Bounds, Count, Positive, Ratio, Real, Seed
 from balpoe.config.entry_tables import Entry, Table
+from balpoe.config.plain_data import ADDED_SECTION
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
@@ -95,9 +96,13 @@ class FittedImages(LongTailed):
     `channels` are 3 (grey images become colour) or 1 (colour images become grey). With
     `unreadable: skip`, images that cannot be decoded are left out and counted. If the decoded
     images need more than `in_memory_limit` GiB, each batch is decoded when it is needed.
+
+    Without an `imbalance_ratio`, final training uses every labelled image outside the test set.
+    With `final_uses_validation: false` it leaves out the set's own validation split.
     """
 
     image_size: ImageSize | None = None
     channels: Channels | None = None
     unreadable: Unreadable = "refuse"
     in_memory_limit: Positive = 2.0
+    final_uses_validation: bool = field(default=True, metadata=ADDED_SECTION)

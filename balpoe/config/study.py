@@ -12,6 +12,7 @@ from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
 from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
 from balpoe.config.configuration import Configuration
 from balpoe.config.constraints import ConstrainedName, Constraint
+from balpoe.config.data import FittedImages
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice, entry_settings
 from balpoe.config.final_recipe import FinalConfig
@@ -168,6 +169,9 @@ class StudySpec(Bounded):
                 given = name in self.final.training
                 message = problem.message if given else f"{name} {problem.message}"
                 yield FieldProblem("final", message, ("training", name) if given else ("training",))
+        if not self.final.use_validation and not isinstance(self.base.data, FittedImages):
+            message = f"{self.base.data.name} has no validation split of its own: leave it out"
+            yield FieldProblem("final", message, ("use_validation",))
         for name in self.final.training:
             if f"training.{name}" in self.search:
                 message = "is searched: the final training would undo what the search found"

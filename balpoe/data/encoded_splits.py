@@ -16,6 +16,7 @@ from balpoe.data.decoding.encoded_images import ImageSource, LabelledImages
 from balpoe.data.decoding.image_decoding import ImageShape, image_shape
 from balpoe.data.decoding.streamed_images import stream_rows
 from balpoe.data.description import describe_final, describe_search
+from balpoe.data.image_locations import locate_images
 from balpoe.data.row_selection import search_rows, training_rows
 from balpoe.data.source import Source
 from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
@@ -40,11 +41,15 @@ class SearchImages:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FinalImages:
-    """The images of a source for final training and evaluation."""
+    """The images of a source for final training and evaluation.
+
+    `validation` is the source's own validation split, or None.
+    """
 
     class_names: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages
+    validation: LabelledImages | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -60,7 +65,7 @@ class EncodedSource(Source, Generic[Settings]):
 
     @abstractmethod
     def final_images(self) -> FinalImages:
-        """Find the training images and the test images."""
+        """Find the training and test images, and the validation images if the source has them."""
 
     def search_splits(self) -> SearchSplits:
         """Decode the training and validation images of a search."""
@@ -73,16 +78,21 @@ class EncodedSource(Source, Generic[Settings]):
         return replace(splits, remarks=(*found.remarks, *train.remarks(), *validation.remarks()))
 
     def final_splits(self) -> FinalSplits:
-        """Decode the full cut, or all training images of a natural set, and all test images."""
+        """Decode the full cut, or all labelled images of a natural set, and all test images."""
         found = self.final_images()
-        rows = training_rows(self._settings, found.train.labels_n, len(found.class_names))
-        chosen = [_SplitRows("training", found.train, rows), _all_rows("test", found.test)]
+        training = _rows_for_training(self._settings, found)
+        chosen = [training, _all_rows("test", found.test)]
         train, test = _decoded_splits(self._settings, chosen)
         _require_images_left(train, found.class_names)
         splits = describe_final(
             train.images, test.images, found.class_names, normalisation(self._settings)
         )
-        return replace(splits, remarks=(*found.remarks, *train.remarks(), *test.remarks()))
+        return replace(
+            splits,
+            remarks=(*found.remarks, *train.remarks(), *test.remarks()),
+            test_locations=locate_images(found.test.source, test.decoded_rows),
+            own_validation=_own_validation(train, found),
+        )
 
     def test_images(self) -> Images:
         """Decode the test images only."""
@@ -118,6 +128,11 @@ class _DecodedSplit:
     images: Images
     unreadable: Mapping[int, str]
 
+    @property
+    def decoded_rows(self) -> Indices:
+        rows: Indices = np.delete(self.chosen.rows, list(self.unreadable))
+        return rows
+
     def remarks(self) -> Iterator[str]:
         if self.unreadable:
             yield (
@@ -140,6 +155,25 @@ def _rows_for_search(config: FittedImages, found: SearchImages) -> tuple[_SplitR
         )
     rows = training_rows(config, labels_n, classes)
     return _SplitRows("training", found.train, rows), _all_rows("validation", found.validation)
+
+
+def _rows_for_training(config: FittedImages, found: FinalImages) -> _SplitRows:
+    rows = training_rows(config, found.train.labels_n, len(found.class_names))
+    if found.validation is None or not _trains_on_validation(config):
+        return _SplitRows("training", found.train, rows)
+    return _all_rows("training", found.train.joined(found.validation))
+
+
+def _trains_on_validation(config: FittedImages) -> bool:
+    """Whether final training uses the set's own validation split; a cut never does."""
+    return config.final_uses_validation and config.imbalance_ratio is None
+
+
+def _own_validation(train: _DecodedSplit, found: FinalImages) -> int | None:
+    """Return the number of training images from the set's own validation split, or None."""
+    if found.validation is None:
+        return None
+    return int(np.count_nonzero(train.decoded_rows >= len(found.train)))
 
 
 def _all_rows(split: str, images: LabelledImages) -> _SplitRows:

@@ -2,7 +2,8 @@
 
 Up to 64 pixels, images are scaled and cropped as in training and stored without loss (PNG). Larger
 images keep their aspect ratio and are encoded as JPEG, so that one file serves any smaller
-`image_size`; training crops them to the central square.
+`image_size`; training crops them to the central square. The path of each image, as its source
+names it, is kept.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class PreparedFile:
 @dataclass(frozen=True, slots=True)
 class _PreparedImage:
     encoded: bytes
+    path: str | None
     label: int
 
 
@@ -97,21 +99,24 @@ def _readable(
 ) -> Iterator[_PreparedImage]:
     """Yield the encoded images in order; append messages of the others to `unreadable`."""
 
-    def encode(_position: int, row: int, encoded: bytes | Path) -> _PreparedImage | str:
+    def encode(_position: int, row: int, encoded: bytes | Path) -> bytes | str:
         place = images.source.place(row)
         try:
-            content = _reencoded(encoded, preparation, place)
+            return _reencoded(encoded, preparation, place)
         except DataError as error:
             if preparation.unreadable == "refuse":
                 raise
             return str(error)
-        return _PreparedImage(content, int(images.labels_n[row]))
 
-    for prepared in map_images(images.source, np.arange(len(images)), threads, encode):
-        if isinstance(prepared, str):
-            unreadable.append(prepared)
+    rows = np.arange(len(images))
+    encoded_images = map_images(images.source, rows, threads, encode)
+    for content, path, label in zip(
+        encoded_images, images.source.paths(rows), images.labels_n.tolist(), strict=True
+    ):
+        if isinstance(content, str):
+            unreadable.append(content)
         else:
-            yield prepared
+            yield _PreparedImage(content, path, label)
         on_image()
 
 
@@ -144,6 +149,6 @@ def _schema(class_names: Sequence[str]) -> pa.Schema:
 
 
 def _table(group: Sequence[_PreparedImage], schema: pa.Schema) -> pa.Table:
-    images = [{"bytes": image.encoded, "path": None} for image in group]
+    images = [{"bytes": image.encoded, "path": image.path} for image in group]
     labels = [image.label for image in group]
     return pa.table({"image": images, "label": labels}, schema=schema)

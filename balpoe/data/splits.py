@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from balpoe.data.decoding.streamed_images import StreamedImages
+from balpoe.data.image_locations import ImageLocations
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,9 +103,16 @@ class SearchSplits:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FinalSplits:
-    """The splits of final training and evaluation: the whole training set, and the test set."""
+    """The splits of final training and evaluation: the whole training set, and the test set.
+
+    `test_locations` are where the test images are stored; None numbers them from 0.
+    `own_validation` is the number of training images that are the set's own validation split, 0 if
+    that split is not used; None for a set without one.
+    """
 
     train: Images
     test: Images
     description: DataDescription
     remarks: tuple[str, ...] = ()
+    test_locations: ImageLocations | None = None
+    own_validation: int | None = None

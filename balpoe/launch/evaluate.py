@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from balpoe.config.data import DataSource
+from balpoe.config.data import DataSource, FittedImages
 from balpoe.data import Images, load_final_splits, load_test_images
 from balpoe.data.description import test_fingerprint
 from balpoe.errors import DataError, StorageError
-from balpoe.evaluation.class_results import ResultsByPrior
 from balpoe.evaluation.distributions import DistributionEvaluation
 from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
 from balpoe.launch.device_option import choose_device
 from balpoe.method.priors import class_prior
-from balpoe.training.final_training import class_results_on, evaluate_on
+from balpoe.training.final_training import evaluate_on
 from balpoe.training.model_directory import (
     MODEL,
     Calibration,
@@ -40,9 +39,6 @@ class SeedEvaluation:
         seed: The seed of the training.
         lambdas: The λ of each expert.
         rows: The scores on every test distribution.
-        classes: The results of each class on the whole test set.
-        class_names: The names of the classes.
-        class_counts: The training images of each class.
         calibration: The temperatures of the model, or the reason why it has none.
         post_hoc: The scores of every prior, temperature and subset of experts, if requested.
     """
@@ -51,9 +47,6 @@ class SeedEvaluation:
     seed: int
     lambdas: tuple[float, ...]
     rows: tuple[DistributionEvaluation, ...]
-    classes: ResultsByPrior
-    class_names: tuple[str, ...]
-    class_counts: tuple[int, ...]
     calibration: Calibration
     post_hoc: tuple[PostHocEvaluation, ...] = ()
 
@@ -102,15 +95,12 @@ def _evaluate_seed(
             temperatures=provenance.calibration.temperatures,
         )
     return SeedEvaluation(
-        path=path,
-        seed=provenance.seed,
-        lambdas=provenance.lambdas,
-        rows=evaluate_on(logits_nec, test, provenance),
-        classes=class_results_on(logits_nec, test, provenance),
-        class_names=provenance.description.class_names,
-        class_counts=tuple(class_counts),
-        calibration=provenance.calibration,
-        post_hoc=choices,
+        path,
+        provenance.seed,
+        provenance.lambdas,
+        evaluate_on(logits_nec, test, provenance),
+        provenance.calibration,
+        choices,
     )
 
 
@@ -140,7 +130,10 @@ def _refuse_different_configurations(
 def _test_images(models: Mapping[Path, TrainedModel], data: DataSource) -> Images:
     """Return the test images after checking them against the fingerprints of all models."""
     if any(model.provenance.test_fingerprint is None for model in models.values()):
-        # models of earlier versions have a fingerprint of all their data only
+        # models of earlier versions have a fingerprint of all their data only, and were trained
+        # without the set's own validation split
+        if isinstance(data, FittedImages):
+            data = replace(data, final_uses_validation=False)
         splits = load_final_splits(data)
         for path, model in models.items():
             if model.provenance.description.fingerprint != splits.description.fingerprint:

@@ -302,7 +302,7 @@ def _refuse_unfit(training: _Training, final_splits: _FinalSplits) -> None:
     for task in training.tasks:
         if is_model(task.path):
             splits = final_splits.of(task.configuration.data)
-            refuse_other_model(task, splits.description)
+            refuse_other_model(task, splits)
 
 
 def _train_on_cluster(

@@ -16,9 +16,9 @@ import torch
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
 from balpoe.data.description import test_fingerprint
-from balpoe.data.splits import DataDescription, FinalSplits, Images
+from balpoe.data.image_locations import positions
+from balpoe.data.splits import FinalSplits, Images
 from balpoe.errors import StorageError
-from balpoe.evaluation.class_results import ResultsByPrior, as_plain, class_results
 from balpoe.evaluation.distributions import (
     WHOLE_TEST,
     DistributionEvaluation,
@@ -31,6 +31,7 @@ from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     CARD,
     OUTSIDE_A_STUDY,
+    TEST_PREDICTIONS,
     VALIDATION_PREDICTIONS,
     Calibration,
     Provenance,
@@ -40,6 +41,7 @@ from balpoe.training.model_directory import (
     save_model,
 )
 from balpoe.training.search_validation import ValidationFile
+from balpoe.training.test_predictions import write_test_predictions
 from balpoe.training.training import Training, training_identity
 from balpoe.training.validation_metrics import bayes_scalars
 
@@ -97,7 +99,7 @@ def final_epochs(
     path = task.path
     identity = training_identity(task.configuration, splits.description, task.seed)
     if is_model(path):
-        model = refuse_other_model(task, splits.description)
+        model = refuse_other_model(task, splits)
         if not (path / CARD).exists():
             write_model_card(path, [model])
         return
@@ -128,26 +130,32 @@ def final_epochs(
         calibration=task.calibration,
         test_fingerprint=test_fingerprint(splits.test, splits.description),
         search_validation=None if task.validation is None else task.validation.about,
+        own_validation=splits.own_validation,
     )
     logits_nec = training.predict(splits.test)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
     prior_c = class_prior(splits.description.class_counts)
     metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
+    write_test_predictions(
+        path / TEST_PREDICTIONS,
+        logits_nec,
+        splits.test.labels_n,
+        splits.test_locations or positions(len(splits.test)),
+        splits.description,
+        identity=identity,
+    )
     save_model(
         path,
         training.experts,
         provenance,
         history=training.history,
         final_metrics=metrics,
-        final_details={
-            "distributions": image_numbers(evaluations),
-            "per_class": as_plain(
-                class_results_on(logits_nec, splits.test, provenance),
-                splits.description.class_names,
-            ),
-        },
-        written=[VALIDATION_PREDICTIONS] if task.validation is not None else [],
+        final_details={"distributions": image_numbers(evaluations)},
+        written=[
+            TEST_PREDICTIONS,
+            *([VALIDATION_PREDICTIONS] if task.validation is not None else []),
+        ],
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
     write_model_card(path, [load_model(path)])
@@ -184,19 +192,7 @@ def evaluate_on(
     )
 
 
-def class_results_on(
-    logits_nec: torch.Tensor, test: Images, provenance: Provenance
-) -> ResultsByPrior:
-    """Return the results of each class of logits [N, E, C] of the test images."""
-    return class_results(
-        logits_nec,
-        test.labels_n,
-        prior_c=class_prior(provenance.description.class_counts),
-        lambdas=provenance.lambdas,
-    )
-
-
-def refuse_other_model(task: FinalTraining, description: DataDescription) -> TrainedModel:
+def refuse_other_model(task: FinalTraining, splits: FinalSplits) -> TrainedModel:
     """Return the finished model of a task after checking that it is the one.
 
     Raises:
@@ -204,9 +200,16 @@ def refuse_other_model(task: FinalTraining, description: DataDescription) -> Tra
         CorruptFile: it is damaged.
     """
     model = load_model(task.path)
-    if model.provenance.identity != training_identity(task.configuration, description, task.seed):
+    identity = training_identity(task.configuration, splits.description, task.seed)
+    if model.provenance.identity != identity:
+        hint = ""
+        if splits.own_validation and model.provenance.own_validation is None:
+            hint = (
+                " (earlier versions trained on the training split alone, as "
+                "data.final_uses_validation: false does)"
+            )
         raise StorageError(
-            f"{task.path}: holds a model of another configuration, data or seed; choose another "
-            f"directory with --out or remove it"
+            f"{task.path}: holds a model of another configuration, data or seed{hint}; choose "
+            f"another directory with --out or remove it"
         )
     return model

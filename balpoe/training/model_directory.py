@@ -6,9 +6,11 @@
     manifest.json         the sha256 of the other files, written last
     README.md             the model card
 
-A model of an exported configuration also has
+and, except for models of earlier versions,
 
-    validation_predictions.parquet   the predictions of its search trial for the validation images
+    test_predictions.parquet         the predictions for the test images
+    validation_predictions.parquet   those of the search trial for its validation images; only in
+                                     models of exported configurations
 
 Nothing is unpickled, and no file is parsed before its sha256 is checked. The card is never read.
 """
@@ -49,7 +51,10 @@ WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "manifest.json",
     "README.md",
 )
-VALIDATION_PREDICTIONS = "validation_predictions.parquet"
+TEST_PREDICTIONS, VALIDATION_PREDICTIONS = (
+    "test_predictions.parquet",
+    "validation_predictions.parquet",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,9 @@ class Provenance:
     their class counts give the prior. `test_fingerprint` is that of the test images, or None in
     models that were saved before it was stored. `search_validation` describes the validation
     predictions of the search trial; None in models without them, for the reason in
-    `calibration.origin`.
+    `calibration.origin`. `own_validation` is the number of training images that are the set's own
+    validation split, 0 if that split is not used; None for a set without one, and in models that
+    were saved before it was stored.
     """
 
     configuration: Mapping[str, Any]
@@ -89,6 +96,7 @@ class Provenance:
     calibration: Calibration = OUTSIDE_A_STUDY
     test_fingerprint: str | None = None
     search_validation: SearchValidation | None = None
+    own_validation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,14 @@ class TrainedModel:
             self.provenance.lambdas,
             self.provenance.calibration.origin,
         )
+
+    def test_predictions(self) -> Path | None:
+        """Return the checked file of `training.test_predictions`; None for a model without it.
+
+        Raises:
+            CorruptFile: the file is damaged, changed or missing.
+        """
+        return self._checked_file(TEST_PREDICTIONS) if TEST_PREDICTIONS in self.sha256 else None
 
     def _checked_file(self, name: str) -> Path:
         """Return the path of a file whose content is the one in the manifest."""

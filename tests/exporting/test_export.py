@@ -22,6 +22,7 @@ from balpoe.config import (
     with_parameters,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import StorageError, UserError
 from balpoe.exporting.export import ExportReport, export_best
 from balpoe.exporting.export_files import (
@@ -171,6 +172,30 @@ def test_the_final_recipe_is_what_the_file_holds_and_both_recipes_are_stated(
     assert provenance["final_configuration"] == to_plain(configuration)
     searched = configuration_from_plain(provenance["searched_configuration"], "provenance")
     assert searched == with_parameters(SPEC.base, RECORDS[1].parameters)
+
+
+def test_a_recipe_without_the_validation_split_is_in_the_exported_configuration(
+    tmp_path: Path,
+) -> None:
+    birds = ImageFolder(root=str(tmp_path / "birds"))
+    spec = dataclasses.replace(SPEC, base=dataclasses.replace(SPEC.base, data=birds))
+    for uses_validation in (True, False):
+        final = FinalConfig(use_validation=uses_validation)
+        (export,) = export_best(
+            dataclasses.replace(spec, final=final),
+            RECORDS,
+            top=1,
+            directory=tmp_path,
+            launches=LAUNCHES,
+        ).exports
+        configuration = load_configuration(export.path)
+        assert isinstance(configuration.data, ImageFolder)
+        assert configuration.data.final_uses_validation is uses_validation
+        assert ("final_uses_validation: false" in export.path.read_text()) is not uses_validation
+        exported = read_exported_trial(export.path)
+        assert configuration_from_plain(exported.final_configuration, "") == configuration
+        searched = configuration_from_plain(exported.searched_configuration, "")
+        assert searched.data == birds
 
 
 def test_without_a_final_recipe_the_file_holds_what_was_searched(tmp_path: Path) -> None:

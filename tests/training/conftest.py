@@ -134,6 +134,9 @@ class _Encoded:
     def place(self, row: int) -> str:
         return f"image {row}"
 
+    def paths(self, rows: Indices) -> Iterator[str | None]:
+        return (None for _ in rows)
+
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
         encoded = []
         for row in rows.tolist():

@@ -45,6 +45,9 @@ class _OneImage:
     def place(self, row: int) -> str:
         return f"image {row}"
 
+    def paths(self, rows: Indices) -> Iterator[str | None]:
+        return (None for _ in rows)
+
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
         for start in range(0, len(rows), 1000):
             here = rows[start : start + 1000]

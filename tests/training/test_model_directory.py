@@ -18,6 +18,7 @@ from balpoe.training.model_directory import (
     MANIFEST,
     METRICS,
     MODEL,
+    TEST_PREDICTIONS,
     VALIDATION_PREDICTIONS,
     WEIGHTS,
     TrainedModel,
@@ -85,7 +86,7 @@ def test_nothing_but_the_model_is_left_at_the_end(
 ) -> None:
     train_seed(configuration, splits, tmp_path / "model")
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {WEIGHTS, MODEL, METRICS, MANIFEST, CARD}
+    assert names == {WEIGHTS, MODEL, METRICS, TEST_PREDICTIONS, MANIFEST, CARD}
 
 
 def test_predictions_of_an_interrupted_training_of_another_export_are_removed(
@@ -171,7 +172,7 @@ def test_a_model_of_the_first_format_is_read(
     """It has no predictions, no checksums of further files and no fields that came later."""
     model, _ = train_seed(configuration, splits, tmp_path / "model")
     content = json.loads((tmp_path / "model" / MODEL).read_text())
-    later = ("search_validation",)
+    later = ("search_validation", "own_validation")
     first = {name: value for name, value in content.items() if name not in later} | {"format": 1}
     (tmp_path / "model" / MODEL).write_text(json.dumps(first))
     digests = {
@@ -181,6 +182,7 @@ def test_a_model_of_the_first_format_is_read(
     (tmp_path / "model" / MANIFEST).write_text(json.dumps({"format": 1, "sha256": digests}))
     earlier = load_model(tmp_path / "model")
     assert earlier.validation_predictions() is None
+    assert earlier.test_predictions() is None
     assert torch.equal(earlier.predict(splits.test, CPU), model.predict(splits.test, CPU))
 
 

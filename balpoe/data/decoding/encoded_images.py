@@ -36,6 +36,9 @@ class ImageSource(Protocol):
     def place(self, row: int) -> str:
         """Return the name of the image of a row in messages."""
 
+    def paths(self, rows: Indices) -> Iterator[str | None]:
+        """Yield the path of the file of each of these rows, None where it is not known."""
+
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
         """Yield the encoded images of these rows in groups."""
 
@@ -62,12 +65,55 @@ class ImageFiles:
         path = _escaped(printable(self.path(row)))
         return path if self.list_file is None else f"{self.list_file}:{self.lines[row]} ({path})"
 
+    def paths(self, rows: Indices) -> Iterator[str | None]:
+        """Yield the path of each of these rows; bytes that are not UTF-8 become `?`."""
+        return (printable(self.path(row)) for row in rows.tolist())
+
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
         """Yield the paths of these rows; the files are read when the images are decoded."""
         for start in range(0, len(rows), _FILES_AT_ONCE):
             group = rows[start : start + _FILES_AT_ONCE]
             positions = np.arange(start, start + len(group))
             yield EncodedImages(positions, group, [self.path(row) for row in group])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class JoinedImages:
+    """The images of `first`, which are `first_count`, followed by those of `second`."""
+
+    first: ImageSource
+    first_count: int
+    second: ImageSource
+
+    def place(self, row: int) -> str:
+        """Return the name of the image of a row in messages."""
+        source, offset = self._source_of(row)
+        return source.place(row - offset)
+
+    def paths(self, rows: Indices) -> Iterator[str | None]:
+        """Yield the path of the file of each of these rows, None where it is not known."""
+        found: dict[int, str | None] = {}
+        for source, offset, positions in self._parts(rows):
+            paths = source.paths(rows[positions] - offset)
+            found |= zip(positions.tolist(), paths, strict=True)
+        return (found[position] for position in range(len(rows)))
+
+    def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
+        """Yield the encoded images of these rows in groups."""
+        for source, offset, positions in self._parts(rows):
+            for group in source.encoded_images(rows[positions] - offset):
+                yield EncodedImages(positions[group.positions], group.rows + offset, group.encoded)
+
+    def _parts(self, rows: Indices) -> Iterator[tuple[ImageSource, int, Indices]]:
+        """Yield each source, the number of its first row, and the positions of its rows."""
+        is_second = rows >= self.first_count
+        yield self.first, 0, np.flatnonzero(~is_second)
+        yield self.second, self.first_count, np.flatnonzero(is_second)
+
+    def _source_of(self, row: int) -> tuple[ImageSource, int]:
+        if row < self.first_count:
+            return self.first, 0
+        return self.second, self.first_count
 
 
 def printable(path: Path) -> str:
@@ -89,3 +135,8 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.labels_n)
+
+    def joined(self, other: LabelledImages) -> LabelledImages:
+        """Return these images followed by `other`."""
+        source = JoinedImages(self.source, len(self), other.source)
+        return LabelledImages(source, np.concatenate([self.labels_n, other.labels_n]))

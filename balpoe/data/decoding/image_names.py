@@ -24,6 +24,11 @@ class PackedNames:
         self._text += name.encode(errors="surrogateescape")
         self._ends.append(len(self._text))
 
+    @property
+    def has_text(self) -> bool:
+        """Whether a name is not empty."""
+        return bool(self._text)
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 

@@ -5,10 +5,13 @@ Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from balpoe.data.description import describe_final, describe_search
+from balpoe.data.image_locations import ImageLocations
 from balpoe.data.source import Source
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import FinalSplits, ImageSet, SearchSplits
@@ -29,18 +32,20 @@ class Digits(Source):
 
     def search_splits(self) -> SearchSplits:
         """Return the long tail, and 30 validation images of every digit."""
-        train, validation, _ = _split(self._settings)
-        return describe_search(train, validation, CLASS_NAMES)
+        digits = _all_digits()
+        train, validation, _ = _rows(self._settings, digits)
+        return describe_search(_subset(digits, train), _subset(digits, validation), CLASS_NAMES)
 
     def final_splits(self) -> FinalSplits:
         """Return the same long tail, and 40 test images of every digit."""
-        train, _, test = _split(self._settings)
-        return describe_final(train, test, CLASS_NAMES)
+        digits = _all_digits()
+        train, _, test = _rows(self._settings, digits)
+        splits = describe_final(_subset(digits, train), _subset(digits, test), CLASS_NAMES)
+        return replace(splits, test_locations=ImageLocations(test))
 
 
-def _split(config: DigitsLT) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Return training, validation and test images: the start and the end of each shuffled class."""
-    images = _all_digits()
+def _rows(config: DigitsLT, images: ImageSet) -> tuple[Indices, Indices, Indices]:
+    """Return training, validation and test rows: the start and the end of each shuffled class."""
     orders = shuffled_class_indices(images.labels_n.numpy(), len(CLASS_NAMES), config.subset_seed)
     counts = class_counts(config.head_count, config.imbalance_ratio, len(CLASS_NAMES))
     held_out = VALIDATION_PER_CLASS + TEST_PER_CLASS
@@ -52,9 +57,9 @@ def _split(config: DigitsLT) -> tuple[ImageSet, ImageSet, ImageSet]:
                 f"test: lower head_count"
             )
     return (
-        _subset(images, [order[:n] for order, n in zip(orders, counts, strict=True)]),
-        _subset(images, [order[-held_out:-TEST_PER_CLASS] for order in orders]),
-        _subset(images, [order[-TEST_PER_CLASS:] for order in orders]),
+        _sorted([order[:n] for order, n in zip(orders, counts, strict=True)]),
+        _sorted([order[-held_out:-TEST_PER_CLASS] for order in orders]),
+        _sorted([order[-TEST_PER_CLASS:] for order in orders]),
     )
 
 
@@ -70,6 +75,11 @@ def _all_digits() -> ImageSet:
     )
 
 
-def _subset(images: ImageSet, indices_by_class: list[Indices]) -> ImageSet:
-    indices = torch.from_numpy(np.sort(np.concatenate(indices_by_class)))
-    return ImageSet(images.images_nhwd[indices], images.labels_n[indices])
+def _sorted(rows_by_class: list[Indices]) -> Indices:
+    rows: Indices = np.sort(np.concatenate(rows_by_class))
+    return rows
+
+
+def _subset(images: ImageSet, rows: Indices) -> ImageSet:
+    chosen = torch.from_numpy(rows)
+    return ImageSet(images.images_nhwd[chosen], images.labels_n[chosen])

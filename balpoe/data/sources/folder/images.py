@@ -44,9 +44,10 @@ class FolderSource(EncodedSource[ImageFolder]):
         return SearchImages(found.class_names, found.train, found.validation, remarks)
 
     def final_images(self) -> FinalImages:
-        """Find the training images and the test images."""
+        """Find the training and test images, and those of a folder `val`."""
         found = folder_images(self._settings)
-        return FinalImages(found.class_names, found.train, found.test, tuple(_remarks(found)))
+        remarks = tuple(_remarks(found))
+        return FinalImages(found.class_names, found.train, found.test, found.validation, remarks)
 
 
 def folder_images(config: ImageFolder) -> FolderImages:

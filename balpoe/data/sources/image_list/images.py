@@ -27,17 +27,20 @@ class ListSource(EncodedSource[ImageList]):
 
     def search_images(self) -> SearchImages:
         """Read the training list, and the validation list if there is one."""
-        paths = {"train": self._settings.train}
-        if self._settings.validation is not None:
-            paths["validation"] = self._settings.validation
-        lists, names = _read_lists(self._settings, paths)
+        lists, names = _read_lists(self._settings, self._paths())
         return SearchImages(names, lists["train"], lists.get("validation"))
 
     def final_images(self) -> FinalImages:
-        """Read the training list and the test list."""
-        paths = {"train": self._settings.train, "test": self._settings.test}
+        """Read the training list, the test list, and the validation list if there is one."""
+        paths = self._paths() | {"test": self._settings.test}
         lists, names = _read_lists(self._settings, paths)
-        return FinalImages(names, lists["train"], lists["test"])
+        return FinalImages(names, lists["train"], lists["test"], lists.get("validation"))
+
+    def _paths(self) -> dict[str, str]:
+        paths = {"train": self._settings.train}
+        if self._settings.validation is not None:
+            paths["validation"] = self._settings.validation
+        return paths
 
 
 def _read_lists(

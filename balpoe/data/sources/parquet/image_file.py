@@ -14,7 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from balpoe.data.decoding.encoded_images import EncodedImages
-from balpoe.data.sources.parquet.image_schema import class_names, no_bytes, reading, require_columns
+from balpoe.data.sources.parquet.image_schema import (
+    class_names,
+    has_paths,
+    no_bytes,
+    reading,
+    require_columns,
+)
 from balpoe.errors import DataError
 from balpoe.method.long_tailed_counts import Indices
 
@@ -73,6 +79,21 @@ class LabelledImageFile:
             DataError: The metadata are not in the format of `datasets`.
         """
         return class_names(self._file.schema_arrow, self._label_column, self.path)
+
+    def paths(self, rows: Indices) -> Iterator[str | None]:
+        """Yield the `path` of each image, None where it is null or the file has no such field.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        if not has_paths(self._file.schema_arrow, self._image_column):
+            yield from (None for _ in rows)
+            return
+        with reading(self.path):
+            table = self._file.read(columns=[f"{self._image_column}.path"], use_threads=False)
+        paths = pc.struct_field(table.column(self._image_column), "path")
+        for path in paths.take(_arrow_indices(rows)):
+            yield path.as_py()
 
     def encoded_images(self, rows: Indices) -> Iterator[EncodedImages]:
         """Yield the encoded images of these rows by row group; other groups are not read.

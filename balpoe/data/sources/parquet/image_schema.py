@@ -45,6 +45,15 @@ def require_image_column(schema: pa.Schema, column: str, path: str, *, named: st
         )
 
 
+def has_paths(schema: pa.Schema, image_column: str) -> bool:
+    """Return whether the image column has the paths of the images as text."""
+    image = schema.field(image_column).type
+    if image.get_field_index("path") < 0:
+        return False
+    path = image.field("path").type
+    return bool(pa.types.is_string(path) or pa.types.is_large_string(path))
+
+
 def no_bytes(place: str, column: str) -> DataError:
     """Return the error for an image without bytes in the file."""
     return DataError(

@@ -16,15 +16,17 @@ class ParquetSource(EncodedSource[ParquetImages]):
     def search_images(self) -> SearchImages:
         """Open the training file, and the validation file if there is one."""
         train, names = _training_file(self._settings)
-        validation = None
-        if self._settings.validation is not None:
-            validation = _further_file(self._settings, self._settings.validation, names)
-        return SearchImages(names, train, validation)
+        return SearchImages(names, train, self._validation(names))
 
     def final_images(self) -> FinalImages:
-        """Open the training file and the test file."""
+        """Open the training file, the test file, and the validation file if there is one."""
         train, names = _training_file(self._settings)
-        return FinalImages(names, train, _further_file(self._settings, self._settings.test, names))
+        test = _further_file(self._settings, self._settings.test, names)
+        return FinalImages(names, train, test, self._validation(names))
+
+    def _validation(self, names: tuple[str, ...]) -> LabelledImages | None:
+        path = self._settings.validation
+        return None if path is None else _further_file(self._settings, path, names)
 
 
 def _training_file(config: ParquetImages) -> tuple[LabelledImages, tuple[str, ...]]:

@@ -25,15 +25,26 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Compare choices after training: estimated priors, temperatures, subsets of experts.",
 )
+@click.option(
+    "--per-class", is_flag=True, help="Also show recall and precision per class, and confusions."
+)
 @json_option("Print all metrics as JSON.")
 @device_option
-def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: str | None) -> None:
+def evaluate(
+    model: Path,
+    experts: bool,
+    post_hoc: bool,
+    per_class: bool,
+    as_json: bool,
+    device: str | None,
+) -> None:
     """Evaluate MODEL on the test set and its ten long-tailed cuts.
 
     MODEL is a model directory, or the directory of a training with several seeds; for several seeds
     the table shows mean and standard deviation.
     """
     from balpoe.launch.evaluate import evaluate as evaluate_model
+    from balpoe.reporting.class_tables import class_tables
     from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
     from balpoe.reporting.post_hoc_tables import post_hoc_tables
 
@@ -45,6 +56,10 @@ def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: 
     rows = [seed.rows for seed in seeds]
     console.print(evaluation_table(model.name, rows))
     console.print(detail_table(rows, seeds[0].lambdas if experts else ()))
+    if per_class:
+        results = [seed.classes for seed in seeds]
+        for table in class_tables(results, seeds[0].class_names, seeds[0].class_counts):
+            console.print(table)
     if post_hoc:
         choices = [seed.post_hoc for seed in seeds]
         for table in post_hoc_tables(choices, seeds[0].lambdas, seeds[0].calibration):
@@ -52,6 +67,8 @@ def evaluate(model: Path, experts: bool, post_hoc: bool, as_json: bool, device: 
 
 
 def _plain(seed: SeedEvaluation) -> dict[str, Any]:
+    from balpoe.evaluation.class_results import as_plain
+
     plain: dict[str, Any] = {
         "model": str(seed.path),
         "seed": seed.seed,
@@ -70,6 +87,7 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
             }
             for row in seed.rows
         ],
+        "per_class": as_plain(seed.classes, seed.class_names),
     }
     if seed.post_hoc:
         plain["calibration"] = asdict(seed.calibration)

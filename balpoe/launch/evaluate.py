@@ -13,12 +13,13 @@ from balpoe.config.data import DataSource, FittedImages
 from balpoe.data import Images, load_final_splits, load_test_images
 from balpoe.data.description import test_fingerprint
 from balpoe.errors import DataError, StorageError
+from balpoe.evaluation.class_results import ResultsByPrior
 from balpoe.evaluation.distributions import DistributionEvaluation
 from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
 from balpoe.files import configuration_from_plain
 from balpoe.launch.device_option import choose_device
 from balpoe.method.priors import class_prior
-from balpoe.training.final_training import evaluate_on
+from balpoe.training.final_training import class_results_on, evaluate_on
 from balpoe.training.model_directory import (
     MODEL,
     Calibration,
@@ -39,6 +40,9 @@ class SeedEvaluation:
         seed: The seed of the training.
         lambdas: The λ of each expert.
         rows: The scores on every test distribution.
+        classes: The results of each class on the whole test set.
+        class_names: The names of the classes.
+        class_counts: The training images of each class.
         calibration: The temperatures of the model, or the reason why it has none.
         post_hoc: The scores of every prior, temperature and subset of experts, if requested.
     """
@@ -47,6 +51,9 @@ class SeedEvaluation:
     seed: int
     lambdas: tuple[float, ...]
     rows: tuple[DistributionEvaluation, ...]
+    classes: ResultsByPrior
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
     calibration: Calibration
     post_hoc: tuple[PostHocEvaluation, ...] = ()
 
@@ -95,12 +102,15 @@ def _evaluate_seed(
             temperatures=provenance.calibration.temperatures,
         )
     return SeedEvaluation(
-        path,
-        provenance.seed,
-        provenance.lambdas,
-        evaluate_on(logits_nec, test, provenance),
-        provenance.calibration,
-        choices,
+        path=path,
+        seed=provenance.seed,
+        lambdas=provenance.lambdas,
+        rows=evaluate_on(logits_nec, test, provenance),
+        classes=class_results_on(logits_nec, test, provenance),
+        class_names=provenance.description.class_names,
+        class_counts=tuple(class_counts),
+        calibration=provenance.calibration,
+        post_hoc=choices,
     )
 
 

@@ -19,6 +19,7 @@ from balpoe.data.description import test_fingerprint
 from balpoe.data.image_locations import positions
 from balpoe.data.splits import FinalSplits, Images
 from balpoe.errors import StorageError
+from balpoe.evaluation.class_results import ResultsByPrior, as_plain, class_results
 from balpoe.evaluation.distributions import (
     WHOLE_TEST,
     DistributionEvaluation,
@@ -151,7 +152,13 @@ def final_epochs(
         provenance,
         history=training.history,
         final_metrics=metrics,
-        final_details={"distributions": image_numbers(evaluations)},
+        final_details={
+            "distributions": image_numbers(evaluations),
+            "per_class": as_plain(
+                class_results_on(logits_nec, splits.test, provenance),
+                splits.description.class_names,
+            ),
+        },
         written=[
             TEST_PREDICTIONS,
             *([VALIDATION_PREDICTIONS] if task.validation is not None else []),
@@ -189,6 +196,18 @@ def evaluate_on(
         prior_c=class_prior(class_counts),
         lambdas=provenance.lambdas,
         class_counts=class_counts,
+    )
+
+
+def class_results_on(
+    logits_nec: torch.Tensor, test: Images, provenance: Provenance
+) -> ResultsByPrior:
+    """Return the results of each class of logits [N, E, C] of the test images."""
+    return class_results(
+        logits_nec,
+        test.labels_n,
+        prior_c=class_prior(provenance.description.class_counts),
+        lambdas=provenance.lambdas,
     )
 
 

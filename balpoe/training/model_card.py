@@ -14,6 +14,7 @@ from pathlib import Path
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, from_plain
 from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.method.long_tailed_counts import shot_groups
 from balpoe.method.priors import mean_lambda
@@ -41,9 +42,11 @@ def model_card(name: str, models: Sequence[TrainedModel]) -> str:
         _data(provenance),
         _experts(provenance),
         _metrics(models),
+        _classes(models),
         _limits(models),
     )
-    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+    texts = ("\n".join(section) for section in sections)
+    return "\n\n".join(text for text in texts if text) + "\n"
 
 
 def _introduction(name: str, models: Sequence[TrainedModel]) -> Iterator[str]:
@@ -89,15 +92,25 @@ def _data(provenance: Provenance) -> Iterator[str]:
     )
     yield f"- imbalance ratio {max(counts) / min(counts):.4g}; many/medium/few classes: {shots}"
     yield ""
-    order = sorted(range(len(counts)), key=lambda y: -counts[y])
-    if len(order) > _CLASSES_SHOWN:
-        half = _CLASSES_SHOWN // 2
-        yield f"The {half} largest and the {half} smallest of {len(order)} classes:"
+    order = _shown_classes(counts)
+    if len(order) < len(counts):
+        yield _which_classes(counts)
         yield ""
-        order = order[:half] + order[-half:]
     total = sum(counts)
     rows = ((data.class_names[y], f"{counts[y]:,}", f"{counts[y] / total:.2%}") for y in order)
     yield from _table(("class", "images", "prior"), rows)
+
+
+def _shown_classes(counts: Sequence[int]) -> list[int]:
+    """Return the classes from head to tail; of many classes, the largest and the smallest."""
+    order = sorted(range(len(counts)), key=lambda y: -counts[y])
+    half = _CLASSES_SHOWN // 2
+    return order if len(order) <= _CLASSES_SHOWN else order[:half] + order[-half:]
+
+
+def _which_classes(counts: Sequence[int]) -> str:
+    half = _CLASSES_SHOWN // 2
+    return f"The {half} largest and the {half} smallest of {len(counts)} classes:"
 
 
 def _own_validation(provenance: Provenance) -> str:
@@ -179,6 +192,62 @@ def _shift_row(
     )
     images = [f"{numbers[key]:,.0f}" if key in numbers else "–" for key in _NUMBERS]
     return (name.replace("_", " "), *images, *cells)
+
+
+def _classes(models: Sequence[TrainedModel]) -> Iterator[str]:
+    """Yield the results of each class; nothing if a model was saved before they were stored."""
+    if any("per_class" not in model.metrics for model in models):
+        return
+    data = models[0].provenance.description
+    found = [from_plain(model.metrics["per_class"]) for model in models]
+    order = _shown_classes(data.class_counts)
+    yield "## Classes"
+    yield ""
+    yield (
+        "Recall (the accuracy on the images of a class) and precision on the test set, means over "
+        "the seeds, without and with the class frequencies known. A dash: there are no images, or "
+        "no predictions."
+    )
+    yield ""
+    if len(order) < len(data.class_counts):
+        yield _which_classes(data.class_counts)
+        yield ""
+    heads = ("class", "images", "recall", "precision", "recall, known", "precision, known")
+    rows = (
+        (data.class_names[y], f"{found[0].unknown.images_c[y]:,}", *_class_shares(found, y))
+        for y in order
+    )
+    yield from _table(heads, rows)
+    known = [of.known for of in found if of.known is not None]
+    for prior, results in (("unknown", [of.unknown for of in found]), ("known", known)):
+        if results:
+            yield ""
+            yield from _confusion(prior, results, data.class_names, order)
+
+
+def _class_shares(found: Sequence[ResultsByPrior], y: int) -> Iterator[str]:
+    for results in ([of.unknown for of in found], [of.known for of in found]):
+        for name in ("recall_c", "precision_c"):
+            shares = [getattr(of, name)[y] for of in results if of is not None]
+            values = [share for share in shares if share is not None]
+            yield f"{statistics.fmean(values):.4f}" if values else "–"
+
+
+def _confusion(
+    prior: str, seeds: Sequence[ClassResults], names: Sequence[str], order: Sequence[int]
+) -> Iterator[str]:
+    """Yield the confusion matrix of the classes in `order`, summed over the seeds."""
+    others = "" if len(order) == len(names) else "; images of and as other classes are left out"
+    yield (
+        f"Confusion matrix with the class frequencies {prior}: images by class (rows) and "
+        f"predicted class (columns), summed over the seeds{others}."
+    )
+    yield ""
+    rows = (
+        (names[y], *(str(sum(of.confusion.get((y, p), 0) for of in seeds)) for p in order))
+        for y in order
+    )
+    yield from _table(("", *(names[y] for y in order)), rows)
 
 
 def _limits(models: Sequence[TrainedModel]) -> Iterator[str]:

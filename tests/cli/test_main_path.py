@@ -146,11 +146,14 @@ def test_training_again_finds_the_models_finished(
 def test_the_parent_directory_is_evaluated_as_mean_and_spread(
     directory: Path, models: Path
 ) -> None:
-    evaluated = balpoe("evaluate", str(models), "--experts", directory=directory)
+    evaluated = balpoe("evaluate", str(models), "--experts", "--per-class", directory=directory)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "n = 2 seeds" in evaluated.stdout
     assert "forward 50" in evaluated.stdout
     assert "expert 0" in evaluated.stdout
+    assert "Classes from head to tail: mean ± sd, n = 2 seeds" in evaluated.stdout
+    assert "◀ worst" in evaluated.stdout
+    assert "Confusion matrix, prior known" in evaluated.stdout
     assert re.search(r"±\d", evaluated.stdout)
 
 
@@ -159,9 +162,13 @@ def test_the_evaluation_as_json_is_that_of_the_saved_metrics(directory: Path, mo
     (seed,) = json.loads(evaluated.stdout)
     assert len(seed["distributions"]) == 22
     whole = seed["distributions"][0]
-    saved = json.loads((models / "seed_2/metrics.json").read_text())["final"]
-    assert whole["metrics"]["accuracy"] == saved["test/accuracy"]
-    assert whole["images"] == 400
+    saved = json.loads((models / "seed_2/metrics.json").read_text())
+    assert whole["metrics"]["accuracy"] == saved["final"]["test/accuracy"]
+    assert whole["images"] == whole["effective_images"] == 400
+    assert seed["per_class"] == saved["per_class"]
+    for row in seed["distributions"]:
+        numbers = {name: row[name] for name in ("images", "effective_images")}
+        assert numbers == saved["distributions"][row["distribution"]]
 
 
 def test_a_touched_model_is_refused(directory: Path, models: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
+from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, as_plain
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_card import model_card, write_model_card
@@ -143,10 +144,53 @@ def test_long_lists_of_classes_are_cut_to_head_and_tail(
         class_names=tuple(f"class {y}" for y in range(1000)),
         class_counts=tuple(range(1000, 0, -1)),
     )
-    large = replace(model, provenance=replace(model.provenance, description=many))
+    confusion = {(y, y): 2 for y in range(1000)} | {(y, 999): 1 for y in range(999)}
+    results = as_plain(ResultsByPrior(ClassResults(1000, confusion), None), many.class_names)
+    large = replace(
+        model,
+        provenance=replace(model.provenance, description=many),
+        metrics={**model.metrics, "per_class": results},
+    )
     card = model_card("large", [large])
     names = [cells[0] for cells in rows(card) if cells[0].startswith("class ")]
-    assert names == [f"class {y}" for y in [*range(10), *range(990, 1000)]]
+    assert names == 3 * [f"class {y}" for y in [*range(10), *range(990, 1000)]]
+
+
+def test_the_card_has_the_results_of_each_class_and_both_confusion_matrices(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    models = [train_seed(configuration, splits, tmp_path / f"seed_{s}", s) for s in (1, 2)]
+    card = model_card("birds", models)
+    results = [model.metrics["per_class"] for model in models]
+    cells = rows(card[card.index("## Classes") :])
+    images_c = torch.bincount(splits.test.labels_n).tolist()
+    for y, name in enumerate(("cat", r"dog \| hound", "鳥")):
+        shares = [
+            [of[prior][y][share] for of in results]
+            for prior in ("prior_unknown", "prior_known")
+            for share in ("recall", "precision")
+        ]
+        means = [[value for value in values if value is not None] for values in shares]
+        shown = [f"{statistics.fmean(values):.4f}" if values else "–" for values in means]
+        assert [name, str(images_c[y]), *shown] in cells
+        for prior in ("prior_unknown", "prior_known"):
+            row = [
+                sum(of[prior][y]["predicted_as"].get(other, 0) for of in results)
+                for other in splits.description.class_names
+            ]
+            assert [name, *map(str, row)] in cells
+            assert sum(row) == 2 * images_c[y]
+    assert card.count("Confusion matrix with the class frequencies") == 2
+
+
+def test_a_model_from_before_there_were_results_of_classes_has_a_card_without_them(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    model = train_seed(configuration, splits, tmp_path / "model", 0)
+    before = {name: model.metrics[name] for name in ("epochs", "final")}
+    card = model_card("old", [replace(model, metrics=before)])
+    assert "## Classes" not in card
+    assert ["forward 5", "–", "–"] in [cells[:3] for cells in rows(card)]
 
 
 def test_a_card_may_be_edited_or_removed_without_touching_the_model(

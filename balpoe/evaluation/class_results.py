@@ -1,0 +1,162 @@
+"""Results of each class on the whole test set, and the confusion matrix.
+
+N images, E experts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
+from balpoe.method.calibration_bins import refuse_impossible_labels
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
+from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResults:
+    """The most probable class of every image, by the class of the image.
+
+    `confusion` holds the number of images for each pair of true and predicted class that occurs.
+    """
+
+    classes: int
+    confusion: Mapping[tuple[int, int], int]
+
+    @property
+    def images_c(self) -> tuple[int, ...]:
+        """The images of each class."""
+        return self._totals(0)
+
+    @property
+    def predicted_c(self) -> tuple[int, ...]:
+        """For each class, the images that are predicted to be of it."""
+        return self._totals(1)
+
+    @property
+    def recall_c(self) -> tuple[float | None, ...]:
+        """The share of the images of each class that are right: its accuracy; None without any."""
+        return self._shares(self.images_c)
+
+    @property
+    def precision_c(self) -> tuple[float | None, ...]:
+        """The share of the predictions of each class that are right; None without any."""
+        return self._shares(self.predicted_c)
+
+    def _totals(self, of: int) -> tuple[int, ...]:
+        totals = [0] * self.classes
+        for pair, images in self.confusion.items():
+            totals[pair[of]] += images
+        return tuple(totals)
+
+    def _shares(self, totals: Sequence[int]) -> tuple[float | None, ...]:
+        return tuple(
+            self.confusion.get((y, y), 0) / total if total else None
+            for y, total in enumerate(totals)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsByPrior:
+    """The results of each class with the prior unknown and known.
+
+    `known` is None where a class has no test images, because its known frequency would be 0.
+    """
+
+    unknown: ClassResults
+    known: ClassResults | None
+
+
+def class_results(
+    logits_nec: Tensor, labels_n: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
+) -> ResultsByPrior:
+    """Return the results of the product of experts on all test images.
+
+    Raises:
+        NonFiniteError: logits are NaN or infinite.
+        DataError: there are no images, or a label is no class.
+    """
+    classes = len(prior_c)
+    refuse_impossible_labels(labels_n, classes)
+    refuse_non_finite_logits(logits_nec)
+    product_nc = product_of_experts(logits_nec.to("cpu", torch.float64))
+    images_c = torch.bincount(labels_n, minlength=classes)
+    known = None
+    if images_c.all():
+        adjusted_nc = adjust_to_prior(
+            product_nc,
+            trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
+            test_prior_c=(images_c / images_c.sum()).double(),
+        )
+        known = _counted(adjusted_nc, labels_n)
+    return ResultsByPrior(_counted(product_nc, labels_n), known)
+
+
+def as_plain(results: ResultsByPrior, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the results as plain data: by prior, a section for each class.
+
+    `predicted_as` is the row of the confusion matrix: the predicted classes with their images,
+    without those that have none.
+    """
+    class_names = _distinct(class_names)
+    return {
+        "prior_unknown": _plain(results.unknown, class_names),
+        "prior_known": None if results.known is None else _plain(results.known, class_names),
+    }
+
+
+def from_plain(plain: Mapping[str, Any]) -> ResultsByPrior:
+    """Invert `as_plain`."""
+    unknown = _from_plain(plain["prior_unknown"])
+    known = plain["prior_known"]
+    return ResultsByPrior(unknown, None if known is None else _from_plain(known))
+
+
+def _counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
+    classes = logits_nc.shape[1]
+    pairs_p, images_p = torch.unique(
+        labels_n * classes + logits_nc.argmax(dim=1), return_counts=True
+    )
+    pairs = ((int(pair) // classes, int(pair) % classes) for pair in pairs_p)
+    return ClassResults(classes, dict(zip(pairs, images_p.tolist(), strict=True)))
+
+
+def _distinct(class_names: Sequence[str]) -> list[str]:
+    """Return the names, with the index of the class where two classes have the same name."""
+    times = Counter(class_names)
+    return [
+        name if times[name] == 1 else f"{name} (class {y})" for y, name in enumerate(class_names)
+    ]
+
+
+def _plain(results: ClassResults, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, int]] = [{} for _ in class_names]
+    for (true, predicted), images in results.confusion.items():
+        rows[true][class_names[predicted]] = images
+    numbers = zip(
+        class_names,
+        results.images_c,
+        results.predicted_c,
+        results.recall_c,
+        results.precision_c,
+        rows,
+        strict=True,
+    )
+    names = ("class", "images", "predicted", "recall", "precision", "predicted_as")
+    return [dict(zip(names, of_class, strict=True)) for of_class in numbers]
+
+
+def _from_plain(plain: Sequence[Mapping[str, Any]]) -> ClassResults:
+    index = {of["class"]: y for y, of in enumerate(plain)}
+    confusion = {
+        (y, index[name]): images
+        for y, of in enumerate(plain)
+        for name, images in of["predicted_as"].items()
+    }
+    return ClassResults(len(index), confusion)

@@ -5,33 +5,31 @@ B batch, C classes.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from balpoe.errors import DataError, NonFiniteError
 
-Weighting = Literal["images", "classes"]
+
+def balanced_weights(labels_b: Tensor, images_c: Tensor) -> Tensor:
+    """Return image weights, float64 [B] with mean 1, for which all classes weigh the same.
+
+    An image of class y weighs B / (K·n_y), with K the number of classes that have images. On a
+    balanced split every weight is exactly 1.
+    """
+    return class_weighted(labels_b, images_c, torch.ones(len(images_c)))
 
 
-def image_weights(
-    labels_b: Tensor, images_c: Tensor, weighting: Weighting, class_weights_c: Tensor | None
-) -> Tensor:
-    """Return the weight of each image, float64 [B] with mean 1.
+def class_weighted(labels_b: Tensor, images_c: Tensor, class_weights_c: Tensor) -> Tensor:
+    """Return image weights, float64 [B] with mean 1, for classes with weights w, float [C].
 
-    All images have the same weight, or all classes do, or classes have the weights
-    `class_weights_c` [C], whatever `weighting` is: an image of class y then weighs w_y / n_y.
-    Classes without images have no weight; the others keep their proportions.
+    An image of class y weighs w_y / n_y, up to a common factor. Classes without images have no
+    weight; the others keep their proportions.
 
     Raises:
         NonFiniteError: a class weight is NaN or infinite.
         DataError: a class weight is negative, or no class in the split has one above 0.
     """
-    if class_weights_c is None and weighting == "images":
-        return torch.ones(len(labels_b), dtype=torch.float64)
-    if class_weights_c is None:
-        class_weights_c = torch.ones(len(images_c))
     shares_c = _checked_shares(class_weights_c, images_c)
     # multiplied out before dividing: on a balanced split equal classes give exactly 1
     weights_c = shares_c * len(labels_b) / (images_c.clamp(min=1) * shares_c.sum())

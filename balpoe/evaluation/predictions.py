@@ -21,14 +21,16 @@ from balpoe.method.long_tailed_counts import ShotGroup
 class Predictions:
     """Log-probabilities [M, B, C] for images with `labels_b`, and quantities derived from them.
 
-    `images_c` [C] are the images of each class, `weights_b` [B] the weights of the images,
-    `targets_mc` [M, C] the target priors. `shot_groups` holds the classes of each group.
+    `images_c` [C] are the images of each class. `weights_b` [B] weigh images (all 1, or those of a
+    simulated shift), `balanced_weights_b` [B] weigh every class that has images the same.
+    `targets_mc` [M, C] are the target priors. `shot_groups` holds the classes of each group.
     """
 
     log_probabilities_mbc: Tensor
     labels_b: Tensor
     images_c: Tensor
     weights_b: Tensor
+    balanced_weights_b: Tensor
     targets_mc: Tensor
     shot_groups: Mapping[ShotGroup, Sequence[int]]
 
@@ -51,11 +53,13 @@ class Predictions:
 
     @cached_property
     def bins(self) -> tuple[ReliabilityBins, ...]:
-        """The reliability bins of each scorer."""
-        return tuple(
-            bin_confidences(highest_b.exp(), correct_b, weights_b=self.weights_b)
-            for highest_b, correct_b in zip(self._highest[0], self.correct_mb, strict=True)
-        )
+        """The reliability bins of each scorer, with images weighted."""
+        return self._bins(self.weights_b)
+
+    @cached_property
+    def balanced_bins(self) -> tuple[ReliabilityBins, ...]:
+        """The reliability bins of each scorer, with classes weighted."""
+        return self._bins(self.balanced_weights_b)
 
     @cached_property
     def divergences(self) -> tuple[Tensor, Tensor]:
@@ -65,10 +69,12 @@ class Predictions:
         )
 
     def image_mean(self, values_mb: Tensor) -> Tensor:
-        """The weighted mean over images, [M]."""
-        # one sum per row: a sum over a dimension of the matrix rounds differently
-        total = self.weights_b.sum()
-        return torch.stack([(values_b * self.weights_b).sum() / total for values_b in values_mb])
+        """The mean over images by `weights_b`, [M]."""
+        return _weighted_mean(values_mb, self.weights_b)
+
+    def balanced_mean(self, values_mb: Tensor) -> Tensor:
+        """The mean over the classes that have images of the mean over their images, [M]."""
+        return _weighted_mean(values_mb, self.balanced_weights_b)
 
     def class_mean(self, values_mc: Tensor) -> Tensor:
         """The mean over the classes whose value is not NaN, [M]."""
@@ -83,3 +89,15 @@ class Predictions:
         """The largest log-probability and its class, both [M, B]."""
         highest_mb, predicted_mb = self.log_probabilities_mbc.max(dim=-1)
         return highest_mb, predicted_mb
+
+    def _bins(self, weights_b: Tensor) -> tuple[ReliabilityBins, ...]:
+        return tuple(
+            bin_confidences(highest_b.exp(), correct_b, weights_b=weights_b)
+            for highest_b, correct_b in zip(self._highest[0], self.correct_mb, strict=True)
+        )
+
+
+def _weighted_mean(values_mb: Tensor, weights_b: Tensor) -> Tensor:
+    # one sum per row: a sum over a dimension of the matrix rounds differently
+    total = weights_b.sum()
+    return torch.stack([(values_b * weights_b).sum() / total for values_b in values_mb])

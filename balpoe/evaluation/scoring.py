@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from balpoe.config.metrics import metric_table
-from balpoe.evaluation.image_weights import Weighting, image_weights
+from balpoe.evaluation.image_weights import balanced_weights, class_weighted
 from balpoe.evaluation.input_checks import refuse_labels_ruled_out, refuse_non_finite_logits
 from balpoe.evaluation.predictions import Predictions
 from balpoe.method.calibration_bins import ReliabilityBins, refuse_impossible_labels
@@ -28,12 +28,14 @@ class Metrics:
 
     `values` holds the single numbers by name, without those that the split does not define; each
     is an attribute too. Accuracies and calibration errors are fractions, `nll` and divergences
-    nats. `class_accuracy_c` is float64 [C], NaN for a class without images.
+    nats. `class_accuracy_c` is float64 [C], NaN for a class without images. `bins` weight images
+    (or simulate a shift), `balanced_bins` classes.
     """
 
     values: Mapping[str, float]
     class_accuracy_c: Tensor
     bins: ReliabilityBins
+    balanced_bins: ReliabilityBins
 
     def __getattr__(self, name: str) -> float:
         if name in metric_table() and name in self.values:
@@ -66,7 +68,6 @@ def evaluate(
     prior_c: Tensor,
     lambdas: Sequence[float],
     class_counts: Sequence[int],
-    weighting: Weighting = "images",
     class_weights_c: Tensor | None = None,
     test_prior_c: Tensor | None = None,
 ) -> Evaluation:
@@ -78,8 +79,9 @@ def evaluate(
         prior_c: Training prior π [C].
         lambdas: Biases of the experts; with π they give the target priors P_λ.
         class_counts: Training images of each class; they give the shot groups.
-        weighting: Whether all images or all classes have the same weight.
-        class_weights_c: Class weights [C] that simulate another class distribution instead.
+        class_weights_c: Class weights [C] that simulate another class distribution: images then
+            have these weights in the metrics over images, such as `accuracy` and `ece`. By
+            default all images have the same weight.
         test_prior_c: Known test prior [C]; every scorer is adjusted to it from its P_λ, and it is
             the target prior of all.
 
@@ -95,7 +97,9 @@ def evaluate(
     refuse_impossible_labels(labels_b, classes)
     refuse_non_finite_logits(logits_bec)
     images_c = torch.bincount(labels_b, minlength=classes)
-    weights_b = image_weights(labels_b, images_c, weighting, class_weights_c)
+    weights_b = torch.ones(len(labels_b), dtype=torch.float64)
+    if class_weights_c is not None:
+        weights_b = class_weighted(labels_b, images_c, class_weights_c)
 
     logits_mbc = _scorers(logits_bec)
     targets_mc = _target_priors(prior_c, lambdas)
@@ -109,6 +113,7 @@ def evaluate(
         labels_b,
         images_c,
         weights_b,
+        balanced_weights(labels_b, images_c),
         targets_mc,
         shot_groups(class_counts),
     )
@@ -124,6 +129,7 @@ def _scored(predictions: Predictions) -> list[Metrics]:
             {name: float(values_m[m]) for name, values_m in defined.items()},
             predictions.class_accuracy_mc[m],
             predictions.bins[m],
+            predictions.balanced_bins[m],
         )
         for m in range(len(predictions.targets_mc))
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.image_weights import image_weights
+from balpoe.evaluation.image_weights import balanced_weights
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
@@ -55,7 +55,7 @@ def fit_temperatures(
     refuse_non_finite_logits(logits_bec)
     refuse_impossible_labels(labels_b, classes)
     images_c = torch.bincount(labels_b, minlength=classes)
-    weights_b = image_weights(labels_b, images_c, "classes", None)
+    weights_b = balanced_weights(labels_b, images_c)
 
     def fit(logits_bc: Tensor, lam: float) -> float:
         shift_c = -target_prior(prior_c, lam).log()

@@ -25,7 +25,7 @@ def validation_scalars(
     description: DataDescription,
     lambdas: Sequence[float],
 ) -> dict[str, float]:
-    """Return the metrics of the ensemble and its experts as `val/...`, with equal class weights."""
+    """Return the metrics of the ensemble and its experts as `val/...`."""
     prior_c = class_prior(description.class_counts)
     evaluation = evaluate(
         logits_nec,
@@ -33,7 +33,6 @@ def validation_scalars(
         prior_c=prior_c,
         lambdas=lambdas,
         class_counts=description.class_counts,
-        weighting="classes",
     )
     distance = bayes_scalars(logits_nec, validation, prior_c, lambdas, SPLIT)
     return {**evaluation.scalars(SPLIT), **distance}

@@ -27,10 +27,16 @@ def accuracy(predictions: Predictions) -> Tensor:
     return predictions.image_mean(predictions.correct_mb)
 
 
-@metric("balanced_accuracy", label="balanced", short_label="bal.", is_fraction=True, position=20)
+@metric(
+    "balanced_accuracy",
+    label="balanced accuracy",
+    short_label="bal. acc.",
+    is_fraction=True,
+    position=20,
+)
 def balanced_accuracy(predictions: Predictions) -> Tensor:
     """The mean accuracy of the classes that have images."""
-    return predictions.class_mean(predictions.class_accuracy_mc)
+    return predictions.balanced_mean(predictions.correct_mb)
 
 
 def _group_accuracy(group: ShotGroup, predictions: Predictions) -> Tensor | None:

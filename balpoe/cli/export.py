@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.option(
     "--prefer",
     metavar="EXPRESSION",
-    help='Order by an expression of metrics, the highest first: "val/accuracy - 0.5*val/ece" '
-    "[default: val/accuracy, ties by val/ece].",
+    help="Order by an expression of metrics, the highest first: "
+    '"val/balanced_accuracy - 0.5*val/balanced_ece" '
+    "[default: val/balanced_accuracy, ties by val/balanced_ece].",
 )
 @click.option("--known-points", is_flag=True, help="Also write the known points of the study.")
 @runs_option

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, Shift
-from balpoe.evaluation.image_weights import effective_sample_size, image_weights
+from balpoe.evaluation.image_weights import class_weighted, effective_sample_size
 from balpoe.evaluation.scoring import Evaluation, evaluate
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.long_tailed_counts import shifted_class_weights, shifted_test_indices
@@ -147,7 +147,7 @@ def _weighted(
     shift: Shift, labels_n: Tensor, images_c: Tensor, class_counts: Sequence[int]
 ) -> Distribution:
     weights_c = torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
-    weights_n = image_weights(labels_n, images_c, "images", weights_c)
+    weights_n = class_weighted(labels_n, images_c, weights_c)
     return Distribution(
         shift.name,
         torch.arange(len(labels_n)),

@@ -23,11 +23,9 @@ from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
 from balpoe.study.search.planned_trials import tried_points
 from balpoe.study.selection.candidates import is_feasible, metrics_over_seeds
-from balpoe.study.selection.front import ordered_front
+from balpoe.study.selection.front import ACCURACY, ordered_front
 from balpoe.study.trials.launch_log import Launch
 from balpoe.study.trials.record import TrialRecord
-
-DEFAULT_ORDER = "val/accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ def export_best(
         top: How many configurations to write, at least one.
         directory: Where to write; created if it is missing.
         launches: The logged launches of the study.
-        preference: The order of the front; by default validation accuracy, ties by ECE.
+        preference: The order of the front; by default balanced validation accuracy.
         known_points: Whether to write the known points too.
 
     Raises:
@@ -100,7 +98,7 @@ def export_best(
     front = _ordered(spec, records, preference)
     if not front:
         raise UserError(_nothing_to_export(spec, records))
-    order = DEFAULT_ORDER if preference is None else preference.expression
+    order = ACCURACY if preference is None else preference.expression
     known = tried_points(spec, records)
     names = {record.identity.number: name for name, record in reversed(known.items())}
     exports = []
@@ -137,7 +135,7 @@ def export_best(
 def _ordered(
     spec: StudySpec, records: Sequence[TrialRecord], preference: Preference | None
 ) -> tuple[TrialRecord, ...]:
-    """Return the front, the best first; ties of the preference are ordered by accuracy."""
+    """Return the front, the best first; the default order breaks ties of the preference."""
     ordered = ordered_front(records, spec.objectives)
     if preference is None:
         return ordered

@@ -1,4 +1,6 @@
-"""User-defined orders of trials: arithmetic on metrics, such as `val/accuracy - 0.5*val/ece`.
+"""User-defined orders of trials: arithmetic on metrics.
+
+An example is `val/balanced_accuracy - 0.5*val/balanced_ece`.
 
 An expression consists of numbers, names of metrics, `+ - * / **` and parentheses; no code is
 executed. A slash between letters is part of a name, any other slash is a division.

@@ -14,7 +14,11 @@ from torch import Tensor
 
 from balpoe.config import StudySpec
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.evaluation.image_weights import effective_sample_size, image_weights
+from balpoe.evaluation.image_weights import (
+    balanced_weights,
+    class_weighted,
+    effective_sample_size,
+)
 from balpoe.method.calibration_floor import (
     TYPICAL_ACCURACY,
     calibration_floor,
@@ -102,6 +106,7 @@ def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> T
         name = shifted[0].removesuffix(KNOWN_PRIOR)
         shift = next(shift for shift in SHIFTS if shift.name == name)
         weights_c = torch.tensor(shifted_class_weights(shift, class_counts))
-        return image_weights(labels_n, images_c, "images", weights_c)
-    balanced = metric.startswith("balanced_")
-    return image_weights(labels_n, images_c, "classes" if balanced else "images", None)
+        return class_weighted(labels_n, images_c, weights_c)
+    if metric.startswith("balanced_"):
+        return balanced_weights(labels_n, images_c)
+    return torch.ones(len(labels_n), dtype=torch.float64)

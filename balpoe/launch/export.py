@@ -23,9 +23,10 @@ def export(
 ) -> ExportReport:
     """Write the `top` configurations of the study's Pareto front, with their evidence.
 
-    They are ordered by validation accuracy, or by the highest value of `prefer`: arithmetic on
-    validation metrics such as `val/accuracy - 0.5*val/ece`. With `known_points` the known points
-    of the study are written too; the report has the reasons why some are left out.
+    They are ordered by balanced validation accuracy, or by the highest value of `prefer`:
+    arithmetic on validation metrics such as `val/balanced_accuracy - 0.5*val/balanced_ece`. With
+    `known_points` the known points of the study are written too; the report has the reasons why
+    some are left out.
 
     Raises:
         UserError: there is no such study, no trial is COMPLETE, or `prefer` is invalid.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
@@ -19,6 +18,8 @@ from balpoe.study.selection.candidates import over_seeds
 
 FinalEvaluation = Sequence[DistributionEvaluation]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
+
+_BALANCED = "balanced_"
 
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
@@ -79,11 +80,15 @@ def _scalars(seeds: Sequence[FinalEvaluation]) -> Scalars:
 
 
 def _shown_metrics(scalars: Mapping[str, float]) -> list[str]:
-    """The metrics that are defined; the balanced accuracy only if class sizes differ."""
-    both = (scalars[f"{WHOLE_TEST}/{name}"] for name in ("accuracy", "balanced_accuracy"))
-    left_out = "balanced_accuracy" if math.isclose(*both, abs_tol=1e-9) else None
-    names = (name for name in metric_table() if f"{WHOLE_TEST}/{name}" in scalars)
-    return [name for name in names if name != left_out]
+    """The metrics that are defined; those over classes only where they differ from over images."""
+    defined = {name: scalars.get(f"{WHOLE_TEST}/{name}") for name in metric_table()}
+
+    def is_shown(name: str) -> bool:
+        over_images = defined.get(name.removeprefix(_BALANCED))
+        repeated = name.startswith(_BALANCED) and defined[name] == over_images
+        return defined[name] is not None and not repeated
+
+    return list(filter(is_shown, defined))
 
 
 def _spread(seeds: Sequence[FinalEvaluation]) -> str:

@@ -38,7 +38,8 @@ def test_the_names_are_read_without_torch_and_in_the_order_of_files_and_tables()
     read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert read.stdout.split() == [
         *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
-        *("nll", "ece", "mce", "kl_to_target_prior", "kl_to_target_prior_matched"),
+        *("nll", "balanced_nll", "ece", "balanced_ece", "mce", "balanced_mce"),
+        *("kl_to_target_prior", "kl_to_target_prior_matched"),
     ]
 
 

@@ -62,12 +62,13 @@ def _record(
     number: int, accuracy: float, ece: float, state: TrialState = "COMPLETE", repeat: int = 0
 ) -> TrialRecord:
     metrics = {"val/accuracy": accuracy, "val/ece": ece}
+    balanced = {"val/balanced_accuracy": accuracy, "val/balanced_ece": ece}
     complete = state == "COMPLETE"
     return TrialRecord(
         identity=TrialIdentity("digits_lt", number, repeat),
         parameters={"mixup.alpha": number / 8, "experts.sharing": "independent"},
         state=state,
-        history=(EpochResult(1, 1_790_000_000.0, metrics),),
+        history=(EpochResult(1, 1_790_000_000.0, metrics | balanced),),
         objectives=metrics if complete else None,
         failure=None if complete else "NonFiniteError: loss",
         data_fingerprint="sha256:0123",

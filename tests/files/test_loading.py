@@ -245,7 +245,8 @@ bugdet: {trials: 12}
         ("val/accuracy: maximize", "'[key]': [1]",
          "x.yaml:5 objectives.[key]: unknown metric; known are val/accuracy, "
          "val/balanced_accuracy, val/accuracy_many, val/accuracy_medium, val/accuracy_few, "
-         "val/nll, val/ece, val/mce, val/kl_to_target_prior, val/kl_to_target_prior_matched, "
+         "val/nll, val/balanced_nll, val/ece, val/balanced_ece, val/mce, val/balanced_mce, "
+         "val/kl_to_target_prior, val/kl_to_target_prior_matched, "
          "val/forward_2/accuracy and its like\n"
          "x.yaml:5 objectives.[key]: must be maximize or minimize, got [1]"),
         ("budget: {trials: 2}", "budget: {}",

@@ -77,7 +77,9 @@ def recorded_trial(task: TrialTask) -> Course:
         log_epoch(task, epoch)
         await_release(task)
         accuracy = float(task.parameters["mixup.alpha"]) / epoch
-        metrics = {"train/loss": 1 / epoch, "val/accuracy": accuracy, "val/ece": 1 - accuracy}
+        metrics = {"train/loss": 1 / epoch}
+        metrics |= {f"val/{name}": accuracy for name in ("accuracy", "balanced_accuracy")}
+        metrics |= {f"val/{name}": 1 - accuracy for name in ("ece", "balanced_ece")}
         history.append(EpochResult(epoch, task.now(), metrics))
         checkpoints.save(Checkpoint("idle", tuple(history), {"state": torch.zeros(1)}))
         if task.identity.attempt == 0 and epoch == _checkpoint_to_die_at():

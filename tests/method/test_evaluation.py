@@ -19,10 +19,13 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
+from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import DataError, NonFiniteError
+from balpoe.evaluation.distributions import evaluate_distributions
 from balpoe.evaluation.scoring import Evaluation, Metrics, evaluate
 from balpoe.method.calibration_bins import reliability_bins
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
+from balpoe.training.validation_metrics import validation_scalars
 
 CLASS_COUNTS = (200, 101, 100, 20, 19)
 LAMBDAS = (1.0, 0.25, -1.5)
@@ -102,16 +105,18 @@ def test_scikit_learn_agrees_on_experts_and_ensemble() -> None:
 
 def test_weighted_metrics_agree_with_scikit_learn() -> None:
     logits_bec, labels_b = random_predictions(1, (40, 30, 20, 10, 5))
-    ensemble = score(logits_bec, labels_b, weighting="classes").ensemble
+    ensemble = score(logits_bec, labels_b).ensemble
     logits_bc = logits_bec.double().mean(dim=1)
+    probabilities_bc, predicted_b = logits_bc.softmax(dim=1), logits_bc.argmax(dim=1)
     weights_b = 1 / torch.bincount(labels_b)[labels_b]
-    assert ensemble.accuracy == pytest.approx(ensemble.balanced_accuracy)
-    assert ensemble.accuracy == pytest.approx(
-        accuracy_score(labels_b, logits_bc.argmax(dim=1), sample_weight=weights_b)
-    )
-    assert ensemble.nll == pytest.approx(
-        log_loss(labels_b, logits_bc.softmax(dim=1), sample_weight=weights_b)
-    )
+    bins = reliability_bins(probabilities_bc, labels_b, sample_weights_b=weights_b)
+    expected = {
+        "balanced_accuracy": accuracy_score(labels_b, predicted_b, sample_weight=weights_b),
+        "balanced_nll": log_loss(labels_b, probabilities_bc, sample_weight=weights_b),
+        "balanced_ece": bins.ece,
+        "balanced_mce": bins.mce,
+    }
+    assert {name: ensemble.values[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
 def test_shot_groups_are_means_of_their_classes_accuracies() -> None:
@@ -136,7 +141,8 @@ def test_the_names_of_the_scalars() -> None:
     scalars = score(logits_bec, labels_b).scalars("val")
     metrics = {
         *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
-        *("nll", "ece", "mce", "kl_to_target_prior", "kl_to_target_prior_matched"),
+        *("nll", "ece", "mce", "balanced_nll", "balanced_ece", "balanced_mce"),
+        *("kl_to_target_prior", "kl_to_target_prior_matched"),
     }
     owners = ("val", "val/expert_0", "val/expert_1", "val/expert_2")
     assert set(scalars) == {f"{owner}/{metric}" for owner in owners for metric in metrics}
@@ -164,9 +170,9 @@ def test_the_mean_prediction_of_an_exact_but_biased_expert_is_not_its_target_pri
 def test_an_exact_unbiased_product_is_calibrated_where_classes_count_the_same() -> None:
     joint = finite_joint(4)
     logits_bec = joint.exact_experts(class_prior(CLASS_COUNTS), (2.0, 0.0, -2.0))
-    evaluation = score(logits_bec, joint.labels_b, lambdas=(2.0, 0.0, -2.0), weighting="classes")
-    assert evaluation.ensemble.bins.ece == pytest.approx(0, abs=1e-12)
-    assert evaluation.ensemble.bins.mce == pytest.approx(0, abs=1e-12)
+    evaluation = score(logits_bec, joint.labels_b, lambdas=(2.0, 0.0, -2.0))
+    assert evaluation.ensemble.balanced_ece == pytest.approx(0, abs=1e-12)
+    assert evaluation.ensemble.balanced_mce == pytest.approx(0, abs=1e-12)
 
 
 def test_both_divergences_agree_with_scipy() -> None:
@@ -219,11 +225,14 @@ def test_weighting_classes_equals_copying_their_images_until_all_have_as_many(
 ) -> None:
     logits_bec, labels_b = random_predictions(seed, images)
     copies_b = math.lcm(*images) // torch.bincount(labels_b)[labels_b]
-    weighted = score(logits_bec, labels_b, weighting="classes")
+    balanced = score(logits_bec, labels_b).scalars("val")
     copied = score(
         logits_bec.repeat_interleave(copies_b, dim=0), labels_b.repeat_interleave(copies_b)
-    )
-    same_scalars(weighted, copied)
+    ).scalars("val")
+    pairs = {name: name.replace("balanced_", "") for name in balanced if "balanced_" in name}
+    assert len(pairs) == 4 * (len(LAMBDAS) + 1)
+    expected = {name: copied[plain] for name, plain in pairs.items()}
+    assert {name: balanced[name] for name in pairs} == pytest.approx(expected, abs=1e-10)
 
 
 @given(seed=seeds, copies=st.lists(st.integers(1, 6), min_size=5, max_size=5))
@@ -239,10 +248,54 @@ def test_class_weights_on_a_balanced_split_equal_copies_of_its_images(
     same_scalars(weighted, copied)
 
 
-def test_on_a_balanced_split_weighting_classes_changes_no_bit() -> None:
+def test_90_of_90_head_images_and_3_of_10_tail_images() -> None:
+    """One definition on every split: accuracy 0.930 and balanced 0.650, with either ECE."""
+    labels_b = torch.tensor([0] * 90 + [1] * 10)
+    predicted_b = torch.tensor([0] * 90 + [1] * 3 + [0] * 7)
+    logits_bec = 2 * torch.nn.functional.one_hot(predicted_b).float().unsqueeze(1)
+    confidence = 1 / (1 + math.exp(-2))
+    images = ImageSet(torch.zeros(100, 1, 1, 1, dtype=torch.uint8), labels_b)
+    description = DataDescription(
+        class_names=("head", "tail"),
+        class_counts=(90, 10),
+        normalisation=Normalisation((0.5,), (0.5,)),
+        height=1,
+        width=1,
+        channels=1,
+        fingerprint="",
+    )
+    validation = validation_scalars(logits_bec, images, description, (0.0,))
+    test, *_ = evaluate_distributions(
+        logits_bec,
+        labels_b,
+        prior_c=class_prior((90, 10)),
+        lambdas=(0.0,),
+        class_counts=(90, 10),
+    )
+    expected = {
+        "accuracy": 0.93,
+        "balanced_accuracy": 0.65,
+        "ece": 0.93 - confidence,
+        "balanced_ece": confidence - 0.65,
+        "mce": 0.93 - confidence,
+        "balanced_mce": confidence - 0.65,
+    }
+    for scalars, split in ((validation, "val"), (test.scalars(), "test")):
+        for scorer in (split, f"{split}/expert_0"):
+            found = {name: scalars[f"{scorer}/{name}"] for name in expected}
+            assert found == pytest.approx(expected)
+    assert {f"test/{name.removeprefix('val/')}" for name in validation} == set(test.scalars())
+    assert round(expected["ece"], 3) == 0.049
+    assert round(expected["balanced_ece"], 3) == 0.231
+
+
+def test_on_a_balanced_split_each_pair_is_equal_to_the_bit() -> None:
     logits_bec, labels_b = random_predictions(7, (7, 7, 7, 7, 7))
-    by_images = score(logits_bec, labels_b, weighting="images").scalars("val")
-    assert score(logits_bec, labels_b, weighting="classes").scalars("val") == by_images
+    evaluation = score(logits_bec, labels_b)
+    for metrics in (*evaluation.experts, evaluation.ensemble):
+        for name in ("accuracy", "ece", "mce", "nll"):
+            assert metrics.values[name] == metrics.values[f"balanced_{name}"]
+        assert metrics.bins.weights.equal(metrics.balanced_bins.weights)
 
 
 def test_a_class_of_weight_zero_counts_in_no_bin() -> None:
@@ -258,10 +311,9 @@ def test_a_class_of_weight_zero_counts_in_no_bin() -> None:
 
 def test_a_class_without_images_is_left_out_of_means_but_not_of_the_target_prior() -> None:
     logits_bec, labels_b = random_predictions(9, (6, 5, 4, 3, 0))
-    metrics = score(logits_bec, labels_b, weighting="classes").ensemble
+    metrics = score(logits_bec, labels_b).ensemble
     assert metrics.class_accuracy_c.isnan().tolist() == [False, False, False, False, True]
     assert metrics.balanced_accuracy == pytest.approx(float(metrics.class_accuracy_c[:4].mean()))
-    assert metrics.accuracy == pytest.approx(metrics.balanced_accuracy)
     assert set(_shot_accuracy(metrics)) == {"many", "medium"}
 
     probabilities_bc = logits_bec.double().mean(dim=1).softmax(dim=1)

@@ -20,6 +20,7 @@ def test_accuracies_and_calibration_errors_are_percent_and_nothing_else() -> Non
     in_percent = {name for name in metric_table() if is_fraction(f"val/{name}")}
     assert set(metric_table()) - in_percent == {
         "nll",
+        "balanced_nll",
         "kl_to_target_prior",
         "kl_to_target_prior_matched",
     }

@@ -19,11 +19,12 @@ def _record(
     number: int, accuracy: float, ece: float, state: TrialState = "COMPLETE"
 ) -> TrialRecord:
     metrics = {"val/accuracy": accuracy, "val/ece": ece}
+    balanced = {"val/balanced_accuracy": accuracy, "val/balanced_ece": ece}
     return TrialRecord(
         identity=TrialIdentity("digits", number),
         parameters={},
         state=state,
-        history=(EpochResult(1, 0.0, metrics),),
+        history=(EpochResult(1, 0.0, metrics | balanced),),
         objectives=metrics if state == "COMPLETE" else None,
         failure=None,
         data_fingerprint=None,

@@ -18,9 +18,7 @@ def expected_calibration_error(predictions: Predictions) -> Tensor:
     return predictions.per_scorer([bins.ece for bins in predictions.bins])
 
 
-@metric(
-    "balanced_ece", label="balanced ECE", short_label="bal. ECE", is_fraction=True, position=72
-)
+@metric("balanced_ece", label="balanced ECE", short_label="bal. ECE", is_fraction=True, position=72)
 def balanced_expected_calibration_error(predictions: Predictions) -> Tensor:
     """The same gap with classes weighted, as if each class had as many images."""
     return predictions.per_scorer([bins.ece for bins in predictions.balanced_bins])
@@ -32,9 +30,7 @@ def maximum_calibration_error(predictions: Predictions) -> Tensor:
     return predictions.per_scorer([bins.mce for bins in predictions.bins])
 
 
-@metric(
-    "balanced_mce", label="balanced MCE", short_label="bal. MCE", is_fraction=True, position=82
-)
+@metric("balanced_mce", label="balanced MCE", short_label="bal. MCE", is_fraction=True, position=82)
 def balanced_maximum_calibration_error(predictions: Predictions) -> Tensor:
     """The same gap with classes weighted, as if each class had as many images."""
     return predictions.per_scorer([bins.mce for bins in predictions.balanced_bins])

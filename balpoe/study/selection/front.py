@@ -18,7 +18,7 @@ from balpoe.study.selection.candidates import (
 from balpoe.study.trials.objectives import losses
 from balpoe.study.trials.record import TrialRecord
 
-ACCURACY, CALIBRATION_ERROR = "val/accuracy", "val/ece"
+ACCURACY, CALIBRATION_ERROR = "val/balanced_accuracy", "val/balanced_ece"
 
 Item = TypeVar("Item")
 Losses = NDArray[np.float64]
@@ -65,10 +65,10 @@ def rivals(
 def ordered_front(
     records: Sequence[TrialRecord], directions: Mapping[str, Direction]
 ) -> tuple[TrialRecord, ...]:
-    """Return the trials on the front by descending validation accuracy.
+    """Return the trials on the front by descending balanced validation accuracy.
 
-    Ties are broken by the lower ECE, then by the trial number. All values are means over the
-    repeats of a trial among `records`.
+    Ties are broken by the lower balanced ECE, then by the trial number. All values are means over
+    the repeats of a trial among `records`.
     """
     front = {found.number for found in mean_front(candidates(records), directions)}
 

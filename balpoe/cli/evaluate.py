@@ -14,6 +14,7 @@ from balpoe.cli.options import device_option, json_option
 
 if TYPE_CHECKING:
     from balpoe.evaluation.post_hoc import PostHocEvaluation
+    from balpoe.evaluation.validated_choices import ValidatedChoices
     from balpoe.launch.evaluate import SeedEvaluation
 
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @click.option(
     "--post-hoc",
     is_flag=True,
-    help="Compare choices after training: estimated priors, temperatures, subsets of experts.",
+    help="Show choices after training: estimated priors; temperatures and subsets of experts as "
+    "chosen on validation, with their consequence on the test set.",
 )
 @click.option(
     "--per-class", is_flag=True, help="Also show recall and precision per class, and confusions."
@@ -62,7 +64,8 @@ def evaluate(
             console.print(table)
     if post_hoc:
         choices = [seed.post_hoc for seed in seeds]
-        for table in post_hoc_tables(choices, seeds[0].lambdas, seeds[0].calibration):
+        validated = [seed.validated for seed in seeds if seed.validated is not None]
+        for table in post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration):
             console.print(table)
 
 
@@ -89,10 +92,31 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
         ],
         "per_class": as_plain(seed.classes, seed.class_names),
     }
+    if seed.validated is not None:
+        plain["choices"] = _plain_choices(seed.validated)
     if seed.post_hoc:
         plain["calibration"] = asdict(seed.calibration)
         plain["post_hoc"] = [_plain_choice(row) for row in seed.post_hoc]
     return plain
+
+
+def _plain_choices(validated: ValidatedChoices) -> dict[str, Any]:
+    from balpoe.evaluation.validated_choices import CHOICE_METRIC
+
+    return {
+        "chosen_by": CHOICE_METRIC,
+        "validation": validated.origin,
+        "scorers": [
+            {
+                "experts": choice.scorer.experts,
+                "temperature": choice.scorer.scaling,
+                "is_chosen": choice.is_chosen,
+                "validation": choice.validation and choice.validation.values,
+                "test": choice.test.values,
+            }
+            for choice in validated.choices
+        ],
+    }
 
 
 def _plain_choice(row: PostHocEvaluation) -> dict[str, Any]:

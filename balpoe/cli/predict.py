@@ -67,7 +67,8 @@ def _read_prior(path: Path) -> TargetPrior:
     type=click.Choice(["none", "ensemble", "experts"]),
     default="none",
     show_default=True,
-    help="Scale logits by temperatures of the model, which were fitted in its study.",
+    help="Scale logits by temperatures of the model, which were fitted in its study; `balpoe "
+    "evaluate MODEL --post-hoc` marks the one that validation chooses.",
 )
 @click.option(
     "--out",

@@ -78,6 +78,9 @@ class Classifier:
     def with_temperatures(self, scaling: Scaling) -> Classifier:
         """Return the model with its stored temperatures, for the ensemble or for each expert.
 
+        `balpoe evaluate --post-hoc` and `balpoe.evaluate(model, post_hoc=True)` mark the choice
+        that validation makes; the test set is no basis for it.
+
         Raises:
             DataError: the model has none; the message gives the reason.
         """
@@ -88,6 +91,9 @@ class Classifier:
 
     def with_experts(self, *experts: int) -> Classifier:
         """Return the product of only these experts, counted from 0, with their own mean λ.
+
+        `balpoe evaluate --post-hoc` and `balpoe.evaluate(model, post_hoc=True)` mark the subset
+        that validation chooses.
 
         Raises:
             DataError: no expert is given, or one is given twice or does not exist.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from balpoe.config.data import DataSource, FittedImages
 from balpoe.data import Images, load_final_splits, load_test_images
@@ -16,6 +17,12 @@ from balpoe.errors import DataError, StorageError
 from balpoe.evaluation.class_results import ResultsByPrior
 from balpoe.evaluation.distributions import DistributionEvaluation
 from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
+from balpoe.evaluation.validated_choices import (
+    ValidatedChoices,
+    metrics_on_test,
+    metrics_on_validation,
+    validated_choices,
+)
 from balpoe.files import configuration_from_plain
 from balpoe.launch.device_option import choose_device
 from balpoe.method.priors import class_prior
@@ -45,6 +52,7 @@ class SeedEvaluation:
         class_counts: The training images of each class.
         calibration: The temperatures of the model, or the reason why it has none.
         post_hoc: The scores of every prior, temperature and subset of experts, if requested.
+        validated: The temperatures and subsets on validation and on the test set, if requested.
     """
 
     path: Path
@@ -56,6 +64,7 @@ class SeedEvaluation:
     class_counts: tuple[int, ...]
     calibration: Calibration
     post_hoc: tuple[PostHocEvaluation, ...] = ()
+    validated: ValidatedChoices | None = None
 
 
 def evaluate(
@@ -64,7 +73,8 @@ def evaluate(
     """Evaluate a model directory, or every `seed_<s>` in the directory of a final training.
 
     With `post_hoc` also for every prior (unknown, known, estimated), temperature and balanced
-    subset of experts.
+    subset of experts; temperatures and subsets are chosen on the validation predictions of the
+    search trial that the models of an export carry.
 
     Raises:
         StorageError: there is no model.
@@ -92,6 +102,7 @@ def _evaluate_seed(
     provenance = trained.provenance
     class_counts = provenance.description.class_counts
     choices: tuple[PostHocEvaluation, ...] = ()
+    validated = None
     if post_hoc:
         choices = evaluate_post_hoc(
             logits_nec,
@@ -101,6 +112,7 @@ def _evaluate_seed(
             class_counts=class_counts,
             temperatures=provenance.calibration.temperatures,
         )
+        validated = _validated(trained, logits_nec, test)
     return SeedEvaluation(
         path=path,
         seed=provenance.seed,
@@ -111,7 +123,36 @@ def _evaluate_seed(
         class_counts=tuple(class_counts),
         calibration=provenance.calibration,
         post_hoc=choices,
+        validated=validated,
     )
+
+
+def _validated(trained: TrainedModel, logits_nec: Tensor, test: Images) -> ValidatedChoices:
+    """Return the choices on validation, with their scores on the test images."""
+    provenance = trained.provenance
+    class_counts = provenance.description.class_counts
+    on_test = metrics_on_test(
+        logits_nec,
+        test.labels_n,
+        prior_c=class_prior(class_counts),
+        lambdas=provenance.lambdas,
+        class_counts=class_counts,
+        temperatures=provenance.calibration.temperatures,
+    )
+    predictions = trained.validation_predictions()
+    if predictions is None:
+        origin = provenance.calibration.origin
+        if provenance.calibration.temperatures is not None:
+            origin = "the model was saved by a version of balpoe that kept none"
+        return validated_choices(None, on_test, origin)
+    on_validation = metrics_on_validation(
+        torch.from_numpy(predictions.logits_nec),
+        torch.from_numpy(predictions.labels_n.copy()),
+        prior_c=class_prior(predictions.class_counts),
+        lambdas=predictions.lambdas,
+        class_counts=predictions.class_counts,
+    )
+    return validated_choices(on_validation, on_test, predictions.origin)
 
 
 def _model_paths(path: Path) -> tuple[Path, ...]:

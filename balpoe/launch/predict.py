@@ -79,7 +79,8 @@ def predict(
         images: Image files, Parquet files, and folders of both.
         prior: The class frequencies of the images; by default those the experts were trained for.
         temperature: The temperatures of the model to apply: `none`, that of the `ensemble`, or
-            those of the `experts`.
+            those of the `experts`; `balpoe.evaluate(model, post_hoc=True)` has the one that
+            validation chooses.
         out: The file to write; in a folder of images it may only replace earlier predictions.
         logits: Whether to write the logits of every expert too.
         image_column: The column of the Parquet files; by default that of the training data.

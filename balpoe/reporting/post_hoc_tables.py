@@ -1,6 +1,7 @@
 """Tables of choices that are made after the training: priors, temperatures, subsets of experts.
 
-`seeds` holds the post-hoc evaluations of each model; the models differ only in their seed.
+`seeds` holds the post-hoc evaluations of each model, `choices` its choices on validation; the
+models differ only in their seed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from rich.text import Text
 
 from balpoe.config import shift_metrics
 from balpoe.evaluation.distributions import WHOLE_TEST
-from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scaling, Scorer
+from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
+from balpoe.evaluation.validated_choices import ValidatedChoice, ValidatedChoices
 from balpoe.reporting.evaluation_tables import distribution_name
 from balpoe.reporting.formatting import NO_VALUE, label_with_unit, mean_and_sd
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
@@ -21,45 +23,55 @@ from balpoe.training.model_directory import Calibration
 
 _PRIORS: tuple[PriorKnowledge, ...] = ("unknown", "known", "estimated")
 _EXTREMES = (WHOLE_TEST, "forward_50", "backward_50")
-_TEMPERATURE_COLUMNS: tuple[tuple[str, str, Scaling], ...] = (
-    ("accuracy", "as trained", "none"),
-    ("accuracy", "per expert", "experts"),
-    ("ece", "as trained", "none"),
-    ("ece", "ensemble", "ensemble"),
-    ("ece", "per expert", "experts"),
-)
+_BALANCED = {"nll": "balanced_nll", "accuracy": "balanced_accuracy", "ece": "balanced_ece"}
+_SCALINGS = {
+    "none": "as trained",
+    "ensemble": "one temperature",
+    "experts": "own temperatures",
+}
 
 PostHoc = Sequence[PostHocEvaluation]
-Choice = tuple[Scorer, PriorKnowledge, str]  # the last one is a test distribution
+Place = tuple[Scorer, PriorKnowledge, str]  # the last one is a test distribution
 
 
 def post_hoc_tables(
-    seeds: Sequence[PostHoc], lambdas: Sequence[float], calibration: Calibration
+    seeds: Sequence[PostHoc],
+    choices: Sequence[ValidatedChoices],
+    lambdas: Sequence[float],
+    calibration: Calibration,
 ) -> Iterator[RenderableType]:
-    """Yield a table for each of the choices; a line if there are no temperatures."""
-    experts = seeds[0][0].scorer.experts
+    """Yield a table of priors, and the choices on validation with their consequence on the test.
+
+    A line says why there are no temperatures.
+    """
     yield table_of(
         "Class frequencies of the test set: unknown, known, estimated",
         (_prior_cells(seeds, distribution) for distribution in _distributions(seeds)),
         "estimated: by EM from the unlabelled images of the test set",
+    )
+    chosen = "*: chosen, the least NLL on validation"
+    if choices[0].best is None:
+        chosen = f"no validation, no choice: {choices[0].origin}"
+    rows = choices[0].choices
+    yield table_of(
+        "Temperatures and subsets of experts: chosen on validation",
+        (_choice_cells(choices, lambdas, row.scorer) for row in rows),
+        f"{chosen}; classes have equal weight, logits are adjusted to equal class frequencies",
     )
     if calibration.temperatures is None:
         yield Text(f"No temperatures: {calibration.origin}.\n")
     else:
         single = f"{calibration.temperatures.ensemble:.3g}"
         each = ", ".join(f"{value:.3g}" for value in calibration.temperatures.experts)
-        yield table_of(
-            f"Temperatures: {single} of the ensemble, {each} of the experts",
-            (_temperature_cells(seeds, distribution) for distribution in _distributions(seeds)),
-            f"{calibration.origin}; the prior is unknown",
+        yield Text(
+            f"Temperatures: {single} of the ensemble, {each} of the experts, {calibration.origin}; "
+            f"for the validation columns they are fitted without the images they are applied to.\n"
         )
-    scorers = dict.fromkeys(row.scorer for row in seeds[0] if row.scorer.scaling == "none")
-    if any(scorer.experts != experts for scorer in scorers):
-        yield table_of(
-            "Subsets of experts whose λs have the mean 0",
-            (_subset_cells(seeds, lambdas, scorer) for scorer in scorers),
-            "the prior is unknown",
-        )
+    yield table_of(
+        "The same choices on the test set and its extreme shifts",
+        (_shift_cells(seeds, lambdas, row) for row in rows),
+        "*: chosen; own temperatures: one for each expert; the prior is unknown",
+    )
 
 
 def _prior_cells(seeds: Sequence[PostHoc], distribution: str) -> Iterator[Cell]:
@@ -70,38 +82,55 @@ def _prior_cells(seeds: Sequence[PostHoc], distribution: str) -> Iterator[Cell]:
             yield _value_cell(prior, metric, seeds, (all_experts, prior, distribution))
 
 
-def _temperature_cells(seeds: Sequence[PostHoc], distribution: str) -> Iterator[Cell]:
-    experts = seeds[0][0].scorer.experts
-    yield _name_cell(distribution)
-    for metric, head, scaling in _TEMPERATURE_COLUMNS:
-        scorer = Scorer(experts, scaling)
-        yield _value_cell(head, metric, seeds, (scorer, "unknown", distribution))
-
-
-def _subset_cells(
-    seeds: Sequence[PostHoc], lambdas: Sequence[float], scorer: Scorer
+def _choice_cells(
+    choices: Sequence[ValidatedChoices], lambdas: Sequence[float], scorer: Scorer
 ) -> Iterator[Cell]:
-    yield text_cell("λs", ", ".join(f"{lambdas[e]:.3g}" for e in scorer.experts), style="bold")
+    rows = [next(row for row in of.choices if row.scorer == scorer) for of in choices]
+    yield _scorer_cell(rows[0], lambdas)
+    validation = rows[0].validation  # one search trial, whatever the seed of the final training
+    for label, metric in _BALANCED.items():
+        values = [] if validation is None else [validation.values[metric]]
+        yield _number_cell("val", label, values)
+    for label, metric in _BALANCED.items():
+        yield _number_cell("test", label, [row.test.values[metric] for row in rows])
+
+
+def _shift_cells(
+    seeds: Sequence[PostHoc], lambdas: Sequence[float], row: ValidatedChoice
+) -> Iterator[Cell]:
+    yield _scorer_cell(row, lambdas)
     for distribution in _distributions(seeds):
         if distribution in _EXTREMES:
             for metric in shift_metrics():
                 head = distribution.replace("_", "\n")
-                yield _value_cell(head, metric, seeds, (scorer, "unknown", distribution))
+                yield _value_cell(head, metric, seeds, (row.scorer, "unknown", distribution))
+
+
+def _scorer_cell(row: ValidatedChoice, lambdas: Sequence[float]) -> Cell:
+    """The λs of the experts, or their temperatures; a star marks the choice of validation."""
+    scorer = row.scorer
+    name = _SCALINGS[scorer.scaling]
+    if len(scorer.experts) < len(lambdas):
+        name = f"λ {', '.join(f'{lambdas[e]:.3g}' for e in scorer.experts)}"
+    return text_cell("choice", f"* {name}" if row.is_chosen else name, style="bold")
 
 
 def _name_cell(distribution: str) -> Cell:
     return text_cell("test set", distribution_name(distribution), style="bold", no_wrap=True)
 
 
-def _value_cell(head: str, metric: str, seeds: Sequence[PostHoc], choice: Choice) -> Cell:
+def _value_cell(head: str, metric: str, seeds: Sequence[PostHoc], place: Place) -> Cell:
     """The mean and standard deviation of a metric for one choice, below a head of two lines."""
-    chosen = [
+    found = [
         row.metrics
         for seed in seeds
         for row in seed
-        if (row.scorer, row.prior, row.distribution) == choice
+        if (row.scorer, row.prior, row.distribution) == place
     ]
-    values = [metrics.values[metric] for metrics in chosen if metrics is not None]
+    return _number_cell(head, metric, [each.values[metric] for each in found if each is not None])
+
+
+def _number_cell(head: str, metric: str, values: Sequence[float]) -> Cell:
     text = mean_and_sd(metric, over_seeds(values), "") if values else NO_VALUE
     return number_cell(f"{head}\n{label_with_unit(metric, short=True)}", text)
 

@@ -91,7 +91,8 @@ def test_several_configurations_are_trained_side_by_side(
     assert trained.returncode == 2
     [_, failure] = trained.stderr.splitlines()
     assert failure.startswith("  other seed 2: ")
-    models = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("weights.*")}
+    weights = tmp_path.glob("runs/models/*/*/weights.safetensors")
+    models = {str(path.parent.relative_to(tmp_path)) for path in weights}
     assert models == {
         "runs/models/digits/seed_1",
         "runs/models/digits/seed_2",

@@ -22,6 +22,7 @@ from balpoe.launch.runs import local_runs
 from balpoe.launch.search_temperatures import passed_on_by_search
 from balpoe.launch.train import TrainedSeeds
 from balpoe.method.priors import class_prior, target_prior
+from balpoe.parquet_tables import sha256_of
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
@@ -206,6 +207,33 @@ def test_the_command_shows_and_prints_them(exported: Path, trained: TrainedSeeds
     assert seed["calibration"]["temperatures"]["ensemble"] == calibration.temperatures.ensemble
     assert {row["prior"] for row in seed["post_hoc"]} == {"unknown", "known", "estimated"}
     assert set(seed["post_hoc"][0]["metrics"]) >= {"accuracy", "ece", "nll"}
+    choices = seed["choices"]
+    assert choices["chosen_by"] == "balanced_nll"
+    assert choices["validation"] == calibration.origin
+    least = min(each["validation"]["balanced_nll"] for each in choices["scorers"])
+    [chosen] = [each for each in choices["scorers"] if each["is_chosen"]]
+    assert chosen["validation"]["balanced_nll"] == least
+    assert all(set(each["test"]) >= {"balanced_nll", "nll"} for each in choices["scorers"])
+
+
+def test_a_model_without_validation_predictions_shows_the_reason(
+    trained: TrainedSeeds, tmp_path: Path
+) -> None:
+    """As saved by the version before, which kept temperatures alone."""
+    path = tmp_path / "model"
+    shutil.copytree(trained.models[0], path)
+    model = json.loads((path / "model.json").read_text())
+    model["search_validation"] = None
+    (path / "model.json").write_text(json.dumps(model))
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["sha256"]["model.json"] = sha256_of(path / "model.json")
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    [seed] = balpoe.evaluate(path, post_hoc=True)
+    assert seed.validated is not None
+    assert seed.validated.best is None
+    assert seed.validated.origin == "the model was saved by a version of balpoe that kept none"
+    shown = CliRunner().invoke(command, [str(path), "--post-hoc"])
+    assert "no validation, no choice: the model was saved by" in " ".join(shown.stdout.split())
 
 
 def test_a_configuration_that_is_no_export_has_none(exported: Path, tmp_path: Path) -> None:

@@ -11,6 +11,12 @@ from rich.console import RenderableType
 
 from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_hoc
 from balpoe.evaluation.temperature import Temperatures
+from balpoe.evaluation.validated_choices import (
+    ValidatedChoices,
+    metrics_on_test,
+    metrics_on_validation,
+    validated_choices,
+)
 from balpoe.method.priors import class_prior
 from balpoe.reporting.post_hoc_tables import post_hoc_tables
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
@@ -26,12 +32,8 @@ ALL = (0, 1, 2)
 
 
 def evaluated(seed: int, calibration: Calibration) -> tuple[PostHocEvaluation, ...]:
-    labels_n = torch.arange(10).repeat_interleave(60)
-    logits_nec = torch.randn(600, 3, 10, generator=torch.Generator().manual_seed(seed))
-    logits_nec[torch.arange(600), :, labels_n] += 1.5
     return evaluate_post_hoc(
-        logits_nec,
-        labels_n,
+        *logits_and_labels(seed),
         prior_c=class_prior(COUNTS),
         lambdas=LAMBDAS,
         class_counts=COUNTS,
@@ -44,8 +46,31 @@ def seeds() -> Seeds:
     return [evaluated(seed, CARRIED) for seed in range(2)]
 
 
+def logits_and_labels(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    labels_n = torch.arange(10).repeat_interleave(60)
+    logits_nec = torch.randn(600, 3, 10, generator=torch.Generator().manual_seed(seed))
+    logits_nec[torch.arange(600), :, labels_n] += 1.5
+    return logits_nec, labels_n
+
+
+def chosen(seed: int, calibration: Calibration, *, with_validation: bool) -> ValidatedChoices:
+    prior_c = class_prior(COUNTS)
+    of_model = {"prior_c": prior_c, "lambdas": LAMBDAS, "class_counts": COUNTS}
+    validation = metrics_on_validation(*logits_and_labels(9), **of_model)  # type: ignore[arg-type]
+    test = metrics_on_test(
+        *logits_and_labels(seed),
+        prior_c=prior_c,
+        lambdas=LAMBDAS,
+        class_counts=COUNTS,
+        temperatures=calibration.temperatures,
+    )
+    return validated_choices(validation if with_validation else None, test, calibration.origin)
+
+
 def shown(lines: Lines, seeds: Sequence[Sequence[PostHocEvaluation]], of: Calibration) -> list[str]:
-    return [line for table in post_hoc_tables(seeds, LAMBDAS, of) for line in lines(table)]
+    with_validation = of.temperatures is not None
+    choices = [chosen(seed, of, with_validation=with_validation) for seed in range(len(seeds))]
+    return [line for table in post_hoc_tables(seeds, choices, LAMBDAS, of) for line in lines(table)]
 
 
 def figures(lines: Sequence[str], name: str) -> list[list[str]]:
@@ -68,34 +93,56 @@ def metric(seeds: Seeds, scorer: Scorer, prior: str, distribution: str, name: st
     return f"{statistics.fmean(values):.1f}±{statistics.stdev(values):.1f}"
 
 
-def test_priors_temperatures_and_subsets_are_side_by_side(seeds: Seeds, lines: Lines) -> None:
+def test_priors_are_side_by_side(seeds: Seeds, lines: Lines) -> None:
     text = shown(lines, seeds, CARRIED)
-    priors, temperatures = figures(text, "forward 10")
-    everyone, scaled = Scorer(ALL), Scorer(ALL, "experts")
+    (priors,) = figures(text, "forward 10")
+    everyone = Scorer(ALL)
     assert priors == [
         metric(seeds, everyone, prior, "forward_10", name)
         for prior in ("unknown", "known", "estimated")
-        for name in ("accuracy", "ece")
-    ]
-    assert temperatures == [
-        metric(seeds, everyone, "unknown", "forward_10", "accuracy"),
-        metric(seeds, scaled, "unknown", "forward_10", "accuracy"),
-        metric(seeds, everyone, "unknown", "forward_10", "ece"),
-        metric(seeds, Scorer(ALL, "ensemble"), "unknown", "forward_10", "ece"),
-        metric(seeds, scaled, "unknown", "forward_10", "ece"),
-    ]
-    (outer,) = figures(text, "1, -1")
-    assert outer == [
-        metric(seeds, Scorer((0, 2)), "unknown", distribution, name)
-        for distribution in ("test", "forward_50", "backward_50")
         for name in ("accuracy", "ece")
     ]
     assert max(map(len, text)) <= 80
     assert not any("…" in line for line in text)
 
 
+def test_choices_show_validation_and_the_test_set_as_its_consequence(
+    seeds: Seeds, lines: Lines
+) -> None:
+    text = shown(lines, seeds, CARRIED)
+    choices = [chosen(seed, CARRIED, with_validation=True) for seed in range(2)]
+    names = {
+        Scorer(ALL): "as trained",
+        Scorer(ALL, "ensemble"): "one temperature",
+        Scorer(ALL, "experts"): "own temperatures",
+        Scorer((1,)): "λ 0",
+        Scorer((0, 2)): "λ 1, -1",
+    }
+    assert [row.scorer for row in choices[0].choices] == list(names)
+    for first, second in zip(choices[0].choices, choices[1].choices, strict=True):
+        mark = "* " if first.scorer == choices[0].best else ""
+        on_both, on_shifts = figures(text, mark + names[first.scorer])
+        assert first.validation is not None
+        validation, one, other = (
+            each.values for each in (first.validation, first.test, second.test)
+        )
+        assert on_both[:3] == [
+            f"{validation['balanced_nll']:.3f}",
+            f"{100 * validation['balanced_accuracy']:.1f}",
+            f"{100 * validation['balanced_ece']:.1f}",
+        ]
+        both = [100 * one["balanced_ece"], 100 * other["balanced_ece"]]
+        assert on_both[5] == f"{statistics.fmean(both):.1f}±{statistics.stdev(both):.1f}"
+        assert on_shifts == [
+            metric(seeds, first.scorer, "unknown", distribution, name)
+            for distribution in ("test", "forward_50", "backward_50")
+            for name in ("accuracy", "ece")
+        ]
+    assert sum(line.strip().startswith("* ") for line in text) == 2
+
+
 def test_the_temperatures_are_named_with_their_origin(seeds: Seeds, lines: Lines) -> None:
-    text = "\n".join(shown(lines, seeds, CARRIED))
+    text = " ".join(shown(lines, seeds, CARRIED))
     assert "Temperatures: 1.5 of the ensemble, 0.5, 2, 4.25 of the experts" in text
     assert "carried over from 300 validation images of trial 7 of x" in text
 
@@ -103,4 +150,6 @@ def test_the_temperatures_are_named_with_their_origin(seeds: Seeds, lines: Lines
 def test_where_there_are_no_temperatures_the_reason_is_said(lines: Lines) -> None:
     text = shown(lines, [evaluated(0, OUTSIDE_A_STUDY)], OUTSIDE_A_STUDY)
     assert "No temperatures: the model was trained outside of a study." in text
-    assert len(figures(text, "forward 10")) == 1
+    assert "no validation, no choice: the model was trained outside of a study" in " ".join(text)
+    assert figures(text, "as trained")[0][:3] == ["–", "–", "–"]
+    assert not any(line.strip().startswith("* ") for line in text)

@@ -29,7 +29,7 @@ from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
 Sharing = Literal["shared", "independent", "linear"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,9 @@ class TrainingConfig(Bounded):
     holds the activations of one part. The step equals that of the whole batch, except for batch
     normalisation: each part is normalised by its own statistics, and each part updates the
     running statistics.
+
+    `precision` is the format of convolutions and matrix products; `auto` is bfloat16 where the
+    device has hardware for it, else float32.
     """
 
     epochs: Count = 200

@@ -7,7 +7,7 @@
 B batch (any size), H height, W width, D channels, E experts, C classes. The file's metadata
 are `classes`, `lambdas`, `trained_prior` (P_λ̄) and `model` (its identity), in JSON. For class
 frequencies q, multiply the probabilities by q / P_λ̄ and divide by their sum. The graph computes
-in float32; if balpoe predicts in bfloat16, the two differ in the third digit.
+in float32, as balpoe does.
 """
 
 from __future__ import annotations

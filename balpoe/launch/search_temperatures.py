@@ -91,7 +91,9 @@ def _of_trial(
     images = len(predictions.labels_n)
     origin = f"carried over from {images} validation images of trial {number} of {name}"
     digest = result.files[trial.predictions.name]
-    validation = ValidationFile(trial.predictions, digest, SearchValidation(class_counts))
+    validation = ValidationFile(
+        trial.predictions, digest, SearchValidation(class_counts, result.precision)
+    )
     return FromSearch(Calibration(temperatures, origin), validation)
 
 

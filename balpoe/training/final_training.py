@@ -41,6 +41,7 @@ from balpoe.training.model_directory import (
     load_model,
     save_model,
 )
+from balpoe.training.precision import INFERENCE
 from balpoe.training.search_validation import ValidationFile
 from balpoe.training.test_predictions import write_test_predictions
 from balpoe.training.training import Training, training_identity
@@ -133,7 +134,7 @@ def final_epochs(
         search_validation=None if task.validation is None else task.validation.about,
         own_validation=splits.own_validation,
     )
-    logits_nec = training.predict(splits.test)
+    logits_nec = training.predict(splits.test, INFERENCE)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
     prior_c = class_prior(splits.description.class_counts)

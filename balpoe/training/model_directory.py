@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
-from balpoe.config import ExpertsConfig, ModelConfig, Precision
+from balpoe.config import ExpertsConfig, ModelConfig
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
@@ -37,6 +37,7 @@ from balpoe.json_record import as_record, read_record
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.parquet_tables import sha256_of
 from balpoe.training.epoch import EpochResult
+from balpoe.training.precision import INFERENCE
 from balpoe.training.prediction import EvaluationInput, predict
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.search_validation import SearchValidation, ValidationPredictions
@@ -120,12 +121,8 @@ class TrainedModel:
     sha256: Mapping[str, str]
 
     def predict(self, images: Images, device: torch.device) -> Tensor:
-        """Return the logits of every expert for `images`: float32 [N, E, C] on the CPU.
-
-        The precision is that of the training on this kind of device.
-        """
-        precision: Precision = self.provenance.configuration["training"]["precision"]
-        return predict(self.experts.to(device), images, self.evaluation_input(device), precision)
+        """Return the logits of every expert for `images`, computed in float32: [N, E, C], CPU."""
+        return predict(self.experts.to(device), images, self.evaluation_input(device), INFERENCE)
 
     def evaluation_input(self, device: torch.device) -> EvaluationInput:
         """Return the function from images, in the shape of the description, to network input."""
@@ -149,6 +146,7 @@ class TrainedModel:
             predictions.labels_n,
             about.class_counts,
             self.provenance.lambdas,
+            about.precision,
             self.provenance.calibration.origin,
         )
 

@@ -20,7 +20,7 @@ from balpoe.training.capture import CapturedSteps
 from balpoe.training.draws import Draws, EpochDraws
 from balpoe.training.image_feed import image_feed
 from balpoe.training.learner import Learner, Stepper
-from balpoe.training.precision import autocast_dtype
+from balpoe.training.precision import autocast_dtype, float32_kernels
 from balpoe.training.streams import network_seed, weight_generator
 
 
@@ -102,7 +102,10 @@ class Optimisation:
         for learner in self._learners:
             learner.loss_sum_e.zero_()
         drawn = [self._draw(epoch, network) for network in range(len(self._learners))]
-        with self._feed.epoch([draws.order_n for draws in drawn]) as load_images:
+        with (
+            float32_kernels(self._configuration.training.precision, self._device),
+            self._feed.epoch([draws.order_n for draws in drawn]) as load_images,
+        ):
             for blocks in zip(*drawn, strict=True):
                 self._run_block([block.to(self._device) for block in blocks], load_images)
         loss_e = torch.cat([learner.loss_sum_e for learner in self._learners]) / self._images

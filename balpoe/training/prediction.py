@@ -15,7 +15,7 @@ from balpoe.data.splits import Images, Normalisation
 from balpoe.models.experts import ExpertEnsemble
 from balpoe.training.augmentation.pixel_source import Normaliser
 from balpoe.training.augmentation.resized_crop import CentreCrop
-from balpoe.training.precision import autocast_dtype
+from balpoe.training.precision import autocast_dtype, float32_kernels
 
 PREDICTION_BATCH = 256
 _MOST_PIXELS = PREDICTION_BATCH * 128 * 128
@@ -46,7 +46,7 @@ def predict(
     evaluation_input: EvaluationInput,
     precision: Precision,
 ) -> Tensor:
-    """Return the logits of every expert: float32 [N, E, C] on the CPU.
+    """Return the logits of every expert, computed in `precision`: float32 [N, E, C] on the CPU.
 
     Draw nothing and change no weight, so that a training continues as without the call.
     """
@@ -54,7 +54,10 @@ def predict(
     device = evaluation_input.device
     dtype = autocast_dtype(precision, device)
     batches = []
-    with closing(images.in_order(_batch_size(images))) as stored:
+    with (
+        closing(images.in_order(_batch_size(images))) as stored,
+        float32_kernels(precision, device),
+    ):
         for stored_bhwd in stored:
             inputs = evaluation_input(stored_bhwd.to(device))
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):

@@ -23,10 +23,12 @@ class SearchValidation:
     """The meaning of stored validation predictions.
 
     `class_counts` are the training images of the trial by class, whose prior the logits have; a
-    final training may have more.
+    final training may have more. `precision` is the format in which the trial computed them; None
+    for trials that were run before it was recorded.
     """
 
     class_counts: tuple[int, ...]
+    precision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class ValidationPredictions:
         labels_n: The labels, int64 [N].
         class_counts: The training images of the trial by class: the prior of the logits.
         lambdas: The λ of each expert.
+        precision: The format in which the trial computed the logits, if it is known.
         origin: The trial, as text.
     """
 
@@ -66,4 +69,5 @@ class ValidationPredictions:
     labels_n: NDArray[np.int64]
     class_counts: tuple[int, ...]
     lambdas: tuple[float, ...]
+    precision: str | None
     origin: str

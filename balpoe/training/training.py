@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from balpoe.config import Configuration, identifying
+from balpoe.config import Configuration, Precision, identifying
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
 from balpoe.method.priors import expert_lambdas
@@ -107,13 +107,16 @@ class Training:
         self._checkpoints.save(Checkpoint(self._identity, self.history, tensors))
         self._saved_epoch, self._saved_at = len(self.history), time.monotonic()
 
-    def predict(self, images: Images) -> Tensor:
-        """Return the logits of every expert for `images`: float32 [N, E, C] on the CPU."""
+    def predict(self, images: Images, precision: Precision | None = None) -> Tensor:
+        """Return the logits of every expert for `images`: float32 [N, E, C] on the CPU.
+
+        They are computed in `precision`, by default that of the training.
+        """
         training = self._configuration.training
         evaluation_input = EvaluationInput(
             self._description.normalisation, training.augmentation.resized_crop, self._device
         )
-        return predict(self.experts, images, evaluation_input, training.precision)
+        return predict(self.experts, images, evaluation_input, precision or training.precision)
 
     def _continue(self) -> None:
         checkpoint = self._checkpoints.newest(self._identity) if self._checkpoints else None

@@ -9,6 +9,7 @@ from balpoe.config import (
     CategoricalParameter,
     Configuration,
     ExpertsConfig,
+    FinalConfig,
     FloatParameter,
     IntParameter,
     Parameter,
@@ -16,8 +17,10 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
     metric_table,
+    to_plain,
 )
 from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import InvalidFields
 
 BASE = Configuration(data=DigitsLT())
@@ -31,6 +34,20 @@ def study(search: dict[str, Parameter], base: Configuration = BASE) -> StudySpec
         objectives={"val/accuracy": "maximize"},
         budget=BudgetConfig(trials=1),
     )
+
+
+def test_a_recipe_may_leave_out_a_validation_split_only_where_there_may_be_one() -> None:
+    spec = study({"mixup.alpha": FloatParameter(low=0.0, high=1.0)})
+    recipe = FinalConfig(use_validation=False)
+    with pytest.raises(
+        InvalidFields,
+        match=r"final\.use_validation: digits_lt has no validation split of its own: leave it out",
+    ):
+        replace(spec, final=recipe)
+    birds = replace(BASE, data=ImageFolder(root="birds"))
+    final = replace(spec, base=birds, final=recipe).final.applied_to(birds)
+    assert final == replace(birds, data=ImageFolder(root="birds", final_uses_validation=False))
+    assert "use_validation" not in to_plain(FinalConfig())
 
 
 def problems(search: dict[str, Parameter], base: Configuration = BASE) -> list[str]:

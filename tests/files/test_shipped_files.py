@@ -89,6 +89,26 @@ def test_a_shipped_file_says_what_it_answers_costs_and_leads_to(path: Path) -> N
         assert heading in header
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*RECIPES, SHIPPED / "cifar10_lt.yaml", SHIPPED / "cifar100_lt.yaml"],
+    ids=lambda path: path.stem,
+)
+def test_files_for_published_figures_are_in_float32_or_name_the_difference(path: Path) -> None:
+    loaded = load(path)
+    base = loaded.base if isinstance(loaded, StudySpec) else loaded
+    differs = re.search(r"^# Differs: .*\n(#   .*\n)*", path.read_text("utf-8"), re.MULTILINE)
+    assert base.training.precision == "float32" or (differs and "bfloat16" in differs[0])
+
+
+@pytest.mark.parametrize("path", LARGE_RECIPES, ids=lambda path: path.stem)
+def test_recipes_train_on_the_published_training_split_alone(path: Path) -> None:
+    data = load_configuration(path).data
+    assert isinstance(data, ParquetImages)
+    assert data.validation is None or not data.final_uses_validation
+    assert (data.validation is None) is path.stem.startswith("inaturalist")
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_shipped_study_tries_all_of_its_known_points_first(path: Path) -> None:
     study = load_study(path)

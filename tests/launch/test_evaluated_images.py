@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,9 @@ import balpoe
 from balpoe.config import Configuration, ModelConfig, TrainingConfig
 from balpoe.data import load_final_splits
 from balpoe.data.sources.parquet import ParquetImages
-from balpoe.errors import DataError
+from balpoe.errors import DataError, StorageError
 from balpoe.training.final_training import FinalTraining, train_final
-from balpoe.training.model_directory import MANIFEST, MODEL
+from balpoe.training.model_directory import MANIFEST, MODEL, load_model
 
 WriteImages = Callable[[str, Sequence[int]], Path]
 COUNTS = {"train": (40, 20, 10), "test": (20,) * 3}
@@ -60,6 +61,10 @@ def as_saved_before(model: Path) -> None:
     """Remove from a model what earlier versions did not save."""
     document = json.loads((model / MODEL).read_text())
     del document["test_fingerprint"]
+    save_document(model, document)
+
+
+def save_document(model: Path, document: dict[str, Any]) -> None:
     (model / MODEL).write_text(json.dumps(document))
     manifest = json.loads((model / MANIFEST).read_text())
     manifest["sha256"][MODEL] = hashlib.sha256((model / MODEL).read_bytes()).hexdigest()
@@ -87,6 +92,25 @@ def test_a_model_that_tells_of_all_its_data_alone_is_evaluated_where_all_are_the
     write_grey_images("train", (41, 20, 10))
     with pytest.raises(DataError, match=r"trained with other data.*restore the files"):
         balpoe.evaluate(model)
+
+
+def test_a_model_from_before_the_validation_split_was_trained_on_is_evaluated(
+    configuration: Configuration, write_grey_images: WriteImages, tmp_path: Path
+) -> None:
+    data = configuration.data
+    assert isinstance(data, ParquetImages)
+    own = replace(data, validation=str(write_grey_images("validation", (5, 4, 3))))
+    before = replace(configuration, data=replace(own, final_uses_validation=False))
+    path = trained(before, tmp_path / "before", seed=1)
+    known = rows_of(path)
+    as_saved_before(path)
+    document = json.loads((path / MODEL).read_text())
+    del document["own_validation"], document["configuration"]["data"]["final_uses_validation"]
+    save_document(path, document)
+    assert rows_of(path) == known
+    with pytest.raises(StorageError, match=r"another config.*data\.final_uses_validation: false"):
+        trained(replace(configuration, data=own), path, seed=1)
+    assert load_model(trained(before, path, seed=1)).provenance.own_validation is None
 
 
 def test_seeds_are_evaluated_together_where_they_were_trained_alike(

@@ -26,6 +26,7 @@ from balpoe.parquet_tables import sha256_of
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.result_file import read_result
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
     VALIDATION_PREDICTIONS,
@@ -153,6 +154,8 @@ def test_a_model_carries_the_trials_validation_predictions(
     configuration = load_configuration(exported)
     assert carried.lambdas == configured_lambdas(configuration)
     assert carried.class_counts == load_search_splits(configuration.data).description.class_counts
+    assert carried.precision == read_result(trial).precision
+    assert carried.precision in ("float32", "bfloat16")
     assert carried.origin == model.provenance.calibration.origin
     assert {path.name for path in trained.path.iterdir()} == {"seed_1", "README.md", "lease"}
 

@@ -18,7 +18,7 @@ from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, write_result
 from balpoe.training.epoch import EpochResult
 from balpoe.training.predictions_file import Predictions, read_predictions, write_predictions
-from tests.study.older_results import rewrite_in_format_1
+from tests.study.older_results import rewrite_in_format_1, rewrite_in_format_2
 
 HISTORY = tuple(
     EpochResult(epoch, 1e9 + epoch / 3, {"train/loss": 1 / epoch, "val/accuracy": 0.1 * epoch})
@@ -162,19 +162,22 @@ def test_files_of_another_format_are_refused_with_the_cure(
     trial: TrialDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("balpoe.study.trials.metrics_file.FORMAT", 2)
-    monkeypatch.setattr("balpoe.study.trials.result_file.FORMAT", 3)
+    monkeypatch.setattr("balpoe.study.trials.result_file.FORMAT", 4)
     with pytest.raises(CorruptFile, match=r"format 1.*the version that wrote it"):
         read_metrics(trial.metrics)
-    with pytest.raises(CorruptFile, match=r"format 2.*the version that wrote it"):
+    with pytest.raises(CorruptFile, match=r"format 3.*the version that wrote it"):
         read_result(trial)
 
 
-def test_a_result_from_before_it_told_class_counts_is_read_without_them(
+def test_a_result_of_an_earlier_version_is_read_without_later_fields(
     trial: TrialDirectory,
 ) -> None:
     as_now = read_result(trial)
     counted = replace(as_now, class_counts=(30, 20, 10))
-    write_result(trial, counted)
+    complete = replace(counted, precision="bfloat16")
+    write_result(trial, complete)
+    assert read_result(trial) == complete
+    rewrite_in_format_2(trial)
     assert read_result(trial) == counted
     rewrite_in_format_1(trial)
     assert read_result(trial) == as_now

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
+import torch
 
 from balpoe.config import Choice, StudySpec
 from balpoe.data import load_search_splits
@@ -19,6 +20,7 @@ from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import read_result, training_seed
 from balpoe.training import training
 from balpoe.training.epoch import EpochResult
+from balpoe.training.precision import number_format
 from balpoe.training.predictions_file import read_predictions
 
 MakeSpec = Callable[..., StudySpec]
@@ -62,6 +64,7 @@ def test_a_trial_is_worth_its_last_epoch_and_leaves_a_record_that_agrees(
     description = load_search_splits(task.spec.base.data).description
     assert result.data_fingerprint == description.fingerprint
     assert result.class_counts == description.class_counts
+    assert result.precision == number_format(task.spec.base.training.precision, torch.device("cpu"))
 
 
 def test_a_trial_that_is_left_continues_and_ends_as_if_it_had_not_been(

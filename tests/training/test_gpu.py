@@ -21,6 +21,7 @@ from balpoe.training.augmentation.colour_operations import blend, look_up
 from balpoe.training.augmentation.operations import Operation
 from balpoe.training.draws import Draws
 from balpoe.training.optimisation import Optimisation
+from balpoe.training.precision import float32_kernels
 from balpoe.training.training import Training
 
 pytestmark = [
@@ -146,3 +147,55 @@ def test_bfloat16_trains_and_predicts_in_float32(
     training = learn(0, device="cuda", precision="bfloat16")
     assert training.predict(validation).dtype == torch.float32
     assert training.history[-1].metrics["val/accuracy"] > 0.6
+
+
+@pytest.mark.parametrize("operation", ["convolution", "product"])
+def test_float32_is_exact_and_tf32_is_not(operation: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(8, 64, 32, 32, generator=generator)
+    weights = torch.randn(64, 64, 3, 3, generator=generator)
+
+    def computed(device: str, dtype: torch.dtype) -> torch.Tensor:
+        inputs, kernel = images.to(device, dtype), weights.to(device, dtype)
+        if operation == "convolution":
+            return torch.nn.functional.conv2d(inputs, kernel).double().cpu()
+        return (inputs.flatten(1) @ inputs.flatten(1).T).double().cpu()
+
+    exact = computed("cpu", torch.float64)
+    errors = {}
+    for precision in ("float32", "tf32"):
+        with float32_kernels(precision, torch.device("cuda")):
+            errors[precision] = float((computed("cuda", torch.float32) - exact).abs().max())
+    scale = float(exact.abs().max())
+    assert errors["float32"] < 1e-5 * scale
+    assert errors["tf32"] > 10 * errors["float32"]
+
+
+def test_two_trainings_in_float32_are_equal(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+) -> None:
+    first, second = (
+        trained(configuration, train, validation, description, "cuda") for _ in range(2)
+    )
+    assert [epoch.metrics["train/loss"] for epoch in first.history] == [
+        epoch.metrics["train/loss"] for epoch in second.history
+    ]
+    assert torch.equal(first.predict(validation), second.predict(validation))
+
+
+def test_predictions_in_float32_are_those_of_the_cpu(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+) -> None:
+    chosen = replace(configuration.training, precision="bfloat16")
+    gpu = trained(replace(configuration, training=chosen), train, validation, description, "cuda")
+    on_gpu = gpu.predict(validation, "float32").mean(dim=1).softmax(dim=1)
+    gpu.experts.to("cpu")
+    gpu._device = torch.device("cpu")
+    on_cpu = gpu.predict(validation, "float32").mean(dim=1).softmax(dim=1)
+    assert float((on_gpu - on_cpu).abs().max()) < 1e-5

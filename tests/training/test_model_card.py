@@ -102,6 +102,26 @@ def test_the_card_of_several_seeds_has_their_mean_and_sd(
     assert shift[5] == f"{statistics.fmean(values):.4f} ({statistics.stdev(values):.4f})"
 
 
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (7, "47 training images, 8x8 grey, 7 of them from the set's own validation split\n"),
+        (0, "47 training images, 8x8 grey; the set's own validation split was not used\n"),
+        (None, "47 training images, 8x8 grey\n"),
+    ],
+)
+def test_the_card_states_whether_the_set_s_own_validation_split_was_used(
+    configuration: Configuration,
+    splits: FinalSplits,
+    tmp_path: Path,
+    images: int | None,
+    text: str,
+) -> None:
+    model = train_seed(configuration, replace(splits, own_validation=images), tmp_path / "model", 0)
+    assert model.provenance.own_validation == images
+    assert text in (tmp_path / "model" / CARD).read_text()
+
+
 def test_the_card_has_images_and_both_priors_of_every_shift(
     configuration: Configuration, splits: FinalSplits, tmp_path: Path
 ) -> None:

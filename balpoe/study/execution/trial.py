@@ -31,6 +31,7 @@ from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, training_seed, write_result
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.precision import number_format
 from balpoe.training.predictions_file import Predictions, write_predictions
 from balpoe.training.training import Training
 
@@ -96,13 +97,14 @@ def run_trial(task: TrialTask) -> Course:
     configuration = with_parameters(task.spec.base, task.parameters)
     splits = _search_splits(configuration.data)
     seed = training_seed(task.spec.seed, task.identity.repeat)
+    device = torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu")
     training = Training(
         configuration,
         train=splits.train,
         description=splits.description,
         validation=splits.validation,
         seed=seed,
-        device=torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu"),
+        device=device,
         checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
         now=task.now,
     )
@@ -119,6 +121,7 @@ def run_trial(task: TrialTask) -> Course:
         ended=task.now(),
         files=files,
         class_counts=splits.description.class_counts,
+        precision=number_format(configuration.training.precision, device),
     )
     with writing_as_newest(task.directory, task.identity.attempt):
         write_result(task.directory, result)

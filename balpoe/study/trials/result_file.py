@@ -21,8 +21,8 @@ from balpoe.parquet_tables import sha256_of
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.record import TrialIdentity
 
-FORMAT = 2
-_WITHOUT_CLASS_COUNTS = 1
+FORMAT = 3
+_WITHOUT_PRECISION, _WITHOUT_CLASS_COUNTS = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class TrialResult:
     `objectives` are those of the last epoch, `seed` is that of the training, `started` (of the last
     attempt) and `ended` are in Unix seconds, `files` are the sha256 of the other files by name.
     `class_counts` are the training images of each class, from which the prior of the logits
-    follows; None in a result of format 1.
+    follows; None in a result of format 1. `precision` is the format in which the networks computed
+    training and validation: float32, tf32 or bfloat16; None in results of formats 1 and 2.
     """
 
     identity: TrialIdentity
@@ -44,6 +45,7 @@ class TrialResult:
     ended: float
     files: Mapping[str, str]
     class_counts: tuple[int, ...] | None = None
+    precision: str | None = None
 
 
 def training_seed(study_seed: int, repeat: int) -> int:
@@ -93,7 +95,9 @@ def read_result_alone(directory: TrialDirectory) -> TrialResult:
     digest = content.pop("sha256", None)
     if digest != _digest(content):
         raise CorruptFile(f"{path}: damaged or changed, its sha256 is that of another content")
-    check_format(path, content.pop("format", None), (FORMAT, _WITHOUT_CLASS_COUNTS))
+    check_format(
+        path, content.pop("format", None), (FORMAT, _WITHOUT_PRECISION, _WITHOUT_CLASS_COUNTS)
+    )
     return as_record(path, content, TrialResult, hint)
 
 

@@ -49,8 +49,8 @@ class FinalImages:
     class_names: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages
-    validation: LabelledImages | None = None
     remarks: tuple[str, ...] = ()
+    validation: LabelledImages | None = None
 
 
 class EncodedSource(Source, Generic[Settings]):

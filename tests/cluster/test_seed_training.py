@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from balpoe.exit_status import SIGNALLED
+from balpoe.training.model_directory import VALIDATION_PREDICTIONS, load_model
 from tests.cluster.ray_nodes import RayCluster, ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+BEFORE = Path(__file__).parents[1] / "fixtures" / "0.1.0-99a681c"
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 
 
@@ -99,6 +102,31 @@ def test_several_configurations_are_trained_side_by_side(
         "runs/models/other/seed_1",
     }
     assert (tmp_path / "runs/models/digits/README.md").is_file()
+
+
+def test_seeds_of_an_export_carry_the_validation_predictions_of_its_trial(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    """Models lie elsewhere than the study, whose directory the nodes may lack."""
+    cluster.keep_one_node()
+    shutil.copytree(BEFORE / "balanced" / "study", tmp_path / "balanced")
+    (file,) = tmp_path.glob("balanced/exports/*.yaml")
+    command = [BALPOE, "train", str(file), "--seeds", "1,2", "--out", "models"]
+    subprocess.run(
+        [*command, "--address", cluster.address],
+        cwd=tmp_path,
+        env=cluster.environment,
+        check=True,
+        timeout=600,
+    )
+    trial = int(file.stem.rpartition("_")[2])
+    stored = tmp_path / f"balanced/trials/{trial}/repeat_0/predictions.parquet"
+    for seed in (1, 2):
+        model = load_model(tmp_path / "models" / f"seed_{seed}")
+        assert model.validation_predictions() is not None
+        assert (model.directory / VALIDATION_PREDICTIONS).read_bytes() == stored.read_bytes()
+        assert model.test_predictions() is not None
+    assert not list((tmp_path / "models").glob(".*.parquet"))
 
 
 def test_a_training_whose_control_store_is_killed_continues_on_the_next_cluster(

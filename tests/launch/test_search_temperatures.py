@@ -31,11 +31,14 @@ from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
     VALIDATION_PREDICTIONS,
     Calibration,
+    TrainedModel,
     load_model,
 )
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.training import configured_lambdas
 from tests.study.older_results import rewrite_in_format_1
+
+BEFORE = Path(__file__).parents[1] / "fixtures" / "0.1.0-99a681c"
 
 
 class TinyStudy(Protocol):
@@ -195,6 +198,38 @@ def test_predictions_of_a_study_on_s3_are_downloaded(
             TrialIdentity("tiny", trial_of(exported))
         ).predictions.read_bytes()
     )
+
+
+def test_models_of_an_export_of_the_version_before_carry_predictions_too(tmp_path: Path) -> None:
+    study = StudyDirectory(tmp_path / "balanced")
+    shutil.copytree(BEFORE / "balanced" / "study", study.path)
+    (file,) = study.exports.glob("*.yaml")
+    models = balpoe.train(
+        file, (1,), out=tmp_path / "out", tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}"
+    ).models
+    model = load_model(models[0])
+    carried = model.validation_predictions()
+    trial = study.trial(TrialIdentity("balanced", trial_of(file)))
+    assert carried is not None
+    assert np.array_equal(carried.logits_nec, read_predictions(trial.predictions).logits_nec)
+    assert carried.class_counts == read_result(trial).class_counts
+    assert carried.precision is None
+    assert model.provenance.calibration.temperatures is not None
+
+
+def test_a_model_of_the_version_before_has_no_predictions_and_is_used_as_it_is() -> None:
+    path = BEFORE / "natural" / "model"
+    model = load_model(path)
+    assert model.validation_predictions() is None
+    assert model.test_predictions() is None
+    assert model.provenance.own_validation is None
+    probabilities = balpoe.load(path).predict_proba(np.zeros((2, *image_shape(model)), np.uint8))
+    assert probabilities.sum(axis=1) == pytest.approx([1, 1])
+
+
+def image_shape(model: TrainedModel) -> tuple[int, int, int]:
+    description = model.provenance.description
+    return description.height, description.width, description.channels
 
 
 def test_the_command_shows_and_prints_them(exported: Path, trained: TrainedSeeds) -> None:

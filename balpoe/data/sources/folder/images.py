@@ -47,7 +47,7 @@ class FolderSource(EncodedSource[ImageFolder]):
         """Find the training and test images, and those of a folder `val`."""
         found = folder_images(self._settings)
         remarks = tuple(_remarks(found))
-        return FinalImages(found.class_names, found.train, found.test, found.validation, remarks)
+        return FinalImages(found.class_names, found.train, found.test, remarks, found.validation)
 
 
 def folder_images(config: ImageFolder) -> FolderImages:

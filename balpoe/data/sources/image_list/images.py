@@ -34,7 +34,8 @@ class ListSource(EncodedSource[ImageList]):
         """Read the training list, the test list, and the validation list if there is one."""
         paths = self._paths() | {"test": self._settings.test}
         lists, names = _read_lists(self._settings, paths)
-        return FinalImages(names, lists["train"], lists["test"], lists.get("validation"))
+        validation = lists.get("validation")
+        return FinalImages(names, lists["train"], lists["test"], validation=validation)
 
     def _paths(self) -> dict[str, str]:
         paths = {"train": self._settings.train}

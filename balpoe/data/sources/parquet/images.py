@@ -22,7 +22,7 @@ class ParquetSource(EncodedSource[ParquetImages]):
         """Open the training file, the test file, and the validation file if there is one."""
         train, names = _training_file(self._settings)
         test = _further_file(self._settings, self._settings.test, names)
-        return FinalImages(names, train, test, self._validation(names))
+        return FinalImages(names, train, test, validation=self._validation(names))
 
     def _validation(self, names: tuple[str, ...]) -> LabelledImages | None:
         path = self._settings.validation

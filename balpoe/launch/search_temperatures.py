@@ -6,12 +6,13 @@ choices after the training are made on the stored validation logits of the trial
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from balpoe.config import Configuration, ExpertsConfig
+from balpoe.config.data import FittedImages
 from balpoe.data import load_search_splits
 from balpoe.errors import CorruptFile, UserError
 from balpoe.evaluation.temperature import fit_temperatures
@@ -61,13 +62,25 @@ def passed_on_by_search(configuration_file: Path, configuration: Configuration) 
     try:
         exported = configuration_from_plain(trial.final_configuration, place)
         searched = configuration_from_plain(trial.searched_configuration, place)
-        if exported != configuration:
+        if _with_final_data_of(exported, configuration) != configuration:
             return _none("the configuration was changed after its export")
         return _of_trial(study, trial.trial, searched, configuration.experts)
     except UserError as error:
         return _none(str(error).splitlines()[0])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return _none(f"the trial of the export cannot be used ({error!r})")
+
+
+def _with_final_data_of(exported: Configuration, configuration: Configuration) -> Configuration:
+    """Return `exported` with the final training images of `configuration`.
+
+    They do not matter for the trial, and versions before left the set's own validation split out.
+    """
+    data, wanted = exported.data, configuration.data
+    if not isinstance(data, FittedImages) or not isinstance(wanted, FittedImages):
+        return exported
+    chosen = replace(data, final_uses_validation=wanted.final_uses_validation)
+    return replace(exported, data=chosen)
 
 
 def _of_trial(

@@ -35,6 +35,7 @@ from balpoe.training.model_directory import (
     load_model,
 )
 from balpoe.training.predictions_file import read_predictions
+from balpoe.training.search_validation import SearchValidation
 from balpoe.training.training import configured_lambdas
 from tests.study.older_results import rewrite_in_format_1
 
@@ -200,21 +201,32 @@ def test_predictions_of_a_study_on_s3_are_downloaded(
     )
 
 
-def test_models_of_an_export_of_the_version_before_carry_predictions_too(tmp_path: Path) -> None:
+def test_an_export_of_the_version_before_passes_its_predictions_on(tmp_path: Path) -> None:
+    """tests/cluster/test_seed_training.py trains it."""
     study = StudyDirectory(tmp_path / "balanced")
     shutil.copytree(BEFORE / "balanced" / "study", study.path)
     (file,) = study.exports.glob("*.yaml")
-    models = balpoe.train(
-        file, (1,), out=tmp_path / "out", tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}"
-    ).models
-    model = load_model(models[0])
-    carried = model.validation_predictions()
     trial = study.trial(TrialIdentity("balanced", trial_of(file)))
-    assert carried is not None
-    assert np.array_equal(carried.logits_nec, read_predictions(trial.predictions).logits_nec)
-    assert carried.class_counts == read_result(trial).class_counts
-    assert carried.precision is None
-    assert model.provenance.calibration.temperatures is not None
+    found = passed_on_by_search(file, load_configuration(file))
+    assert found.calibration.temperatures is not None
+    assert found.validation is not None
+    assert found.validation.path == trial.predictions
+    assert found.validation.about == SearchValidation(read_result(trial).class_counts or (), None)
+
+
+def test_the_training_images_of_an_earlier_version_may_be_named_in_its_export(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(BEFORE / "natural" / "study", tmp_path / "natural")
+    (file,) = tmp_path.glob("natural/exports/*.yaml")
+    carried = passed_on_by_search(file, load_configuration(file))
+    assert carried.validation is not None
+    text = file.read_text().replace(
+        "\n  subset_seed:", "\n  final_uses_validation: false\n  subset_seed:"
+    )
+    file.write_text(text)
+    assert "final_uses_validation: false" in text
+    assert passed_on_by_search(file, load_configuration(file)) == carried
 
 
 def test_a_model_of_the_version_before_has_no_predictions_and_is_used_as_it_is() -> None:

@@ -12,6 +12,7 @@ from balpoe.config.configuration import (
     TrainingConfig,
 )
 from balpoe.config.constraints import Constraint
+from balpoe.config.cost import CostMatrix
 from balpoe.config.data import DataSource
 from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.entry_tables import load_object
@@ -39,6 +40,7 @@ __all__ = [
     "Condition",
     "Configuration",
     "Constraint",
+    "CostMatrix",
     "DataSource",
     "Direction",
     "ExpertsConfig",

@@ -20,6 +20,7 @@ from balpoe.config.bounds import (
     Positive,
     Real,
 )
+from balpoe.config.cost import CostMatrix
 from balpoe.config.data import DataSource
 from balpoe.config.loss import LOSSES, Loss
 from balpoe.config.mixing import MIXERS, Mixer
@@ -108,7 +109,10 @@ class TrainingConfig(Bounded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration(Bounded):
-    """Everything that determines a training, except its seed."""
+    """Everything that determines a training and its metrics, except its seed.
+
+    `cost` gives the metric `expected_cost` and the decisions of the model; it changes no training.
+    """
 
     data: DataSource
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -117,3 +121,4 @@ class Configuration(Bounded):
     training: TrainingConfig = field(default_factory=TrainingConfig)
     loss: Loss = field(default_factory=lambda: LOSSES["logit_adjustment"](), metadata=ADDED_SECTION)
     mixing: Mixer = field(default_factory=lambda: MIXERS["mixup"](), metadata=ADDED_SECTION)
+    cost: CostMatrix | None = field(default=None, metadata=ADDED_SECTION)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from balpoe.config import Configuration, StudySpec, to_plain
+from balpoe.files.cost_file import read_costs
 from balpoe.files.document import Document
 from balpoe.files.reading import read_document
 from balpoe.files.restricted_yaml import Dumper
@@ -22,7 +24,7 @@ def load_configuration(path: str | Path) -> Configuration:
     Raises:
         ConfigurationError: every problem with its file, line, field and value.
     """
-    return validated(read_document(path), Configuration)
+    return validated(_with_costs_read(read_document(path)), Configuration)
 
 
 def load_study(path: str | Path) -> StudySpec:
@@ -31,7 +33,16 @@ def load_study(path: str | Path) -> StudySpec:
     Raises:
         ConfigurationError: every problem with its file, line, field and value.
     """
-    return validated(read_document(path), StudySpec)
+    return validated(_with_costs_read(read_document(path)), StudySpec)
+
+
+def _with_costs_read(document: Document) -> Document:
+    """Replace the path of a CSV file under `cost` by its numbers."""
+    content = document.content
+    if not isinstance(content.get("cost"), str):
+        return document
+    costs = to_plain(read_costs(Path(content["cost"])))
+    return replace(document, content={**content, "cost": costs})
 
 
 def configuration_from_plain(plain: Any, place: str) -> Configuration:

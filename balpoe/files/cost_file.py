@@ -1,0 +1,129 @@
+"""CSV files of costs: a row for each true class, a column for each predicted class.
+
+The first line holds the names of the predicted classes after an empty or arbitrary cell; every
+further line the name of a true class and its costs. Rows may have any order.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from balpoe.config.cost import CostMatrix
+from balpoe.config.wording import did_you_mean, shown
+from balpoe.errors import ConfigurationError
+
+MOST_CLASSES: Final = 200
+"""The numbers are kept in study files, which are read as a whole."""
+_MOST_BYTES: Final = 2**20
+
+_Rows = Mapping[int, Sequence[str]]  # by line, from 1
+
+
+def read_costs(path: Path) -> CostMatrix:
+    """Read the costs in a CSV file.
+
+    Raises:
+        ConfigurationError: the file is unreadable or invalid; every problem with its line.
+    """
+    rows = _cells(path)
+    problems = list(_problems(rows))
+    if problems:
+        raise ConfigurationError([f"{path}:{line}: {message}" for line, message in problems])
+    (_, *names), *lines = ([cell.strip() for cell in row] for row in rows.values())
+    costs = {name: tuple(map(float, cells)) for name, *cells in lines}
+    return CostMatrix(classes=tuple(names), rows=tuple(costs[name] for name in names))
+
+
+def line_of_class(path: Path, name: str) -> int:
+    """Return the line with the row of a class; the first line if it has none."""
+    found = (line for line, row in _cells(path).items() if row[0].strip() == name)
+    return next(found, 1)
+
+
+def _cells(path: Path) -> _Rows:
+    """Return the cells of every line that is not empty."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError([f"{path}:{line}: must be UTF-8 text: save it as such"]) from error
+    if len(content) > _MOST_BYTES:
+        raise ConfigurationError([f"{path}: must be at most {_MOST_BYTES} bytes (1 MiB)"])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        numbered = ((reader.line_num, row) for row in reader)
+        rows = {line: row for line, row in numbered if any(cell.strip() for cell in row)}
+    except csv.Error as error:
+        raise ConfigurationError([f"{path}:{reader.line_num}: is not CSV: {error}"]) from error
+    if not rows:
+        raise ConfigurationError([f"{path}:1: is empty: it must name the predicted classes first"])
+    return rows
+
+
+def _problems(rows: _Rows) -> Iterator[tuple[int, str]]:
+    (first, header), *lines = rows.items()
+    names = [cell.strip() for cell in header[1:]]
+    faults = list(_header_problems(names))
+    if faults:
+        yield from ((first, message) for message in faults)
+        return
+    seen: dict[str, int] = {}
+    for line, row in lines:
+        true = row[0].strip()
+        if true not in names:
+            hint = did_you_mean(true, names) or ": add its column, or remove the row"
+            yield line, f"{shown(true)} is no predicted class of line {first}{hint}"
+        elif true in seen:
+            yield line, f"{shown(true)} has a row in line {seen[true]} already: keep one"
+        else:
+            seen[true] = line
+        if len(row) - 1 != len(names):
+            yield (
+                line,
+                f"must have {len(names)} costs, one for each class of line {first}, "
+                f"got {len(row) - 1}",
+            )
+        else:
+            yield from ((line, message) for message in _number_problems(names, row[1:]))
+    for name in names:
+        if name not in seen:
+            yield first, f"{shown(name)} has a column, but no row: add it"
+
+
+def _header_problems(names: Sequence[str]) -> Iterator[str]:
+    if not names:
+        yield (
+            "must name the predicted classes after the first cell, separated by commas, got one "
+            "cell"
+        )
+    if len(names) > MOST_CLASSES:
+        yield f"must be at most {MOST_CLASSES} classes, got {len(names)}"
+    for index, name in enumerate(names):
+        if not name:
+            yield f"the name in column {index + 2} is empty: write that of a class"
+        elif name in names[:index]:
+            yield f"{shown(name)} comes twice: keep one column"
+
+
+def _number_problems(names: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
+    for name, cell in zip(names, cells, strict=True):
+        try:
+            cost = float(cell)
+        except ValueError:
+            cost = math.nan
+        if not math.isfinite(cost):
+            yield f"the cost of predicting {shown(name)} must be a number, got {shown(cell)}"
+        elif cost < 0:
+            yield (
+                f"the cost of predicting {shown(name)} must be at least 0, got {cell.strip()}: add "
+                f"the same number to the whole row, which changes no decision"
+            )

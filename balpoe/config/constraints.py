@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from balpoe.config.bounds import Bounded, Real, Rule
 from balpoe.config.conditions import empty_interval
-from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
+from balpoe.config.metrics import RANGES, is_objective, objective_names, validation_metrics
 from balpoe.config.wording import unknown
 from balpoe.errors import FieldProblem
 
@@ -23,12 +23,12 @@ class ConstrainedName(Rule):
 
     def problem(self, value: Any) -> str | None:
         """Return a message if `value` is no such name, else None."""
-        known = (*objective_names(), *COSTS)
-        if value in known:
+        if is_objective(value) or value in COSTS:
             return None
+        known = (*objective_names(), *COSTS)
         if value.startswith("test/"):
             return "must be a val/ metric or a cost: a search never sees the test set"
-        listed = (*validation_metrics(), f"{shifted_metrics()[0]} and its like", *COSTS)
+        listed = (*validation_metrics(), *RANGES, *COSTS)
         return unknown("metric", value, known, listed=listed)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from balpoe.config.bounds import Bounded, Bounds, Count
 from balpoe.config.configuration import TrainingConfig
-from balpoe.config.metrics import validation_metrics
+from balpoe.config.metrics import class_of, validation_metrics
 from balpoe.errors import FieldProblem
 
 
@@ -57,7 +57,7 @@ class HalvingConfig(Bounded):
             message += f"evaluated at no other epochs, got {self.grace_epochs}"
             yield FieldProblem("early_stopping", message, ("grace_epochs",))
         for name in objectives:
-            if name not in validation_metrics():
+            if name not in validation_metrics() and class_of(name) is None:
                 yield FieldProblem(
                     "early_stopping", f"cannot go by {name}, which only the last epoch has"
                 )

@@ -23,7 +23,15 @@ from balpoe.config.known_points import (
     known_points,
     point_problems,
 )
-from balpoe.config.metrics import objective_names, shifted_metrics, validation_metrics
+from balpoe.config.metrics import (
+    COST_METRICS,
+    RANGES,
+    class_of,
+    is_objective,
+    objective_names,
+    shifted_metrics,
+    validation_metrics,
+)
 from balpoe.config.parameters import field_value, with_parameters
 from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
 from balpoe.config.search_space import CategoricalParameter, Parameter, misfits
@@ -50,11 +58,11 @@ class ObjectiveName(Rule):
 
     def problem(self, value: Any) -> str | None:
         """Return a message if `value` is no such name, else None."""
-        if value in objective_names():
+        if is_objective(value):
             return None
         if value.startswith("test/"):
             return "must be a val/ metric: a search never sees the test set"
-        listed = (*validation_metrics(), f"{shifted_metrics()[0]} and its like")
+        listed = (*validation_metrics(), *RANGES)
         return unknown("metric", value, objective_names(), listed=listed)
 
 
@@ -112,11 +120,18 @@ class StudySpec(Bounded):
             yield from self._impossible_points()
             yield from self._impossible_recipe()
             yield from self._uncounted_hours()
+            yield from self._missing_costs()
 
     @property
     def points(self) -> KnownPoints:
         """The known points that are tried first; they count towards the budget."""
         return known_points(self.known_points, self.search, self.base, self.sampler)
+
+    @property
+    def recalls(self) -> tuple[str, ...]:
+        """The classes whose recall is an objective or constrained."""
+        names = (class_of(metric) for metric in (*self.objectives, *self.constraints))
+        return tuple(dict.fromkeys(name for name in names if name is not None))
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -176,6 +191,13 @@ class StudySpec(Bounded):
             if f"training.{name}" in self.search:
                 message = "is searched: the final training would undo what the search found"
                 yield FieldProblem("final", message, ("training", name))
+
+    def _missing_costs(self) -> Iterator[FieldProblem]:
+        """Refuse expected costs where the study has no costs."""
+        for section in ("objectives", "constraints"):
+            for name in getattr(self, section):
+                if name in COST_METRICS and self.base.cost is None:
+                    yield FieldProblem(section, "needs costs: add cost: FILE.csv", (name,))
 
     def _uncounted_hours(self) -> Iterator[FieldProblem]:
         """Refuse a budget of device hours where the shares of GPUs are not known in advance."""

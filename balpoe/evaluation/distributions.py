@@ -82,6 +82,7 @@ def evaluate_distributions(
     prior_c: Tensor,
     lambdas: Sequence[float],
     class_counts: Sequence[int],
+    cost_cc: Tensor | None = None,
 ) -> tuple[DistributionEvaluation, ...]:
     """Evaluate all test images and every shift, each without and with its prior known.
 
@@ -102,6 +103,8 @@ def evaluate_distributions(
                     class_counts=class_counts,
                     class_weights_c=found.class_weights_c,
                     test_prior_c=found.prior_c if known_prior else None,
+                    cost_cc=cost_cc,
+                    is_final=True,
                 )
             results.append(
                 DistributionEvaluation(

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from balpoe.evaluation.kl_divergence import divergences_to_target
 from balpoe.method.calibration_bins import ReliabilityBins, bin_confidences
+from balpoe.method.calibration_floor import CalibrationFloor, calibration_floor
+from balpoe.method.decisions import decisions
 from balpoe.method.long_tailed_counts import ShotGroup
 
 
@@ -24,6 +26,7 @@ class Predictions:
     `images_c` [C] are the images of each class. `weights_b` [B] weigh images (all 1, or those of a
     simulated shift), `balanced_weights_b` [B] weigh every class that has images the same.
     `targets_mc` [M, C] are the target priors. `shot_groups` holds the classes of each group.
+    `cost_cc` [C, C] are the costs of decisions by true and predicted class, if there are any.
     """
 
     log_probabilities_mbc: Tensor
@@ -33,6 +36,7 @@ class Predictions:
     balanced_weights_b: Tensor
     targets_mc: Tensor
     shot_groups: Mapping[ShotGroup, Sequence[int]]
+    cost_cc: Tensor | None = None
 
     @cached_property
     def correct_mb(self) -> Tensor:
@@ -52,6 +56,29 @@ class Predictions:
         return right_mc / self.images_c
 
     @cached_property
+    def class_f1_mc(self) -> Tensor:
+        """2·TP / (2·TP + FP + FN) of each class by `weights_b`, [M, C]; NaN without images."""
+        right_mc, predicted_mc = (
+            torch.zeros(len(self.correct_mb), len(self.images_c), dtype=torch.float64)
+            for _ in range(2)
+        )
+        true_c = torch.zeros(len(self.images_c), dtype=torch.float64)
+        true_c.index_add_(0, self.labels_b, self.weights_b)
+        right_mc.index_add_(1, self.labels_b, self.correct_mb * self.weights_b)
+        weights_mb = self.weights_b.expand(len(self.correct_mb), -1)
+        predicted_mc.scatter_add_(1, self._highest[1], weights_mb)
+        f1_mc = 2 * right_mc / (predicted_mc + true_c)
+        return torch.where(self.images_c > 0, f1_mc, torch.nan)
+
+    @cached_property
+    def costs_mb(self) -> Tensor | None:
+        """The cost of the decision of least expected cost for each image, [M, B]."""
+        if self.cost_cc is None:
+            return None
+        decided_mb = decisions(self.log_probabilities_mbc.exp(), self.cost_cc)
+        return self.cost_cc[self.labels_b.expand_as(decided_mb), decided_mb]
+
+    @cached_property
     def bins(self) -> tuple[ReliabilityBins, ...]:
         """The reliability bins of each scorer, with images weighted."""
         return self._bins(self.weights_b)
@@ -60,6 +87,18 @@ class Predictions:
     def balanced_bins(self) -> tuple[ReliabilityBins, ...]:
         """The reliability bins of each scorer, with classes weighted."""
         return self._bins(self.balanced_weights_b)
+
+    @cached_property
+    def floors(self) -> tuple[CalibrationFloor, ...]:
+        """The calibration floor of each scorer, with images weighted."""
+        return self._floors(self.weights_b)
+
+    @cached_property
+    def balanced_floors(self) -> tuple[CalibrationFloor, ...]:
+        """The calibration floor of each scorer, with classes weighted."""
+        if torch.equal(self.weights_b, self.balanced_weights_b):
+            return self.floors
+        return self._floors(self.balanced_weights_b)
 
     @cached_property
     def divergences(self) -> tuple[Tensor, Tensor]:
@@ -94,6 +133,11 @@ class Predictions:
         return tuple(
             bin_confidences(highest_b.exp(), correct_b, weights_b=weights_b)
             for highest_b, correct_b in zip(self._highest[0], self.correct_mb, strict=True)
+        )
+
+    def _floors(self, weights_b: Tensor) -> tuple[CalibrationFloor, ...]:
+        return tuple(
+            calibration_floor(highest_b.exp(), weights_b) for highest_b in self._highest[0]
         )
 
 

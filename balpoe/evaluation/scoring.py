@@ -70,6 +70,8 @@ def evaluate(
     class_counts: Sequence[int],
     class_weights_c: Tensor | None = None,
     test_prior_c: Tensor | None = None,
+    cost_cc: Tensor | None = None,
+    is_final: bool = False,
 ) -> Evaluation:
     """Score logits [B, E, C] against int64 labels [B].
 
@@ -84,6 +86,9 @@ def evaluate(
             default all images have the same weight.
         test_prior_c: Known test prior [C]; every scorer is adjusted to it from its P_λ, and it is
             the target prior of all.
+        cost_cc: Costs of decisions [C, C] by true and predicted class; without them there is no
+            `expected_cost`.
+        is_final: Whether to compute the metrics of final evaluations too, such as `ece_floor`.
 
     Raises:
         NonFiniteError: logits or class weights are NaN or infinite.
@@ -116,13 +121,18 @@ def evaluate(
         balanced_weights(labels_b, images_c),
         targets_mc,
         shot_groups(class_counts),
+        cost_cc,
     )
-    *scored_experts, ensemble = _scored(predictions)
+    *scored_experts, ensemble = _scored(predictions, is_final=is_final)
     return Evaluation(ensemble, tuple(scored_experts))
 
 
-def _scored(predictions: Predictions) -> list[Metrics]:
-    computed = {name: metric.compute(predictions) for name, metric in metric_table().items()}
+def _scored(predictions: Predictions, *, is_final: bool) -> list[Metrics]:
+    computed = {
+        name: metric.compute(predictions)
+        for name, metric in metric_table().items()
+        if is_final or metric.on_validation
+    }
     defined = {name: values_m for name, values_m in computed.items() if values_m is not None}
     return [
         Metrics(

@@ -7,9 +7,11 @@ from balpoe.files.configurations import (
     load_configuration,
     load_study,
 )
+from balpoe.files.cost_file import cost_place
 
 __all__ = [
     "configuration_from_plain",
+    "cost_place",
     "dump_configuration",
     "dump_study",
     "load_configuration",

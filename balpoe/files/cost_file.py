@@ -16,6 +16,7 @@ from typing import Final
 from balpoe.config.cost import CostMatrix
 from balpoe.config.wording import did_you_mean, shown
 from balpoe.errors import ConfigurationError
+from balpoe.files.reading import read_document
 
 MOST_CLASSES: Final = 200
 """The numbers are kept in study files, which are read as a whole."""
@@ -39,10 +40,17 @@ def read_costs(path: Path) -> CostMatrix:
     return CostMatrix(classes=tuple(names), rows=tuple(costs[name] for name in names))
 
 
-def line_of_class(path: Path, name: str) -> int:
-    """Return the line with the row of a class; the first line if it has none."""
-    found = (line for line, row in _cells(path).items() if row[0].strip() == name)
-    return next(found, 1)
+def cost_place(file: Path, name: str) -> str:
+    """Return where a study or configuration file has the costs of a class, for messages.
+
+    That is the line of its row in a CSV file (the first line for a class without a row), or the key
+    `cost` if the numbers are in the file itself.
+    """
+    named = read_document(file).content.get("cost")
+    if not isinstance(named, str):
+        return f"{file} cost"
+    rows = _cells(Path(named)).items()
+    return f"{named}:{next((line for line, row in rows if row[0].strip() == name), 1)}"
 
 
 def _cells(path: Path) -> _Rows:

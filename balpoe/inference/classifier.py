@@ -24,6 +24,7 @@ from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, li
 from balpoe.inference.pixel_batches import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
 from balpoe.method.calibration_bins import refuse_impossible_labels
+from balpoe.method.decisions import decisions
 from balpoe.method.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 
@@ -129,8 +130,11 @@ class Classifier:
         return self.probabilities(product_nc, prior_c).numpy()
 
     def predict(self, images: Images, target_prior: TargetPrior | None = None) -> NDArray[np.str_]:
-        """Return the name of the most probable class of each image: [N]."""
-        winners_n = self.predict_proba(images, target_prior).argmax(axis=1)
+        """Return the name of the class to predict for each image: [N].
+
+        It is the most probable class, or the class of least expected cost if the model has costs.
+        """
+        winners_n = self._decisions(images, target_prior)
         names: NDArray[np.str_] = self.classes_[winners_n]
         return names
 
@@ -140,13 +144,13 @@ class Classifier:
         labels: Sequence[str] | Sequence[int] | NDArray[Any],
         target_prior: TargetPrior | None = None,
     ) -> float:
-        """Return the accuracy; labels are class names or indices, [N] or [N, 1].
+        """Return the accuracy of `predict`; labels are class names or indices, [N] or [N, 1].
 
         Raises:
             DataError: a label is not a class, or the number of labels is not that of images.
         """
         indices_n = self._indices(labels)
-        winners_n = self.predict_proba(images, target_prior).argmax(axis=1)
+        winners_n = self._decisions(images, target_prior)
         if len(indices_n) != len(winners_n):
             raise DataError(
                 f"labels: must be {len(winners_n)}, one per image, got {len(indices_n)}"
@@ -193,6 +197,10 @@ class Classifier:
     def product(self, logits_bec: Tensor) -> Tensor:
         """The logits [B, C] of the product of the chosen experts, with the chosen temperatures."""
         return self._scorer.logits(logits_bec, self.provenance.calibration.temperatures)
+
+    def _decisions(self, images: Images, target_prior: TargetPrior | None) -> NDArray[np.int64]:
+        probabilities_nc = torch.from_numpy(self.predict_proba(images, target_prior))
+        return decisions(probabilities_nc, self.provenance.cost_cc).numpy()
 
     def _product(self, images: Images) -> Tensor:
         return torch.cat([self.product(logits_bec) for logits_bec in self.logits(images)])

@@ -5,7 +5,8 @@
     probabilities  float32 [B, C] of their product, for the prior P_λ̄ of the training
 
 B batch (any size), H height, W width, D channels, E experts, C classes. The file's metadata
-are `classes`, `lambdas`, `trained_prior` (P_λ̄) and `model` (its identity), in JSON. For class
+are `classes`, `lambdas`, `trained_prior` (P_λ̄), `model` (its identity) and, if the model has costs,
+`cost` (their matrix, a row for each true class), in JSON. The graph makes no decisions. For class
 frequencies q, multiply the probabilities by q / P_λ̄ and divide by their sum. The graph computes
 in float32, as balpoe does.
 """
@@ -89,5 +90,7 @@ def _describe(exported: onnx.ModelProto, provenance: Provenance) -> None:
         "trained_prior": trained_c.tolist(),
         "model": provenance.identity,
     }
+    if provenance.cost_cc is not None:
+        about["cost"] = provenance.cost_cc.tolist()
     for key, value in about.items():
         exported.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))

@@ -2,13 +2,15 @@
 
     path                 the image file, or the Parquet file that holds the image
     row                  the row in the Parquet file, from 0; null for an image file
-    predicted            the name of the most probable class
+    predicted            the name of the most probable class, or of the class of least expected
+                         cost if the model has costs
     probability          its probability
     probabilities        those of all classes, in the order of the metadata's `classes`
     logits_expert_<e>    the logits of expert e, if requested
 
 The schema's metadata hold under `balpoe_predictions`, in JSON: `format`, `classes`, `lambdas`,
-`model` (its identity) and `prior`, the class frequencies of the probabilities.
+`model` (its identity) and `prior`, the class frequencies of the probabilities; if the model has
+costs, `cost` is their matrix, with a row for each true class.
 
 B batch, E experts, C classes.
 """
@@ -28,6 +30,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from balpoe.atomic_write import atomic_writer
+from balpoe.method.decisions import decisions
 
 FORMAT = 1
 METADATA = b"balpoe_predictions"
@@ -44,12 +47,21 @@ class ScoredImages:
 
 
 class PredictionWriter:
-    """Writes batches of predictions; `with_logits` adds the experts' logits."""
+    """Writes batches of predictions; `with_logits` adds the experts' logits.
+
+    `cost_cc` [C, C] are the costs of decisions by true and predicted class, if there are any.
+    """
 
     def __init__(
-        self, writer: pq.ParquetWriter, class_names: Sequence[str], *, with_logits: bool
+        self,
+        writer: pq.ParquetWriter,
+        class_names: Sequence[str],
+        *,
+        with_logits: bool,
+        cost_cc: Tensor | None,
     ) -> None:
         self._writer = writer
+        self._cost_cc = cost_cc
         self._class_names = pa.array(class_names, pa.string())
         self._with_logits = with_logits
         self._waiting: list[pa.RecordBatch] = []
@@ -61,12 +73,13 @@ class PredictionWriter:
         Returns:
             The index of the predicted class of each image, int64 [B].
         """
-        winners_b = probabilities_bc.argmax(dim=1)
+        winners_b = decisions(probabilities_bc, self._cost_cc)
+        probability_b = probabilities_bc.gather(1, winners_b.unsqueeze(1)).squeeze(1)
         columns = [
             pa.array(scored.paths, pa.string()),
             pa.array(scored.rows, pa.int64()),
             self._class_names.take(pa.array(winners_b.numpy())),
-            pa.array(probabilities_bc.amax(dim=1).numpy()),
+            pa.array(probability_b.numpy()),
             _lists(probabilities_bc),
         ]
         if self._with_logits:
@@ -87,7 +100,12 @@ class PredictionWriter:
 
 @contextmanager
 def prediction_writer(
-    path: Path, class_names: Sequence[str], *, experts: int, about: Mapping[str, Any]
+    path: Path,
+    class_names: Sequence[str],
+    *,
+    experts: int,
+    about: Mapping[str, Any],
+    cost_cc: Tensor | None = None,
 ) -> Iterator[PredictionWriter]:
     """Open a file that appears at `path` when the block ends, unless it raises.
 
@@ -96,6 +114,7 @@ def prediction_writer(
         class_names: The names of the classes.
         experts: The number of experts whose logits are written, 0 for none.
         about: Further metadata.
+        cost_cc: The costs of decisions by true and predicted class, if there are any.
 
     Raises:
         StorageError: the file cannot be written; an earlier file at `path` is unchanged.
@@ -109,7 +128,9 @@ def prediction_writer(
         "probabilities": per_class,
         **{f"logits_expert_{e}": per_class for e in range(experts)},
     }
-    metadata = {METADATA: json.dumps({"format": FORMAT, "classes": list(class_names), **about})}
+    costs = {} if cost_cc is None else {"cost": cost_cc.tolist()}
+    content = {"format": FORMAT, "classes": list(class_names), **costs, **about}
+    metadata = {METADATA: json.dumps(content)}
     schema = pa.schema(list(fields.items()), metadata)
     with (
         atomic_writer(path) as file,
@@ -121,7 +142,7 @@ def prediction_writer(
             write_page_checksum=True,
         ) as parquet,
     ):
-        writer = PredictionWriter(parquet, class_names, with_logits=experts > 0)
+        writer = PredictionWriter(parquet, class_names, with_logits=experts > 0, cost_cc=cost_cc)
         yield writer
         writer.flush()
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from balpoe.config import StudySpec
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
-from balpoe.files import dump_study, load_study
+from balpoe.files import cost_place, dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.calibration_floors import ObjectiveFloor, objective_floors
 from balpoe.launch.runs import local_runs
@@ -24,6 +25,7 @@ from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
 from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import WarmStarted
+from balpoe.study.trials.measurable_metrics import refuse_unmeasurable_metrics
 
 _MAX_NAMED_CLASSES = 10
 
@@ -81,6 +83,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     with _errors_added_to(problems):
         splits = load_search_splits(spec.base.data)
         warnings += _data_warnings(splits)
+        refuse_unmeasurable_metrics(spec, splits, partial(cost_place, Path(study_file)))
         labels_n, class_counts = splits.validation.labels_n, splits.description.class_counts
         floors = tuple(objective_floors(spec, labels_n, class_counts))
         warnings += [floor.warning for floor in floors if floor.warning is not None]

@@ -39,7 +39,7 @@ class PredictionReport:
         ignored: The number of files that are no images.
         unreadable: The error of each image that was skipped.
         class_names: The names of the classes.
-        predicted_counts: For each class, the number of images for which it is the most probable.
+        predicted_counts: For each class, the number of images that are predicted to be of it.
         prior_c: The class frequencies that the probabilities assume.
         estimate: The estimate of `prior_c`, if it was estimated.
         seconds: The duration.
@@ -122,7 +122,10 @@ def predict(
         }
         class_names = classifier.classes_.tolist()
         experts = len(classifier.provenance.lambdas) if logits else 0
-        with prediction_writer(out, class_names, experts=experts, about=about) as writer:
+        cost_cc = classifier.provenance.cost_cc
+        with prediction_writer(
+            out, class_names, experts=experts, about=about, cost_cc=cost_cc
+        ) as writer:
             for batch in scored:
                 product_bc = classifier.product(batch.logits_bec)
                 probabilities_bc = classifier.probabilities(product_bc, prior_c)

@@ -15,7 +15,7 @@ from balpoe.cluster.driver_connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
 from balpoe.data import load_search_splits
-from balpoe.files import dump_study, load_study
+from balpoe.files import cost_place, dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.launch.storage_option import choose_storage
@@ -33,6 +33,10 @@ from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.storage_record import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import Listener, StateChange, StudyEvent
+from balpoe.study.trials.measurable_metrics import (
+    needs_class_names,
+    refuse_unmeasurable_metrics,
+)
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import (
     MirrorReport,
@@ -115,7 +119,7 @@ def run(
         directory.create()
         uploads = DriverUploads(directory)
         record_storage(directory, chosen)
-        earlier = _earlier_studies(spec, copies)
+        earlier = _earlier_studies(spec, copies, Path(study_file))
         _save_specification(spec, directory, str(study_file))
         if address != LOCAL:
             _inspect_nodes(spec, directory)
@@ -145,11 +149,12 @@ def _save_specification(spec: StudySpec, directory: StudyDirectory, file: str) -
     write_text_atomically(directory.specification, dump_study(spec))
 
 
-def _earlier_studies(spec: StudySpec, runs: Path) -> tuple[EarlierStudy, ...]:
-    if not spec.warm_start:  # then there is no need to load the data
-        return ()
-    fingerprint = load_search_splits(spec.base.data).description.fingerprint
-    return warm_start_studies(spec, runs, fingerprint)
+def _earlier_studies(spec: StudySpec, runs: Path, file: Path) -> tuple[EarlierStudy, ...]:
+    if not spec.warm_start and not needs_class_names(spec):
+        return ()  # then there is no need to load the data
+    splits = load_search_splits(spec.base.data)
+    refuse_unmeasurable_metrics(spec, splits, functools.partial(cost_place, file))
+    return warm_start_studies(spec, runs, splits.description.fingerprint)
 
 
 def _launch(

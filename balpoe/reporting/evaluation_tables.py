@@ -12,7 +12,13 @@ from rich.console import RenderableType
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR
 from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
-from balpoe.reporting.formatting import NO_VALUE, label_with_unit, mean_and_sd, seed_count
+from balpoe.reporting.formatting import (
+    NO_VALUE,
+    bare_number,
+    label_with_unit,
+    mean_and_sd,
+    seed_count,
+)
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 
@@ -20,6 +26,7 @@ FinalEvaluation = Sequence[DistributionEvaluation]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
 
 _BALANCED = "balanced_"
+_FLOOR = "floor: mean ECE of perfectly calibrated predictions with these confidences"
 
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
@@ -29,9 +36,11 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
         f"{model}: {_spread(seeds)}",
         (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
         "prior known: logits adjusted to the class frequencies of the test set\n"
-        f"effective images: (Σw)²/Σw² of their weights{_why_dashes(seeds)}",
+        f"{_FLOOR}\n"
+        f"eff. images: effective sample size (Σw)²/Σw² of their weights{_why_dashes(seeds)}",
     )
     table.rows[0].end_section = True  # the whole test set
+    table.padding = 0  # nine columns fit 80 characters
     return table
 
 
@@ -39,11 +48,14 @@ def _evaluation_cells(scalars: Scalars, row: DistributionEvaluation) -> Iterator
     name = distribution_name(row.distribution)
     yield text_cell("test set", name, style="bold", no_wrap=True)
     yield number_cell("images", f"{row.images:,}")
-    yield number_cell("effective\nimages", f"{row.effective_images:,.0f}")
+    yield number_cell("eff.\nimages", f"{row.effective_images:,.0f}")
     for head, suffix in (("prior\nunknown\n", ""), ("prior\nknown\n", KNOWN_PRIOR)):
         for metric in shift_metrics():
             value = _value(scalars, f"{row.split}{suffix}/{metric}", "")
             yield number_cell(head + label_with_unit(metric, short=True), value)
+            floor = metric_table()[metric].floor
+            if floor is not None:
+                yield number_cell("\n\nfloor", _mean(scalars, f"{row.split}{suffix}/{floor}"))
 
 
 def _why_dashes(seeds: Sequence[FinalEvaluation]) -> str:
@@ -94,6 +106,12 @@ def _shown_metrics(scalars: Mapping[str, float]) -> list[str]:
 def _spread(seeds: Sequence[FinalEvaluation]) -> str:
     count = seed_count(len(seeds))
     return count if len(seeds) == 1 else f"mean ± sd, {count}"
+
+
+def _mean(scalars: Scalars, name: str) -> str:
+    if name not in scalars[0]:
+        return NO_VALUE
+    return bare_number(name, over_seeds([of_seed[name] for of_seed in scalars]).mean)
 
 
 def _value(scalars: Scalars, name: str, separator: str = " ") -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from balpoe.config import Choice, metric_table
-from balpoe.config.metrics import Metric
+from balpoe.config import Choice
+from balpoe.config.metrics import metric_entry
 from balpoe.study.selection.candidates import OverSeeds
 from balpoe.study.trials.record import TrialIdentity
 
@@ -15,17 +15,17 @@ NO_VALUE: Final = "–"
 
 def is_fraction(metric: str) -> bool:
     """Whether a metric such as `val/ece` is a fraction, shown in percent."""
-    return _entry(metric).is_fraction
+    return metric_entry(metric).is_fraction
 
 
 def label(metric: str) -> str:
     """The name of a metric on screen: `ECE` for `val/ece`."""
-    return _entry(metric).label
+    return metric_entry(metric).label
 
 
 def label_with_unit(metric: str, *, short: bool = False) -> str:
     """The head of a column: `accuracy %`, in short `acc. %`."""
-    name = _entry(metric).short_label if short else label(metric)
+    name = metric_entry(metric).short_label if short else label(metric)
     return f"{name} %" if is_fraction(metric) else name
 
 
@@ -90,8 +90,3 @@ def trial_name(identity: TrialIdentity) -> str:
     """`trial 7`, and `trial 7 repeat 2` for a repeat with a further seed."""
     name = f"trial {identity.number}"
     return f"{name} repeat {identity.repeat}" if identity.repeat else name
-
-
-def _entry(metric: str) -> Metric:
-    """The entry of `<split>/<metric>` or `<split>/expert_<i>/<metric>` in the table of metrics."""
-    return metric_table()[metric.rpartition("/")[2]]

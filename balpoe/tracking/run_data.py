@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +23,7 @@ PARENT_RUN, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 # A metric of every epoch; the last one of its epoch to be written.
 EPOCH_MARKER = "train/loss"
 OBJECTIVE = "objective/"
+_LONGEST_CLASS = 180
 TRIAL_STATUS: Mapping[TrialState, str] = {
     "RUNNING": "RUNNING",
     "COMPLETE": "FINISHED",
@@ -82,7 +85,7 @@ def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:
     for result in history:
         for name in sorted(result.metrics, key=lambda name: (name == EPOCH_MARKER, name)):
             value = result.metrics[name]
-            yield Metric(name, value, milliseconds(result.unix_time), result.epoch)
+            yield Metric(metric_key(name), value, milliseconds(result.unix_time), result.epoch)
 
 
 def objective_metrics(record: TrialRecord) -> list[Metric]:
@@ -96,9 +99,29 @@ def objective_metrics(record: TrialRecord) -> list[Metric]:
         return []
     last = record.history[-1]
     return [
-        Metric(f"{OBJECTIVE}{name}", value, milliseconds(last.unix_time), last.epoch)
+        Metric(metric_key(f"{OBJECTIVE}{name}"), value, milliseconds(last.unix_time), last.epoch)
         for name, value in record.objectives.items()
     ]
+
+
+def metric_key(name: str) -> str:
+    """The name of a metric in MLflow, which allows letters, digits, `_`, `-`, `.`, blanks and `/`.
+
+    Within the name of a class, other characters and slashes become their code point in
+    hexadecimal between colons, as does a name of dots, which MLflow takes for a path:
+    `val/class/red:2f:green/recall`. A key of more than 250 characters is refused by MLflow: a long
+    name of a class is cut, and a part of its sha256 appended.
+    """
+    head, found, rest = name.partition("val/class/")
+    class_name, recall, _ = rest.rpartition("/recall")
+    if not (found and recall):
+        return name
+    pattern = r"[^\w \-]" if not class_name.strip(".") else r"[^\w. \-]"
+    escaped = re.sub(pattern, lambda match: f":{ord(match[0]):x}:", class_name)
+    if len(escaped) > _LONGEST_CLASS:
+        digest = hashlib.sha256(class_name.encode()).hexdigest()[:16]
+        escaped = f"{escaped[:_LONGEST_CLASS]}:{digest}:"
+    return f"{head}{found}{escaped}{recall}"
 
 
 def milliseconds(unix_seconds: float) -> int:

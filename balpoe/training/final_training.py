@@ -97,6 +97,7 @@ def final_epochs(
             be written.
         CorruptFile: a file in the path is damaged, or the checkpoints are of another training.
         NonFiniteError: the loss is not finite.
+        DataError: the costs are not those of the classes.
     """
     path = task.path
     identity = training_identity(task.configuration, splits.description, task.seed)
@@ -197,6 +198,7 @@ def evaluate_on(
         prior_c=class_prior(class_counts),
         lambdas=provenance.lambdas,
         class_counts=class_counts,
+        cost_cc=provenance.cost_cc,
     )
 
 

@@ -43,6 +43,7 @@ def model_card(name: str, models: Sequence[TrainedModel]) -> str:
         _experts(provenance),
         _metrics(models),
         _classes(models),
+        _costs(provenance),
         _limits(models),
     )
     texts = ("\n".join(section) for section in sections)
@@ -147,7 +148,8 @@ def _metrics(models: Sequence[TrainedModel]) -> Iterator[str]:
     yield (
         f"On the test set, read once after the training; n = {len(finals)} seed(s), sd is the "
         "sample standard deviation. Accuracies and calibration errors are fractions, NLL and KL "
-        "nats."
+        "nats. An ECE floor is what perfectly calibrated predictions with the same confidences "
+        "would show: the mean over drawn labels, and its standard deviation."
     )
     yield ""
     rows = ((name, *_mean_and_sd(finals, f"{WHOLE_TEST}/{name}")) for name in names)
@@ -173,10 +175,19 @@ def _shifts(
         "images are (Σw)²/Σw² of the weights w. A dash: a class has no images."
     )
     yield ""
-    labels = [metric_table()[name].label for name in shift_metrics()]
+    labels = [metric_table()[name].label for name in _shift_columns()]
     heads = ("images", "effective", *labels, *(f"{label}, known" for label in labels))
     rows = (_shift_row(finals, name, numbers.get(name, {})) for name in shifts)
     yield from _table(("shift", *heads), rows)
+
+
+def _shift_columns() -> Iterator[str]:
+    """Yield the metrics of the shifted test sets, each with its floor behind it."""
+    for name in shift_metrics():
+        yield name
+        floor = metric_table()[name].floor
+        if floor is not None:
+            yield floor
 
 
 def _shift_row(
@@ -185,7 +196,7 @@ def _shift_row(
     keys = (
         f"{WHOLE_TEST}_{name}{known}/{metric}"
         for known in ("", KNOWN_PRIOR)
-        for metric in shift_metrics()
+        for metric in _shift_columns()
     )
     cells = (
         "{} ({})".format(*_mean_and_sd(finals, key)) if key in finals[0] else "–" for key in keys
@@ -248,6 +259,26 @@ def _confusion(
         for y in order
     )
     yield from _table(("", *(names[y] for y in order)), rows)
+
+
+def _costs(provenance: Provenance) -> Iterator[str]:
+    """Yield the costs of decisions; nothing for a model without any."""
+    if provenance.cost_cc is None:
+        return
+    data = provenance.description
+    order = _shown_classes(data.class_counts)
+    others = "" if len(order) == len(data.class_counts) else " " + _which_classes(data.class_counts)
+    yield "## Costs"
+    yield ""
+    yield (
+        "`predict` decides for the class of least expected cost under the assumed class "
+        "frequencies; recall, precision and confusions are those of the most probable class. Costs "
+        f"by class (rows) and predicted class (columns).{others}"
+    )
+    yield ""
+    cost_cc = provenance.cost_cc.tolist()
+    rows = ((data.class_names[y], *(f"{cost_cc[y][p]:g}" for p in order)) for y in order)
+    yield from _table(("", *(data.class_names[y] for y in order)), rows)
 
 
 def _limits(models: Sequence[TrainedModel]) -> Iterator[str]:

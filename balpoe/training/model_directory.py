@@ -29,13 +29,14 @@ import torch
 from torch import Tensor
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
-from balpoe.config import ExpertsConfig, ModelConfig
+from balpoe.config import CostMatrix, ExpertsConfig, ModelConfig
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.json_record import as_record, read_record
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.parquet_tables import sha256_of
+from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
 from balpoe.training.precision import INFERENCE
 from balpoe.training.prediction import EvaluationInput, predict
@@ -98,6 +99,16 @@ class Provenance:
     test_fingerprint: str | None = None
     search_validation: SearchValidation | None = None
     own_validation: int | None = None
+
+    @property
+    def cost_cc(self) -> Tensor | None:
+        """The costs of decisions by true and predicted class, float64 [C, C], if there are any."""
+        plain = self.configuration.get("cost")
+        if plain is None:
+            return None
+        rows = tuple(tuple(row) for row in plain["rows"])
+        cost = CostMatrix(classes=tuple(plain["classes"]), rows=rows)
+        return cost_tensor(cost, self.description.class_names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from balpoe.errors import NonFiniteError
 from balpoe.method.priors import expert_lambdas
 from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
+from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
 from balpoe.training.memory import peak_memory_mib
 from balpoe.training.optimisation import Optimisation
@@ -37,11 +38,12 @@ CHECKPOINT_SECONDS = 60.0
 class Training:
     """Train the experts of `configuration` on `train`, and evaluate them on `validation`.
 
-    The constructor loads the newest intact checkpoint in `checkpoints`.
+    The constructor loads the newest intact checkpoint in `checkpoints`. `recalls` are the classes
+    whose recall on the validation images is measured.
 
     Raises:
         CorruptFile: the checkpoints belong to another training.
-        DataError: a class has no training images.
+        DataError: a class has no training images, or the costs are not those of the classes.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Training:
         device: torch.device,
         validation: Images | None = None,
         checkpoints: CheckpointDirectory | None = None,
+        recalls: Sequence[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._configuration = configuration
@@ -61,6 +64,8 @@ class Training:
         self._validation = validation
         self._device = device
         self._checkpoints = checkpoints
+        self._recalls = recalls
+        self._cost_cc = cost_tensor(configuration.cost, description.class_names)
         self._now = now
         self._identity = training_identity(configuration, description, seed)
         self.lambdas = configured_lambdas(configuration)
@@ -153,7 +158,8 @@ class Training:
         logits_nec = self.predict(self._validation)
         evaluated = (logits_nec, self._validation, self._description, self.lambdas)
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
-        scalars = validation_scalars(*evaluated) | {"parameters": float(weights)}
+        scalars = validation_scalars(*evaluated, cost_cc=self._cost_cc, recalls=self._recalls)
+        scalars["parameters"] = float(weights)
         # the forty shifted metrics are needed for the last epoch, the result of a trial, only
         return scalars | shift_scalars(*evaluated) if last else scalars
 

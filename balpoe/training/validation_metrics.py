@@ -5,10 +5,12 @@ N images, E experts, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
 
+from balpoe.config.metrics import class_recall
 from balpoe.data.splits import DataDescription, Images
 from balpoe.evaluation.bayes_distance import distance_to_bayes
 from balpoe.evaluation.scoring import evaluate
@@ -24,8 +26,15 @@ def validation_scalars(
     validation: Images,
     description: DataDescription,
     lambdas: Sequence[float],
+    *,
+    cost_cc: Tensor | None = None,
+    recalls: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Return the metrics of the ensemble and its experts as `val/...`."""
+    """Return the metrics of the ensemble and its experts as `val/...`.
+
+    `cost_cc` [C, C] are the costs of decisions. `recalls` are classes whose recall by the ensemble
+    is returned as `val/class/<name>/recall`, unless they have no images.
+    """
     prior_c = class_prior(description.class_counts)
     evaluation = evaluate(
         logits_nec,
@@ -33,9 +42,17 @@ def validation_scalars(
         prior_c=prior_c,
         lambdas=lambdas,
         class_counts=description.class_counts,
+        cost_cc=cost_cc,
     )
+    recall_c = evaluation.ensemble.class_accuracy_c.tolist()
+    recall_of = dict(zip(description.class_names, recall_c, strict=True))
+    classes = {
+        f"{SPLIT}/{class_recall(name)}": recall_of[name]
+        for name in recalls
+        if not math.isnan(recall_of[name])
+    }
     distance = bayes_scalars(logits_nec, validation, prior_c, lambdas, SPLIT)
-    return {**evaluation.scalars(SPLIT), **distance}
+    return {**evaluation.scalars(SPLIT), **classes, **distance}
 
 
 def shift_scalars(

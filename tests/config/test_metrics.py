@@ -37,9 +37,12 @@ def test_the_names_are_read_without_torch_and_in_the_order_of_files_and_tables()
     code += "from balpoe.config import metric_table; print(*metric_table())"
     read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert read.stdout.split() == [
-        *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
-        *("nll", "balanced_nll", "ece", "balanced_ece", "mce", "balanced_mce"),
+        *("accuracy", "top_5_accuracy", "balanced_accuracy", "macro_f1"),
+        *("accuracy_many", "accuracy_medium", "accuracy_few", "nll", "balanced_nll"),
+        *("ece", "ece_floor", "ece_floor_sd"),
+        *("balanced_ece", "balanced_ece_floor", "balanced_ece_floor_sd", "mce", "balanced_mce"),
         *("kl_to_target_prior", "kl_to_target_prior_matched"),
+        *("expected_cost", "balanced_expected_cost"),
     ]
 
 

@@ -8,6 +8,8 @@ from balpoe.config import (
     BudgetConfig,
     CategoricalParameter,
     Configuration,
+    Constraint,
+    CostMatrix,
     ExpertsConfig,
     FinalConfig,
     FloatParameter,
@@ -66,10 +68,30 @@ def test_a_metric_of_the_test_set_is_refused_as_an_objective() -> None:
 
 
 def test_every_metric_of_the_validation_split_can_be_an_objective() -> None:
-    plain = [f"val/{metric}" for metric in metric_table()]
-    chosen = [*plain, "val/forward_10/accuracy", "val/backward_50_known_prior/ece"]
-    of_all = replace(study(SOUND), objectives=dict.fromkeys(chosen, "minimize"))
+    plain = [f"val/{name}" for name, metric in metric_table().items() if metric.on_validation]
+    assert len(plain) == len(metric_table()) - 4  # floors
+    of_class = "val/class/кеа, red/green/recall"
+    chosen = [*plain, "val/forward_10/accuracy", "val/backward_50_known_prior/ece", of_class]
+    sound = study(SOUND)
+    costs = CostMatrix(classes=("a", "b"), rows=((0.0, 1.0), (1.0, 0.0)))
+    costly = replace(sound, base=replace(sound.base, cost=costs))
+    of_all = replace(costly, objectives=dict.fromkeys(chosen, "minimize"))
     assert list(of_all.objectives) == chosen
+    assert of_all.recalls == ("кеа, red/green",)
+
+
+def test_expected_costs_need_costs() -> None:
+    needs = r"\.val/expected_cost: needs costs: add cost: FILE\.csv"
+    with pytest.raises(InvalidFields, match=f"objectives{needs}"):
+        replace(study(SOUND), objectives={"val/expected_cost": "minimize"})
+    with pytest.raises(InvalidFields, match=f"constraints{needs}"):
+        replace(study(SOUND), constraints={"val/expected_cost": Constraint(at_most=1.0)})
+
+
+@pytest.mark.parametrize("name", ["val/class//recall", "val/class/a", "val/class/a/precision"])
+def test_a_class_has_a_name_and_a_recall(name: str) -> None:
+    with pytest.raises(InvalidFields, match="unknown metric"):
+        replace(study(SOUND), objectives={name: "maximize"})
 
 
 def test_a_study_needs_a_search_space_and_an_objective() -> None:

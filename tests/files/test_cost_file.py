@@ -10,12 +10,13 @@ from balpoe.config import Configuration, CostMatrix, identifying, to_plain
 from balpoe.errors import ConfigurationError
 from balpoe.files import (
     configuration_from_plain,
+    cost_place,
     dump_configuration,
     dump_study,
     load_configuration,
     load_study,
 )
-from balpoe.files.cost_file import line_of_class, read_costs
+from balpoe.files.cost_file import read_costs
 
 COSTS = CostMatrix(
     classes=("robin", "кеа, red/green", "heron"),
@@ -39,8 +40,15 @@ def file(tmp_path: Path) -> Path:
 
 def test_rows_may_have_any_order_and_names_any_character(file: Path) -> None:
     assert read_costs(file) == COSTS
-    assert line_of_class(file, "кеа, red/green") == 5
-    assert line_of_class(file, "absent") == 1
+
+
+def test_the_place_of_a_class_is_its_line_or_the_key_of_the_numbers(file: Path) -> None:
+    yaml = file.parent / "a.yaml"
+    yaml.write_text(f"{DATA}cost: {file}\n")
+    assert cost_place(yaml, "кеа, red/green") == f"{file}:5"
+    assert cost_place(yaml, "absent") == f"{file}:1"
+    yaml.write_text(dump_configuration(load_configuration(yaml)))
+    assert cost_place(yaml, "heron") == f"{yaml} cost"
 
 
 def test_a_file_becomes_numbers_that_go_with_the_configuration(file: Path) -> None:

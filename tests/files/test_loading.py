@@ -244,10 +244,12 @@ bugdet: {trials: 12}
          "x.yaml:5 objectives: must name at least one metric with its direction"),
         ("val/accuracy: maximize", "'[key]': [1]",
          "x.yaml:5 objectives.[key]: unknown metric; known are val/accuracy, "
-         "val/balanced_accuracy, val/accuracy_many, val/accuracy_medium, val/accuracy_few, "
+         "val/top_5_accuracy, val/balanced_accuracy, val/macro_f1, val/accuracy_many, "
+         "val/accuracy_medium, val/accuracy_few, "
          "val/nll, val/balanced_nll, val/ece, val/balanced_ece, val/mce, val/balanced_mce, "
-         "val/kl_to_target_prior, val/kl_to_target_prior_matched, "
-         "val/forward_2/accuracy and its like\n"
+         "val/kl_to_target_prior, val/kl_to_target_prior_matched, val/expected_cost, "
+         "val/balanced_expected_cost, val/forward_2/accuracy and its like, "
+         "val/class/<name>/recall\n"
          "x.yaml:5 objectives.[key]: must be maximize or minimize, got [1]"),
         ("budget: {trials: 2}", "budget: {}",
          "x.yaml:6 budget.trials: must be given, or wall_hours, or device_hours"),
@@ -283,7 +285,7 @@ bugdet: {trials: 12}
         ("name: s", "name: s\nrepeats: 0", "x.yaml:2 repeats: must be at least 1, got 0"),
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
-         "data, model, experts, mixup, training, loss, mixing, search, objectives, budget, "
+         "data, model, experts, mixup, training, loss, mixing, cost, search, objectives, budget, "
          "sampler, seed, warm_start, known_points, resources, repeats, race, final, "
          "early_stopping, constraints"),
     ],

@@ -78,7 +78,14 @@ def test_the_first_row_is_the_plain_evaluation() -> None:
     rows = evaluate_distributions(
         logits_nec, labels_n, prior_c=prior_c, lambdas=(1.0, 0.0), class_counts=COUNTS
     )
-    plain = evaluate(logits_nec, labels_n, prior_c=prior_c, lambdas=(1.0, 0.0), class_counts=COUNTS)
+    plain = evaluate(
+        logits_nec,
+        labels_n,
+        prior_c=prior_c,
+        lambdas=(1.0, 0.0),
+        class_counts=COUNTS,
+        is_final=True,
+    )
     assert rows[0].scalars() == plain.scalars("test")
 
 

@@ -71,7 +71,9 @@ def test_every_test_set_has_accuracy_and_ece_without_and_with_its_prior(
         )
         images, effective, *figures = _row(shown, shift.replace("_", " "))
         assert images == effective == f"{round(unknown.bins.counts.sum().item()):,}"
-        values = (unknown.accuracy, unknown.bins.ece, known.accuracy, known.bins.ece)
+        values = [
+            of.values[name] for of in (unknown, known) for name in ("accuracy", "ece", "ece_floor")
+        ]
         assert figures == [f"{100 * value:.1f}" for value in values]
     assert max(map(len, shown)) <= 80
 
@@ -93,7 +95,7 @@ def test_images_are_weighted_where_the_test_set_is_not_balanced(lines: Lines) ->
             images, effective, *figures = _row(shown, row.distribution.replace("_", " "))
             assert images == "49"
             assert effective == f"{row.effective_images:.0f}" != images
-            assert len(figures) == 4
+            assert len(figures) == 6
             assert "–" not in figures
     assert max(map(len, shown)) <= 80
 
@@ -101,9 +103,9 @@ def test_images_are_weighted_where_the_test_set_is_not_balanced(lines: Lines) ->
 def test_a_class_without_test_images_gives_dashes(lines: Lines) -> None:
     seeds = [evaluated(seed, (30, 12, 5, 1, 0), (120, 48, 21, 7, 2)) for seed in range(2)]
     shown = lines(evaluation_table("birds", seeds))
-    assert _row(shown, "whole test set")[-2:] == ["–", "–"]
-    assert "–" not in _row(shown, "whole test set")[2:4]
-    assert _row(shown, "backward 5")[2:] == ["–"] * 4
+    assert _row(shown, "whole test set")[-3:] == ["–", "–", "–"]
+    assert "–" not in _row(shown, "whole test set")[2:5]
+    assert _row(shown, "backward 5")[2:] == ["–"] * 6
     assert "–: a class has no test images" in shown
 
 

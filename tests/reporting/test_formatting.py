@@ -23,6 +23,8 @@ def test_accuracies_and_calibration_errors_are_percent_and_nothing_else() -> Non
         "balanced_nll",
         "kl_to_target_prior",
         "kl_to_target_prior_matched",
+        "expected_cost",
+        "balanced_expected_cost",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from balpoe.config.metrics import metric
+from balpoe.config.metrics import TOP_5_CLASSES, metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,23 @@ def accuracy(predictions: Predictions) -> Tensor:
 def balanced_accuracy(predictions: Predictions) -> Tensor:
     """The mean accuracy of the classes that have images."""
     return predictions.balanced_mean(predictions.correct_mb)
+
+
+@metric("macro_f1", label="macro F1", is_fraction=True, position=25)
+def macro_f1(predictions: Predictions) -> Tensor:
+    """The mean F1 of the classes that have images: 2·TP / (2·TP + FP + FN), images weighted."""
+    return predictions.class_mean(predictions.class_f1_mc)
+
+
+@metric(
+    "top_5_accuracy", label="top-5 accuracy", short_label="top 5", is_fraction=True, position=15
+)
+def top_5_accuracy(predictions: Predictions) -> Tensor | None:
+    """The share of images whose class is among the five most probable; from 100 classes on."""
+    if len(predictions.images_c) < TOP_5_CLASSES:
+        return None
+    five_mb5 = predictions.log_probabilities_mbc.topk(5, dim=-1).indices
+    return predictions.image_mean((five_mb5 == predictions.labels_b.unsqueeze(1)).any(dim=-1))
 
 
 def _group_accuracy(group: ShotGroup, predictions: Predictions) -> Tensor | None:

@@ -25,6 +25,7 @@ from balpoe.study.trials.attempt_check import (
     writing_as_newest,
 )
 from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.measurable_metrics import refuse_unmeasurable_metrics
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.objectives import finite_objectives
 from balpoe.study.trials.record import TrialIdentity
@@ -86,6 +87,7 @@ def run_trial(task: TrialTask) -> Course:
         NonFiniteError: the training diverged, or an objective is missing or not finite.
         StorageError: the trial's directory cannot be written.
         SupersededError: a later attempt at the trial has begun.
+        DataError: the data do not define an objective or a constraint.
     """
     known = _recorded_objectives(task)
     if known is not None:
@@ -96,6 +98,7 @@ def run_trial(task: TrialTask) -> Course:
     claim(task.directory, task.identity.attempt)
     configuration = with_parameters(task.spec.base, task.parameters)
     splits = _search_splits(configuration.data)
+    refuse_unmeasurable_metrics(task.spec, splits)
     seed = training_seed(task.spec.seed, task.identity.repeat)
     device = torch.device("cuda" if task.spec.resources.gpus_per_trial else "cpu")
     training = Training(
@@ -106,6 +109,7 @@ def run_trial(task: TrialTask) -> Course:
         seed=seed,
         device=device,
         checkpoints=CheckpointDirectory(task.directory.checkpoints, task.identity.attempt),
+        recalls=task.spec.recalls,
         now=task.now,
     )
     yield from _epochs(training, task)

@@ -115,6 +115,7 @@ def evaluate_post_hoc(
                         class_counts=class_counts,
                         class_weights_c=of.class_weights_c,
                         test_prior_c=test_prior_c,
+                        is_final=True,
                     ).ensemble
                 images, effective = len(labels_b), of.effective_images
                 rows.append(PostHocEvaluation(scorer, prior, of.name, images, effective, metrics))

@@ -116,6 +116,7 @@ def test_a_choice_is_a_factor_for_each_experts_logits(
         lambdas=LAMBDAS,
         class_counts=COUNTS,
         test_prior_c=torch.full((3,), 1 / 3) if known else None,
+        is_final=True,
     )
     found = scalars(rows, scorer, "known" if known else "unknown", "test")
     assert found == pytest.approx(expected.ensemble.values, rel=1e-5, abs=1e-6)
@@ -133,6 +134,7 @@ def test_the_estimated_prior_is_that_of_the_distributions_own_images(
         lambdas=LAMBDAS,
         class_counts=COUNTS,
         test_prior_c=estimate_prior(ratios_bc).prior_c,
+        is_final=True,
     )
     found = scalars(rows, Scorer(ALL), "estimated", "test")
     assert found == pytest.approx(expected.ensemble.values, rel=1e-5, abs=1e-6)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from balpoe.config import (
     AugmentationConfig,
     Configuration,
+    CostMatrix,
     ExpertsConfig,
     ModelConfig,
     Sharing,
@@ -45,6 +46,7 @@ def save_drawn_model(
     sharing: Sharing = "shared",
     calibration: Calibration = OUTSIDE_A_STUDY,
     resized_crop: int = 0,
+    cost: CostMatrix | None = None,
 ) -> Path:
     """Write a model directory with random weights, large enough for unequal predictions."""
     configuration = Configuration(
@@ -54,6 +56,7 @@ def save_drawn_model(
         training=TrainingConfig(
             precision="float32", augmentation=AugmentationConfig(resized_crop=resized_crop)
         ),
+        cost=cost,
     )
     networks = len(lambdas) if sharing == "independent" else 1
     experts = build_experts(

@@ -11,13 +11,26 @@ from typing import Protocol
 import pytest
 from click.testing import CliRunner
 
+import balpoe
 from balpoe.cli.check import check as check_command
-from balpoe.config import StudySpec, with_parameters
+from balpoe.config import (
+    BudgetConfig,
+    Configuration,
+    Constraint,
+    FloatParameter,
+    StudySpec,
+    with_parameters,
+)
+from balpoe.data import load_search_splits
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.data.splits import ImageSet, SearchSplits
+from balpoe.errors import DataError
 from balpoe.files import load_study
 from balpoe.launch.check import _space_problems, check
 from balpoe.study.execution.cost import StudyCost, TrialCost
 from balpoe.study.execution.trial import TrialTask, run_trial
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.measurable_metrics import refuse_unmeasurable_metrics
 from balpoe.study.trials.record import TrialIdentity
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -169,8 +182,6 @@ def test_the_weights_of_a_shift_leave_fewer_images(tmp_path: Path) -> None:
 
 
 def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
-    from balpoe.data import load_search_splits
-    from balpoe.data.splits import ImageSet, SearchSplits
     from balpoe.launch.check import _data_warnings
 
     spec = load_study(_study(tmp_path / "small.yaml", "{name: digits_lt}"))
@@ -218,3 +229,56 @@ def test_every_shipped_study_is_checked(file: Path, tmp_path: Path) -> None:
         for trial in (report.cost.smallest, report.cost.largest):
             configuration = with_parameters(report.spec.base, trial.parameters)
             assert trial.epochs == configuration.training.epochs
+
+
+@pytest.mark.parametrize(
+    ("objective", "problem"),
+    [
+        ("val/class/o ne/recall", '"o ne" is no class of the data; the first is "0"'),
+        ("val/top_5_accuracy", "is computed for 100 classes and more, the data have 10: give"),
+    ],
+)
+def test_metrics_that_the_data_do_not_define_are_refused_by_check_and_run(
+    tmp_path: Path, objective: str, problem: str
+) -> None:
+    file = _study(tmp_path / "a.yaml", "{name: digits_lt}")
+    file.write_text(file.read_text().replace("val/accuracy:", f"{objective}:"))
+    (found,) = check(file, runs=tmp_path).problems
+    assert found.startswith(f"objectives.{objective}: {problem}")
+    with pytest.raises(DataError, match=re.escape(problem)):
+        balpoe.run(file, runs=tmp_path)
+
+
+def test_a_class_without_validation_images_has_no_recall() -> None:
+    splits = load_search_splits(DigitsLT())
+    kept = splits.validation.labels_n != 3
+    validation = ImageSet(splits.validation.images_nhwd[kept], splits.validation.labels_n[kept])
+    spec = StudySpec(
+        name="a",
+        base=Configuration(data=DigitsLT()),
+        search={"mixup.alpha": FloatParameter(low=0.0, high=1.0)},
+        objectives={"val/accuracy": "maximize"},
+        constraints={"val/class/3/recall": Constraint(at_least=0.5)},
+        budget=BudgetConfig(trials=1),
+    )
+    refuse_unmeasurable_metrics(spec, splits)
+    without = SearchSplits(splits.train, validation, splits.description)
+    with pytest.raises(DataError, match=r"constraints\.val/class/3/recall: the class has no valid"):
+        refuse_unmeasurable_metrics(spec, without)
+
+
+def test_costs_of_other_classes_are_refused_with_the_line_of_the_file(tmp_path: Path) -> None:
+    names = [*map(str, range(9)), "nine"]
+    rows = [",".join([name, *(str(int(name != other)) for other in names)]) for name in names]
+    costs = tmp_path / "costs.csv"
+    costs.write_text("\n".join([",".join(["", *names]), *rows]))
+    file = _study(tmp_path / "a.yaml", "{name: digits_lt}")
+    with file.open("a") as text:
+        text.write(f"cost: {costs}\n")
+    (found,) = check(file, runs=tmp_path).problems
+    assert found.splitlines() == [
+        f'{costs}:11: "nine" is no class of the data',
+        f'{costs}:1: the class "9" has no costs: add its row and its column',
+    ]
+    with pytest.raises(DataError, match=re.escape(found)):
+        balpoe.run(file, runs=tmp_path)

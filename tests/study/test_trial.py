@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from balpoe.config import Choice, StudySpec
+from balpoe.config import Choice, Constraint, CostMatrix, StudySpec
 from balpoe.data import load_search_splits
 from balpoe.data.sources.digits_lt import DigitsLT
-from balpoe.errors import NonFiniteError
+from balpoe.errors import DataError, NonFiniteError
 from balpoe.study.execution.trial import Course, TrialTask, run_trial
 from balpoe.study.trials.attempt_check import SupersededError
 from balpoe.study.trials.directory import StudyDirectory
@@ -171,3 +171,35 @@ def test_a_frozen_attempt_that_is_closed_when_it_wakes_leaves_the_metrics_alone(
     zombie.close()
     assert len(read_metrics(task.directory.metrics)) == 3
     read_result(task.directory)
+
+
+def test_recalls_and_costs_are_objectives_and_constraints(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    digits = tuple(map(str, range(10)))
+    costs = CostMatrix(
+        classes=digits, rows=tuple(tuple(float(3 * (i != j)) for j in range(10)) for i in range(10))
+    )
+    spec = make_spec(
+        base=replace(make_spec().base, cost=costs),
+        objectives={"val/class/9/recall": "maximize", "val/expected_cost": "minimize"},
+        constraints={"val/class/0/recall": Constraint(at_least=0.1)},
+    )
+    task = _task(spec, directory)
+    epochs, objectives = _run(run_trial(task))
+    predictions = read_predictions(task.directory.predictions)
+    predicted_n = predictions.logits_nec.astype("float64").mean(axis=1).argmax(axis=1)
+    nines = predictions.labels_n == 9
+    assert objectives["val/class/9/recall"] == (predicted_n[nines] == 9).mean()
+    errors = (predicted_n != predictions.labels_n).mean()
+    assert objectives["val/expected_cost"] == pytest.approx(3 * errors)
+    assert all("val/class/0/recall" in epoch.metrics for epoch in epochs)
+    assert not any("val/class/1/recall" in epoch.metrics for epoch in epochs)
+
+
+def test_a_recall_of_no_class_ends_a_trial_before_it_begins(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    spec = make_spec(objectives={"val/class/nine/recall": "maximize"})
+    with pytest.raises(DataError, match=r'objectives\.val/class/nine/recall: "nine" is no class'):
+        _run(run_trial(_task(spec, directory)))

@@ -101,6 +101,7 @@ def _early_end(outcome: StudyOutcome) -> str | None:
 
 def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
     from balpoe.reporting.front_table import front_report
+    from balpoe.training.predictions_file import label_counts
 
     if outcome.was_finished:
         console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
@@ -108,7 +109,18 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
         exports = Path(os.path.relpath(outcome.directory.exports))
         if exports.parts[0] == os.pardir:  # of no use to a user on another host than this head
             exports = outcome.directory.exports
-        console.print(front_report(outcome.spec, outcome.front, outcome.records, exports=exports))
+        counts = None
+        if outcome.front:
+            counts = label_counts(outcome.directory.trial(outcome.front[0].identity).predictions)
+        console.print(
+            front_report(
+                outcome.spec,
+                outcome.front,
+                outcome.records,
+                exports=exports,
+                validation_counts=counts,
+            )
+        )
     elif outcome.end.signal is not None:
         console.print(reason, soft_wrap=True)
     else:

@@ -11,18 +11,19 @@ from typing import Any
 
 from balpoe.config import Choice, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
-from balpoe.study.selection.candidates import (
-    Candidate,
-    OverSeeds,
-    candidates,
-    objectives_over_seeds,
+from balpoe.study.selection.candidates import OverSeeds, candidates, objectives_over_seeds
+from balpoe.study.selection.comparison import (
+    VERDICTS,
+    Comparison,
+    Comparisons,
+    Difference,
+    as_plain,
 )
-from balpoe.study.selection.comparison import VERDICTS, Comparison, as_plain, comparisons
 from balpoe.study.selection.front import rivals
 from balpoe.study.trials.launch_log import Launch, launch_at
 from balpoe.study.trials.record import TrialRecord
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class Evidence:
         final_seeds: The seeds of the final training.
         searched_configuration: The configuration that the search trained.
         final_configuration: The exported configuration.
-        comparisons: With every other trial on the front, and with all trials of several seeds.
+        comparisons: With every other trial on the front, and with all trials of several seeds; over
+            the fresh seeds that both have.
         data_fingerprint: The fingerprint of the data of the search.
         ended: When the trial ended, in UTC (ISO 8601).
         versions: The versions of the libraries in the launch in which the trial ended, or None
@@ -95,6 +97,7 @@ def evidence_for(
     measured = with_parameters(spec.base, record.parameters)
     searched = [other for other in records if other.identity.repeat == 0]
     launch = launch_at(launches, record.ended)
+    compared = Comparisons(candidates(records), spec.repeats)
     return Evidence(
         study=spec.name,
         trial=number,
@@ -111,19 +114,12 @@ def evidence_for(
         final_seeds=spec.final.seeds,
         searched_configuration=to_plain(measured),
         final_configuration=to_plain(spec.final.applied_to(measured)),
-        comparisons=comparisons(number, _rivals(spec, records, number), spec.seed),
+        comparisons=compared.of(number, rivals(records, spec.objectives)),
         data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),
         versions=launch.environment.versions if launch else None,
         commit=launch.environment.git_commit if launch else None,
     )
-
-
-def _rivals(spec: StudySpec, records: Sequence[TrialRecord], number: int) -> tuple[Candidate, ...]:
-    """Return the candidates on the front or with several seeds, and trial `number` itself."""
-    found = rivals(records, spec.objectives)
-    own = (each for each in candidates(records) if each.number == number and each not in found)
-    return (*found, *own)
 
 
 def as_json(evidence: Evidence) -> str:
@@ -176,17 +172,26 @@ def _recipe(evidence: Evidence) -> Iterator[str]:
 
 
 def _separable(found: Sequence[Comparison]) -> Iterator[str]:
-    """Yield the other trials by the verdict of the comparison with them."""
+    """Yield the other trials by verdict, with the difference and interval of each objective."""
     if found:
-        yield "Against trials on the front or with further seeds (95 % interval of the difference):"
+        yield (
+            "This trial minus others on the front or with further seeds, paired over the n seeds that "
+            "took no part in the choice; all intervals together hold with 95 %:"
+        )
     for verdict in VERDICTS:
-        trials = [
-            f"{comparison.other} (n = {comparison.n})"
-            for comparison in found
-            if comparison.verdict == verdict
-        ]
-        if trials:
-            yield f"  {verdict}: {', '.join(trials)}"
+        for comparison in found:
+            if comparison.verdict == verdict:
+                listed = (f"{name} {_interval(d)}" for name, d in comparison.differences.items())
+                figures = f": {', '.join(listed)}" if comparison.n else ""
+                yield f"  {verdict} from {comparison.other} (n = {comparison.n}){figures}"
+
+
+def _interval(difference: Difference) -> str:
+    """Format a difference: `+0.0120 (-0.0011 to +0.0251)`, without the interval if untested."""
+    if difference.interval is None:
+        return f"{difference.mean:+.4f}"
+    low, high = difference.interval
+    return f"{difference.mean:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def _figure(seeds: OverSeeds) -> str:

@@ -11,7 +11,7 @@ from balpoe.reporting.study_status import StudyStatus
 from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
 from balpoe.study.search.spent_budget import hours_spent
 from balpoe.study.selection.candidates import candidates
-from balpoe.study.selection.comparison import pair_verdicts
+from balpoe.study.selection.comparison import Comparisons, pair_verdicts
 from balpoe.study.selection.race import affordable, race
 from balpoe.study.storage.storage_record import driver_of
 
@@ -29,13 +29,12 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
     spent = spent_so_far(spec, directory, trials)
     known = candidates(trials)
     stand = race(spec, known)
-    finalists = [candidate for candidate in known if candidate.number in stand.finalists]
     return StudyStatus(
         spec=spec,
         trials=trials,
         spent=spent,
         repeats_left=len(affordable(stand.to_do, hours_spent(spec.budget, spent))),
-        pairs=pair_verdicts(finalists, spec.seed),
+        pairs=pair_verdicts(stand.finalists, Comparisons(known, spec.repeats)),
         driver=driver_of(directory),
         now=time.time(),
     )

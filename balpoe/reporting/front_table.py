@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from math import inf
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -12,22 +14,32 @@ from rich.text import Text
 from balpoe.config import StudySpec
 from balpoe.exporting.export_files import configuration_file
 from balpoe.reporting.formatting import (
+    bare_number,
+    label,
+    label_and_number,
     label_with_unit,
     mean_and_sd,
+    number_with_unit,
     parameter_value,
     signed_number,
     trial_name,
 )
 from balpoe.reporting.study_progress import trial_states
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
-from balpoe.study.search.planned_trials import gain, tried_points
-from balpoe.study.selection.candidates import candidates, objectives_over_seeds
-from balpoe.study.selection.comparison import compact_letter_display
+from balpoe.study.search.planned_trials import tried_points
+from balpoe.study.selection.candidates import Candidate, candidates, objectives_over_seeds
+from balpoe.study.selection.comparison import Comparisons, Difference, compact_letter_display
+from balpoe.study.selection.selection_effect import effective_images, selection_effect
 from balpoe.study.trials.record import TrialRecord
 
 _ALIKE = (
-    "alike: trials with a common letter are not separable (95 % bootstrap interval of the paired "
-    "difference), –: fewer than 3 seeds"
+    "alike: trials with a common letter were not shown to differ on the seeds after the first "
+    "(paired t, at most 5 % wrong in all), –: not tested"
+)
+
+_GAIN = (
+    "gain: paired over the n seeds after the first that both trials have; the intervals, and "
+    "those of all other pairs, hold together with 95 %"
 )
 
 
@@ -37,6 +49,7 @@ def front_report(
     records: Sequence[TrialRecord],
     *,
     exports: Path,
+    validation_counts: Sequence[int] | None = None,
 ) -> RenderableType:
     """Return the front as a table, followed by the next commands.
 
@@ -45,6 +58,8 @@ def front_report(
         front: Its Pareto front, the best trial first.
         records: All its trials and their repeats.
         exports: The directory to which `balpoe export` writes the configurations of this study.
+        validation_counts: The validation images of each class, for the expected effect of the
+            selection; None if they are not known.
     """
     if not front:
         has_complete = any(record.state == "COMPLETE" for record in records)
@@ -52,15 +67,19 @@ def front_report(
             "Every COMPLETE trial breaks a constraint" if has_complete else "No trial is COMPLETE"
         )
         return Text(f"{_outcome(spec, records)}\n{reason}: there is nothing to export.")
-    parts: list[RenderableType] = [_front_table(spec, front, records), Text()]
-    known = tried_points(spec, records)
-    if any(record.objectives for record in known.values()):
+    known = candidates(records)
+    compared = Comparisons(known, spec.repeats)
+    parts: list[RenderableType] = [_front_table(spec, front, records, compared), Text()]
+    points = tried_points(spec, records)
+    if any(record.objectives for record in points.values()):
         best = front[0].identity.number
-        table = table_of(
-            f"Gain of trial {best} over the known points",
-            (_known_cells(spec, name, record, best, records) for name, record in known.items()),
-            "positive gain: better; n: seeds of the known point",
+        rows = (
+            cells
+            for name, record in points.items()
+            for cells in _gain_rows(spec, name, record, best, records, compared)
         )
+        effects = _selection_effects(spec, best, known, validation_counts)
+        table = table_of(f"Gain of trial {best} over the known points", rows, f"{_GAIN}{effects}")
         parts += [table, Text()]
     notes = [
         f"{trial_name(record.identity)} failed, no further seed of it was trained: {record.failure}"
@@ -77,18 +96,35 @@ def front_report(
 
 
 def _front_table(
-    spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord]
+    spec: StudySpec,
+    front: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
+    compared: Comparisons,
 ) -> Table:
     known = {candidate.number: candidate for candidate in candidates(records)}
     several = [known[record.identity.number] for record in front] if len(front) > 1 else []
-    letters = compact_letter_display(several, spec.seed)
+    letters = compact_letter_display(several, compared)
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
     caption = "objectives on the validation split; n: seeds of the trial"
+    if letters:
+        numbers = [candidate.number for candidate in several]
+        caption = f"{caption}; {_ALIKE}{_smallest(compared, numbers)}"
     return table_of(
         f"{name} of {_outcome(spec, records)}",
         (_front_cells(spec, record, records, letters) for record in front),
-        f"{caption}; {_ALIKE}" if letters else caption,
+        caption,
     )
+
+
+def _smallest(compared: Comparisons, front: Sequence[int]) -> str:
+    """`; smallest difference that could have been shown: accuracy 1.9 %`."""
+    found: dict[str, float] = {}
+    for one, other in combinations(front, 2):
+        for metric, difference in compared.between(one, other).differences.items():
+            if difference.smallest is not None:
+                found[metric] = min(difference.smallest, found.get(metric, inf))
+    listed = ", ".join(label_and_number(metric, value) for metric, value in found.items())
+    return f"; smallest difference that could have been shown: {listed}"
 
 
 def _front_cells(
@@ -116,25 +152,88 @@ def parameter_cells(spec: StudySpec, record: TrialRecord) -> Iterator[Cell]:
         yield number_cell(path.replace(".", " "), parameter_value(record.parameters.get(path)))
 
 
-def _known_cells(
-    spec: StudySpec, name: str, record: TrialRecord, best: int, records: Sequence[TrialRecord]
-) -> Iterator[Cell]:
-    """The cells of one known point, with the gain of the trial `best` over it."""
-    reached = objectives_over_seeds(records, best)
+def _gain_rows(
+    spec: StudySpec,
+    name: str,
+    record: TrialRecord,
+    best: int,
+    records: Sequence[TrialRecord],
+    compared: Comparisons,
+) -> Iterator[Iterator[Cell]]:
+    """The rows of one known point: for each objective the gain of the trial `best` over it."""
     own = objectives_over_seeds(records, record.identity.number)
-    yield text_cell(
-        "known point", f"{name} (infeasible)" if record.violations else name, style="bold"
+    other = record.identity.number
+    comparison = None if other == best else compared.between(best, other)
+    for place, (metric, direction) in enumerate(spec.objectives.items()):
+        difference = None
+        if comparison is not None and comparison.n:
+            difference = comparison.differences[metric]
+            if direction == "minimize":
+                difference = difference.reversed
+        verdict = f"trial {best} itself"
+        if metric not in own:
+            verdict = record.state.lower()
+        elif record.violations:
+            verdict = "infeasible: not tested"
+        elif other != best:
+            verdict = "one seed: not tested" if difference is None else _verdict(difference)
+        value = mean_and_sd(metric, own[metric]) if metric in own else "–"
+        yield _gain_cells(
+            name if place == 0 else "",
+            metric,
+            value,
+            difference,
+            comparison.n if comparison else 0,
+            verdict,
+        )
+
+
+def _gain_cells(
+    name: str, metric: str, value: str, difference: Difference | None, n: int, verdict: str
+) -> Iterator[Cell]:
+    """The cells of a known point and an objective; `difference` is positive where it is a gain."""
+    gain = interval = "–"
+    if difference is not None and difference.mean is not None:
+        gain = signed_number(metric, difference.mean)
+        if difference.interval is not None:
+            low, high = (signed_number(metric, bound) for bound in difference.interval)
+            interval = f"{low} to {high}"
+    yield text_cell("known point", name, style="bold")
+    yield text_cell("objective", label_with_unit(metric))
+    yield number_cell("value", value, style="green")
+    yield number_cell("gain", gain)
+    yield number_cell("interval", interval)
+    yield number_cell("n", str(n))
+    yield text_cell("verdict", verdict)
+
+
+def _verdict(gain: Difference) -> str:
+    """`better`, `worse`, `not separable` or `not tested`."""
+    if gain.verdict != "separable":
+        return gain.verdict
+    return "better" if gain.mean is not None and gain.mean > 0 else "worse"
+
+
+def _selection_effects(
+    spec: StudySpec, best: int, known: Sequence[Candidate], counts: Sequence[int] | None
+) -> str:
+    """How far the best of as many equal configurations would lie above one, by objective."""
+    [chosen] = [candidate for candidate in known if candidate.number == best]
+    listed = []
+    for metric in spec.objectives:
+        effect = selection_effect(known, metric, chosen.mean(metric), counts)
+        if effect is not None:
+            source = "spread of the seeds"
+            if not effect.from_seeds and counts:
+                source = f"{effective_images(metric, counts):.0f} images"
+            amount = f"{bare_number(metric, effect.mean)} ± {number_with_unit(metric, effect.sd)}"
+            listed.append(f"{label(metric)} {amount} ({source})")
+    if not listed:
+        return ""
+    return (
+        f". On the first seed, the best of {len(known)} equal configurations would be ahead of one "
+        f"of them by: {', '.join(listed)}"
     )
-    yield text_cell("trial", str(record.identity.number), justify="right")
-    for metric, direction in spec.objectives.items():
-        value = over = "–"
-        if metric in own:
-            value = mean_and_sd(metric, own[metric])
-            difference = gain(reached[metric].mean, own[metric].mean, direction)
-            over = signed_number(metric, difference)
-        yield number_cell(label_with_unit(metric), value, style="green")
-        yield number_cell("gain", over)
-    yield number_cell("n", str(max((seeds.n for seeds in own.values()), default=0)))
 
 
 def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 from balpoe.config import StudySpec
 from balpoe.reporting.study_progress import trial_states
-from balpoe.study.selection.candidates import objectives_over_seeds
-from balpoe.study.selection.comparison import as_plain, comparisons
+from balpoe.study.selection.candidates import candidates, objectives_over_seeds
+from balpoe.study.selection.comparison import Comparisons, as_plain
 from balpoe.study.selection.front import rivals
 from balpoe.study.trials.events import AttemptEnded, Listener, StudyEvent
 from balpoe.study.trials.record import TrialRecord
@@ -64,6 +64,7 @@ def outcome_line(
         now: Returns the Unix time.
     """
     others = rivals(records, spec.objectives)
+    compared = Comparisons(candidates(records), spec.repeats)
 
     def plain(record: TrialRecord) -> dict[str, Any]:
         number = record.identity.number
@@ -72,7 +73,7 @@ def outcome_line(
             "trial": number,
             "parameters": dict(record.parameters),
             "objectives": {name: asdict(seeds) for name, seeds in over_seeds.items()},
-            "comparisons": [as_plain(each) for each in comparisons(number, others, spec.seed)],
+            "comparisons": [as_plain(each) for each in compared.of(number, others)],
         }
 
     content = {

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from balpoe.config import StudySpec
 from balpoe.study.selection.candidates import candidates
-from balpoe.study.selection.comparison import FEWEST_SEEDS
 from balpoe.study.selection.front import pareto_front
-from balpoe.study.selection.race import race
+from balpoe.study.selection.race import FIRST_SEEDS, race, references
 from balpoe.study.trials.record import TrialRecord
 
 
@@ -29,8 +28,8 @@ class RaceForecast:
 
         Args:
             records: All trials and repeats; RUNNING ones are left out of the forecast.
-            searching: Whether further trials will start; then these are the trials on the front,
-                otherwise the trials in the race.
+            searching: Whether further trials will start; then these are the trials on the front
+                and the known points, otherwise the trials in the race.
         """
         ended = tuple(record for record in records if record.state != "RUNNING")
         if ended != self._ended:
@@ -41,12 +40,14 @@ class RaceForecast:
 
     def seed_limit(self, *, searching: bool) -> int:
         """The number of seeds that each of these trials has in the end, at most."""
-        return min(FEWEST_SEEDS, self._spec.repeats) if searching else self._spec.repeats
+        return min(FIRST_SEEDS, self._spec.repeats) if searching else self._spec.repeats
 
     def _front(self, ended: Sequence[TrialRecord]) -> tuple[int, ...]:
         searched = [record for record in ended if record.identity.repeat == 0]
         front = pareto_front(searched, self._spec.objectives)
-        return tuple(trial.identity.number for trial in front)
+        known_points = references(self._spec, candidates(searched))
+        numbers = {trial.identity.number for trial in front}
+        return tuple(sorted(numbers | {candidate.number for candidate in known_points}))
 
     def _racing(self, ended: Sequence[TrialRecord]) -> tuple[int, ...]:
         return race(self._spec, candidates(ended)).racing

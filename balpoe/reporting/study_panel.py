@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from balpoe.reporting.formatting import duration, label_and_number, signed_number, trial_name
+from balpoe.reporting.formatting import duration, label_and_number, number_with_unit, trial_name
 from balpoe.reporting.study_progress import Best, StudyProgress
 from balpoe.reporting.time_left import epochs_done
 from balpoe.study.trials.record import TrialRecord, TrialState
@@ -79,11 +79,12 @@ def _bests(progress: StudyProgress) -> Iterator[str]:
 
 
 def _origin(metric: str, best: Best) -> str:
-    """`trial 7`, `trial 7, +2.1 over balpoe`."""
+    """`trial 7`, `trial 7; balpoe 91.2 %`."""
     trial = f"trial {best.number}"
-    if best.gain is None:
+    if best.known is None:
         return trial
-    return f"{trial}, {signed_number(metric, best.gain)} over {best.over}"
+    name, value = best.known
+    return f"{trial}; {name} {number_with_unit(metric, value)}"
 
 
 def _running_table(progress: StudyProgress) -> Table:

@@ -9,7 +9,7 @@ from typing import get_args
 from balpoe.config import StudySpec
 from balpoe.reporting.race_forecast import RaceForecast
 from balpoe.reporting.time_left import epochs_of, seconds_left
-from balpoe.study.search.planned_trials import gain_over_points
+from balpoe.study.search.planned_trials import best_known_point
 from balpoe.study.selection.candidates import is_feasible
 from balpoe.study.trials.record import TrialRecord, TrialState
 
@@ -18,13 +18,12 @@ from balpoe.study.trials.record import TrialRecord, TrialState
 class Best:
     """The best value of one objective so far, and the number of its trial.
 
-    `gain` is the gain over `over`, the known point that is best in this objective.
+    `known` is the known point that is best in this objective, with its value.
     """
 
     value: float
     number: int
-    over: str | None = None
-    gain: float | None = None
+    known: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +126,4 @@ def _best(spec: StudySpec, trials: Sequence[TrialRecord], metric: str) -> Best |
         return None
     sign = 1 if spec.objectives[metric] == "minimize" else -1
     value, number = min(values, key=lambda each: (sign * each[0], each[1]))
-    return Best(value, number, *gain_over_points(spec, trials, metric, value))
+    return Best(value, number, best_known_point(spec, trials, metric))

@@ -65,5 +65,17 @@ def read_predictions(path: Path) -> Predictions:
     return Predictions(np.stack(per_expert, axis=1).astype(np.float32), labels_n)
 
 
+def label_counts(path: Path) -> tuple[int, ...] | None:
+    """Return the images of each class in a file of predictions, None if there is no file.
+
+    Raises:
+        CorruptFile: the file is damaged or of another format.
+    """
+    if not path.exists():
+        return None
+    table = read_table(path, format_number=FORMAT, columns=[_LABEL])
+    return tuple(np.bincount(table[_LABEL].to_numpy()).tolist())
+
+
 def _float16_holds(values: NDArray[np.floating]) -> bool:
     return bool(np.abs(values).max(initial=0) <= np.finfo(np.float16).max)

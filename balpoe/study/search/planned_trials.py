@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
-from balpoe.config import Choice, Direction, StudySpec
+from balpoe.config import Choice, StudySpec
 from balpoe.config.assignment import implied_parameters
 from balpoe.study.trials.record import TrialRecord
 
@@ -73,19 +72,14 @@ def tried_points(spec: StudySpec, records: Sequence[TrialRecord]) -> dict[str, T
     }
 
 
-def gain(value: float, reference: float, direction: Direction) -> float:
-    """Return by how much `value` is better than `reference`."""
-    return value - reference if direction == "maximize" else reference - value
-
-
-def gain_over_points(
-    spec: StudySpec, records: Sequence[TrialRecord], metric: str, value: float
-) -> tuple[str, float] | tuple[None, None]:
-    """Return the COMPLETE known point that is best in `metric`, by name, and the gain over it."""
-    direction = spec.objectives[metric]
-    gains = [
-        (name, gain(value, record.objectives[metric], direction))
+def best_known_point(
+    spec: StudySpec, records: Sequence[TrialRecord], metric: str
+) -> tuple[str, float] | None:
+    """Return name and value of the COMPLETE known point that is best in `metric`."""
+    sign = 1 if spec.objectives[metric] == "minimize" else -1
+    values = [
+        (name, record.objectives[metric])
         for name, record in tried_points(spec, records).items()
         if record.objectives is not None
     ]
-    return min(gains, key=itemgetter(1), default=(None, None))
+    return min(values, key=lambda each: sign * each[1], default=None)

@@ -1,33 +1,32 @@
 """The race for further seeds: which configurations of a study are trained with which of them.
 
-All begin with the search's own seed. A configuration is a *finalist* where it is on the front
-of the means over seeds. Two configurations are *close*
+All configurations begin with the search's own seed, repeat 0. A *finalist* is a configuration on
+the front of the means over seeds. A *reference* is a known point of the study. A configuration is
+*close* to a finalist if their means differ by at most `race.margin` standard errors in every
+objective: ``margin * sd * sqrt(1/n_a + 1/n_b)``, with the standard deviation pooled over all
+configurations that have two seeds or more.
 
-- with three shared seeds or more: where no objective separates them, that is where the 95 %
-  bootstrap interval of the paired difference holds 0 for each;
-- with fewer: where in every objective their means differ by at most `race.margin` standard
-  errors, ``margin * sd * sqrt(1/n_a + 1/n_b)``; the sd is pooled over all configurations with
-  two seeds or more. No interval could be trusted there, and a configuration that luck put off
-  the front shall get its chance.
+In every round, seeds go to
 
-In every round seeds go to
+- each finalist and each reference until it has three seeds, or `repeats` if that is less;
+- each pair of finalists that are not separable, and each pair of a finalist and a configuration
+  close to it: to the configuration with fewer seeds, to both if they have equally many. Below three
+  seeds it gets all seeds up to three, otherwise one;
+- each reference until it has as many seeds as the finalist that has most.
 
-- each finalist until it has three (or `repeats`, if that is less), for below nothing is tested;
-- each pair of a finalist and any configuration close to it: to the one with fewer seeds, to both
-  where they are even. Below three it gets all up to three at once, from then on one a round.
+"Separable" is the strict test of `comparison`, "close" a looser rule: it decides only where seeds
+are worth their cost (tests/benchmarks/racing.py). A configuration with a failed repeat leaves the
+race, but not the front. Copies of a configuration are not compared. The race is over when no
+configuration gets a seed. Once the hours of the budget are spent, only the first three seeds of
+finalists and references, and seeds that have begun, are trained.
 
-A configuration one of whose repeats failed leaves the race, though not the front. Copies of one
-configuration are not told apart. The race is over when nobody gets a seed: the front is
-separable, or all that is not has `repeats` seeds. Once the study's hours are spent only the
-finalists' first three seeds, and what had begun, are still granted.
-
-The race has no state: its rounds are replayed from what is recorded, and a round only knows the
-seeds of the rounds before it. So an interruption changes no decision. (Racing configurations:
+The race has no state. Its rounds are replayed from the records, and a round depends only on the
+seeds of the rounds before it, so an interruption changes no decision. (Racing configurations:
 Maron and Moore 1994; with several objectives: Zhang et al., S-Race, 2013.)
 
-What it cannot do: every round tests anew, so that over a whole race an interval of 95 % errs more
-often than in 5 % of cases; and the search's own seed, by which a configuration came to the front,
-stays among its seeds, so that a mean of few is still a little lucky.
+What the race cannot do: the front is chosen by means over all seeds. They include repeat 0, so the
+mean of a configuration that was lucky there stays too high while it has few seeds. A configuration
+whose repeat 0 was unlucky gets no further seed unless it is close to a finalist.
 
 C candidates, F finalists.
 """
@@ -44,8 +43,10 @@ from numpy.typing import NDArray
 
 from balpoe.config import StudySpec
 from balpoe.study.selection.candidates import Candidate
-from balpoe.study.selection.comparison import FEWEST_SEEDS, compare
+from balpoe.study.selection.comparison import Comparisons
 from balpoe.study.selection.front import mean_front
+
+FIRST_SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,15 @@ class Race:
 def race(spec: StudySpec, candidates: Sequence[Candidate]) -> Race:
     """Replay the race of the study `spec` between all its `candidates`."""
     seeds = {candidate.number: 1 for candidate in candidates}
+    reference_numbers = {each.number for each in references(spec, candidates)}
     while True:
         known = [candidate.up_to(seeds[candidate.number]) for candidate in candidates]
         racers = [candidate for candidate in known if not candidate.failed]
         front = mean_front(known, spec.objectives)
         finalists = [candidate for candidate in front if not candidate.failed]
-        goals = _goals(spec, racers, finalists)
-        to_do = tuple(_missing(spec, candidates, finalists, goals))
+        compared = [each for each in racers if each.number in reference_numbers]
+        goals = _goals(spec, known, racers, finalists, compared)
+        to_do = tuple(_missing(spec, candidates, [*finalists, *compared], goals))
         if to_do or not goals:
             return Race(
                 tuple(each.number for each in finalists),
@@ -93,41 +96,72 @@ def race(spec: StudySpec, candidates: Sequence[Candidate]) -> Race:
         seeds |= goals
 
 
+def references(spec: StudySpec, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return the first candidate at each known point of the study."""
+    points = [point.parameters for point in spec.points.points]
+    found: dict[int, Candidate] = {}
+    for candidate in candidates:
+        if candidate.parameters in points:
+            found.setdefault(points.index(candidate.parameters), candidate)
+    return tuple(found.values())
+
+
 def affordable(to_do: Iterable[SeedToTrain], hours_spent: bool) -> list[SeedToTrain]:
     """Return the seeds that may be trained."""
     return [seed for seed in to_do if seed.granted or not hours_spent]
 
 
 def _goals(
-    spec: StudySpec, racers: Sequence[Candidate], finalists: Sequence[Candidate]
+    spec: StudySpec,
+    known: Sequence[Candidate],
+    racers: Sequence[Candidate],
+    finalists: Sequence[Candidate],
+    compared: Sequence[Candidate],
 ) -> dict[int, int]:
-    """Return how many seeds the candidates that train in the round have at its end, by number."""
-    first = min(FEWEST_SEEDS, spec.repeats)
-    goals = {each.number: first for each in finalists if _seeds(each) < first}
-    for one, other in _close_pairs(spec, racers, finalists):
+    """Return how many seeds the candidates that train in the round have at its end, by number.
+
+    Args:
+        spec: The study.
+        known: All candidates with their seeds of earlier rounds.
+        racers: Those without a failed repeat.
+        finalists: The racers on the front.
+        compared: The racers that are known points.
+    """
+    first = min(FIRST_SEEDS, spec.repeats)
+    goals = {each.number: first for each in (*finalists, *compared) if _seeds(each) < first}
+    for one, other in _open_pairs(spec, known, racers, finalists):
         fewer = min(_seeds(one), _seeds(other))
         if fewer < spec.repeats:
             goal = first if fewer < first else fewer + 1
             goals |= {each.number: goal for each in (one, other) if _seeds(each) == fewer}
+    most = max((goals.get(each.number, _seeds(each)) for each in finalists), default=0)
+    goals |= {each.number: most for each in compared if _seeds(each) < most}
     return goals
 
 
-def _close_pairs(
-    spec: StudySpec, racers: Sequence[Candidate], finalists: Sequence[Candidate]
+def _open_pairs(
+    spec: StudySpec,
+    known: Sequence[Candidate],
+    racers: Sequence[Candidate],
+    finalists: Sequence[Candidate],
 ) -> Iterable[tuple[Candidate, Candidate]]:
-    """Yield each finalist with every candidate that is close to it."""
+    """Yield the pairs of finalists that are not separable, and each finalist with those close."""
     numbers = [racer.number for racer in racers]
-    by_means_fc = _close_by_means(spec, racers, [numbers.index(each.number) for each in finalists])
-    for one, by_means_c in zip(finalists, by_means_fc, strict=True):
-        for other, is_close in zip(racers, by_means_c.tolist(), strict=True):
-            tested = min(_seeds(one), _seeds(other)) >= FEWEST_SEEDS
-            if not (tested or is_close) or one.parameters == other.parameters:
+    final = {each.number for each in finalists}
+    comparisons = Comparisons(known, spec.repeats)
+    is_close_fc = _are_close(spec, racers, [numbers.index(each.number) for each in finalists])
+    for one, is_close_c in zip(finalists, is_close_fc, strict=True):
+        for other, is_close in zip(racers, is_close_c.tolist(), strict=True):
+            if one.parameters == other.parameters:
                 continue
-            if not tested or compare(one, other, spec.seed).verdict != "separable":
+            if other.number in final:
+                if comparisons.between(one.number, other.number).verdict != "separable":
+                    yield one, other
+            elif is_close:
                 yield one, other
 
 
-def _close_by_means(
+def _are_close(
     spec: StudySpec, racers: Sequence[Candidate], finalists: Sequence[int]
 ) -> NDArray[np.bool_]:
     """Return whether the means differ by at most the margin in every objective, [F, C]."""
@@ -155,17 +189,21 @@ def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
 def _missing(
     spec: StudySpec,
     candidates: Iterable[Candidate],
-    finalists: Iterable[Candidate],
+    granted: Iterable[Candidate],
     goals: Mapping[int, int],
 ) -> Iterable[SeedToTrain]:
-    """Return the seeds of a round without a result, by repeat; none after a failed repeat."""
-    first = min(FEWEST_SEEDS, spec.repeats)
-    final = {each.number for each in finalists}
+    """Return the seeds of a round without a result, by repeat; none after a failed repeat.
+
+    The first seeds of `granted` candidates are granted.
+    """
+    first = min(FIRST_SEEDS, spec.repeats)
+    first_granted = {each.number for each in granted}
     missing = [
         SeedToTrain(
             candidate.number,
             repeat,
-            granted=(candidate.number in final and repeat < first) or repeat in candidate.begun,
+            granted=repeat in candidate.begun
+            or (candidate.number in first_granted and repeat < first),
         )
         for candidate in candidates
         if not candidate.up_to(goals.get(candidate.number, 0)).failed

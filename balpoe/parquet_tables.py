@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,14 +33,19 @@ def write_table(path: Path, table: pa.Table, *, format_number: int) -> None:
         )
 
 
-def read_table(path: Path, *, format_number: int) -> pa.Table:
-    """Read the table in `path` and verify its checksums.
+def read_table(path: Path, *, format_number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the table in `path`, or some of its `columns`, and verify the checksums.
 
     Raises:
         CorruptFile: the file is missing, damaged or of another format.
     """
     try:
-        table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
+        table = pq.read_table(
+            path,
+            columns=None if columns is None else list(columns),
+            page_checksum_verification=True,
+            memory_map=False,
+        )
     except (OSError, pa.ArrowException) as error:
         raise CorruptFile(f"{path}: missing or damaged: {error}") from error
     found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")

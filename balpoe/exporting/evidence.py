@@ -175,8 +175,8 @@ def _separable(found: Sequence[Comparison]) -> Iterator[str]:
     """Yield the other trials by verdict, with the difference and interval of each objective."""
     if found:
         yield (
-            "This trial minus others on the front or with further seeds, paired over the n seeds that "
-            "took no part in the choice; all intervals together hold with 95 %:"
+            "This trial minus others on the front or with further seeds, paired over the n seeds "
+            "that took no part in the choice; all intervals together hold with 95 %:"
         )
     for verdict in VERDICTS:
         for comparison in found:

@@ -29,6 +29,7 @@ from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.search.planned_trials import tried_points
 from balpoe.study.selection.candidates import Candidate, candidates, objectives_over_seeds
 from balpoe.study.selection.comparison import Comparisons, Difference, compact_letter_display
+from balpoe.study.selection.moderated_test import FEWEST_FRESH_SEEDS
 from balpoe.study.selection.selection_effect import effective_images, selection_effect
 from balpoe.study.trials.record import TrialRecord
 
@@ -39,7 +40,8 @@ _ALIKE = (
 
 _GAIN = (
     "gain: paired over the n seeds after the first that both trials have; the intervals, and "
-    "those of all other pairs, hold together with 95 %"
+    "those of all other pairs, hold together with 95 %; half an interval is the smallest gain "
+    "that could have been shown"
 )
 
 
@@ -69,16 +71,18 @@ def front_report(
         return Text(f"{_outcome(spec, records)}\n{reason}: there is nothing to export.")
     known = candidates(records)
     compared = Comparisons(known, spec.repeats)
-    parts: list[RenderableType] = [_front_table(spec, front, records, compared), Text()]
+    best = front[0].identity.number
+    effects = _selection_effects(spec, best, known, validation_counts)
     points = tried_points(spec, records)
-    if any(record.objectives for record in points.values()):
-        best = front[0].identity.number
+    has_points = any(record.objectives for record in points.values())
+    table = _front_table(spec, front, records, compared, "" if has_points else effects)
+    parts: list[RenderableType] = [table, Text()]
+    if has_points:
         rows = (
             cells
             for name, record in points.items()
             for cells in _gain_rows(spec, name, record, best, records, compared)
         )
-        effects = _selection_effects(spec, best, known, validation_counts)
         table = table_of(f"Gain of trial {best} over the known points", rows, f"{_GAIN}{effects}")
         parts += [table, Text()]
     notes = [
@@ -100,6 +104,7 @@ def _front_table(
     front: Sequence[TrialRecord],
     records: Sequence[TrialRecord],
     compared: Comparisons,
+    remark: str,
 ) -> Table:
     known = {candidate.number: candidate for candidate in candidates(records)}
     several = [known[record.identity.number] for record in front] if len(front) > 1 else []
@@ -109,11 +114,19 @@ def _front_table(
     if letters:
         numbers = [candidate.number for candidate in several]
         caption = f"{caption}; {_ALIKE}{_smallest(compared, numbers)}"
+    elif several:
+        caption = f"{caption}; differences: not tested, {_too_few(spec)}"
     return table_of(
         f"{name} of {_outcome(spec, records)}",
         (_front_cells(spec, record, records, letters) for record in front),
-        caption,
+        f"{caption}{remark}",
     )
+
+
+def _too_few(spec: StudySpec) -> str:
+    """Why no difference between trials of the front could be tested."""
+    fewest = FEWEST_FRESH_SEEDS + 1
+    return "too few seeds" if spec.repeats >= fewest else f"which needs repeats: {fewest} or more"
 
 
 def _smallest(compared: Comparisons, front: Sequence[int]) -> str:
@@ -197,8 +210,8 @@ def _gain_cells(
         gain = signed_number(metric, difference.mean)
         if difference.interval is not None:
             low, high = (signed_number(metric, bound) for bound in difference.interval)
-            interval = f"{low} to {high}"
-    yield text_cell("known point", name, style="bold")
+            interval = f"{low}..{high}"
+    yield text_cell("known point", name, style="bold", no_wrap=True)
     yield text_cell("objective", label_with_unit(metric))
     yield number_cell("value", value, style="green")
     yield number_cell("gain", gain)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from balpoe.config import (
@@ -145,7 +146,7 @@ def test_the_comment_and_the_provenance_state_the_same_evidence(tmp_path: Path) 
     assert "Trial 1 of the study digits_lt: rank 1" in comment
     assert "val/accuracy: 0.9400 ± 0.0141 (n = 2 seeds)" in comment
     assert "2026-09-21T14:14:20+00:00" in comment
-    assert provenance["format"] == 3
+    assert provenance["format"] == 4
     assert provenance["objectives"]["val/accuracy"]["mean"] == pytest.approx(0.94)
     assert provenance["objectives"]["val/accuracy"]["n"] == 2
     assert provenance["searched"] == {"mixup.alpha": 0.125, "experts.sharing": "independent"}
@@ -268,27 +269,37 @@ def test_a_preference_orders_the_front_and_is_stated(tmp_path: Path) -> None:
     assert provenance["ordered_by"] == expression
 
 
-def test_from_what_a_trial_is_separable_is_stated_with_the_intervals(tmp_path: Path) -> None:
-    seeds = {0: (0.01, 0.02, 0.03), 1: (0.0, 0.02, -0.02)}
+def test_differences_are_stated_with_n_intervals_and_verdicts(tmp_path: Path) -> None:
+    """n counts the seeds after the one on which the trials were chosen."""
+    spec = dataclasses.replace(SPEC, repeats=5)
+    noise = np.random.default_rng(0).normal(0, 0.004, (2, 5, 2)).tolist()
     records = [
-        _record(number, accuracy=0.9 - number / 100 + gain, ece=0.05 + number / 100, repeat=repeat)
-        for number, gains in seeds.items()
-        for repeat, gain in enumerate(gains)
+        _record(
+            number,
+            accuracy=0.9 - number / 10 + noise[number][repeat][0],
+            ece=0.05 + noise[number][repeat][1],
+            repeat=repeat,
+        )
+        for number in (0, 1)
+        for repeat in range(5)
     ]
     records += [_record(2, accuracy=0.5, ece=0.01), _record(3, accuracy=0.4, ece=0.5)]
-    report = _export(records, tmp_path)
+    report = export_best(spec, records, top=1, directory=tmp_path, launches=LAUNCHES)
     [export] = report.exports
     provenance = json.loads(export.provenance.read_text())
     [near, untested] = provenance["comparisons"]  # trial 3 is dominated and has one seed
-    assert (near["trial"], near["n"], near["verdict"]) == (1, 3, "separable")
+    assert (near["trial"], near["n"], near["verdict"]) == (1, 4, "separable")
     accuracy = near["objectives"]["val/accuracy"]
-    assert accuracy["difference"] == pytest.approx((0.02 + 0.01 + 0.06) / 3)
-    assert (accuracy["low"], accuracy["high"]) == pytest.approx((0.01, 0.06))
-    assert (untested["trial"], untested["n"], untested["verdict"]) == (2, 1, "not tested")
-    assert untested["objectives"]["val/ece"]["low"] is None
-    comment = export.path.read_text()
-    assert "#   separable: 1 (n = 3)" in comment
-    assert "#   not tested: 2 (n = 1)" in comment
+    fresh = np.subtract(noise[0], noise[1])[1:, 0]
+    assert accuracy["difference"] == pytest.approx(fresh.mean() + 0.1)
+    assert 0 < accuracy["low"] < 0.1 < accuracy["high"]
+    assert accuracy["smallest"] == pytest.approx((accuracy["high"] - accuracy["low"]) / 2)
+    assert near["objectives"]["val/ece"]["verdict"] == "not separable"
+    assert (untested["trial"], untested["n"], untested["verdict"]) == (2, 0, "not tested")
+    assert untested["objectives"]["val/ece"]["difference"] is None
+    comment = " ".join(export.path.read_text().replace("#", " ").split())
+    assert f"separable from 1 (n = 4): val/accuracy {accuracy['difference']:+.4f} (" in comment
+    assert "not tested from 2 (n = 0)" in comment
 
 
 def _at_point(record: TrialRecord, name: str) -> TrialRecord:

@@ -22,7 +22,9 @@ from balpoe.files import dump_study
 from balpoe.launch.status import status
 from balpoe.reporting.study_status import status_plain, status_report
 from balpoe.study.records.record_store import RecordStore
+from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import pareto_front
+from balpoe.study.selection.race import references
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
 
@@ -77,16 +79,17 @@ def test_of_a_budget_in_hours_it_shows_what_is_left(tiny_study: TinyStudy) -> No
     assert plain["left"]["trials"] is None
 
 
-def test_it_counts_the_seeds_of_the_present_round_and_the_separable_pairs(
+def test_it_counts_the_seeds_of_the_present_round_and_the_pairs_by_verdict(
     tiny_study: TinyStudy, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny_study.runs, tmp_path / "runs")
     specification = StudyDirectory.of(tmp_path / "runs", "tiny").specification
     specification.write_text(dump_study(replace(tiny_study.spec, repeats=3)))
     found = status("tiny", runs=tmp_path / "runs")
-    front = len(pareto_front(found.trials, found.spec.objectives))
-    assert found.repeats_left == 2 * front
-    pairs = {"separable": 0, "not separable": 0, "not tested": front * (front - 1) // 2}
+    front = {trial.identity.number for trial in pareto_front(found.trials, found.spec.objectives)}
+    known = {each.number for each in references(found.spec, candidates(found.trials))}
+    assert found.repeats_left == 2 * len(front | known)
+    pairs = {"separable": 0, "not separable": 0, "not tested": len(front) * (len(front) - 1) // 2}
     assert found.pairs == pairs
 
 

@@ -171,8 +171,8 @@ def test_the_best_is_compared_with_the_best_known_point_in_the_same_objective(
     progress = study_progress(spec, records, launches=[1000], now=1030)
     shown = lines(study_panel(progress))
     assert shown[2:4] == [
-        "best   accuracy 90.0 % (trial 3, +5.0 over balanced_softmax)",
-        "best   ECE 4.0 % (trial 1, +0.0 over balanced_softmax)",
+        "best   accuracy 90.0 % (trial 3; balanced_softmax 85.0 %)",
+        "best   ECE 4.0 % (trial 1; balanced_softmax 4.0 %)",
     ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balpoe.config import RaceConfig, StudySpec
 from balpoe.study.selection.candidates import Candidate
-from balpoe.study.selection.comparison import compare, pair_verdicts
+from balpoe.study.selection.comparison import Comparisons, pair_verdicts
 from balpoe.study.selection.race import Race, affordable, pooled_sd, race
 
 MakeSpec = Callable[..., StudySpec]
@@ -77,11 +77,23 @@ def test_who_is_far_in_one_objective_is_not_close(make_spec: MakeSpec) -> None:
 
 
 def test_a_separable_front_is_the_end(make_spec: MakeSpec) -> None:
-    accurate = candidate(0, (0.90, 0.1), (0.91, 0.2), (0.92, 0.3))
-    calibrated = candidate(1, (0.89, 0.1), (0.90, 0.1), (0.90, 0.1))
-    stand = race(make_spec(repeats=8), [accurate, calibrated])
+    """Seven fresh seeds separate two configurations that differ by ten standard deviations."""
+    noise = np.random.default_rng(0).normal(0, 0.005, (2, 8, 2)).tolist()
+    accurate = candidate(0, *((0.95 + a, 0.2 + e) for a, e in noise[0]))
+    calibrated = candidate(1, *((0.90 + a, 0.1 + e) for a, e in noise[1]))
+    spec = make_spec(repeats=9)
+    stand = race(spec, [accurate, calibrated])
     assert (stand.finalists, stand.racing, stand.to_do) == ((0, 1), (), ())
-    assert pair_verdicts([accurate, calibrated], seed=0)["separable"] == 1
+    compared = Comparisons([accurate, calibrated], spec.repeats)
+    assert pair_verdicts([0, 1], compared) == {"separable": 1, "not separable": 0, "not tested": 0}
+
+
+def test_three_equal_signs_separate_nothing(make_spec: MakeSpec) -> None:
+    """A bootstrap interval of three differences excludes 0 in a quarter of such cases."""
+    one = candidate(0, (0.90, 0.1), (0.91, 0.1), (0.92, 0.2), (0.93, 0.1))
+    other = candidate(1, (0.89, 0.1), (0.90, 0.1), (0.90, 0.1), (0.90, 0.1))
+    assert Comparisons([one, other], 9).between(0, 1).verdict != "separable"
+    assert asked(race(make_spec(repeats=9), [one, other]))
 
 
 def test_what_nothing_separates_goes_on_seed_by_seed_to_the_last(make_spec: MakeSpec) -> None:
@@ -95,19 +107,50 @@ def test_what_nothing_separates_goes_on_seed_by_seed_to_the_last(make_spec: Make
     assert asked(race(spec, [candidate(0, *one, *last), candidate(1, *other, *last)])) == []
 
 
-def test_whoever_is_separably_dominated_gets_no_further_seed(make_spec: MakeSpec) -> None:
-    """Every seed of trial 1 is worse than that of trial 0, and trial 2 is as good as it."""
+def test_a_configuration_that_is_clearly_dominated_gets_no_further_seed(
+    make_spec: MakeSpec,
+) -> None:
+    """The means of trial 1 lie more than two standard errors behind; trial 2 is as good as 0."""
     best = [(0.90, 0.10), (0.94, 0.11), (0.92, 0.09)]
-    worse = [(accuracy - 0.01, ece) for accuracy, ece in best]
+    worse = [(accuracy - 0.05, ece) for accuracy, ece in best]
     twin = [(0.91, 0.10), (0.93, 0.10), (0.92, 0.10)]
     known = [candidate(0, *best), candidate(1, *worse), candidate(2, *twin)]
-    assert compare(known[0], known[1], seed=0).verdict == "separable"
-    stand = race(make_spec(repeats=8), [*known])
+    stand = race(make_spec(repeats=8), known)
     assert 1 not in stand.finalists
-    assert (0, 3) in asked(stand)
-    assert (2, 3) in asked(stand)
-    without_twin = race(make_spec(repeats=8), known[:2])
-    assert asked(without_twin) == []
+    assert asked(stand) == [(0, 3), (2, 3)]
+    assert asked(race(make_spec(repeats=8), known[:2])) == []
+
+
+def known_point(spec: StudySpec, number: int, *values: tuple[float, float]) -> Candidate:
+    """The first known point of the study as trial `number`."""
+    return replace(candidate(number, *values), parameters=spec.points.points[0].parameters)
+
+
+def test_known_points_get_the_same_further_seeds_as_the_front(make_spec: MakeSpec) -> None:
+    """Trial 0 is a known point that every other trial dominates."""
+    spec = make_spec(repeats=5, known_points={"ce": {"experts.count": 1}})
+    far = known_point(spec, 0, (0.3, 0.9))
+    front = [candidate(1, (0.9, 0.1)), candidate(2, (0.8, 0.05))]
+    stand = race(spec, [far, *front])
+    assert asked(stand) == [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)]
+    assert affordable(stand.to_do, hours_spent=True) == list(stand.to_do)
+    known = {each.number: each for each in (far, *front)}
+    while to_do := race(spec, list(known.values())).to_do:
+        for seed in to_do:
+            known[seed.number] = with_seed(known[seed.number], seed.repeat, noisy(0))
+    assert len({len(each.objectives) for each in known.values()}) == 1
+
+
+def test_a_finished_study_without_seeds_of_its_known_points_trains_these(
+    make_spec: MakeSpec,
+) -> None:
+    """The race of an earlier version gave all seeds to the front."""
+    spec = make_spec(repeats=4, known_points={"ce": {"experts.count": 1}})
+    best = candidate(1, *[(0.9, 0.10), (0.92, 0.1), (0.91, 0.1), (0.92, 0.1)])
+    assert asked(race(spec, [known_point(spec, 0, (0.3, 0.9)), best])) == [(0, 1), (0, 2)]
+    failed = replace(known_point(spec, 0, (0.3, 0.9)), failed=frozenset({1}))
+    stand = race(spec, [failed, best])
+    assert (asked(stand), stand.withdrawn) == ([], (0,))
 
 
 def test_copies_of_one_configuration_are_not_told_apart(make_spec: MakeSpec) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from balpoe.errors import UserError
 from balpoe.launch import PREDICTIONS
 
 if TYPE_CHECKING:
+    from balpoe.evaluation.prior_estimation import PriorEstimate
     from balpoe.inference import TargetPrior
     from balpoe.launch.predict import PredictionReport
 
@@ -92,6 +94,7 @@ def predict(
     from balpoe.launch.predict import predict as predict_images
     from balpoe.reporting.prediction_display import (
         PredictionDisplay,
+        estimate_line,
         left_out_lines,
         predicted_classes_table,
     )
@@ -110,7 +113,7 @@ def predict(
         return
     console.print(
         predicted_classes_table(
-            report.class_names, report.predicted_counts, report.prior_c.tolist()
+            report.class_names, report.predicted_counts, report.prior_c.tolist(), report.estimate
         )
     )
     for line in left_out_lines(report.ignored, report.unreadable):
@@ -121,6 +124,8 @@ def predict(
             f"iterations {report.estimate.gap:.1e} nats per image may be missing",
             err=True,
         )
+    if report.estimate is not None:
+        console.print(estimate_line(report.estimate), soft_wrap=True, highlight=False)
     line = f"{report.images:,} predictions  {report.out}"
     console.print(line, soft_wrap=True, highlight=False)
 
@@ -134,7 +139,21 @@ def _plain(report: PredictionReport) -> dict[str, Any]:
         "unreadable": report.unreadable,
         "predicted": dict(zip(report.class_names, report.predicted_counts, strict=True)),
         "prior": dict(zip(report.class_names, report.prior_c.tolist(), strict=True)),
-        "estimate": estimate
-        and {name: getattr(estimate, name) for name in ("iterations", "gap", "converged")},
+        "estimate": estimate and _plain_estimate(report.class_names, estimate),
         "seconds": report.seconds,
+    }
+
+
+def _plain_estimate(class_names: Sequence[str], estimate: PriorEstimate) -> dict[str, Any]:
+    ends = zip(estimate.low_c.tolist(), estimate.high_c.tolist(), strict=True)
+    return {
+        "moved": estimate.moved,
+        "p_value": estimate.p_value,
+        "variance": estimate.variance,
+        "interval": dict(zip(class_names, ends, strict=True)),
+        "images": estimate.images,
+        "held_out": estimate.held_out,
+        "iterations": estimate.iterations,
+        "gap": estimate.gap,
+        "converged": estimate.converged,
     }

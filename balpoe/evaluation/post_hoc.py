@@ -6,7 +6,7 @@ N images, E experts, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from balpoe.errors import DataError
 from balpoe.evaluation.distributions import Distribution, distributions
-from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior, thinning
 from balpoe.evaluation.scoring import Metrics, evaluate
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
@@ -26,7 +26,6 @@ Scaling = Literal["none", "ensemble", "experts"]
 PriorKnowledge = Literal["unknown", "known", "estimated"]
 
 MOST_EXPERTS = 9  # 511 subsets, of which 31 are balanced if the λs are equidistant
-_LEAST_SHARE = 1e-12  # of a class in an estimated prior, which may be 0 for a class that has images
 _ROUNDING = 1e-9  # of λs that are written in decimals
 
 
@@ -87,16 +86,22 @@ def evaluate_post_hoc(
     lambdas: Sequence[float],
     class_counts: Sequence[int],
     temperatures: Temperatures | None,
+    held_out: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[PostHocEvaluation, ...]:
     """Evaluate every choice on all test images [N] and on every shift.
 
-    The prior is unknown, known, or estimated from the unlabelled images of the distribution.
+    The prior is unknown, known, or estimated from the unlabelled images of the distribution and
+    from `held_out`: the logits [N, E, C] of the same experts for images that they were not trained
+    on, and their labels [N]. It is estimated for all experts without temperatures, and not without
+    `held_out`.
 
     Raises:
         NonFiniteError: logits are NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
     found = list(distributions(labels_n, class_counts))
+    all_experts = Scorer(tuple(range(len(lambdas))))
+    of_held_out = held_out and HeldOut(all_experts.logits(held_out[0], None), held_out[1])
     rows = []
     for scorer in scorers(lambdas, scaled=temperatures is not None):
         product_nc = scorer.logits(logits_nec, temperatures)
@@ -104,7 +109,10 @@ def evaluate_post_hoc(
         trained_c = target_prior(prior_c, lam)
         for of in found:
             logits_bc, labels_b = product_nc[of.indices_b], labels_n[of.indices_b]
-            for prior, test_prior_c in _priors(logits_bc, of, trained_c):
+            priors: dict[PriorKnowledge, Tensor | None] = {"unknown": None, "known": of.prior_c}
+            if scorer == all_experts:
+                priors["estimated"] = _estimated(logits_bc, of, trained_c, prior_c, of_held_out)
+            for prior, test_prior_c in priors.items():
                 metrics = None
                 if of.is_measurable and (prior == "unknown" or test_prior_c is not None):
                     metrics = evaluate(
@@ -122,17 +130,21 @@ def evaluate_post_hoc(
     return tuple(rows)
 
 
-def _priors(
-    logits_bc: Tensor, of: Distribution, trained_prior_c: Tensor
-) -> Iterator[tuple[PriorKnowledge, Tensor | None]]:
-    yield "unknown", None
-    yield "known", of.prior_c
-    if of.class_weights_c is not None:
-        yield "estimated", None  # unlabelled images have no class weights
-        return
-    ratios_bc = likelihood_ratios(logits_bc, trained_prior_c=trained_prior_c)
-    estimated_c = estimate_prior(ratios_bc).prior_c.clamp(min=_LEAST_SHARE)
-    yield "estimated", estimated_c / estimated_c.sum()
+def _estimated(
+    logits_bc: Tensor,
+    of: Distribution,
+    trained_prior_c: Tensor,
+    class_prior_c: Tensor,
+    held_out: HeldOut | None,
+) -> Tensor | None:
+    if held_out is None or of.class_weights_c is not None:
+        return None  # unlabelled images have no class weights
+    return estimate_prior(
+        logits_bc[:: thinning(*logits_bc.shape)],
+        held_out,
+        trained_prior_c=trained_prior_c,
+        class_prior_c=class_prior_c,
+    ).prior_c
 
 
 def balanced_subsets(lambdas: Sequence[float]) -> tuple[tuple[int, ...], ...]:

@@ -1,18 +1,26 @@
 """Estimation of the class frequencies of unlabelled images from their predictions.
 
-B batch, C classes. With p(c|x) the posterior of a scorer under its target prior P_trained,
-w_bc = p(c|x_b)/P_trained(c) is the likelihood P(x_b|c) up to a constant per image. The estimated
-frequencies q maximise the likelihood Σ_b log Σ_c q_c·w_bc. Expectation maximisation
-(Saerens, Latinne and Decaestecker 2002, eq. 2.9) repeats q_c ← q_c·g_c(q) with
-g_c(q) = mean_b w_bc / Σ_j q_j·w_bj.
+B batch, N images, C classes. Frequencies that maximise the likelihood of the predicted images
+(Saerens, Latinne and Decaestecker 2002) follow the errors of a scorer that is not calibrated: they
+made every natural set worse that was measured. The estimate here corrects and distrusts the scorer
+by predictions of the same model for labelled images that it was not trained on.
 
-The likelihood is concave in q and g is its gradient per image, so at any q no frequencies are
-better by more than max_c g_c(q) − 1 nats per image (Lindsay 1983). The iteration ends when this
-bound is below the tolerance: this certifies the optimum, whereas a small step may only be slow.
+1. Calibration. f is the scorer with the target prior P_λ̄, π the training prior, and
+   g = f + log π − log P_λ̄ its logits towards π. softmax(β·g + b + log r/π) is fitted to the
+   held-out images, with r their class frequencies, one scale β and an offset b for every class
+   (Alexandari, Kundaje and Shrikumar 2020). The likelihood of class c is exp(β·g_c + b_c)/π_c.
+2. Test. Where the predicted images have the frequencies π, the mean of their posteriors is that of
+   the held-out images weighted to π, whatever the errors of the model are. A Hotelling test with
+   the variances of both samples compares the means. Unless it rejects at `LEVEL`, the estimate is
+   π.
+3. Estimate. With θ = log q/π, the maximum of α·Σ_n log Σ_c q_c·w_nc − |θ|²/2s². The power
+   α = M/(M + N), with M held-out images, counts the errors of the calibration. The variance s² of
+   the log ratios, 0 and 0.01 to 10, is that of the highest evidence (Laplace's approximation).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -20,75 +28,315 @@ from torch import Tensor
 
 from balpoe.errors import DataError
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
-from balpoe.method.priors import adjust_to_prior
+from balpoe.method.calibration_bins import refuse_impossible_labels
 
-TOLERANCE = 1e-5
-"""In nats per image: far below C/2N, the random error of an estimate from N images."""
+LEVEL = 0.01
+"""The probability of a wrong rejection of the training prior."""
 
-MAX_ITERATIONS = 1000
-_ELEMENTS = 2**21  # converted to float64 at a time: 16 MiB
+MOST_IMAGES = 20_000
+"""More predicted images are thinned evenly: the held-out images limit the estimate."""
+
+_VARIANCES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_INTERVAL_VARIANCE = 3.0
+_TOLERANCE = 1e-4  # in nats, of all images
+_MAX_ITERATIONS = 100
+_SHORTEST_STEP = 1e-6
+_MOST_ELEMENTS = 2**23  # of all predicted logits: 64 MiB in float64
+_NORMAL_QUANTILE = 1.959964
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HeldOut:
+    """Predictions of a scorer for labelled images that it was not trained on.
+
+    `logits_nc` are its logits [N, C], `labels_n` int64 [N].
+    """
+
+    logits_nc: Tensor
+    labels_n: Tensor
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PriorEstimate:
-    """Estimated class frequencies `prior_c`, float64 [C], which sum to 1.
+    """Estimated class frequencies.
 
-    No other frequencies have a log-likelihood higher by more than `gap` nats per image.
-    `converged` is whether the tolerance was reached within the maximal number of iterations.
+    Attributes:
+        prior_c: The estimate, float64 [C], sum 1.
+        low_c: The lower end of an interval of about 95 % for each class [C].
+        high_c: The upper end [C].
+        moved: Whether the images support other frequencies than the training prior. If not, the
+            estimate is the training prior.
+        p_value: The p-value of the test of the training prior.
+        variance: The variance s² of log(frequency/training prior) that the images support: a
+            small one shrinks the estimate strongly towards the training prior. 0 if not moved.
+        images: The number of images that the estimate uses.
+        held_out: The number of held-out images.
+        iterations: The Newton steps of the last fit.
+        gap: The expected improvement of the objective by another step, in nats per image.
+        converged: Whether the gap is below the tolerance.
     """
 
     prior_c: Tensor
+    low_c: Tensor
+    high_c: Tensor
+    moved: bool
+    p_value: float
+    variance: float
+    images: int
+    held_out: int
     iterations: int
     gap: float
     converged: bool
 
 
-def likelihood_ratios(logits_bc: Tensor, *, trained_prior_c: Tensor) -> Tensor:
-    """Return w_bc, float32 [B, C], scaled so that the largest value of each row is 1.
-
-    `logits_bc` are the logits of a scorer with the target prior `trained_prior_c`.
-
-    Raises:
-        NonFiniteError: a logit is NaN or infinite.
-    """
-    refuse_non_finite_logits(logits_bc.unsqueeze(1))
-    uniform_c = torch.full_like(trained_prior_c, 1 / len(trained_prior_c))
-    scores_bc = adjust_to_prior(
-        logits_bc.to(torch.float64), trained_prior_c=trained_prior_c, test_prior_c=uniform_c
-    )
-    return (scores_bc - scores_bc.amax(dim=-1, keepdim=True)).exp().to(torch.float32)
+def thinning(images: int, classes: int) -> int:
+    """Return k such that every k-th image of a large set is enough for the estimate."""
+    most = min(MOST_IMAGES, max(1, _MOST_ELEMENTS // classes))
+    return max(1, math.ceil(images / most))
 
 
 def estimate_prior(
-    ratios_bc: Tensor, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS
+    logits_nc: Tensor, held_out: HeldOut, *, trained_prior_c: Tensor, class_prior_c: Tensor
 ) -> PriorEstimate:
-    """Return the most likely class frequencies of images with these `likelihood_ratios` [B, C].
+    """Estimate the class frequencies of the images with these logits [N, C].
 
-    The ratios are read in slices, so they may lie in a memory-mapped file. The estimate is only as
-    good as the calibration of the scorer: if it is overconfident, the estimate follows its errors.
+    Args:
+        logits_nc: The logits of the scorer; `thinning` bounds their number.
+        held_out: The predictions of the same scorer for held-out images.
+        trained_prior_c: The target prior P_λ̄ [C] of the scorer.
+        class_prior_c: The training prior π [C], towards which the estimate is shrunk.
 
     Raises:
-        DataError: there are no images.
+        DataError: there are no images, or no held-out images.
+        NonFiniteError: a logit is NaN or infinite.
     """
-    images, classes = ratios_bc.shape
-    if images == 0:
+    if len(logits_nc) == 0:
         raise DataError("there are no images to estimate a prior from: give at least one")
-    prior_c = torch.full((classes,), 1 / classes, dtype=torch.float64, device=ratios_bc.device)
-    for iteration in range(max_iterations + 1):
-        gradient_c = _gradient(ratios_bc, prior_c)
-        gap = max(float(gradient_c.max()) - 1, 0.0)
-        if gap <= tolerance or iteration == max_iterations:
+    if len(held_out.logits_nc) == 0:
+        raise DataError("there are no held-out images: a prior cannot be estimated without them")
+    prior_c = class_prior_c.to(torch.float64)
+    scorer = _calibrated(held_out, trained_prior_c.to(torch.float64), prior_c)
+    log_likelihoods_nc = scorer.log_likelihoods(logits_nc)
+    p_value = _p_value(
+        (log_likelihoods_nc + prior_c.log()).softmax(dim=-1),
+        (scorer.log_likelihoods(held_out.logits_nc) + prior_c.log()).softmax(dim=-1),
+        held_out.labels_n,
+        prior_c,
+    )
+    likelihoods_nc = (log_likelihoods_nc - log_likelihoods_nc.amax(dim=-1, keepdim=True)).exp()
+    del log_likelihoods_nc
+    images, known = len(likelihoods_nc), len(held_out.labels_n)
+    posterior = _Posterior(likelihoods_nc, prior_c, known / (known + images))
+    best = posterior.most_evident()
+    moved = p_value <= LEVEL and best.variance > 0
+    estimate_c = best.prior_c if moved else prior_c
+    low_c, high_c = posterior.interval()
+    return PriorEstimate(
+        prior_c=estimate_c,
+        low_c=torch.minimum(low_c, estimate_c),
+        high_c=torch.maximum(high_c, estimate_c),
+        moved=moved,
+        p_value=p_value,
+        variance=best.variance if moved else 0.0,
+        images=images,
+        held_out=known,
+        iterations=best.iterations,
+        gap=best.gap / images,
+        converged=best.gap <= _TOLERANCE,
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Calibrated:
+    """log P(x|c) = scale·logits + shift_c, up to a constant for each image."""
+
+    scale: float
+    shift_c: Tensor
+
+    def log_likelihoods(self, logits_nc: Tensor) -> Tensor:
+        refuse_non_finite_logits(logits_nc.unsqueeze(1))
+        return self.scale * logits_nc.to(torch.float64) + self.shift_c
+
+
+def _calibrated(held_out: HeldOut, trained_prior_c: Tensor, prior_c: Tensor) -> _Calibrated:
+    """Fit β and b by Newton's method, with normal priors of variance 1 around β = 1 and b = 0."""
+    refuse_non_finite_logits(held_out.logits_nc.unsqueeze(1))
+    labels_n, classes = held_out.labels_n, len(prior_c)
+    refuse_impossible_labels(labels_n, classes)
+    towards_c = prior_c.log() - trained_prior_c.log()
+    logits_nc = held_out.logits_nc.to(torch.float64) + towards_c
+    logits_nc = logits_nc - logits_nc.mean(dim=-1, keepdim=True)
+    counts_c = torch.bincount(labels_n, minlength=classes)
+    shares_c = (counts_c + 0.5) / (counts_c + 0.5).sum()
+    fixed_c = shares_c.log() - prior_c.log()
+    scale_and_offsets = torch.zeros(classes + 1, dtype=torch.float64)
+    scale_and_offsets[0] = 1
+    centre = scale_and_offsets.clone()
+
+    def loss(free: Tensor) -> float:
+        scores_nc = free[0] * logits_nc + fixed_c + free[1:]
+        misfit = torch.nn.functional.cross_entropy(scores_nc, labels_n, reduction="sum")
+        return float(misfit) + float((free - centre).square().sum()) / 2
+
+    value = loss(scale_and_offsets)
+    right_n = logits_nc.gather(1, labels_n.unsqueeze(1)).squeeze(1)
+    for _ in range(_MAX_ITERATIONS):
+        free = scale_and_offsets
+        shares_nc = (free[0] * logits_nc + fixed_c + free[1:]).softmax(dim=-1)
+        expected_n = (shares_nc * logits_nc).sum(dim=-1)
+        deviations_nc = shares_nc * (logits_nc - expected_n.unsqueeze(1))
+        gradient = free - centre
+        gradient[0] += (expected_n - right_n).sum()
+        gradient[1:] += shares_nc.sum(dim=0) - counts_c
+        hessian = torch.eye(classes + 1, dtype=torch.float64)
+        hessian[0, 0] += (deviations_nc * logits_nc).sum()
+        hessian[0, 1:] += deviations_nc.sum(dim=0)
+        hessian[1:, 0] = hessian[0, 1:]
+        hessian[1:, 1:] += torch.diag(shares_nc.sum(dim=0)) - shares_nc.T @ shares_nc
+        step = torch.linalg.solve(hessian, -gradient)
+        slope, length = float(gradient @ step), 1.0
+        if -slope / 2 <= _TOLERANCE:
             break
-        prior_c = prior_c * gradient_c
-        prior_c = prior_c / prior_c.sum()
-    return PriorEstimate(prior_c, iteration, gap, gap <= tolerance)
+        while (reached := loss(free + length * step)) > value + 1e-4 * length * slope:
+            length /= 2
+            if length < _SHORTEST_STEP:
+                break
+        scale_and_offsets, value = free + length * step, reached
+    scale, offset_c = float(scale_and_offsets[0]), scale_and_offsets[1:]
+    return _Calibrated(scale, scale * towards_c + offset_c - prior_c.log())
 
 
-def _gradient(ratios_bc: Tensor, prior_c: Tensor) -> Tensor:
-    """The gradient of the mean log-likelihood, float64 [C]."""
-    images, classes = ratios_bc.shape
-    total_c = torch.zeros_like(prior_c)
-    for slice_bc in torch.split(ratios_bc, max(1, _ELEMENTS // classes)):
-        exact_bc = slice_bc.to(torch.float64)
-        total_c += (exact_bc @ prior_c).reciprocal() @ exact_bc
-    return total_c / images
+def _p_value(predicted_nc: Tensor, held_out_nc: Tensor, labels_n: Tensor, prior_c: Tensor) -> float:
+    """Test that images with these posteriors [N, C] have the frequencies `prior_c`.
+
+    Both covariances are those of held-out images weighted to `prior_c`: few predicted images may
+    show none of a rare class. Classes without held-out images have no weight.
+    """
+    classes = len(prior_c)
+    counts_c = torch.bincount(labels_n, minlength=classes).to(torch.float64)
+    freedom = float((counts_c - 1).clamp(min=0).sum())
+    if freedom == 0:
+        return 1.0
+    weights_c = torch.where(counts_c > 0, prior_c, 0.0)
+    weights_c = weights_c / weights_c.sum()
+    means_cc = torch.zeros(classes, classes, dtype=torch.float64)
+    means_cc.index_add_(0, labels_n, held_out_nc)
+    means_cc /= counts_c.clamp(min=1).unsqueeze(1)
+    mean_c = weights_c @ means_cc
+    residuals_nc = held_out_nc - means_cc[labels_n]
+    pooled_cc = residuals_nc.T @ residuals_nc / freedom
+
+    def within(weights_c: Tensor) -> Tensor:
+        """Σ_c weight·covariance within class c; that of a class with one image is the pooled."""
+        each_c = torch.where(counts_c >= 2, weights_c / (counts_c - 1).clamp(min=1), 0.0)
+        single = weights_c[counts_c == 1].sum()
+        return (residuals_nc * each_c[labels_n].unsqueeze(1)).T @ residuals_nc + single * pooled_cc
+
+    deviations_cc = means_cc - mean_c
+    between_cc = (deviations_cc * weights_c.unsqueeze(1)).T @ deviations_cc
+    predicted_cc = (within(weights_c) + between_cc) / len(predicted_nc)
+    covariance_cc = predicted_cc + within(weights_c.square() / counts_c.clamp(min=1))
+    return _hotelling(predicted_nc.mean(dim=0) - mean_c, covariance_cc, freedom)
+
+
+def _hotelling(difference_c: Tensor, covariance_cc: Tensor, freedom: float) -> float:
+    """Return the p-value of a difference of means whose covariance has these degrees of freedom.
+
+    T²·(ν − d + 1)/ν is compared with χ² of d degrees of freedom.
+    """
+    values_c, vectors_cc = torch.linalg.eigh(covariance_cc)
+    kept = values_c > values_c[-1] * 1e-6
+    dimensions = int(kept.sum())
+    statistic = float(((vectors_cc.T @ difference_c)[kept].square() / values_c[kept]).sum())
+    corrected = statistic * max(0.0, freedom - dimensions + 1) / freedom
+    half = torch.tensor([dimensions / 2, corrected / 2], dtype=torch.float64)
+    return float(torch.special.gammaincc(half[0], half[1]))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Fit:
+    """The maximum for one variance: log ratios θ [C], frequencies [C], evidence in nats."""
+
+    variance: float
+    log_ratios_c: Tensor
+    prior_c: Tensor
+    precision_cc: Tensor
+    evidence: float
+    iterations: int
+    gap: float
+
+
+class _Posterior:
+    """The objective of the frequencies, given the likelihoods [N, C] of the images."""
+
+    def __init__(self, likelihoods_nc: Tensor, prior_c: Tensor, power: float) -> None:
+        self._likelihoods_nc = likelihoods_nc
+        self._log_prior_c = prior_c.log()
+        self._power = power
+
+    def most_evident(self) -> _Fit:
+        """Return the fit whose variance has the highest evidence; 0 is the training prior."""
+        start_c = torch.zeros_like(self._log_prior_c)
+        value = self._power * float((self._likelihoods_nc @ self._log_prior_c.exp()).log().sum())
+        best = _Fit(0.0, start_c, self._log_prior_c.exp(), torch.empty(0), value, 0, 0.0)
+        for variance in _VARIANCES:
+            fit = self.fit(variance, start_c)
+            start_c = fit.log_ratios_c
+            if fit.evidence > best.evidence:
+                best = fit
+        return best
+
+    def interval(self) -> tuple[Tensor, Tensor]:
+        """Return the ends of the intervals, normal in log(q/(1 − q)), for a wide prior of θ."""
+        fit = self.fit(_INTERVAL_VARIANCE, torch.zeros_like(self._log_prior_c))
+        share_c = fit.prior_c
+        covariance_cc = torch.linalg.inv(fit.precision_cc)
+        # d log q_c/(1 − q_c) = (dθ_c − Σ_j q_j·dθ_j)/(1 − q_c)
+        mean_c = covariance_cc @ share_c
+        variance_c = covariance_cc.diagonal() - 2 * mean_c + share_c @ mean_c
+        sd_c = variance_c.clamp(min=0).sqrt() / (1 - share_c).clamp(min=1e-12)
+        centre_c = torch.logit(share_c, eps=1e-12)
+        return (
+            (centre_c - _NORMAL_QUANTILE * sd_c).sigmoid(),
+            (centre_c + _NORMAL_QUANTILE * sd_c).sigmoid(),
+        )
+
+    def fit(self, variance: float, start_c: Tensor) -> _Fit:
+        """Maximise by Newton steps with the empirical information matrix, from θ = `start_c`."""
+        theta_c = start_c
+        for iteration in range(_MAX_ITERATIONS + 1):
+            value = self._value(theta_c, variance)
+            gradient_c, precision_cc = self._derivatives(theta_c, variance)
+            step_c = torch.linalg.solve(precision_cc, gradient_c)
+            gap = float(gradient_c @ step_c) / 2
+            if gap <= _TOLERANCE or iteration == _MAX_ITERATIONS:
+                break
+            theta_c = self._line_search(theta_c, step_c, variance, value, 2 * gap)
+        evidence = value - float(torch.logdet(precision_cc * variance)) / 2
+        frequencies_c = (self._log_prior_c + theta_c).softmax(dim=0)
+        return _Fit(variance, theta_c, frequencies_c, precision_cc, evidence, iteration, gap)
+
+    def _line_search(
+        self, theta_c: Tensor, step_c: Tensor, variance: float, value: float, slope: float
+    ) -> Tensor:
+        length = 1.0
+        while True:
+            new_c = theta_c + length * step_c
+            gained = self._value(new_c, variance) - value
+            if gained >= 1e-4 * length * slope or length < _SHORTEST_STEP:
+                return new_c
+            length /= 2
+
+    def _value(self, theta_c: Tensor, variance: float) -> float:
+        prior_c = (self._log_prior_c + theta_c).softmax(dim=0)
+        log_likelihood = self._power * float((self._likelihoods_nc @ prior_c).log().sum())
+        return log_likelihood - float(theta_c.square().sum()) / (2 * variance)
+
+    def _derivatives(self, theta_c: Tensor, variance: float) -> tuple[Tensor, Tensor]:
+        """Return the gradient [C] of the value, and the empirical information matrix [C, C]."""
+        prior_c = (self._log_prior_c + theta_c).softmax(dim=0)
+        shares_nc = self._likelihoods_nc * prior_c
+        scores_nc = shares_nc / shares_nc.sum(dim=-1, keepdim=True) - prior_c
+        information_cc = self._power * (scores_nc.T @ scores_nc)
+        information_cc.diagonal().add_(1 / variance)
+        return self._power * scores_nc.sum(dim=0) - theta_c / variance, information_cc

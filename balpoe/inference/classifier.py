@@ -20,7 +20,7 @@ from balpoe.data.splits import ImageSet
 from balpoe.errors import DataError
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.evaluation.post_hoc import Scaling, Scorer
-from balpoe.evaluation.prior_estimation import PriorEstimate, estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimate, estimate_prior, thinning
 from balpoe.inference.pixel_batches import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
 from balpoe.method.calibration_bins import refuse_impossible_labels
@@ -116,17 +116,20 @@ class Classifier:
             images: The images.
             target_prior: The class frequencies of the images: `"train"`, `"uniform"`,
                 probabilities or counts (in the order of `classes_`, or by name), or `"estimate"`,
-                the most likely ones of these images (see `estimate_prior`). None is the prior of
-                the product of experts, which is uniform if their λs have the mean 0.
+                estimated from these images (see `estimate_prior`). None is the prior of the
+                product of experts, which is uniform if their λs have the mean 0.
 
         Raises:
-            DataError: an image cannot be used, or the prior is not one of these classes.
+            DataError: an image cannot be used, or the prior is not one of these classes or cannot
+                be estimated.
             NonFiniteError: the network returns NaN or infinity.
         """
         prior_c = self.known_prior(target_prior)
+        if is_estimate(target_prior):
+            self.held_out()  # refuses before the images are read
         product_nc = self._product(images)
         if is_estimate(target_prior):
-            prior_c = self._estimate(product_nc).prior_c
+            prior_c = self.estimate(product_nc).prior_c
         return self.probabilities(product_nc, prior_c).numpy()
 
     def predict(self, images: Images, target_prior: TargetPrior | None = None) -> NDArray[np.str_]:
@@ -163,8 +166,31 @@ class Classifier:
         return ExpertPredictions(logits_nec, self.provenance.lambdas)
 
     def estimate_prior(self, images: Images) -> PriorEstimate:
-        """Estimate the class frequencies of unlabelled images (Saerens et al. 2002)."""
-        return self._estimate(self._product(images))
+        """Estimate the class frequencies of unlabelled images.
+
+        The estimate is the training prior unless the images support other frequencies.
+
+        Raises:
+            DataError: the model has no predictions for held-out images.
+        """
+        self.held_out()
+        return self.estimate(self._product(images))
+
+    def held_out(self) -> HeldOut:
+        """The logits of the product for labelled images that the model was not trained on.
+
+        Raises:
+            DataError: the model has none.
+        """
+        predictions = self._model.held_out_predictions()
+        if predictions is None:
+            raise DataError(
+                "target_prior: cannot be estimated: the model has no predictions for labelled "
+                "images outside its training images; give the class frequencies, or train it again "
+                "with validation images that its training leaves out"
+            )
+        logits_nc = self.product(torch.from_numpy(predictions.logits_nec))
+        return HeldOut(logits_nc, torch.from_numpy(predictions.labels_n.copy()))
 
     def logits(self, images: Images) -> Iterator[Tensor]:
         """The logits of every expert, in batches: float32 [B, E, C] on the CPU."""
@@ -198,15 +224,22 @@ class Classifier:
         """The logits [B, C] of the product of the chosen experts, with the chosen temperatures."""
         return self._scorer.logits(logits_bec, self.provenance.calibration.temperatures)
 
+    def estimate(self, product_nc: Tensor) -> PriorEstimate:
+        """Estimate the class frequencies of images from their logits of the product [N, C]."""
+        classes = len(self.classes_)
+        return estimate_prior(
+            product_nc[:: thinning(len(product_nc), classes)],
+            self.held_out(),
+            trained_prior_c=self.trained_prior_c,
+            class_prior_c=class_prior(self.provenance.description.class_counts),
+        )
+
     def _decisions(self, images: Images, target_prior: TargetPrior | None) -> NDArray[np.int64]:
         probabilities_nc = torch.from_numpy(self.predict_proba(images, target_prior))
         return decisions(probabilities_nc, self.provenance.cost_cc).numpy()
 
     def _product(self, images: Images) -> Tensor:
         return torch.cat([self.product(logits_bec) for logits_bec in self.logits(images)])
-
-    def _estimate(self, product_nc: Tensor) -> PriorEstimate:
-        return estimate_prior(likelihood_ratios(product_nc, trained_prior_c=self.trained_prior_c))
 
     def _indices(self, labels: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
         given = _one_per_image(labels)

@@ -23,7 +23,8 @@ NAMED = ("train", "uniform", "estimate")
 Shares = Sequence[float] | Mapping[str, float] | NDArray[Any] | Tensor
 TargetPrior = Literal["train", "uniform", "estimate"] | Shares
 """`train` (the frequencies of the training images), `uniform`, `estimate` (from the predicted
-images), or probabilities or counts: one per class in order, or by the classes' names."""
+images and the held-out images of the model), or probabilities or counts: one per class in order, or
+by the classes' names."""
 
 
 def is_estimate(target: TargetPrior | None) -> bool:

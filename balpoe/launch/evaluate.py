@@ -111,6 +111,7 @@ def _evaluate_seed(
             lambdas=provenance.lambdas,
             class_counts=class_counts,
             temperatures=provenance.calibration.temperatures,
+            held_out=_held_out(trained),
         )
         validated = _validated(trained, logits_nec, test)
     return SeedEvaluation(
@@ -153,6 +154,13 @@ def _validated(trained: TrainedModel, logits_nec: Tensor, test: Images) -> Valid
         class_counts=predictions.class_counts,
     )
     return validated_choices(on_validation, on_test, predictions.origin)
+
+
+def _held_out(trained: TrainedModel) -> tuple[Tensor, Tensor] | None:
+    predictions = trained.held_out_predictions()
+    if predictions is None:
+        return None
+    return torch.from_numpy(predictions.logits_nec), torch.from_numpy(predictions.labels_n.copy())
 
 
 def _model_paths(path: Path) -> tuple[Path, ...]:

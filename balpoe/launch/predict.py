@@ -72,7 +72,7 @@ def predict(
     """Predict all images in the given paths, and write the Parquet file `out`.
 
     Memory does not grow with the number of images. With the prior `"estimate"` the logits of all
-    images are stored in the directory of `out` until the end: (E + 1)·C·4 bytes per image.
+    images are stored in the directory of `out` until the end: E·C·4 bytes per image.
 
     Args:
         model: A model directory.
@@ -89,12 +89,15 @@ def predict(
         on_progress: Called after every batch.
 
     Raises:
-        UserError: the model, an image, the prior or the output is invalid.
+        UserError: the model, an image, the prior or the output is invalid, or the prior cannot be
+            estimated.
     """
     started, out = time.monotonic(), Path(out)
     refuse_directory(out)
     classifier = load(model, device=device).with_temperatures(temperature)
     prior_c = classifier.known_prior(prior)
+    if is_estimate(prior):
+        classifier.held_out()  # refuses before the images are read
     trained_on = classifier.provenance.configuration["data"]
     column = image_column or trained_on.get("image_column", IMAGE_COLUMN)
     sources = InputImages([Path(path) for path in images], image_column=column, without=out)
@@ -106,13 +109,8 @@ def predict(
     estimate = None
     with tempfile.TemporaryDirectory(prefix=".predictions_", dir=directory) as scratch:
         if is_estimate(prior):
-            stored = StoredLogits(
-                scored,
-                Path(scratch),
-                product=classifier.product,
-                trained_prior_c=classifier.trained_prior_c,
-            )
-            estimate = stored.estimate_prior()
+            stored = StoredLogits(scored, Path(scratch))
+            estimate = classifier.estimate(stored.thinned_product(classifier.product))
             prior_c, scored = estimate.prior_c, stored.batches()
         assumed_prior_c = classifier.trained_prior_c if prior_c is None else prior_c
         about = {

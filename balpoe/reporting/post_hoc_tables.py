@@ -47,7 +47,7 @@ def post_hoc_tables(
     yield table_of(
         "Class frequencies of the test set: unknown, known, estimated",
         (_prior_cells(seeds, distribution) for distribution in _distributions(seeds)),
-        "estimated: by EM from the unlabelled images of the test set",
+        "estimated: from the unlabelled test images; – without held-out images of the model",
     )
     chosen = "*: chosen, the least NLL on validation"
     if choices[0].best is None:

@@ -10,9 +10,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from balpoe.evaluation.prior_estimation import PriorEstimate
 from balpoe.reporting.formatting import duration
 from balpoe.reporting.live_display import LiveDisplay
-from balpoe.reporting.table_style import table_of, text_cell
+from balpoe.reporting.table_style import Cell, table_of, text_cell
 
 _BAR_WIDTH = 28
 _PLAIN_LINES = 10
@@ -67,9 +68,12 @@ def prediction_line(progress: PredictionProgress) -> str:
 
 
 def predicted_classes_table(
-    class_names: Sequence[str], predicted_counts: Sequence[int], prior: Sequence[float]
+    class_names: Sequence[str],
+    predicted_counts: Sequence[int],
+    prior: Sequence[float],
+    estimate: PriorEstimate | None = None,
 ) -> RenderableType:
-    """The most frequently predicted classes, beside the share that their prior gives."""
+    """The most frequently predicted classes, their prior, and its interval if it is estimated."""
     images = sum(predicted_counts)
     order = sorted(range(len(class_names)), key=lambda y: -predicted_counts[y])
     left_out = len(order) - _CLASSES_SHOWN
@@ -79,10 +83,27 @@ def predicted_classes_table(
             text_cell("images", f"{predicted_counts[y]:,}", justify="right"),
             text_cell("share %", f"{100 * (predicted_counts[y] / images):.1f}", justify="right"),
             text_cell("prior %", f"{100 * prior[y]:.1f}", justify="right"),
+            *([] if estimate is None else [_interval_cell(estimate, y)]),
         )
         for y in order[:_CLASSES_SHOWN]
     )
     return table_of("Predicted classes", rows, f"and {left_out} more" if left_out > 0 else None)
+
+
+def _interval_cell(estimate: PriorEstimate, y: int) -> Cell:
+    low, high = float(estimate.low_c[y]), float(estimate.high_c[y])
+    return text_cell("95 %", f"{100 * low:.1f}..{100 * high:.1f}", justify="right")
+
+
+def estimate_line(estimate: PriorEstimate) -> str:
+    """Whether the estimate differs from the training prior, and the test that decided it."""
+    test = f"p = {estimate.p_value:.2g}; {estimate.held_out:,} held-out images"
+    if estimate.moved:
+        return (
+            f"estimated prior: the images have other class frequencies than the training images "
+            f"({test}; sd of the log ratios {estimate.variance**0.5:.1f})"
+        )
+    return f"estimated prior: the training frequencies; the images do not support others ({test})"
 
 
 def left_out_lines(ignored: int, unreadable: Sequence[str]) -> Iterator[str]:

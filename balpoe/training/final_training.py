@@ -16,6 +16,7 @@ import torch
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
 from balpoe.data.description import test_fingerprint
+from balpoe.data.held_out import held_out_images
 from balpoe.data.image_locations import positions
 from balpoe.data.splits import FinalSplits, Images
 from balpoe.errors import StorageError
@@ -31,6 +32,7 @@ from balpoe.training.epoch import EpochResult
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     CARD,
+    HELD_OUT_PREDICTIONS,
     OUTSIDE_A_STUDY,
     TEST_PREDICTIONS,
     VALIDATION_PREDICTIONS,
@@ -42,6 +44,7 @@ from balpoe.training.model_directory import (
     save_model,
 )
 from balpoe.training.precision import INFERENCE
+from balpoe.training.predictions_file import Predictions, write_predictions
 from balpoe.training.search_validation import ValidationFile
 from balpoe.training.test_predictions import write_test_predictions
 from balpoe.training.training import Training, training_identity
@@ -164,6 +167,7 @@ def final_epochs(
         written=[
             TEST_PREDICTIONS,
             *([VALIDATION_PREDICTIONS] if task.validation is not None else []),
+            *_write_held_out_predictions(task, training, splits),
         ],
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -176,6 +180,19 @@ def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str,
         row.distribution: {"images": row.images, "effective_images": row.effective_images}
         for row in rows
     }
+
+
+def _write_held_out_predictions(
+    task: FinalTraining, training: Training, splits: FinalSplits
+) -> list[str]:
+    """Write the predictions for images that the training left out; return the names of files."""
+    images = held_out_images(task.configuration.data, splits)
+    if images is None:
+        return []
+    logits_nec = training.predict(images, INFERENCE).numpy()
+    predictions = Predictions(logits_nec, images.labels_n.numpy())
+    write_predictions(task.path / HELD_OUT_PREDICTIONS, predictions)
+    return [HELD_OUT_PREDICTIONS]
 
 
 def _copy_validation_predictions(task: FinalTraining) -> None:

@@ -11,6 +11,8 @@ and, except for models of earlier versions,
     test_predictions.parquet         the predictions for the test images
     validation_predictions.parquet   those of the search trial for its validation images; only in
                                      models of exported configurations
+    held_out_predictions.parquet     those of the model for the validation images that its training
+                                     leaves out, if there are any
 
 Nothing is unpickled, and no file is parsed before its sha256 is checked. The card is never read.
 """
@@ -40,7 +42,7 @@ from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
 from balpoe.training.precision import INFERENCE
 from balpoe.training.prediction import EvaluationInput, predict
-from balpoe.training.predictions_file import read_predictions
+from balpoe.training.predictions_file import Predictions, read_predictions
 from balpoe.training.search_validation import SearchValidation, ValidationPredictions
 
 FORMAT = 2
@@ -53,9 +55,10 @@ WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "manifest.json",
     "README.md",
 )
-TEST_PREDICTIONS, VALIDATION_PREDICTIONS = (
+TEST_PREDICTIONS, VALIDATION_PREDICTIONS, HELD_OUT_PREDICTIONS = (
     "test_predictions.parquet",
     "validation_predictions.parquet",
+    "held_out_predictions.parquet",
 )
 
 
@@ -160,6 +163,18 @@ class TrainedModel:
             about.precision,
             self.provenance.calibration.origin,
         )
+
+    def held_out_predictions(self) -> Predictions | None:
+        """Read the model's own predictions for validation images outside its training images.
+
+        None for a model that was trained on all of them, or by an earlier version.
+
+        Raises:
+            CorruptFile: the file is damaged, changed or missing.
+        """
+        if HELD_OUT_PREDICTIONS not in self.sha256:
+            return None
+        return read_predictions(self._checked_file(HELD_OUT_PREDICTIONS))
 
     def test_predictions(self) -> Path | None:
         """Return the checked file of `training.test_predictions`; None for a model without it.

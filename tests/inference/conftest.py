@@ -25,12 +25,14 @@ from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
 from balpoe.models.experts import build_experts
 from balpoe.training.model_directory import (
+    HELD_OUT_PREDICTIONS,
     OUTSIDE_A_STUDY,
     Calibration,
     Provenance,
     load_model,
     save_model,
 )
+from balpoe.training.predictions_file import Predictions, write_predictions
 
 CLASSES = ("cat", "dog", "Übermut", "鳥")
 COUNTS = (60, 20, 8, 3)
@@ -47,8 +49,12 @@ def save_drawn_model(
     calibration: Calibration = OUTSIDE_A_STUDY,
     resized_crop: int = 0,
     cost: CostMatrix | None = None,
+    held_out: int = 0,
 ) -> Path:
-    """Write a model directory with random weights, large enough for unequal predictions."""
+    """Write a model directory with random weights, large enough for unequal predictions.
+
+    The predictions for `held_out` images are invented: accurate, with all classes alike.
+    """
     configuration = Configuration(
         data=DigitsLT(),
         model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
@@ -84,7 +90,15 @@ def save_drawn_model(
         balpoe_version="1.2.3",
         calibration=calibration,
     )
-    save_model(path, experts, provenance, history=(), final_metrics={})
+    written = []
+    if held_out:
+        path.mkdir(parents=True)
+        labels_n = np.arange(held_out) % len(CLASSES)
+        noise = np.random.default_rng(0).standard_normal((held_out, len(lambdas), len(CLASSES)))
+        logits_nec = (noise + 2 * np.eye(len(CLASSES))[labels_n, None]).astype(np.float32)
+        write_predictions(path / HELD_OUT_PREDICTIONS, Predictions(logits_nec, labels_n))
+        written = [HELD_OUT_PREDICTIONS]
+    save_model(path, experts, provenance, history=(), final_metrics={}, written=written)
     return path
 
 
@@ -96,7 +110,7 @@ def save_model_of() -> SaveModel:
 @pytest.fixture(scope="session")
 def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three experts with λ 1, 0 and −1."""
-    return save_drawn_model(tmp_path_factory.mktemp("models") / "drawn")
+    return save_drawn_model(tmp_path_factory.mktemp("models") / "drawn", held_out=40)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, log_loss
 import balpoe
 from balpoe.data.splits import ImageSet
 from balpoe.errors import CorruptFile, DataError, StorageError, UserError
+from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.inference import Classifier
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
@@ -86,17 +87,41 @@ def test_a_class_with_prior_0_is_never_predicted(
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_an_estimated_prior_is_the_mean_of_the_probabilities_it_leads_to(
-    classifier: Classifier, images_nhwd: Pixels
+def test_an_estimated_prior_is_used_like_a_given_one(
+    classifier: Classifier, model_path: Path, images_nhwd: Pixels
 ) -> None:
-    """The fixed point of EM (Saerens et al. 2002, eq. 2.9)."""
-    prior_c = classifier.estimate_prior(images_nhwd).prior_c.numpy()
-    probabilities = classifier.predict_proba(images_nhwd, "estimate")
-    assert np.ptp(prior_c) > 0.1
-    np.testing.assert_allclose(probabilities.mean(axis=0), prior_c, atol=1e-4)
+    estimate = classifier.estimate_prior(images_nhwd)
+    prior_c = estimate.prior_c.numpy()
+    assert estimate.moved == bool((prior_c != class_prior((60, 20, 8, 3)).numpy()).any())
     np.testing.assert_allclose(
-        probabilities, classifier.predict_proba(images_nhwd, prior_c), rtol=1e-6
+        classifier.predict_proba(images_nhwd, "estimate"),
+        classifier.predict_proba(images_nhwd, prior_c),
+        rtol=1e-6,
     )
+    stored = load_model(model_path).held_out_predictions()
+    assert stored is not None
+    labels_n = torch.from_numpy(stored.labels_n.copy())
+    chosen = classifier.with_experts(1)
+    expected = estimate_prior(
+        torch.from_numpy(classifier.experts(images_nhwd).logits_nec[:, 1]),
+        HeldOut(torch.from_numpy(stored.logits_nec[:, 1]), labels_n),
+        trained_prior_c=chosen.trained_prior_c,
+        class_prior_c=class_prior((60, 20, 8, 3)),
+    )
+    np.testing.assert_allclose(
+        chosen.estimate_prior(images_nhwd).prior_c, expected.prior_c, rtol=1e-6
+    )
+
+
+def test_no_prior_is_estimated_without_held_out_images(
+    tmp_path: Path, save_model_of: Any, images_nhwd: Pixels
+) -> None:
+    model = balpoe.load(save_model_of(tmp_path / "model"), device="cpu")
+    for call in (model.estimate_prior, lambda x: model.predict_proba(x, "estimate")):
+        with pytest.raises(
+            DataError, match=r"target_prior: cannot be estimated: .*; give the class"
+        ):
+            call(images_nhwd)
 
 
 def test_batches_of_any_size_give_the_same_probabilities(

@@ -6,13 +6,9 @@ import pytest
 import torch
 
 from balpoe.errors import StorageError
-from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
 from balpoe.inference.prediction_file import ScoredImages
 from balpoe.inference.stored_logits import StoredLogits
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior
-
-PRIOR_C = class_prior((5, 3, 2))
 
 
 @pytest.fixture
@@ -29,9 +25,7 @@ def scored() -> list[ScoredImages]:
 
 
 def stored(scored: list[ScoredImages], directory: Path) -> StoredLogits:
-    return StoredLogits(
-        iter(scored), directory, product=product_of_experts, trained_prior_c=PRIOR_C
-    )
+    return StoredLogits(iter(scored), directory)
 
 
 def test_what_was_stored_comes_back_as_it_was(scored: list[ScoredImages], tmp_path: Path) -> None:
@@ -42,14 +36,18 @@ def test_what_was_stored_comes_back_as_it_was(scored: list[ScoredImages], tmp_pa
         assert torch.equal(after.logits_bec, before.logits_bec)
 
 
-def test_the_estimate_is_that_of_all_logits_in_memory(
-    scored: list[ScoredImages], tmp_path: Path
+@pytest.mark.parametrize(("most", "step"), [(20, 1), (10, 1), (5, 2), (4, 3), (1, 10)])
+def test_the_product_is_that_of_evenly_thinned_images(
+    scored: list[ScoredImages],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    step: int,
 ) -> None:
-    estimate = stored(scored, tmp_path).estimate_prior()
+    monkeypatch.setattr("balpoe.evaluation.prior_estimation.MOST_IMAGES", most)
     product_nc = product_of_experts(torch.cat([batch.logits_bec for batch in scored]))
-    expected = estimate_prior(likelihood_ratios(product_nc, trained_prior_c=PRIOR_C))
-    assert torch.equal(estimate.prior_c, expected.prior_c)
-    assert estimate.iterations == expected.iterations
+    found_nc = stored(scored, tmp_path).thinned_product(product_of_experts)
+    assert torch.equal(found_nc, product_nc[::step])
 
 
 def test_a_place_that_cannot_be_written_is_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import DataError, StorageError, UserError
 from balpoe.reporting.prediction_display import PredictionProgress
 from balpoe.training.final_training import FinalTraining, train_final
+from balpoe.training.model_directory import HELD_OUT_PREDICTIONS, MANIFEST
 
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 IMAGES = 300
@@ -140,7 +142,9 @@ def test_the_estimated_prior_follows_the_images_and_leaves_nothing_behind(
     out = tmp_path / "predictions.parquet"
     report = balpoe.predict(model, [parquet], prior="estimate", out=out, device="cpu")
     assert report.estimate is not None
+    assert report.estimate.moved
     assert report.estimate.converged
+    assert report.estimate.held_out == 300
     prior: Tensor = report.prior_c
     assert float(prior[:7].sum()) > 0.8  # the last classes have next to no images
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
@@ -237,7 +241,52 @@ def test_the_summary_is_json_on_request(model: Path, folder: Path, tmp_path: Pat
     summary = json.loads(done.stdout)
     assert sum(summary["predicted"].values()) == summary["images"] == IMAGES
     assert summary["estimate"]["converged"]
+    assert summary["estimate"]["moved"]
+    assert summary["estimate"]["p_value"] <= 0.01
+    assert summary["estimate"]["variance"] > 0
+    for name, (low, high) in summary["estimate"]["interval"].items():
+        assert low <= summary["prior"][name] <= high
     assert sum(summary["prior"].values()) == pytest.approx(1)
+
+
+def test_the_table_shows_the_interval_of_an_estimate(
+    model: Path, folder: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        str(model),
+        str(folder),
+        "--prior",
+        "estimate",
+        "--out",
+        str(tmp_path / "b.parquet"),
+    ]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0
+    assert "95 %" in done.stdout
+    assert ".." in done.stdout
+    assert "estimated prior: the images have other class frequencies than the train" in done.stdout
+
+
+def test_an_estimate_without_held_out_images_is_refused_before_images_are_read(
+    model: Path, folder: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(model, old)
+    manifest = json.loads((old / MANIFEST).read_text())
+    del manifest["sha256"][HELD_OUT_PREDICTIONS]
+    (old / MANIFEST).write_text(json.dumps(manifest))
+    seen: list[PredictionProgress] = []
+    with pytest.raises(DataError, match="target_prior: cannot be estimated"):
+        balpoe.predict(
+            old,
+            [folder],
+            prior="estimate",
+            out=tmp_path / "b.parquet",
+            device="cpu",
+            on_progress=seen.append,
+        )
+    assert seen == []
+    assert balpoe.predict(old, [folder], out=tmp_path / "b.parquet", device="cpu").images == IMAGES
 
 
 def test_a_prior_is_read_from_text_and_json(tmp_path: Path) -> None:

@@ -1,145 +1,205 @@
-"""The estimated test prior against its closed form, a direct maximisation and known mixtures.
+"""The estimate of class frequencies, on Gaussian data of which the truth is known.
 
-X points, B images, C classes.
+A scorer of `simulated` is exactly calibrated for P(x|y); a test distorts it where it says so.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.evaluation.prior_estimation import estimate_prior, likelihood_ratios
+from balpoe.evaluation.prior_estimation import (
+    LEVEL,
+    MOST_IMAGES,
+    HeldOut,
+    PriorEstimate,
+    estimate_prior,
+    thinning,
+)
 from balpoe.method.priors import class_prior, target_prior
 
-seeds = st.integers(0, 2**32 - 1)
+COUNTS = (200, 100, 50, 25)
+TRAINED_C = class_prior(COUNTS)
+UNIFORM_C = torch.full((4,), 0.25, dtype=torch.float64)
+REVERSED_C = TRAINED_C.flip(0)
 
 
-def finite_mixture(test_images_c: list[int], seed: int) -> tuple[Tensor, Tensor]:
-    """Images of a mixture of six points, as often as their exact probabilities say.
-
-    Returns the logs of P(x|y) [B, C] of every image and the class frequencies [C].
-    """
-    generator = np.random.default_rng(seed)
-    likelihood_xc = generator.multinomial(40, generator.dirichlet(np.ones(6), 3)).T + 1
-    images_x = likelihood_xc @ np.array(test_images_c)
-    log_likelihood_xc = torch.from_numpy(np.log(likelihood_xc))
-    frequencies_c = torch.tensor(test_images_c, dtype=torch.float64)
-    repeated = torch.from_numpy(np.repeat(np.arange(6), images_x))
-    return log_likelihood_xc[repeated], frequencies_c / frequencies_c.sum()
-
-
-def exact_logits(log_likelihood_bc: Tensor, trained_prior_c: Tensor) -> Tensor:
-    constant_b1 = torch.linspace(-3, 3, len(log_likelihood_bc)).unsqueeze(1)
-    return log_likelihood_bc + trained_prior_c.log() + constant_b1
-
-
-@pytest.mark.parametrize("test_images_c", [[1, 1, 1], [9, 3, 1], [1, 2, 20], [5, 0, 1]])
-@pytest.mark.parametrize("lam", [1.0, 0.0, -0.25])
-def test_exact_posteriors_of_a_finite_mixture_give_back_its_frequencies(
-    test_images_c: list[int], lam: float
-) -> None:
-    log_likelihood_bc, frequencies_c = finite_mixture(test_images_c, seed=3)
-    trained_c = target_prior(class_prior((70, 20, 10)), lam)
-    ratios_bc = likelihood_ratios(
-        exact_logits(log_likelihood_bc, trained_c), trained_prior_c=trained_c
-    )
-    estimate = estimate_prior(ratios_bc, tolerance=1e-8, max_iterations=100_000)
-    assert estimate.converged
-    assert_close(estimate.prior_c, frequencies_c, rtol=0, atol=5e-4)
-
-
-def test_the_estimate_is_that_of_a_direct_maximisation_of_the_likelihood() -> None:
-    logits_bc = 2 * torch.randn(300, 4, generator=torch.Generator().manual_seed(1)).double()
-    logits_bc[:120, 2] += 2
-    trained_c = class_prior((40, 30, 20, 10))
-    ratios_bc = likelihood_ratios(logits_bc, trained_prior_c=trained_c)
-    estimate = estimate_prior(ratios_bc, tolerance=1e-10, max_iterations=100_000)
-
-    weights = (logits_bc.softmax(dim=-1) / trained_c).numpy()
-
-    def loss(free: np.ndarray) -> float:
-        shares = np.exp(np.append(free, 0.0))
-        return -float(np.log(weights @ (shares / shares.sum())).mean())
-
-    best = minimize(loss, np.zeros(3), method="BFGS", options={"gtol": 1e-9})
-    direct = torch.from_numpy(np.append(best.x, 0.0)).softmax(dim=0)
-    assert_close(estimate.prior_c, direct, rtol=0, atol=1e-5)
-
-
-@given(seed=seeds, iterations=st.integers(0, 30))
-def test_the_gap_bounds_what_the_likelihood_can_still_gain(seed: int, iterations: int) -> None:
+def simulated(
+    images: int, prior_c: Tensor, seed: int, *, trained_prior_c: Tensor = UNIFORM_C
+) -> tuple[Tensor, Tensor]:
+    """Logits of the Bayes rule of `trained_prior_c` for images of the frequencies `prior_c`."""
     generator = torch.Generator().manual_seed(seed)
-    ratios_bc = torch.rand(40, 3, generator=generator) ** 4 + 1e-6
-    early = estimate_prior(ratios_bc, tolerance=0.0, max_iterations=iterations)
-    best = estimate_prior(ratios_bc, max_iterations=20_000)
-
-    def mean_log_likelihood(prior_c: Tensor) -> float:
-        return float((ratios_bc.double() @ prior_c).log().mean())
-
-    missing = mean_log_likelihood(best.prior_c) - mean_log_likelihood(early.prior_c)
-    assert early.iterations <= iterations
-    assert missing <= early.gap + 1e-9
+    labels_n = torch.multinomial(prior_c, images, replacement=True, generator=generator)
+    x_nc = torch.randn(images, 4, generator=generator, dtype=torch.float64)
+    x_nc[torch.arange(images), labels_n] += 1.5
+    return 1.5 * x_nc + trained_prior_c.log(), labels_n
 
 
-def test_every_iteration_raises_the_likelihood() -> None:
-    ratios_bc = torch.rand(50, 5, generator=torch.Generator().manual_seed(0)) ** 6
-    likelihoods = [
-        float(
-            (ratios_bc.double() @ estimate_prior(ratios_bc, max_iterations=k).prior_c).log().mean()
+def estimate(
+    images: int,
+    prior_c: Tensor,
+    seed: int = 0,
+    *,
+    factor: float = 1.0,
+    offset_c: Tensor | None = None,
+    held_out: int = 200,
+    lam: float = 0.0,
+) -> PriorEstimate:
+    """The estimate of a scorer whose logits are scaled and shifted."""
+    shift_c = torch.zeros(4, dtype=torch.float64) if offset_c is None else offset_c
+    scorer_c = target_prior(TRAINED_C, lam)
+    logits_nc, _ = simulated(images, prior_c, seed, trained_prior_c=scorer_c)
+    known_nc, labels_n = simulated(held_out, UNIFORM_C, 1000 + seed, trained_prior_c=scorer_c)
+    return estimate_prior(
+        factor * logits_nc + shift_c,
+        HeldOut(factor * known_nc + shift_c, labels_n),
+        trained_prior_c=scorer_c,
+        class_prior_c=TRAINED_C,
+    )
+
+
+@pytest.mark.parametrize("lam", [1.0, 0.0, -0.5])
+def test_a_clear_shift_is_found(lam: float) -> None:
+    found = estimate(1000, REVERSED_C, lam=lam, held_out=1000)
+    assert found.moved
+    assert found.converged
+    assert found.p_value < 1e-6
+    assert float((found.prior_c - REVERSED_C).abs().sum()) / 2 < 0.05
+    assert_close(float(found.prior_c.sum()), 1.0)
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 4.0])
+def test_errors_of_the_scorer_that_held_out_images_show_do_not_move_the_estimate(
+    factor: float,
+) -> None:
+    """EM took every one of these scorers for a shift of the class frequencies."""
+    offset_c = torch.tensor([0.0, -1.0, 2.0, -2.0], dtype=torch.float64)
+    same = estimate(1000, TRAINED_C, factor=factor, offset_c=offset_c, held_out=1000)
+    assert not same.moved
+    assert torch.equal(same.prior_c, TRAINED_C)
+    assert same.variance == 0
+    other = estimate(1000, REVERSED_C, factor=factor, offset_c=offset_c, held_out=1000)
+    assert other.moved
+    assert float((other.prior_c - REVERSED_C).abs().sum()) / 2 < 0.08
+
+
+def test_the_training_prior_is_rarely_rejected_where_it_is_right() -> None:
+    found = [estimate(60, TRAINED_C, seed, held_out=80) for seed in range(200)]
+    rejected = sum(each.p_value <= LEVEL for each in found)
+    assert rejected <= 8  # of 200 at the level 0.01; more than 8 have a probability of 1e-4
+    assert all(each.p_value <= LEVEL for each in found if each.moved)
+
+
+def test_the_intervals_hold_the_true_frequencies() -> None:
+    inside = []
+    for seed in range(50):
+        found = estimate(200, REVERSED_C, seed)
+        inside.append((found.low_c <= REVERSED_C) & (found.high_c >= REVERSED_C))
+        assert (found.low_c <= found.prior_c).all()
+        assert (found.prior_c <= found.high_c).all()
+    assert float(torch.stack(inside).double().mean()) > 0.9
+
+
+def test_fewer_images_and_fewer_held_out_images_shrink_and_widen() -> None:
+    few, many = estimate(60, REVERSED_C), estimate(2000, REVERSED_C, held_out=2000)
+    assert ((few.high_c - few.low_c) > (many.high_c - many.low_c)).all()
+    unsure, sure = estimate(2000, REVERSED_C, held_out=40), many
+    assert ((unsure.high_c - unsure.low_c) > (sure.high_c - sure.low_c)).all()
+
+
+def test_the_estimate_is_a_stationary_point_of_the_objective() -> None:
+    """The calibration is fitted by gradient descent here."""
+    found = estimate(500, REVERSED_C)
+    logits_nc, _ = simulated(500, REVERSED_C, 0)
+    known_nc, labels_n = simulated(200, UNIFORM_C, 1000)
+    shift_c = _calibration(known_nc, labels_n)
+    theta_c = (found.prior_c / TRAINED_C).log()
+    theta_c = (theta_c - theta_c.mean()).requires_grad_()
+    log_likelihood = (
+        (shift_c[0] * logits_nc + shift_c[1:] + (TRAINED_C.log() + theta_c).log_softmax(0))
+        .logsumexp(dim=1)
+        .sum()
+    )
+    objective = 200 / 700 * log_likelihood - theta_c.square().sum() / (2 * found.variance)
+    (gradient_c,) = torch.autograd.grad(objective, theta_c)
+    assert float(gradient_c.abs().max()) < 0.1
+
+
+def _calibration(logits_nc: Tensor, labels_n: Tensor) -> Tensor:
+    """β, then b − log π + β·(log π − log P_λ̄), by plain gradient descent."""
+    counts_c = torch.bincount(labels_n, minlength=4) + 0.5
+    towards_c = TRAINED_C.log() - UNIFORM_C.log()
+    fixed_c = (counts_c / counts_c.sum()).log() - TRAINED_C.log()
+    free = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.Adam([free], lr=0.05)
+    for _ in range(500):
+        scores_nc = (1 + free[0]) * (logits_nc + towards_c) + free[1:] + fixed_c
+        loss = torch.nn.functional.cross_entropy(scores_nc, labels_n, reduction="sum")
+        (free.grad,) = torch.autograd.grad(loss + free.square().sum() / 2, [free])
+        optimiser.step()
+    scale = 1 + free[0].detach()
+    shift_c = scale * towards_c + free[1:].detach() - TRAINED_C.log()
+    return torch.cat([scale.unsqueeze(0), shift_c])
+
+
+def test_one_image_and_classes_without_held_out_images_are_enough() -> None:
+    logits_nc, _ = simulated(1, TRAINED_C, 0)
+    known_nc, labels_n = simulated(30, UNIFORM_C, 1)
+    kept = labels_n < 3
+    found = estimate_prior(
+        logits_nc,
+        HeldOut(known_nc[kept], labels_n[kept]),
+        trained_prior_c=UNIFORM_C,
+        class_prior_c=TRAINED_C,
+    )
+    assert not found.moved
+    assert bool(torch.isfinite(found.low_c).all() and torch.isfinite(found.high_c).all())
+
+
+def test_a_scorer_that_is_right_about_every_held_out_image_is_no_problem() -> None:
+    labels_n = torch.arange(4).repeat(20)
+    logits_nc = 500.0 * torch.eye(4)[labels_n]
+    found = estimate_prior(
+        logits_nc, HeldOut(logits_nc, labels_n), trained_prior_c=UNIFORM_C, class_prior_c=TRAINED_C
+    )
+    assert found.moved
+    assert_close(found.prior_c, UNIFORM_C, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize(("images", "step"), [(1, 1), (MOST_IMAGES, 1), (MOST_IMAGES + 1, 2)])
+def test_large_sets_are_thinned(images: int, step: int) -> None:
+    assert thinning(images, 10) == step
+
+
+def test_thinning_bounds_the_memory_of_many_classes() -> None:
+    assert 10_000 / thinning(10_000, 10_000) * 10_000 <= 2**23
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_refused(value: float) -> None:
+    logits_nc, labels_n = simulated(5, UNIFORM_C, 0)
+    bad_nc = logits_nc.clone()
+    bad_nc[1, 2] = value
+    for predicted_nc, known_nc in ((bad_nc, logits_nc), (logits_nc, bad_nc)):
+        with pytest.raises(NonFiniteError, match="are NaN or infinite"):
+            estimate_prior(
+                predicted_nc,
+                HeldOut(known_nc, labels_n),
+                trained_prior_c=UNIFORM_C,
+                class_prior_c=TRAINED_C,
+            )
+
+
+@pytest.mark.parametrize(("images", "held_out"), [(0, 5), (5, 0)])
+def test_no_images_are_refused(images: int, held_out: int) -> None:
+    logits_nc, labels_n = simulated(5, UNIFORM_C, 0)
+    with pytest.raises(DataError, match=r"there are no (held-out )?images"):
+        estimate_prior(
+            logits_nc[:images],
+            HeldOut(logits_nc[:held_out], labels_n[:held_out]),
+            trained_prior_c=UNIFORM_C,
+            class_prior_c=TRAINED_C,
         )
-        for k in range(15)
-    ]
-    assert all(later > earlier for earlier, later in pairwise(likelihoods))
-
-
-def test_certain_predictions_give_their_own_frequencies() -> None:
-    logits_bc = torch.tensor([[200.0, 0, 0]] * 3 + [[0, 200.0, 0]])
-    uniform_c = torch.full((3,), 1 / 3)
-    estimate = estimate_prior(likelihood_ratios(logits_bc, trained_prior_c=uniform_c))
-    expected = torch.tensor([0.75, 0.25, 0.0], dtype=torch.float64)
-    assert_close(estimate.prior_c, expected, rtol=0, atol=1e-12)
-
-
-def test_images_that_say_nothing_leave_the_uniform() -> None:
-    trained_c = class_prior((6, 3, 1))
-    logits_bc = trained_c.log().expand(10, 3)
-    estimate = estimate_prior(likelihood_ratios(logits_bc, trained_prior_c=trained_c))
-    assert estimate.iterations == 0
-    assert_close(estimate.prior_c, torch.full((3,), 1 / 3).double())
-
-
-def test_an_estimate_that_is_not_finished_says_so() -> None:
-    ratios_bc = torch.rand(50, 5, generator=torch.Generator().manual_seed(0)) ** 6
-    estimate = estimate_prior(ratios_bc, tolerance=1e-9, max_iterations=2)
-    assert not estimate.converged
-    assert estimate.iterations == 2
-    assert estimate.gap > 1e-9
-
-
-def test_slices_of_a_large_table_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    ratios_bc = torch.rand(50, 5, generator=torch.Generator().manual_seed(0)) ** 3
-    whole = estimate_prior(ratios_bc)
-    monkeypatch.setattr("balpoe.evaluation.prior_estimation._ELEMENTS", 35)
-    assert_close(estimate_prior(ratios_bc).prior_c, whole.prior_c, rtol=1e-9, atol=0)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_non_finite_logits_are_refused(value: float) -> None:
-    logits_bc = torch.zeros(4, 3)
-    logits_bc[2, 1] = value
-    with pytest.raises(NonFiniteError, match="logits: 1 of"):
-        likelihood_ratios(logits_bc, trained_prior_c=class_prior((1, 1, 1)))
-
-
-def test_no_images_are_refused() -> None:
-    with pytest.raises(DataError, match="no images to estimate a prior from"):
-        estimate_prior(torch.zeros(0, 3))

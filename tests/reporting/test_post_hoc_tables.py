@@ -38,6 +38,7 @@ def evaluated(seed: int, calibration: Calibration) -> tuple[PostHocEvaluation, .
         lambdas=LAMBDAS,
         class_counts=COUNTS,
         temperatures=calibration.temperatures,
+        held_out=logits_and_labels(100 + seed),
     )
 
 

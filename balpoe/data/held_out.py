@@ -1,0 +1,54 @@
+"""Labelled images that a final training leaves out.
+
+N images, H height, W width, D channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+
+import torch
+
+from balpoe.config import DataSource
+from balpoe.data.loading import load_search_splits
+from balpoe.data.splits import FinalSplits, Images, ImageSet
+from balpoe.errors import UserError
+
+_IMAGES_AT_ONCE = 256
+
+
+def held_out_images(settings: DataSource, final: FinalSplits) -> Images | None:
+    """Return the validation images of a search that are not among the final training images.
+
+    Images are compared by their pixels. None if there are none, or if the source has no validation
+    images.
+    """
+    try:
+        search = load_search_splits(settings)
+    except UserError:
+        return None
+    validation = search.validation
+    if (
+        search.description.class_names != final.description.class_names
+        or validation.shape_hwd != final.train.shape_hwd
+    ):
+        return None
+    del search  # its training images would stay in memory
+    trained = set(_digests(final.train))
+    kept = [n for n, digest in enumerate(_digests(validation)) if digest not in trained]
+    if not kept:
+        return None
+    if not isinstance(validation, ImageSet):
+        left_out = set(range(len(validation))) - set(kept)
+        return validation.without(dict.fromkeys(left_out, "is a training image"))
+    kept_n = torch.tensor(kept)
+    return ImageSet(validation.images_nhwd[kept_n], validation.labels_n[kept_n])
+
+
+def _digests(images: Images) -> Iterator[bytes]:
+    with closing(images.in_order(_IMAGES_AT_ONCE)) as batches:
+        for batch_bhwd in batches:
+            for image_hwd in batch_bhwd.contiguous().numpy():
+                yield hashlib.blake2b(image_hwd.tobytes(), digest_size=16).digest()

@@ -36,7 +36,8 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
 
     Data, model, method, training, objectives, constraints, seed, search keys, categories and
     conditions must not change. Budget, resources (with data.in_memory_limit), sampler, early
-    stopping, numeric ranges, known points, repeats and the final recipe may change.
+    stopping, numeric ranges, known points, repeats and the final recipe (with
+    data.final_uses_validation) may change.
 
     Raises:
         UserError: something else changed; the message lists every change.
@@ -52,7 +53,8 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
 
 def _fixed_settings(spec: StudySpec) -> dict[str, Any]:
     plain = to_plain(spec)
-    plain["base"]["data"].pop("in_memory_limit", None)
+    for name in ("in_memory_limit", "final_uses_validation"):
+        plain["base"]["data"].pop(name, None)
     choices = {
         path: list(parameter.choices) if isinstance(parameter, CategoricalParameter) else "numeric"
         for path, parameter in spec.search.items()

@@ -60,7 +60,7 @@ def save_drawn_model(
         model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
         experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas, sharing=sharing),
         training=TrainingConfig(
-            precision="float32", augmentation=AugmentationConfig(resized_crop=resized_crop)
+            precision="bfloat16", augmentation=AugmentationConfig(resized_crop=resized_crop)
         ),
         cost=cost,
     )

@@ -51,6 +51,8 @@ def test_the_memory_that_data_may_take_can_be_raised_but_not_another_size_chosen
     study = replace(STUDY, base=replace(STUDY.base, data=data))
     more = replace(study, base=replace(STUDY.base, data=replace(data, in_memory_limit=8)))
     refuse_changes(study, more, "x.yaml")
+    without = replace(data, final_uses_validation=False)  # matters for final training only
+    refuse_changes(study, replace(study, base=replace(STUDY.base, data=without)), "x.yaml")
     larger = replace(study, base=replace(STUDY.base, data=replace(data, image_size=64)))
     with pytest.raises(UserError, match=r"data\.image_size: was 32, is 64"):
         refuse_changes(study, larger, "x.yaml")

@@ -32,15 +32,17 @@ def class_tables(
     """
     order = sorted(range(len(class_names)), key=lambda y: -class_counts[y])
     worst = _worst(seeds)
-    yield table_of(
+    table = table_of(
         f"Classes from head to tail: {_spread(seeds)}",
         (_class_cells(seeds, y, class_names[y], class_counts[y], y in worst) for y in order),
         "recall: share of the images of a class that are right, its accuracy\n"
-        "precision: share of the predictions of a class that are right; –: there are none\n"
+        "prec.: precision, share of the predictions of a class that are right; –: no predictions\n"
         "prior known: logits adjusted to the class frequencies of the test set".replace(
             "\\\n", "\n"
         ),
     )
+    table.padding = 0  # eight columns fit 80 characters
+    yield table
     known = [of.known for of in seeds if of.known is not None]
     for prior, results in (("unknown", [of.unknown for of in seeds]), ("known", known)):
         if results:
@@ -64,7 +66,7 @@ def _class_cells(seeds: Seeds, y: int, name: str, trained: int, is_worst: bool) 
 
 _MEASURES: dict[str, Shares] = {
     "recall": lambda results: results.recall_c,
-    "precision": lambda results: results.precision_c,
+    "prec.": lambda results: results.precision_c,
 }
 
 

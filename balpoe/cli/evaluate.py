@@ -11,15 +11,16 @@ import click
 from rich.console import Console
 
 from balpoe.cli.options import device_option, json_option
+from balpoe.errors import UserError
 
 if TYPE_CHECKING:
     from balpoe.evaluation.post_hoc import PostHocEvaluation
     from balpoe.evaluation.validated_choices import ValidatedChoices
-    from balpoe.launch.evaluate import SeedEvaluation
+    from balpoe.launch.evaluate import SeedEvaluation, SideBySide
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--experts", is_flag=True, help="Also show each expert separately.")
 @click.option(
     "--post-hoc",
@@ -30,26 +31,41 @@ if TYPE_CHECKING:
 @click.option(
     "--per-class", is_flag=True, help="Also show recall and precision per class, and confusions."
 )
+@click.option(
+    "--shifts", is_flag=True, help="Compare several models on the long-tailed test sets too."
+)
 @json_option("Print all metrics as JSON.")
 @device_option
 def evaluate(
-    model: Path,
+    models: tuple[Path, ...],
     experts: bool,
     post_hoc: bool,
     per_class: bool,
+    shifts: bool,
     as_json: bool,
     device: str | None,
 ) -> None:
-    """Evaluate MODEL on the test set and its ten long-tailed cuts.
+    """Evaluate MODELS on the test set and its ten long-tailed shifts.
 
-    MODEL is a model directory, or the directory of a training with several seeds; for several seeds
-    the table shows mean and standard deviation.
+    A model is a model directory, or the directory of a training with several seeds; for several
+    seeds the tables show mean and standard deviation. Several models of the same data are put side
+    by side: the differences from the first one are paired over the seeds that both have.
     """
+    if len(models) > 1:
+        single = {"experts": experts, "post-hoc": post_hoc, "per-class": per_class}
+        for option, given in single.items():
+            if given:
+                raise UserError(f"--{option}: takes one model, got {len(models)}")
+        _evaluate_several(models, shifts=shifts, as_json=as_json, device=device)
+        return
+    if shifts:
+        raise UserError("--shifts: compares several models; a single one is always shown on shifts")
     from balpoe.launch.evaluate import evaluate as evaluate_model
     from balpoe.reporting.class_tables import class_tables
     from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
     from balpoe.reporting.post_hoc_tables import post_hoc_tables
 
+    [model] = models
     seeds = evaluate_model(model, post_hoc=post_hoc, device=device)
     if as_json:
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
@@ -67,6 +83,42 @@ def evaluate(
         validated = [seed.validated for seed in seeds if seed.validated is not None]
         for table in post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration):
             console.print(table)
+
+
+def _evaluate_several(
+    models: tuple[Path, ...], *, shifts: bool, as_json: bool, device: str | None
+) -> None:
+    from balpoe.launch.evaluate import evaluate as evaluate_models
+    from balpoe.reporting.side_by_side_tables import side_by_side_tables
+
+    compared = evaluate_models(models, shifts=shifts, device=device)
+    if as_json:
+        click.echo(json.dumps(_plain_comparison(compared), indent=1, allow_nan=False))
+        return
+    console = Console()
+    tables = side_by_side_tables(
+        [each.path for each in compared.models],
+        [each.metrics for each in compared.models],
+        compared.differences,
+        compared.models[0].seeds[0].rows[0].images,
+    )
+    for table in tables:
+        console.print(table)
+
+
+def _plain_comparison(compared: SideBySide) -> dict[str, Any]:
+    reference, *others = compared.models
+    return {
+        "reference": str(reference.path),
+        "models": [
+            {"model": str(each.path), "seeds": [_plain(seed) for seed in each.seeds]}
+            for each in compared.models
+        ],
+        "differences": [
+            {"model": str(each.path), **found.as_plain()}
+            for each, found in zip(others, compared.differences, strict=True)
+        ],
+    }
 
 
 def _plain(seed: SeedEvaluation) -> dict[str, Any]:

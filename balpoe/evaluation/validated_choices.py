@@ -161,6 +161,7 @@ def _balanced_metrics(
         lambdas=(mean_lambda([lambdas[e] for e in scorer.experts]),),
         class_counts=class_counts,
         test_prior_c=torch.full((classes,), 1 / classes, dtype=torch.float64),
+        is_final=True,
     ).ensemble
 
 

@@ -1,11 +1,12 @@
-"""The command `evaluate`: score trained models on the test set and its long-tailed cuts."""
+"""The command `evaluate`: score and compare trained models on the test set and its shifts."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from balpoe.config.data import DataSource, FittedImages
 from balpoe.data import Images, load_final_splits, load_test_images
 from balpoe.data.description import test_fingerprint
-from balpoe.errors import DataError, StorageError
+from balpoe.errors import DataError, StorageError, UserError
 from balpoe.evaluation.class_results import ResultsByPrior
 from balpoe.evaluation.distributions import DistributionEvaluation
 from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
@@ -26,11 +27,16 @@ from balpoe.evaluation.validated_choices import (
 from balpoe.files import configuration_from_plain
 from balpoe.launch.device_option import choose_device
 from balpoe.method.priors import class_prior
+from balpoe.study.selection.side_by_side import (
+    ModelDifferences,
+    SeedMetrics,
+    compared_metrics,
+    differences_from_first,
+)
 from balpoe.training.final_training import class_results_on, evaluate_on
 from balpoe.training.model_directory import (
     MODEL,
     Calibration,
-    Provenance,
     TrainedModel,
     is_model,
     load_model,
@@ -67,32 +73,103 @@ class SeedEvaluation:
     validated: ValidatedChoices | None = None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ModelEvaluation:
+    """The evaluation of all seeds of a model.
+
+    `path` is a model directory, or the directory of a final training.
+    """
+
+    path: Path
+    seeds: tuple[SeedEvaluation, ...]
+
+    @property
+    def metrics(self) -> SeedMetrics:
+        """The metrics of each seed, such as `test_forward_10/ece`."""
+        return {
+            seed.seed: {name: value for row in seed.rows for name, value in row.scalars().items()}
+            for seed in self.seeds
+        }
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SideBySide:
+    """Models on the same test set, and the differences of all but the first one from it."""
+
+    models: tuple[ModelEvaluation, ...]
+    differences: tuple[ModelDifferences, ...]
+
+
+@overload
 def evaluate(
-    model: Path | str, *, post_hoc: bool = False, device: str | None = None
-) -> tuple[SeedEvaluation, ...]:
+    model: Path | str, *, post_hoc: bool = ..., shifts: bool = ..., device: str | None = ...
+) -> tuple[SeedEvaluation, ...]: ...
+
+
+@overload
+def evaluate(
+    model: list[Path] | list[str] | tuple[Path | str, ...],
+    *,
+    post_hoc: bool = ...,
+    shifts: bool = ...,
+    device: str | None = ...,
+) -> SideBySide: ...
+
+
+def evaluate(
+    model: Path | str | Sequence[Path | str],
+    *,
+    post_hoc: bool = False,
+    shifts: bool = False,
+    device: str | None = None,
+) -> tuple[SeedEvaluation, ...] | SideBySide:
     """Evaluate a model directory, or every `seed_<s>` in the directory of a final training.
 
     With `post_hoc` also for every prior (unknown, known, estimated), temperature and balanced
     subset of experts; temperatures and subsets are chosen on the validation predictions of the
     search trial that the models of an export carry.
 
+    A list or tuple of models is compared: the differences from the first one on the whole test set
+    in accuracy and ECE, over images and over classes where these differ, and with `shifts` also on
+    every shifted test set. They are paired over the seeds that both models have.
+
     Raises:
         StorageError: there is no model.
         CorruptFile: a model is damaged or modified.
-        DataError: the test images have changed since the training, or the models have different
-            configurations.
+        DataError: the test images have changed since the training, the models of one directory
+            have different configurations, or models to compare have different data.
+        UserError: a model is given twice, or no model at all.
     """
     torch_device = choose_device(device)
-    paths = _model_paths(Path(model))
-    models = {path: load_model(path) for path in paths}
-    first = models[paths[0]].provenance
-    _refuse_different_configurations(models, first)
-    configuration = configuration_from_plain(first.configuration, str(paths[0] / MODEL))
-    test = _test_images(models, configuration.data)
-    return tuple(
-        _evaluate_seed(path, trained, test, torch_device, post_hoc=post_hoc)
-        for path, trained in models.items()
+    paths = [Path(model)] if isinstance(model, str | Path) else [Path(each) for each in model]
+    _refuse_repeated(paths)
+    found = {path: {each: load_model(each) for each in _model_paths(path)} for path in paths}
+    for models in found.values():
+        _refuse_different_configurations(models)
+    _refuse_different_data(found)
+    every = {path: trained for models in found.values() for path, trained in models.items()}
+    [(first_path, first), *_] = every.items()
+    configuration = configuration_from_plain(
+        first.provenance.configuration, str(first_path / MODEL)
     )
+    test = _test_images(every, configuration.data)
+    evaluated = tuple(
+        ModelEvaluation(
+            path,
+            tuple(
+                _evaluate_seed(each, trained, test, torch_device, post_hoc=post_hoc)
+                for each, trained in models.items()
+            ),
+        )
+        for path, models in found.items()
+    )
+    if isinstance(model, str | Path):
+        return evaluated[0].seeds
+    metrics = [each.metrics for each in evaluated]
+    if len(metrics) == 1:
+        return SideBySide(evaluated, ())
+    compared = compared_metrics(metrics, shifts=shifts)
+    return SideBySide(evaluated, differences_from_first(metrics, compared))
 
 
 def _evaluate_seed(
@@ -175,9 +252,40 @@ def _model_paths(path: Path) -> tuple[Path, ...]:
     return found
 
 
-def _refuse_different_configurations(
-    models: Mapping[Path, TrainedModel], first: Provenance
-) -> None:
+def _refuse_repeated(paths: Sequence[Path]) -> None:
+    if not paths:
+        raise UserError("no model is given")
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise UserError(f"{path}: is given twice")
+        seen.add(path.resolve())
+
+
+def _refuse_different_data(found: Mapping[Path, Mapping[Path, TrainedModel]]) -> None:
+    """Refuse models that differ from the first one in classes, test images or training images."""
+    [(first_path, first), *others] = (
+        (path, next(iter(models.values())).provenance) for path, models in found.items()
+    )
+    for path, other in others:
+        differing = None
+        if other.description.class_names != first.description.class_names:
+            differing = "classes"
+        elif None not in (prints := {first.test_fingerprint, other.test_fingerprint}) and (
+            len(prints) > 1
+        ):
+            differing = "test images"
+        elif other.description.fingerprint != first.description.fingerprint:
+            differing = "training images"
+        if differing is not None:
+            raise DataError(
+                f"{path}: has other {differing} than {first_path}; only models of the same data "
+                f"can be compared"
+            )
+
+
+def _refuse_different_configurations(models: Mapping[Path, TrainedModel]) -> None:
+    first = next(iter(models.values())).provenance
     for path, model in models.items():
         if model.provenance.configuration != first.configuration:
             raise DataError(

@@ -12,7 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from balpoe.config import StudySpec
-from balpoe.exporting.export_files import configuration_file
+from balpoe.exporting.export_files import (
+    configuration_file,
+    exported_configurations,
+    known_point_file,
+)
 from balpoe.reporting.formatting import (
     bare_number,
     label,
@@ -27,7 +31,12 @@ from balpoe.reporting.formatting import (
 from balpoe.reporting.study_progress import trial_states
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.search.planned_trials import tried_points
-from balpoe.study.selection.candidates import Candidate, candidates, objectives_over_seeds
+from balpoe.study.selection.candidates import (
+    Candidate,
+    candidates,
+    is_feasible,
+    objectives_over_seeds,
+)
 from balpoe.study.selection.comparison import Comparisons, Difference, compact_letter_display
 from balpoe.study.selection.moderated_test import FEWEST_FRESH_SEEDS
 from balpoe.study.selection.selection_effect import effective_images, selection_effect
@@ -43,6 +52,8 @@ _GAIN = (
     "those of all other pairs, hold together with 95 %; half an interval is the smallest gain "
     "that could have been shown"
 )
+
+_WIDTH, _CONTINUED = 80, " \\\n      "
 
 
 def front_report(
@@ -95,7 +106,9 @@ def front_report(
         for name, reason in spec.points.left_out.items()
     ]
     return Group(
-        *parts, *(Text(note, style="dim") for note in notes), _next_steps(spec, front, exports)
+        *parts,
+        *(Text(note, style="dim") for note in notes),
+        _next_steps(spec, front, records, exports),
     )
 
 
@@ -262,11 +275,38 @@ def _outcome(spec: StudySpec, records: Sequence[TrialRecord]) -> str:
     return f"{spec.name}: {count} trial{'' if count == 1 else 's'}{listed}"
 
 
-def _next_steps(spec: StudySpec, front: Sequence[TrialRecord], exports: Path) -> Text:
+def _next_steps(
+    spec: StudySpec, front: Sequence[TrialRecord], records: Sequence[TrialRecord], exports: Path
+) -> Text:
+    """Return the commands that train the best beside the known points and compare them."""
+    best = front[0].identity.number
     seeds = ",".join(map(str, spec.final.seeds))
-    best = configuration_file(exports, rank=1, trial=front[0].identity.number)
+    models = exports.parent.parent / "models" / spec.name
+    files = {best: configuration_file(exports, rank=1, trial=best)}
+    for name, record in tried_points(spec, records).items():
+        number = record.identity.number
+        if is_feasible(record) and number not in files:
+            files[number] = known_point_file(exports, name=name, trial=number)
+    if len(files) == 1:
+        return Text.assemble(
+            "Next: train the best on all training data, then measure it on the test set.\n",
+            (_command("export", spec.name, "--top 1"), "bold"),
+            (_command("train", str(files[best]), f"--seeds {seeds}"), "bold"),
+            (_command("evaluate", f"{models}_rank_1_*").rstrip(), "bold"),
+        )
+    trained = [str(exports / "*.yaml")]
+    if set(exported_configurations(exports)) - set(files.values()):  # of earlier exports
+        trained = list(map(str, files.values()))
     return Text.assemble(
-        "Next: train the best on all training data, then measure it on the test set.\n",
-        (f"  balpoe export {spec.name} --top 1\n", "bold"),
-        (f"  balpoe train {best} --seeds {seeds}", "bold"),
+        "Next: train the best and the known points, and compare them on the test set.\n",
+        (_command("export", spec.name, "--top 1", "--known-points"), "bold"),
+        (_command("train", *trained, f"--seeds {seeds}"), "bold"),
+        (_command("evaluate", f"{models}_rank_1_*", f"{models}_known_*").rstrip(), "bold"),
     )
+
+
+def _command(verb: str, *arguments: str) -> str:
+    """Return a command; a long one on several lines that a shell joins."""
+    words = (f"  balpoe {verb}", *arguments)
+    line = " ".join(words)
+    return f"{line if len(line) <= _WIDTH else _CONTINUED.join(words)}\n"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from rich.console import RenderableType
 
 from balpoe.config import ExpertsConfig, StudySpec
@@ -81,9 +82,46 @@ def test_the_next_commands_are_exact(
     records = [make_record(7), make_record(8, "FAIL", epochs=1)]
     shown = lines(front_report(spec, records[:1], records, exports=EXPORTS))
     assert shown[0] == "Pareto front of digits_lt: 2 trials, 1 failed"
-    assert shown[-2:] == [
+    assert shown[-3:] == [
         "  balpoe export digits_lt --top 1",
         "  balpoe train runs/digits_lt/exports/rank_1_trial_0007.yaml --seeds 1,2,3",
+        "  balpoe evaluate runs/models/digits_lt_rank_1_*",
+    ]
+
+
+def test_the_next_commands_compare_the_best_with_the_known_points(
+    spec: StudySpec,
+    make_record: MakeRecord,
+    lines: Lines,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ce, balanced, balpoe = (point.parameters for point in spec.points.points)
+    records = [
+        make_record(0, accuracy=0.80, ece=0.09, parameters=ce),
+        make_record(1, "FAIL", parameters=balanced),
+        make_record(2, accuracy=0.85, ece=0.09, parameters=balpoe),
+        make_record(7, accuracy=0.93, ece=0.05),
+    ]
+    best = [records[-1]]
+    assert lines(front_report(spec, best, records, exports=EXPORTS))[-3:] == [
+        "  balpoe export digits_lt --top 1 --known-points",
+        "  balpoe train runs/digits_lt/exports/*.yaml --seeds 1,2,3",
+        "  balpoe evaluate runs/models/digits_lt_rank_1_* runs/models/digits_lt_known_*",
+    ]
+    # the only known point that could be trained is the best: there is nothing to compare
+    alone = lines(front_report(spec, [records[2]], records[1:3], exports=EXPORTS))
+    assert alone[-3] == "  balpoe export digits_lt --top 1"
+    # a pattern would match an earlier export too
+    monkeypatch.chdir(tmp_path)
+    EXPORTS.mkdir(parents=True)
+    (EXPORTS / "rank_1_trial_0003.yaml").touch()
+    assert lines(front_report(spec, best, records, exports=EXPORTS))[-6:-1] == [
+        "  balpoe train \\",
+        "      runs/digits_lt/exports/rank_1_trial_0007.yaml \\",
+        "      runs/digits_lt/exports/known_ce_trial_0000.yaml \\",
+        "      runs/digits_lt/exports/known_balpoe_trial_0002.yaml \\",
+        "      --seeds 1,2,3",
     ]
 
 

@@ -106,7 +106,7 @@ class Comparisons:
             return self.between(other, one).reversed
         pair = first * len(self._places) - first * (first + 1) // 2 + second - first - 1
         differences = {
-            name: _difference(self._tests, pair, place)
+            name: difference_of(self._tests, pair, place)
             for place, name in enumerate(self._objectives)
         }
         return Comparison(one, other, int(self._tests.n_p[pair]), differences)
@@ -123,15 +123,20 @@ def as_plain(comparison: Comparison) -> dict[str, Any]:
         "n": comparison.n,
         "verdict": comparison.verdict,
         "objectives": {
-            name: {
-                "difference": difference.mean,
-                "low": difference.interval and difference.interval[0],
-                "high": difference.interval and difference.interval[1],
-                "smallest": difference.smallest,
-                "verdict": difference.verdict,
-            }
+            name: plain_difference(difference)
             for name, difference in comparison.differences.items()
         },
+    }
+
+
+def plain_difference(difference: Difference) -> dict[str, Any]:
+    """Return a difference as plain data for JSON."""
+    return {
+        "difference": difference.mean,
+        "low": difference.interval and difference.interval[0],
+        "high": difference.interval and difference.interval[1],
+        "smallest": difference.smallest,
+        "verdict": difference.verdict,
     }
 
 
@@ -201,7 +206,8 @@ def _tests(fresh: Sequence[Candidate], objectives: Sequence[str], repeats: int) 
     return paired_tests(values_krm, repeats - 1)
 
 
-def _difference(tests: PairTests, pair: int, place: int) -> Difference:
+def difference_of(tests: PairTests, pair: int, place: int) -> Difference:
+    """Return the difference of a pair in the objective at a place of the tests."""
     mean, smallest = float(tests.mean_pm[pair, place]), float(tests.half_width_pm[pair, place])
     verdict: Verdict = "not tested"
     if tests.is_separable_pm[pair, place]:

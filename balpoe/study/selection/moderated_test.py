@@ -72,7 +72,7 @@ def look_share(n: int, most: int) -> float:
     return (1 - _EARLIER_LOOK) / (1 - _EARLIER_LOOK**looks) * _EARLIER_LOOK**earlier
 
 
-def paired_tests(values_krm: Floats, most: int) -> PairTests:
+def paired_tests(values_krm: Floats, most: int, *, against_first: bool = False) -> PairTests:
     """Test every pair of configurations in every objective.
 
     All tests are one family: Holm's procedure, in which a p-value is compared with the share of
@@ -83,6 +83,8 @@ def paired_tests(values_krm: Floats, most: int) -> PairTests:
     Args:
         values_krm: The objectives of the fresh seeds, NaN where a configuration lacks a seed.
         most: The number of fresh seeds that a configuration can have in the end.
+        against_first: Whether the family has only the pairs with the first configuration; the
+            other pairs are not tested, but count for the variances.
     """
     one_p, other_p = np.triu_indices(len(values_krm), 1)
     shared_prm = values_krm[one_p] - values_krm[other_p]
@@ -110,7 +112,9 @@ def paired_tests(values_krm: Floats, most: int) -> PairTests:
         tests = (shrunk, plain)
         root_p1 = np.sqrt(np.maximum(n_p, 1))[:, None]
         p_pm = _smaller(test.p_values(mean_pm, root_p1) for test in tests)
-        is_separable_pm, level_p1 = _holm(p_pm, share_p)
+        family = slice(len(values_krm) - 1 if against_first else None)
+        level_p1 = np.full((len(n_p), 1), np.nan)
+        is_separable_pm[family], level_p1[family] = _holm(p_pm[family], share_p[family])
         half_width_pm = _smaller(
             test.quantiles(level_p1) * np.sqrt(test.variance_pm) / root_p1 for test in tests
         )

@@ -130,7 +130,7 @@ def test_an_exported_configuration_is_trained_on_every_seed(models: Path) -> Non
     for seed in (1, 2):
         names = {path.name for path in (models / f"seed_{seed}").iterdir()}
         files = {"weights.safetensors", "model.json", "metrics.json", "manifest.json"}
-        predictions = {"test_predictions.parquet", "validation_predictions.parquet"}
+        predictions = {f"{name}_predictions.parquet" for name in ("test", "validation", "held_out")}
         assert names == files | predictions | {"README.md"}
     assert "n = 2 seed(s)" in (models / "README.md").read_text()
 

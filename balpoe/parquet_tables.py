@@ -33,8 +33,12 @@ def write_table(path: Path, table: pa.Table, *, format_number: int) -> None:
         )
 
 
-def read_table(path: Path, *, format_number: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read the table in `path`, or some of its `columns`, and verify the checksums.
+def read_table(
+    path: Path, *, formats: tuple[int, ...], columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read the table in `path`, or only some of its `columns`, and verify their checksums.
+
+    `formats` are the formats that the caller reads, the newest first.
 
     Raises:
         CorruptFile: the file is missing, damaged or of another format.
@@ -48,9 +52,26 @@ def read_table(path: Path, *, format_number: int, columns: Sequence[str] | None 
         )
     except (OSError, pa.ArrowException) as error:
         raise CorruptFile(f"{path}: missing or damaged: {error}") from error
-    found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")
-    check_format(path, found, (str(format_number),))
+    check_format(path, _format(table.schema), tuple(map(str, formats)))
     return table
+
+
+def format_of(path: Path) -> int | None:
+    """Return the format of the table in `path`, or None if it has no number.
+
+    Raises:
+        CorruptFile: the file is missing or damaged.
+    """
+    try:
+        found = _format(pq.read_schema(path))
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptFile(f"{path}: missing or damaged: {error}") from error
+    return int(found) if found.isdecimal() else None
+
+
+def _format(schema: pa.Schema) -> str:
+    found: bytes = (schema.metadata or {}).get(_FORMAT_KEY, b"none")
+    return found.decode(errors="replace")
 
 
 def sha256_of(path: Path) -> str:

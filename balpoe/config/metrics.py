@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from balpoe.config.entry_tables import import_entries
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
@@ -24,6 +24,9 @@ TOP_5_CLASSES = 100
 """The fewest classes for which `top_5_accuracy` is computed."""
 
 Compute = TypeVar("Compute", bound=Callable[..., Any])
+
+BALANCED: Final = "balanced_"
+"""The prefix of a metric that weights classes, where the metric without it weights images."""
 
 _CLASS, _RECALL = "class/", "/recall"
 _METRICS: dict[str, Metric] = {}
@@ -95,6 +98,18 @@ def metric_table() -> Mapping[str, Metric]:
     import_entries("balpoe.evaluation.metrics", group="balpoe.metrics")
     ordered = sorted(_METRICS.values(), key=lambda metric: (metric.position, metric.name))
     return {metric.name: metric for metric in ordered}
+
+
+def counterpart(metric: str) -> str | None:
+    """Return the metric over images of one over classes and the reverse, or None without a pair.
+
+    `metric` is a metric of the validation split: `val/balanced_ece` is the counterpart of
+    `val/ece`. Metrics on shifted distributions have none.
+    """
+    split, _, name = metric.rpartition("/")
+    balanced = name.startswith(BALANCED)
+    other = name.removeprefix(BALANCED) if balanced else f"{BALANCED}{name}"
+    return f"{split}/{other}" if split == "val" and other in metric_table() else None
 
 
 def shift_metrics() -> tuple[str, ...]:

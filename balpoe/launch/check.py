@@ -12,15 +12,17 @@ from pathlib import Path
 import torch
 
 from balpoe.config import StudySpec
+from balpoe.config.metrics import counterpart
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
-from balpoe.files import cost_place, dump_study, load_study
+from balpoe.files import cost_place, dump_study
 from balpoe.launch import RUNS
 from balpoe.launch.calibration_floors import ObjectiveFloor, objective_floors
 from balpoe.launch.runs import local_runs
 from balpoe.launch.storage_option import choose_storage
-from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes
+from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes_since_last_launch
 from balpoe.launch.warm_start_studies import warm_start_studies
+from balpoe.method.long_tailed_counts import is_balanced
 from balpoe.study.execution.cost import StudyCost, most_disk_bytes, study_cost
 from balpoe.study.object_store.study_files import CHECKPOINTS, PREDICTIONS, study_files
 from balpoe.study.trials.directory import StudyDirectory
@@ -76,13 +78,13 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     warm_start: tuple[WarmStarted, ...] = ()
     with _errors_added_to(problems):
         if directory.specification.is_file():
-            refuse_changes(load_study(directory.specification), spec, str(study_file))
+            refuse_changes_since_last_launch(directory, spec, str(study_file))
     with _errors_added_to(warnings):
         choose_storage(directory, None)
     warnings += [*_constraint_warnings(spec), *_machine_warnings(spec)]
     with _errors_added_to(problems):
         splits = load_search_splits(spec.base.data)
-        warnings += _data_warnings(splits)
+        warnings += [*_data_warnings(splits), *_weighting_warnings(spec, splits)]
         refuse_unmeasurable_metrics(spec, splits, partial(cost_place, Path(study_file)))
         labels_n, class_counts = splits.validation.labels_n, splits.description.class_counts
         floors = tuple(objective_floors(spec, labels_n, class_counts))
@@ -150,6 +152,22 @@ def _data_warnings(splits: SearchSplits) -> Iterator[str]:
         more = len(missing) - _MAX_NAMED_CLASSES
         named = ", ".join(missing[:_MAX_NAMED_CLASSES]) + (f" and {more} more" if more > 0 else "")
         yield f"{len(missing)} of {len(names)} classes have no validation image: {named}"
+
+
+def _weighting_warnings(spec: StudySpec, splits: SearchSplits) -> Iterator[str]:
+    """Say what each metric weights that has a counterpart, where the two differ."""
+    if is_balanced(splits.validation.labels_n.cpu().numpy()):
+        return
+    for section, metrics in (("objectives", spec.objectives), ("constraints", spec.constraints)):
+        for metric in metrics:
+            other = counterpart(metric)
+            if other is not None:
+                balanced = "/balanced_" in metric
+                yield (
+                    f"{section}.{metric}: the validation split is not balanced: it weights "
+                    f"{'classes' if balanced else 'images'}; {other} weights "
+                    f"{'images' if balanced else 'classes'}"
+                )
 
 
 def _space_problems(spec: StudySpec, cost: StudyCost, free_bytes: int, path: Path) -> Iterator[str]:

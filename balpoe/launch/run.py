@@ -19,7 +19,11 @@ from balpoe.files import cost_place, dump_study, load_study
 from balpoe.launch import RUNS
 from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.launch.storage_option import choose_storage
-from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes
+from balpoe.launch.study_file import (
+    has_balanced_validation,
+    load_with_absolute_paths,
+    refuse_changes_since_last_launch,
+)
 from balpoe.launch.tracking import current_origin, tracking_store
 from balpoe.launch.warm_start_studies import warm_start_studies
 from balpoe.study.execution.executor import LaunchEnd, run_trials
@@ -32,6 +36,7 @@ from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.storage_record import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.earlier_records import has_earlier_names, record_validation_balance
 from balpoe.study.trials.events import Listener, StateChange, StudyEvent
 from balpoe.study.trials.measurable_metrics import (
     needs_class_names,
@@ -145,7 +150,10 @@ def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
 
 def _save_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:
     if directory.specification.is_file():
-        refuse_changes(load_study(directory.specification), spec, file)
+        if has_earlier_names(directory):
+            balanced = has_balanced_validation(directory, load_study(directory.specification))
+            record_validation_balance(directory, balanced=balanced)
+        refuse_changes_since_last_launch(directory, spec, file)
     write_text_atomically(directory.specification, dump_study(spec))
 
 

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from balpoe.config import StudySpec
+from balpoe.config.earlier_names import converted_study
 from balpoe.errors import UserError
 from balpoe.files import load_study
 from balpoe.study.object_store.remote_directory import SCHEME, RemoteDirectory, endpoint
@@ -23,6 +24,7 @@ from balpoe.study.object_store.study_files import (
     study_names,
 )
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.earlier_records import has_earlier_names, is_validation_balanced
 
 OPTION, VARIABLE = "--runs", "BALPOE_CACHE"
 
@@ -86,7 +88,18 @@ def find_study(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
         store = object_store_of(runs)
         place = runs if store is None else store.url
         raise UserError(f"{name}: no such study in {place}{existing}")
-    return load_study(directory.specification), directory
+    return stored_study(directory), directory
+
+
+def stored_study(directory: StudyDirectory) -> StudySpec:
+    """Return the study as of its last launch, with the present names of its metrics.
+
+    Raises:
+        UserError: the study is of an earlier version and names a metric by both of its names.
+    """
+    spec = load_study(directory.specification)
+    keeps_names = not has_earlier_names(directory) or is_validation_balanced(directory)
+    return spec if keeps_names else converted_study(spec)
 
 
 def _working_copies(runs: str, subdirectory: str = "") -> Path:

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from balpoe.config import CategoricalParameter, Configuration, StudySpec, to_plain
+from balpoe.config.earlier_names import balanced_name, converted_study
 from balpoe.config.model import is_weights_file
+from balpoe.data import load_search_splits
 from balpoe.errors import UserError
 from balpoe.files import load_study
+from balpoe.method.long_tailed_counts import is_balanced
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.earlier_records import has_earlier_names, is_validation_balanced
 
 
 def load_with_absolute_paths(study_file: Path | str) -> StudySpec:
@@ -31,6 +36,34 @@ def with_absolute_paths(configuration: Configuration) -> Configuration:
     return replace(configuration, data=configuration.data.with_absolute_paths(), model=model)
 
 
+def refuse_changes_since_last_launch(directory: StudyDirectory, now: StudySpec, file: str) -> None:
+    """Refuse what `refuse_changes` does, compared with the study that `directory` holds.
+
+    Where an earlier version began it and its validation split is not balanced, the names of its
+    class-weighted metrics must be the present ones.
+
+    Raises:
+        UserError: something changed, or the data of an earlier version's study cannot be loaded.
+    """
+    before = load_study(directory.specification)
+    if has_earlier_names(directory) and not has_balanced_validation(directory, before):
+        before = converted_study(before)
+        _refuse_earlier_names(before, now, file)
+    refuse_changes(before, now, file)
+
+
+def has_balanced_validation(directory: StudyDirectory, spec: StudySpec) -> bool:
+    """Return whether the validation split of a study is balanced, from its files or its data.
+
+    Raises:
+        UserError: the data cannot be loaded.
+    """
+    known = is_validation_balanced(directory)
+    if known is not None:
+        return known
+    return is_balanced(load_search_splits(spec.base.data).validation.labels_n.cpu().numpy())
+
+
 def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
     """Refuse changes that make new trials incomparable with the trials of earlier launches.
 
@@ -49,6 +82,34 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
             f"{file}: the study {now.name!r} has trials with other settings:\n{listed}\n"
             f"undo the changes, or give the study another name"
         )
+
+
+def _refuse_earlier_names(before: StudySpec, now: StudySpec, file: str) -> None:
+    """Refuse names that weigh images today where the values of the study `before` weigh classes."""
+    meant = converted_study(now)
+    names = [name for name in (*now.objectives, *now.constraints) if balanced_name(name) != name]
+    asked = (meant.objectives, meant.constraints)
+    if not names or asked != (before.objectives, before.constraints):
+        return
+    lines = [f"objectives: {_flow(meant.objectives)}"]
+    if meant.constraints:
+        lines.append(f"constraints: {_flow(to_plain(meant)['constraints'])}")
+    written = "\n".join(f"  {line}" for line in lines)
+    raise UserError(
+        f"{file}: the study {now.name!r} has trials of an earlier version, whose "
+        f"{', '.join(names)} weighted all classes the same; on its validation split, which is not "
+        f"balanced, these names weight images now. To continue it, write\n{written}"
+    )
+
+
+def _flow(values: Mapping[str, Any]) -> str:
+    """Return a mapping as YAML on one line, without values that are not given."""
+    items = (
+        f"{name}: {_flow(value) if isinstance(value, Mapping) else value}"
+        for name, value in values.items()
+        if value is not None
+    )
+    return f"{{{', '.join(items)}}}"
 
 
 def _fixed_settings(spec: StudySpec) -> dict[str, Any]:

@@ -40,6 +40,12 @@ def class_counts(head_count: int, imbalance_ratio: float, classes: int) -> tuple
     return tuple(_truncate(head_count * weight) for weight in tail)
 
 
+def is_balanced(labels: NDArray[np.int64]) -> bool:
+    """Return whether all classes that have images among `labels` [N] have as many."""
+    _, images = np.unique(labels, return_counts=True)
+    return bool((images == images[0]).all())
+
+
 def shifted_class_counts(
     images_per_class: int, shift: Shift, train_counts: Sequence[int]
 ) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import RenderableType
 
 from balpoe.config import metric_table, shift_metrics
+from balpoe.config.metrics import BALANCED
 from balpoe.config.shifts import KNOWN_PRIOR
 from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
 from balpoe.reporting.formatting import (
@@ -25,7 +26,6 @@ from balpoe.study.selection.candidates import over_seeds
 FinalEvaluation = Sequence[DistributionEvaluation]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
 
-_BALANCED = "balanced_"
 _FLOOR = "floor: mean ECE of perfectly calibrated predictions with these confidences"
 
 
@@ -96,8 +96,8 @@ def _shown_metrics(scalars: Mapping[str, float]) -> list[str]:
     defined = {name: scalars.get(f"{WHOLE_TEST}/{name}") for name in metric_table()}
 
     def is_shown(name: str) -> bool:
-        over_images = defined.get(name.removeprefix(_BALANCED))
-        repeated = name.startswith(_BALANCED) and defined[name] == over_images
+        over_images = defined.get(name.removeprefix(BALANCED))
+        repeated = name.startswith(BALANCED) and defined[name] == over_images
         return defined[name] is not None and not repeated
 
     return list(filter(is_shown, defined))

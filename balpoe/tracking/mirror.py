@@ -122,7 +122,17 @@ class Mirror:
             epoch = record.history[-1].epoch if record.history else 0
             return _ChildRun(run_id, epoch, status, record)
         history = self._client.get_metric_history(run_id, run_data.EPOCH_MARKER)
-        return _ChildRun(run_id, max((metric.step for metric in history), default=0), status)
+        epoch = max((metric.step for metric in history), default=0)
+        self._write_lacking_names(run, record, epoch)
+        return _ChildRun(run_id, epoch, status)
+
+    def _write_lacking_names(self, run: Run, record: TrialRecord, epoch: int) -> None:
+        """Write the metrics up to `epoch` that a run of an earlier version has by other names."""
+        names = _lacking_names(run, record, epoch)
+        if names:
+            written = [result for result in record.history if result.epoch <= epoch]
+            metrics = [each for each in run_data.epoch_metrics(written) if each.key in names]
+            self._client.log_batch(str(run.info.run_id), metrics=metrics)
 
     def _stored_trials(self) -> Mapping[Key, Run]:
         return self._runs.trials({key: child.run_id for key, child in self._children.items()})
@@ -165,4 +175,12 @@ class Mirror:
         """Whether `run` holds all of `record`; the status is written last."""
         is_written = run.info.status == run_data.TRIAL_STATUS[record.state]
         is_ended = record.state != "RUNNING" and is_written
-        return is_ended and self._tags(record).items() <= run.data.tags.items()
+        has_tags = self._tags(record).items() <= run.data.tags.items()
+        last = record.history[-1].epoch if record.history else 0
+        return is_ended and has_tags and not _lacking_names(run, record, last)
+
+
+def _lacking_names(run: Run, record: TrialRecord, epoch: int) -> set[str]:
+    """Return the metrics that `record` has up to `epoch` and that `run` lacks altogether."""
+    written = (result.metrics for result in record.history if result.epoch <= epoch)
+    return {name for metrics in written for name in metrics if name not in run.data.metrics}

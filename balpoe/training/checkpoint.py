@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -20,10 +20,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
+from balpoe.config.earlier_names import converted_metrics
 from balpoe.errors import CorruptFile
 from balpoe.training.epoch import EpochResult
 
-FORMAT = 1
+FORMAT = 2
+_EARLIER_NAMES = 1
 KEPT = 2
 
 logger = logging.getLogger(__name__)
@@ -83,15 +85,18 @@ class CheckpointDirectory:
         for old in self._newest_first()[KEPT:]:
             old.path.unlink(missing_ok=True)
 
-    def newest(self, identity: str) -> Checkpoint | None:
+    def newest(self, identity: str, *, is_balanced: bool = False) -> Checkpoint | None:
         """Return the newest intact checkpoint, or None; log a warning for each damaged one.
+
+        In the history of an earlier version class-weighted metrics get their present names. Where
+        the validation split `is_balanced`, they keep the earlier ones too.
 
         Raises:
             CorruptFile: there are checkpoints of another training.
         """
         for found in self._newest_first():
             try:
-                checkpoint = _read(found)
+                checkpoint = _read(found, is_balanced)
             except CorruptFile as error:
                 logger.warning("%s; continuing from the checkpoint before", error)
                 continue
@@ -113,7 +118,7 @@ class CheckpointDirectory:
         return sorted(found, reverse=True)
 
 
-def _read(found: _Found) -> Checkpoint:
+def _read(found: _Found, is_balanced: bool) -> Checkpoint:
     try:
         content = found.path.read_bytes()
     except OSError as error:
@@ -123,10 +128,15 @@ def _read(found: _Found) -> Checkpoint:
     tensors = safetensors.torch.load(content)
     with safe_open(found.path, framework="pt") as file:
         header = file.metadata()
-    if header["format"] != str(FORMAT):
+    if header["format"] not in (str(FORMAT), str(_EARLIER_NAMES)):
         raise CorruptFile(
             f"{found.path}: has format {header['format']}, this version of balpoe reads {FORMAT}; "
             f"continue with the version that wrote it"
         )
     history = tuple(EpochResult(**result) for result in json.loads(header["history"]))
+    if header["format"] == str(_EARLIER_NAMES):
+        history = tuple(
+            replace(result, metrics=converted_metrics(result.metrics, is_balanced=is_balanced))
+            for result in history
+        )
     return Checkpoint(header["identity"], history, tensors)

@@ -55,7 +55,7 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         CorruptFile: the file is missing, damaged or of another format.
     """
-    table = read_table(path, format_number=FORMAT).combine_chunks()
+    table = read_table(path, formats=(FORMAT,)).combine_chunks()
     labels_n = table[_LABEL].to_numpy()
     experts = [name for name in table.column_names if name != _LABEL]
     per_expert = [
@@ -73,7 +73,7 @@ def label_counts(path: Path) -> tuple[int, ...] | None:
     """
     if not path.exists():
         return None
-    table = read_table(path, format_number=FORMAT, columns=[_LABEL])
+    table = read_table(path, formats=(FORMAT,), columns=[_LABEL])
     return tuple(np.bincount(table[_LABEL].to_numpy()).tolist())
 
 

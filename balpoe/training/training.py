@@ -21,6 +21,7 @@ from torch import Tensor
 from balpoe.config import Configuration, Precision, identifying
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
+from balpoe.method.long_tailed_counts import is_balanced
 from balpoe.method.priors import expert_lambdas
 from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
@@ -124,7 +125,13 @@ class Training:
         return predict(self.experts, images, evaluation_input, precision or training.precision)
 
     def _continue(self) -> None:
-        checkpoint = self._checkpoints.newest(self._identity) if self._checkpoints else None
+        if self._checkpoints is None:
+            return
+        validation = self._validation
+        checkpoint = self._checkpoints.newest(
+            self._identity,
+            is_balanced=validation is not None and is_balanced(validation.labels_n.cpu().numpy()),
+        )
         if checkpoint is not None:
             self._optimisation.load(checkpoint.tensors)
             self.history = checkpoint.history

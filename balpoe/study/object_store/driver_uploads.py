@@ -39,7 +39,12 @@ class DriverUploads:
 
     def _drivers_files(self) -> Iterator[Path]:
         directory = self._directory
-        single = (directory.specification, directory.storage, directory.tracking_uri)
+        single = (
+            directory.specification,
+            directory.storage,
+            directory.tracking_uri,
+            directory.validation_split,
+        )
         states = (directory.path / "trials").glob(f"*/repeat_*/{_STATE}")
         found = (*single, directory.memory, *directory.launches.glob("*.json"), *states)
         return filter(Path.is_file, found)

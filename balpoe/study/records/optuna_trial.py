@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import Choice, StudySpec
 from balpoe.config.constraints import violated
+from balpoe.config.earlier_names import converted_bound
 from balpoe.study.search.planned_trials import recorded_parameters
 from balpoe.study.storage.optuna_private import queued_parameters
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
@@ -52,8 +53,16 @@ def record_of(trial: FrozenTrial, spec: StudySpec) -> TrialRecord:
         started=started,
         # the driver's clock may have been set back meanwhile
         ended=None if ended is None else max(started, ended),
-        violations=violated(trial.constraints),
+        violations=_violations(trial, spec),
     )
+
+
+def _violations(trial: FrozenTrial, spec: StudySpec) -> dict[str, float]:
+    """Return the violated constraints, by the present names of their metrics."""
+    return {
+        bound if bound.partition(" ")[0] in spec.constraints else converted_bound(bound): excess
+        for bound, excess in violated(trial.constraints).items()
+    }
 
 
 def retries_of(trial: FrozenTrial) -> RetryState:

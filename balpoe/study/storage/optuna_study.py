@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import optuna
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from balpoe.config import StudySpec
+from balpoe.config.earlier_names import balanced_name
 from balpoe.errors import StorageError, UserError
 from balpoe.study.storage.host import this_host
 from balpoe.study.storage.reconnecting_storage import StorageUnavailable
@@ -16,6 +17,7 @@ from balpoe.study.storage.sole_writer_storage import SoleWriterStorage
 from balpoe.study.storage.storage_interface import ConfirmLease, StudyStorage, unconfirmed
 from balpoe.study.storage.storage_record import mark_of, storage_of
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.earlier_records import has_earlier_names
 
 # Optuna would print a line for every study and trial
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -47,7 +49,7 @@ def open_study(
         )
         if mark is not None:
             _refuse_another_directory(study, directory, mark)
-        _refuse_other_objectives(study, spec)
+        _refuse_other_objectives(study, spec, directory)
     return study
 
 
@@ -77,7 +79,9 @@ def _refuse_another_directory(study: optuna.Study, directory: StudyDirectory, ma
         )
 
 
-def _refuse_other_objectives(study: optuna.Study, spec: StudySpec) -> None:
+def _refuse_other_objectives(
+    study: optuna.Study, spec: StudySpec, directory: StudyDirectory
+) -> None:
     wanted = {name: str(direction) for name, direction in spec.objectives.items()}
     names = study.user_attrs.get(_OBJECTIVES)
     if names is None:
@@ -85,8 +89,15 @@ def _refuse_other_objectives(study: optuna.Study, spec: StudySpec) -> None:
         names = list(wanted)
     directions = [direction.name.lower() for direction in study.directions]
     found = dict(zip(names, directions, strict=True))
-    if list(found.items()) != list(wanted.items()):
+    same = list(found.items()) == list(wanted.items())
+    if not same and has_earlier_names(directory):
+        same = _with_balanced_names(found) == _with_balanced_names(wanted)
+    if not same:
         raise UserError(
             f"objectives: the study {spec.name} has {found}, and cannot be continued "
             f"with {wanted}; restore them or give the study another name"
         )
+
+
+def _with_balanced_names(directions: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(balanced_name(name), direction) for name, direction in directions.items()]

@@ -98,6 +98,14 @@ class StudyDirectory:
         return self.path / "storage.json"
 
     @property
+    def validation_split(self) -> Path:
+        """Whether the validation split is balanced; only of a study that an earlier version began.
+
+        `balpoe.study.trials.earlier_records` reads and writes it.
+        """
+        return self.path / "validation_split.json"
+
+    @property
     def exports(self) -> Path:
         """The directory of exported configurations."""
         return self.path / "exports"

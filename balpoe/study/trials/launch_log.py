@@ -16,9 +16,11 @@ from typing import Any
 from balpoe.atomic_write import create_directory, write_text_atomically
 from balpoe.config import StudySpec, to_plain
 from balpoe.json_record import read_record
+from balpoe.study.trials.earlier_records import EARLIER_LAUNCH
 from balpoe.study.trials.environment import Environment, current_environment
 
-FORMAT = 1
+FORMAT = 2
+_FORMATS = (FORMAT, EARLIER_LAUNCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def logged_launches(directory: Path) -> tuple[Launch, ...]:
         CorruptFile: a file is damaged or of another format.
     """
     files = sorted(directory.glob("*.json"))
-    return tuple(read_record(file, Launch, "restore it", formats=(FORMAT,)) for file in files)
+    return tuple(read_record(file, Launch, "restore it", formats=_FORMATS) for file in files)
 
 
 def launch_at(launches: Sequence[Launch], moment: float) -> Launch | None:

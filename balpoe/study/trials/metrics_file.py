@@ -6,14 +6,17 @@ It has one row per epoch; a metric that an epoch lacks, because it was not evalu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from balpoe.parquet_tables import read_table, write_table
+from balpoe.config.earlier_names import converted_metrics
+from balpoe.parquet_tables import format_of, read_table, write_table
+from balpoe.study.trials.earlier_records import EARLIER_METRICS, keeps_earlier_names
 from balpoe.training.epoch import EpochResult
 
-FORMAT = 1
+FORMAT = 2
 _EPOCH, _TIME = "epoch", "unix_time"
 
 
@@ -35,13 +38,20 @@ def write_metrics(path: Path, history: Sequence[EpochResult]) -> None:
 
 
 def read_metrics(path: Path) -> tuple[EpochResult, ...]:
-    """Read the epochs that `write_metrics` has written.
+    """Read the epochs that `write_metrics`, or that of an earlier version, has written.
 
     Raises:
         CorruptFile: the file is missing, damaged or of another format.
     """
-    rows = read_table(path, format_number=FORMAT).to_pylist()
-    return tuple(_epoch_result(row) for row in rows)
+    table = read_table(path, formats=(FORMAT, EARLIER_METRICS))
+    history = tuple(_epoch_result(row) for row in table.to_pylist())
+    if format_of(path) == FORMAT:
+        return history
+    is_balanced = keeps_earlier_names(path)
+    return tuple(
+        replace(result, metrics=converted_metrics(result.metrics, is_balanced=is_balanced))
+        for result in history
+    )
 
 
 def _epoch_result(row: dict[str, float | None]) -> EpochResult:

@@ -8,21 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice
+from balpoe.config.earlier_names import converted_metrics
 from balpoe.errors import CorruptFile
 from balpoe.json_record import as_record, check_format, read_object
 from balpoe.parquet_tables import sha256_of
 from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.earlier_records import keeps_earlier_names
 from balpoe.study.trials.record import TrialIdentity
 
 FORMAT = 3
-_WITHOUT_PRECISION, _WITHOUT_CLASS_COUNTS = 2, 1
+_EARLIER_NAMES, _WITHOUT_CLASS_COUNTS = 2, 1
+"""Formats with the earlier names of metrics and without precision; the older lacks class counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,13 @@ def read_result_alone(directory: TrialDirectory) -> TrialResult:
     digest = content.pop("sha256", None)
     if digest != _digest(content):
         raise CorruptFile(f"{path}: damaged or changed, its sha256 is that of another content")
-    check_format(
-        path, content.pop("format", None), (FORMAT, _WITHOUT_PRECISION, _WITHOUT_CLASS_COUNTS)
-    )
-    return as_record(path, content, TrialResult, hint)
+    found = content.pop("format", None)
+    check_format(path, found, (FORMAT, _EARLIER_NAMES, _WITHOUT_CLASS_COUNTS))
+    result = as_record(path, content, TrialResult, hint)
+    if found == FORMAT:
+        return result
+    objectives = converted_metrics(result.objectives, is_balanced=keeps_earlier_names(path))
+    return replace(result, objectives=objectives)
 
 
 def _digest(content: Mapping[str, Any]) -> str:

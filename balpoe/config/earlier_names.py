@@ -1,0 +1,64 @@
+"""Metric names of earlier versions: `val/accuracy`, `ece`, `mce` and `nll` weighted classes.
+
+Their values are those of `val/balanced_accuracy`, `val/balanced_ece`, `val/balanced_mce` and
+`val/balanced_nll`. On a balanced split both names have the same value, so there the earlier names
+stay valid too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from balpoe.config.study import StudySpec
+from balpoe.errors import UserError
+
+Value = TypeVar("Value")
+
+_EARLIER: Final = re.compile(r"(val/(?:expert_\d+/)?)(accuracy|ece|mce|nll)")
+
+
+def balanced_name(name: str) -> str:
+    """Return the present name of a class-weighted metric; other names are returned as they are."""
+    return _EARLIER.sub(r"\1balanced_\2", name) if _EARLIER.fullmatch(name) else name
+
+
+def converted_metrics(metrics: Mapping[str, float], *, is_balanced: bool) -> dict[str, float]:
+    """Return the metrics that an earlier version recorded, by their present names.
+
+    Where the validation split `is_balanced`, they have their earlier names as well.
+    """
+    earlier = {name: value for name, value in metrics.items() if balanced_name(name) != name}
+    kept = {name: value for name, value in metrics.items() if is_balanced or name not in earlier}
+    return kept | {balanced_name(name): value for name, value in earlier.items()}
+
+
+def converted_study(spec: StudySpec) -> StudySpec:
+    """Return a study of an earlier version with the present names of its class-weighted metrics.
+
+    Raises:
+        UserError: the study names a metric by both names.
+    """
+    return replace(
+        spec,
+        objectives=_converted(spec, "objectives", spec.objectives),
+        constraints=_converted(spec, "constraints", spec.constraints),
+    )
+
+
+def converted_bound(bound: str) -> str:
+    """Return a bound such as `val/nll <= 1.2` with the present name of its metric."""
+    metric, separator, rest = bound.partition(" ")
+    return f"{balanced_name(metric)}{separator}{rest}"
+
+
+def _converted(spec: StudySpec, field: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    converted = {balanced_name(name): value for name, value in values.items()}
+    if len(converted) < len(values):
+        raise UserError(
+            f"{field}: the study {spec.name} of an earlier version names one metric twice, as "
+            f"{' and '.join(values)}: continue it with the version that began it"
+        )
+    return converted

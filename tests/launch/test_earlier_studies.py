@@ -1,0 +1,307 @@
+"""Studies, an export and a model of the version whose `val/accuracy` weighted classes.
+
+`tests/fixtures/0.1.0-99a681c/README.txt` says how they were made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import balpoe
+from balpoe.config import Constraint, StudySpec
+from balpoe.config.earlier_names import converted_metrics
+from balpoe.data import load_search_splits
+from balpoe.errors import UserError
+from balpoe.files import load_study
+from balpoe.launch.check import check
+from balpoe.launch.doctor import doctor
+from balpoe.launch.export import export
+from balpoe.launch.run import run
+from balpoe.launch.runs import find_study
+from balpoe.launch.status import status
+from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes_since_last_launch
+from balpoe.launch.sync import sync
+from balpoe.launch.warm_start_studies import warm_start_studies
+from balpoe.study.execution.trial import TrialTask, run_trial
+from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.selection.front import ordered_front
+from balpoe.study.trials import metrics_file
+from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.training.model_directory import MANIFEST, MODEL
+
+FIXTURES = Path(__file__).parent.parent / "fixtures/0.1.0-99a681c"
+MADE_IN = "/work/tmp/names"
+SUFFIXES = (".json", ".yaml")
+PRESENT = (
+    ("val/accuracy: maximize", "val/balanced_accuracy: maximize"),
+    ("val/ece: minimize", "val/balanced_ece: minimize"),
+    ("val/nll:", "val/balanced_nll:"),
+)
+OBJECTIVES = {"val/balanced_accuracy": "maximize", "val/balanced_ece": "minimize"}
+
+
+class EarlierStudy:
+    """A copy of a study of the earlier version, in a directory of its own."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.name, self.home, self.runs = name, home / name, home / name / "runs"
+        shutil.copytree(FIXTURES / name, self.home)
+        self.runs.mkdir()
+        (self.home / "study").rename(self.runs / name)
+        for file in self.home.rglob("*"):
+            if file.suffix in SUFFIXES:
+                file.write_text(file.read_text().replace(f"{MADE_IN}/{name}", str(self.home)))
+        self.file = self.home / f"{name}.yaml"
+        self.directory = StudyDirectory.of(self.runs, name)
+
+    @property
+    def model(self) -> Path:
+        """The model, whose manifest vouches for the rewritten paths."""
+        path = self.home / "model"
+        manifest = json.loads((path / MANIFEST).read_text())
+        manifest["sha256"][MODEL] = hashlib.sha256((path / MODEL).read_bytes()).hexdigest()
+        (path / MANIFEST).write_text(json.dumps(manifest))
+        return path
+
+    def write_present_names(self) -> StudySpec:
+        text = self.file.read_text()
+        for earlier, present in PRESENT:
+            assert earlier in text
+            text = text.replace(earlier, present)
+        self.file.write_text(text)
+        return find_study(self.name, self.runs)[0]
+
+    def resume(self, spec: StudySpec) -> Mapping[str, float]:
+        """Train the RUNNING trial to its end, without Ray, and record it."""
+        ledger = Ledger(spec, self.directory)
+        [number] = ledger.running()
+        trial = ledger.resume(TrialIdentity(self.name, number))
+        files = self.directory.trial(trial.identity)
+        course = run_trial(TrialTask(spec, trial.identity, trial.parameters, files))
+        while True:
+            try:
+                next(course)
+            except StopIteration as end:
+                ledger.complete(trial.identity, end.value)
+                return dict(end.value)
+
+
+@pytest.fixture
+def natural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EarlierStudy:
+    """A study on a natural tail: its validation split has 10, 6 and 2 images."""
+    study = EarlierStudy("natural", tmp_path)
+    monkeypatch.chdir(study.home)
+    return study
+
+
+@pytest.fixture
+def balanced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EarlierStudy:
+    """A study on a balanced validation split."""
+    study = EarlierStudy("balanced", tmp_path)
+    monkeypatch.chdir(study.home)
+    return study
+
+
+def _children(study: EarlierStudy) -> dict[str, dict[str, float]]:
+    client = MlflowClient(f"sqlite:///{study.runs / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study.name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.role = 'trial'")
+    return {run.data.tags["number"]: dict(run.data.metrics) for run in runs}
+
+
+def test_values_of_an_unbalanced_split_are_read_by_their_present_names(
+    natural: EarlierStudy,
+) -> None:
+    spec, directory = find_study("natural", natural.runs)
+    assert spec.objectives == OBJECTIVES
+    assert spec.constraints == {"val/balanced_nll": Constraint(at_most=1.2)}
+    first, second, running = RecordStore(spec, directory).records()
+    for record in (first, second):
+        last = record.history[-1].metrics
+        assert record.objectives == {name: last[name] for name in OBJECTIVES}
+        for name in ("accuracy", "ece", "mce", "nll"):
+            for scorer in ("val", "val/expert_0", "val/expert_1"):
+                assert f"{scorer}/{name}" not in last
+                assert f"{scorer}/balanced_{name}" in last
+        assert "val/forward_10/accuracy" in last
+    assert first.objectives is not None
+    assert first.objectives["val/balanced_accuracy"] == pytest.approx(5 / 6)
+    assert running.state == "RUNNING"
+    assert "val/balanced_accuracy" in running.history[9].metrics
+    assert [trial.identity.number for trial in ordered_front([first, second], spec.objectives)] == [
+        1
+    ]
+    assert status("natural", runs=natural.runs).spec == spec
+
+
+def test_the_unchanged_file_is_refused_with_the_lines_to_write(natural: EarlierStudy) -> None:
+    with pytest.raises(UserError) as refused:
+        run(natural.file, runs=natural.runs)
+    lines = str(refused.value).splitlines()
+    assert "val/accuracy, val/ece, val/nll" in lines[0]
+    assert [line.strip() for line in lines[1:]] == [
+        "objectives: {val/balanced_accuracy: maximize, val/balanced_ece: minimize}",
+        "constraints: {val/balanced_nll: {at_most: 1.2}}",
+    ]
+    [problem] = check(natural.file, runs=natural.runs).problems
+    assert problem == str(refused.value)
+    natural.write_present_names()
+    now = load_with_absolute_paths(natural.file)
+    refuse_changes_since_last_launch(natural.directory, now, "natural.yaml")
+
+
+def test_a_study_that_names_a_metric_twice_is_refused(natural: EarlierStudy) -> None:
+    file = natural.directory.specification
+    file.write_text(file.read_text().replace("val/ece: min", "val/balanced_accuracy: max"))
+    with pytest.raises(UserError, match="val/accuracy and val/balanced_accuracy"):
+        find_study("natural", natural.runs)
+
+
+def test_the_running_trial_is_resumed_and_its_history_has_the_present_names(
+    natural: EarlierStudy,
+) -> None:
+    spec = natural.write_present_names()
+    objectives = natural.resume(spec)
+    record = RecordStore(spec, natural.directory).records()[2]
+    assert (record.state, record.identity.attempt) == ("COMPLETE", 2)
+    assert [result.epoch for result in record.history] == list(range(1, 41))
+    before, after = record.history[9].metrics, record.history[-1].metrics
+    assert "val/balanced_accuracy" in before
+    assert "val/accuracy" not in before
+    assert {"val/balanced_accuracy", "val/accuracy"} <= after.keys()
+    assert record.objectives == objectives == {name: after[name] for name in OBJECTIVES}
+    [exported] = export("natural", runs=natural.runs).exports
+    assert set(exported.evidence.objectives) == set(OBJECTIVES)
+    assert exported.evidence.ordered_by == "val/balanced_accuracy"
+
+
+def test_mlflow_keeps_the_earlier_names_and_sync_writes_the_present_ones(
+    natural: EarlierStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    natural.write_present_names()
+    with monkeypatch.context() as patch:  # what the earlier version has mirrored
+        patch.setattr(metrics_file, "converted_metrics", lambda metrics, is_balanced: metrics)
+        patch.setattr("balpoe.launch.sync.ordered_front", lambda records, objectives: ())
+        sync("natural", runs=natural.runs)
+    earlier = _children(natural)
+    sync("natural", runs=natural.runs)
+    present = _children(natural)
+    for number, metrics in present.items():
+        assert earlier[number].items() <= metrics.items()
+        assert metrics["val/balanced_ece"] == earlier[number]["val/ece"]
+    faults = [fault for found in doctor("natural", runs=natural.runs) for fault in found.faults]
+    assert faults == []
+
+
+def test_a_new_study_learns_from_an_earlier_one_by_the_present_names(
+    natural: EarlierStudy,
+) -> None:
+    spec = natural.write_present_names()
+    fingerprint = load_search_splits(spec.base.data).description.fingerprint
+    new = replace(spec, name="new", warm_start=("natural",))
+    [earlier] = warm_start_studies(new, natural.runs, fingerprint)
+    assert [trial.number for trial in earlier.trials] == [0, 1]
+    assert set(earlier.trials[0].objectives) == set(OBJECTIVES)
+    assert set(earlier.trials[0].excesses) == {"val/balanced_nll <= 1.2"}
+    other = replace(new, objectives={"val/accuracy": "maximize"})
+    with pytest.raises(UserError, match="lacks the objective val/accuracy"):
+        warm_start_studies(other, natural.runs, fingerprint)
+
+
+@pytest.mark.slow  # logs a model to MLflow
+def test_the_earlier_export_is_trained(natural: EarlierStudy) -> None:
+    exported = natural.directory.exports / "rank_1_trial_0001.yaml"
+    trained = balpoe.train(exported, (1,), runs=natural.runs)
+    (seed,) = balpoe.evaluate(trained.path)
+    scalars = seed.rows[0].scalars()
+    assert scalars["test/ece"] != scalars["test/balanced_ece"]
+
+
+def test_the_earlier_model_is_evaluated_and_predicts(natural: EarlierStudy) -> None:
+    (earlier,) = balpoe.evaluate(natural.model)
+    before = json.loads((natural.model / "metrics.json").read_text())["final"]
+    scalars = earlier.rows[0].scalars()
+    assert scalars["test/ece"] != scalars["test/balanced_ece"]
+    same = before.keys() & scalars.keys()
+    assert {"test/accuracy", "test/ece", "test/nll"} <= same
+    assert {name: scalars[name] for name in same} == pytest.approx(
+        {name: before[name] for name in same}, abs=1e-6
+    )
+    out = natural.home / "predictions.parquet"
+    report = balpoe.predict(natural.model, [natural.home / "data/test.parquet"], out=out)
+    assert out.is_file()
+    assert report.images == 44
+
+
+def test_on_a_balanced_split_both_names_have_the_value_and_the_file_is_accepted(
+    balanced: EarlierStudy,
+) -> None:
+    spec, directory = find_study("balanced", balanced.runs)
+    assert spec == load_study(directory.specification)
+    refuse_changes_since_last_launch(directory, spec, "balanced.yaml")
+    for record in RecordStore(spec, directory).records():
+        last = record.history[-1].metrics
+        assert record.objectives == {name: last[name] for name in spec.objectives}
+        for name in ("accuracy", "ece", "mce", "nll"):
+            assert last[f"val/{name}"] == last[f"val/balanced_{name}"]
+    [exported] = export("balanced", runs=balanced.runs).exports
+    assert exported.evidence.trial == 1
+
+
+def test_a_balance_that_only_the_data_show_is_recorded_by_the_next_launch(
+    balanced: EarlierStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for predictions in balanced.directory.path.rglob("predictions.parquet"):
+        predictions.unlink()
+    spec, directory = find_study("balanced", balanced.runs)
+    assert spec.objectives == OBJECTIVES  # right on every split
+    monkeypatch.setattr("balpoe.launch.run._launch", lambda *given: (_ for _ in ()).throw(Launched))
+    with pytest.raises(Launched):
+        run(balanced.file, runs=balanced.runs)
+    assert json.loads(directory.validation_split.read_text()) == {"balanced": True}
+    assert find_study("balanced", balanced.runs)[0].objectives == {
+        "val/accuracy": "maximize",
+        "val/ece": "minimize",
+    }
+
+
+class Launched(Exception):
+    """The launch began."""
+
+
+def test_what_is_converted_and_what_keeps_its_name() -> None:
+    metrics = {
+        "val/accuracy": 0.5,
+        "val/balanced_accuracy": 0.5 + 1e-16,
+        "val/expert_10/mce": 0.25,
+        "val/forward_10/accuracy": 0.75,
+        "val/accuracy_few": 0.125,
+        "train/loss": 1.0,
+    }
+    kept = {name: metrics[name] for name in list(metrics)[3:]}
+    present = {"val/balanced_accuracy": 0.5, "val/expert_10/balanced_mce": 0.25, **kept}
+    assert converted_metrics(metrics, is_balanced=False) == present
+    earlier = {"val/accuracy": 0.5, "val/expert_10/mce": 0.25}
+    assert converted_metrics(metrics, is_balanced=True) == {**earlier, **present}
+
+
+@pytest.mark.slow  # a launch with Ray
+def test_a_launch_finishes_an_earlier_study(natural: EarlierStudy) -> None:
+    natural.write_present_names()
+    natural.file.write_text(natural.file.read_text().replace("trials: 7", "trials: 4"))
+    outcome = run(natural.file, runs=natural.runs)
+    assert [record.state for record in outcome.records].count("RUNNING") == 0
+    assert len(outcome.records) == 4
+    faults = [fault for found in doctor("natural", runs=natural.runs) for fault in found.faults]
+    assert faults == []

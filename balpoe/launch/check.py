@@ -163,10 +163,10 @@ def _weighting_warnings(spec: StudySpec, splits: SearchSplits) -> Iterator[str]:
             other = counterpart(metric)
             if other is not None:
                 balanced = "/balanced_" in metric
+                weighted, otherwise = ("classes", "images") if balanced else ("images", "classes")
                 yield (
-                    f"{section}.{metric}: the validation split is not balanced: it weights "
-                    f"{'classes' if balanced else 'images'}; {other} weights "
-                    f"{'images' if balanced else 'classes'}"
+                    f"{section}.{metric}: weights {weighted}; {other} weights {otherwise} and has "
+                    f"other values, as the validation split is not balanced"
                 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 import balpoe
@@ -26,7 +27,7 @@ from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import ImageSet, SearchSplits
 from balpoe.errors import DataError
 from balpoe.files import load_study
-from balpoe.launch.check import _space_problems, check
+from balpoe.launch.check import _data_warnings, _space_problems, _weighting_warnings, check
 from balpoe.study.execution.cost import StudyCost, TrialCost
 from balpoe.study.execution.trial import TrialTask, run_trial
 from balpoe.study.trials.directory import StudyDirectory
@@ -181,9 +182,30 @@ def test_the_weights_of_a_shift_leave_fewer_images(tmp_path: Path) -> None:
     assert floor.mean > 0.028
 
 
-def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
-    from balpoe.launch.check import _data_warnings
+def test_on_an_unbalanced_validation_split_it_says_what_a_metric_weights(tmp_path: Path) -> None:
+    file = _study(tmp_path / "small.yaml", "{name: digits_lt}")
+    text = file.read_text().replace("val/accuracy: maximize", "OBJECTIVES")
+    objectives = "val/accuracy: maximize, val/balanced_ece: minimize, val/accuracy_few: maximize"
+    file.write_text(
+        text.replace("OBJECTIVES", f"{objectives}, val/forward_10/ece: minimize")
+        + "constraints: {val/balanced_nll: {at_most: 2}, parameters: {at_most: 1e9}}\n"
+    )
+    spec = load_study(file)
+    splits = load_search_splits(spec.base.data)
+    assert list(_weighting_warnings(spec, splits)) == []
+    kept = torch.arange(10, len(splits.validation))
+    validation = ImageSet(splits.validation.images_nhwd[kept], splits.validation.labels_n[kept])
+    validation.labels_n[:5] = 0
+    unbalanced = SearchSplits(splits.train, validation, splits.description)
+    why = "and has other values, as the validation split is not balanced"
+    assert list(_weighting_warnings(spec, unbalanced)) == [
+        f"objectives.val/accuracy: weights images; val/balanced_accuracy weights classes {why}",
+        f"objectives.val/balanced_ece: weights classes; val/ece weights images {why}",
+        f"constraints.val/balanced_nll: weights classes; val/nll weights images {why}",
+    ]
 
+
+def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
     spec = load_study(_study(tmp_path / "small.yaml", "{name: digits_lt}"))
     splits = load_search_splits(spec.base.data)
     kept = splits.validation.labels_n % 5 != 3

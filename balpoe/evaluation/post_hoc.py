@@ -18,7 +18,7 @@ from balpoe.errors import DataError
 from balpoe.evaluation.distributions import Distribution, distributions
 from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior, thinning
 from balpoe.evaluation.scoring import Metrics, evaluate
-from balpoe.evaluation.temperature import Temperatures
+from balpoe.evaluation.temperature import Temperatures, training_offsets
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior
 
@@ -36,16 +36,27 @@ class Scorer:
     experts: tuple[int, ...]
     scaling: Scaling = "none"
 
-    def logits(self, logits_nec: Tensor, temperatures: Temperatures | None) -> Tensor:
-        """Return the logits of the product [N, C]; scaling needs `temperatures`."""
-        chosen_nec = logits_nec[:, list(self.experts)]
+    def logits(
+        self, logits_nec: Tensor, temperatures: Temperatures | None, offsets_ec: Tensor
+    ) -> Tensor:
+        """Return the logits of the product [N, C]; scaling needs `temperatures`.
+
+        `offsets_ec` are the `training_offsets` of all experts.
+        """
+        chosen = list(self.experts)
+        chosen_nec = logits_nec[:, chosen]
         if self.scaling == "none":
             return product_of_experts(chosen_nec)
         assert temperatures is not None
+        scales_e = torch.tensor([temperatures.experts[e] for e in chosen], dtype=torch.float64)
         if self.scaling == "ensemble":
-            return product_of_experts(chosen_nec) / temperatures.ensemble
-        scales_e = torch.tensor([temperatures.experts[e] for e in self.experts])
-        return product_of_experts(chosen_nec / scales_e.to(chosen_nec).unsqueeze(1))
+            scales_e = torch.full_like(scales_e, temperatures.ensemble)
+        scales_e1 = scales_e.unsqueeze(1)
+        scaled_nec = chosen_nec / scales_e1.to(chosen_nec)
+        if temperatures.scaled == "training_scorer":
+            # (f + o)/T − o
+            scaled_nec = scaled_nec + (offsets_ec[chosen] * (1 / scales_e1 - 1)).to(scaled_nec)
+        return product_of_experts(scaled_nec)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,10 +112,14 @@ def evaluate_post_hoc(
     """
     found = list(distributions(labels_n, class_counts))
     all_experts = Scorer(tuple(range(len(lambdas))))
-    of_held_out = held_out and HeldOut(all_experts.logits(held_out[0], None), held_out[1])
+    offsets_ec = training_offsets(prior_c, lambdas)
+    of_held_out = None
+    if held_out is not None:
+        known_nc = all_experts.logits(held_out[0], None, offsets_ec)
+        of_held_out = HeldOut(known_nc, held_out[1])
     rows = []
     for scorer in scorers(lambdas, scaled=temperatures is not None):
-        product_nc = scorer.logits(logits_nec, temperatures)
+        product_nc = scorer.logits(logits_nec, temperatures, offsets_ec)
         lam = mean_lambda([lambdas[e] for e in scorer.experts])
         trained_c = target_prior(prior_c, lam)
         for of in found:

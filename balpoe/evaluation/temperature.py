@@ -1,6 +1,11 @@
 """Temperature scaling: one number that corrects over- or underconfidence of a scorer.
 
-B batch, E experts, C classes. With β = 1/T the loss of softmax(β·f + s) on labelled images is
+B batch, E experts, C classes. A scorer f of the target prior P_λ ∝ π^λ is trained as
+g = f + (1 − λ)·log π, whose prior is the training prior π. It is g that is overconfident: g/T is
+scaled, and the result g/T − (1 − λ)·log π has the target prior P_λ again. On `gaussian_lt` that is
+closer to the true posterior than f/T, which was scaled before (docs/numbers.md).
+
+With β = 1/T the loss of softmax(β·f + s) on labelled images is
 convex in β for any fixed shift s of log priors (Guo et al. 2017, Sec. 4.2, for s = 0): its
 derivative, mean_b(E_p[f_b] − f_b,y), is increasing. Its root is bracketed and found by Newton's
 method, with bisection where a step would leave the bracket.
@@ -10,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +24,6 @@ from balpoe.evaluation.image_weights import balanced_weights
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import mean_lambda, target_prior
 
 LOWEST, HIGHEST = 0.01, 100.0
 """The range of temperatures. A scorer that is right about every image has its optimum at 0, one
@@ -30,10 +35,20 @@ _PRECISION = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Temperatures:
-    """The divisors of logits: one for the product of experts, and one for each expert."""
+    """The divisors of a scorer: one for the product of experts, and one for each expert.
+
+    `scaled` is what they divide: the logits f, in models of earlier versions, or the scorer of the
+    training, g.
+    """
 
     ensemble: float
     experts: tuple[float, ...]
+    scaled: Literal["logits", "training_scorer"] = "logits"
+
+
+def training_offsets(prior_c: Tensor, lambdas: Sequence[float]) -> Tensor:
+    """Return g − f = (1 − λ)·log π of every expert, float64 [E, C]."""
+    return torch.stack([(1 - lam) * prior_c.to(torch.float64).log() for lam in lambdas])
 
 
 def fit_temperatures(
@@ -41,10 +56,9 @@ def fit_temperatures(
 ) -> Temperatures:
     """Return the temperatures of least negative log-likelihood, with equal class weights.
 
-    The target prior of an expert is P_λ, not the uniform one: after scaling, its logits are
-    adjusted by −log P_λ, as for the posterior of a balanced set. All experts then have the same
-    scale of log P(x|y), and the target prior of the mean of their scaled logits is still P_λ̄
-    (Theorem 1). `prior_c` is the training prior of the model.
+    The scorers of the training are scaled and adjusted by −log π, as for the posterior of a
+    balanced set. All experts then have the same scale of log P(x|y), and the target prior of the
+    mean of their scaled logits is still P_λ̄ (Theorem 1). `prior_c` is the training prior π.
 
     Raises:
         NonFiniteError: a logit is NaN or infinite.
@@ -56,14 +70,16 @@ def fit_temperatures(
     refuse_impossible_labels(labels_b, classes)
     images_c = torch.bincount(labels_b, minlength=classes)
     weights_b = balanced_weights(labels_b, images_c)
+    scorers_bec = logits_bec.to(torch.float64) + training_offsets(prior_c, lambdas)
+    shift_c = -prior_c.log()
 
-    def fit(logits_bc: Tensor, lam: float) -> float:
-        shift_c = -target_prior(prior_c, lam).log()
-        return fit_temperature(logits_bc, labels_b, shift_c=shift_c, weights_b=weights_b)
+    def fit(scorer_bc: Tensor) -> float:
+        return fit_temperature(scorer_bc, labels_b, shift_c=shift_c, weights_b=weights_b)
 
     return Temperatures(
-        ensemble=fit(product_of_experts(logits_bec), mean_lambda(lambdas)),
-        experts=tuple(fit(logits_bec[:, e], lam) for e, lam in enumerate(lambdas)),
+        ensemble=fit(product_of_experts(scorers_bec)),
+        experts=tuple(fit(scorers_bec[:, e]) for e in range(experts)),
+        scaled="training_scorer",
     )
 
 

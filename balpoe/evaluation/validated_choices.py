@@ -17,7 +17,7 @@ from torch import Tensor
 
 from balpoe.evaluation.post_hoc import Scorer, scorers
 from balpoe.evaluation.scoring import Metrics, evaluate
-from balpoe.evaluation.temperature import Temperatures, fit_temperatures
+from balpoe.evaluation.temperature import Temperatures, fit_temperatures, training_offsets
 from balpoe.method.priors import mean_lambda
 
 CHOICE_METRIC = "balanced_nll"
@@ -100,11 +100,11 @@ def metrics_on_validation(
                 logits_nec[rest_n], labels_n[rest_n], prior_c=prior_c, lambdas=lambdas
             )
         fitted.append((~rest_n, temperatures))
-    found = {}
+    found, offsets_ec = {}, training_offsets(prior_c, lambdas)
     for scorer in scorers(lambdas, scaled=True):
         product_nc = torch.empty_like(logits_nec[:, 0])
         for held_out_n, temperatures in fitted:
-            product_nc[held_out_n] = scorer.logits(logits_nec[held_out_n], temperatures)
+            product_nc[held_out_n] = scorer.logits(logits_nec[held_out_n], temperatures, offsets_ec)
         found[scorer] = _balanced_metrics(
             scorer,
             product_nc,
@@ -134,7 +134,7 @@ def metrics_on_test(
     return {
         scorer: _balanced_metrics(
             scorer,
-            scorer.logits(logits_nec, temperatures),
+            scorer.logits(logits_nec, temperatures, training_offsets(prior_c, lambdas)),
             labels_n,
             prior_c=prior_c,
             lambdas=lambdas,

@@ -21,6 +21,7 @@ from balpoe.errors import DataError
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.evaluation.post_hoc import Scaling, Scorer
 from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimate, estimate_prior, thinning
+from balpoe.evaluation.temperature import training_offsets
 from balpoe.inference.pixel_batches import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
 from balpoe.method.calibration_bins import refuse_impossible_labels
@@ -222,7 +223,12 @@ class Classifier:
 
     def product(self, logits_bec: Tensor) -> Tensor:
         """The logits [B, C] of the product of the chosen experts, with the chosen temperatures."""
-        return self._scorer.logits(logits_bec, self.provenance.calibration.temperatures)
+        prior_c = class_prior(self.provenance.description.class_counts)
+        return self._scorer.logits(
+            logits_bec,
+            self.provenance.calibration.temperatures,
+            training_offsets(prior_c, self.provenance.lambdas),
+        )
 
     def estimate(self, product_nc: Tensor) -> PriorEstimate:
         """Estimate the class frequencies of images from their logits of the product [N, C]."""

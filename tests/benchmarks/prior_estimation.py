@@ -139,7 +139,7 @@ def train(file: Path, setting: Setting, experts: str, seed: int, data: Path) -> 
         test_y=test.labels_n.numpy(),
         counts=np.array(search.description.class_counts),
         lambdas=np.array(training.lambdas),
-        **known,
+        **known,  # type: ignore[arg-type]
     )
 
 

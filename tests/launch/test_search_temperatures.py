@@ -21,7 +21,7 @@ from balpoe.files import load_configuration
 from balpoe.launch.runs import local_runs
 from balpoe.launch.search_temperatures import passed_on_by_search
 from balpoe.launch.train import TrainedSeeds
-from balpoe.method.priors import class_prior, target_prior
+from balpoe.method.priors import class_prior
 from balpoe.parquet_tables import sha256_of
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
@@ -93,9 +93,10 @@ def test_they_are_fitted_on_the_trials_stored_validation_logits(
     for e, lam in enumerate(lambdas):
         assert calibration.temperatures is not None
         beta = torch.tensor(1 / calibration.temperatures.experts[e], requires_grad=True)
-        shift_c = target_prior(class_prior(counts), lam).log()
+        log_prior_c = class_prior(counts).log()
+        scorer_nc = logits_nec[:, e].double() + (1 - lam) * log_prior_c
         loss = torch.nn.functional.cross_entropy(
-            beta.double() * logits_nec[:, e].double() - shift_c, labels_n
+            beta.double() * scorer_nc - log_prior_c, labels_n
         )  # the validation split of the digits is balanced
         (slope,) = torch.autograd.grad(loss, beta)
         assert abs(float(slope)) < 1e-5

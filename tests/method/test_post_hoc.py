@@ -8,10 +8,10 @@ from torch import Tensor
 
 from balpoe.config.shifts import SHIFTS
 from balpoe.evaluation.distributions import evaluate_distributions
-from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer, evaluate_post_hoc
+from balpoe.evaluation.post_hoc import PostHocEvaluation, Scaling, Scorer, evaluate_post_hoc
 from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior
 from balpoe.evaluation.scoring import evaluate
-from balpoe.evaluation.temperature import Temperatures
+from balpoe.evaluation.temperature import Temperatures, training_offsets
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior
 
@@ -136,6 +136,26 @@ def test_a_choice_is_a_factor_for_each_experts_logits(
     )
     found = scalars(rows, scorer, "known" if known else "unknown", "test")
     assert found == pytest.approx(expected.ensemble.values, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["ensemble", "experts"])
+def test_the_scorer_of_the_training_is_divided_and_keeps_its_target_prior(
+    logits_nec: Tensor, scaling: Scaling
+) -> None:
+    """f = log P(x|y) + λ·log π, overconfident in training: g = T·log P(x|y)π."""
+    offsets_ec = training_offsets(PRIOR_C, LAMBDAS)
+    scales_e = {"ensemble": (2.0, 2.0), "experts": (0.5, 4.0)}[scaling]
+    log_likelihood_nc = logits_nec[:, 0].double()
+    scorers_nec = torch.stack(
+        [scale * (log_likelihood_nc + PRIOR_C.log()) for scale in scales_e], dim=1
+    )
+    temperatures = Temperatures(2.0, (0.5, 1.0, 4.0), "training_scorer")
+    chosen = offsets_ec[[0, 2]]
+    all_nec = torch.zeros_like(logits_nec, dtype=torch.float64)
+    all_nec[:, [0, 2]] = scorers_nec - chosen
+    found = Scorer((0, 2), scaling).logits(all_nec, temperatures, offsets_ec)
+    expected = log_likelihood_nc + PRIOR_C.log() - chosen.mean(dim=0)
+    torch.testing.assert_close(found.log_softmax(dim=1), expected.log_softmax(dim=1))
 
 
 def test_the_estimated_prior_is_that_of_the_distributions_own_images(

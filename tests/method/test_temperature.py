@@ -15,9 +15,15 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from balpoe.errors import DataError, NonFiniteError
-from balpoe.evaluation.temperature import HIGHEST, LOWEST, fit_temperature, fit_temperatures
-from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior, target_prior
+from balpoe.evaluation.post_hoc import Scorer
+from balpoe.evaluation.temperature import (
+    HIGHEST,
+    LOWEST,
+    fit_temperature,
+    fit_temperatures,
+    training_offsets,
+)
+from balpoe.method.priors import class_prior
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -83,16 +89,19 @@ def test_exact_experts_have_the_temperature_by_which_they_were_scaled() -> None:
     labels_b = labels.flatten().repeat_interleave(repeats)
     logits_bec = torch.stack(
         [
-            factor * (likelihood_xc.log() + lam * prior_c.log())[points_b]
+            (factor * (likelihood_xc * prior_c).log() - (1 - lam) * prior_c.log())[points_b]
             for lam, factor in zip(lambdas, factors, strict=True)
         ],
         dim=1,
     )
     fitted = fit_temperatures(logits_bec, labels_b, prior_c=prior_c, lambdas=lambdas)
     assert fitted.experts == pytest.approx(factors, rel=1e-9)
-    scaled_bec = logits_bec / torch.tensor(fitted.experts).unsqueeze(1)
+    assert fitted.scaled == "training_scorer"
+    product_bc = Scorer((0, 1, 2), "experts").logits(
+        logits_bec, fitted, training_offsets(prior_c, lambdas)
+    )
     posterior_bc = likelihood_xc[points_b] / likelihood_xc[points_b].sum(dim=1, keepdim=True)
-    assert_close(product_of_experts(scaled_bec).softmax(dim=1), posterior_bc, rtol=1e-6, atol=0)
+    assert_close(product_bc.softmax(dim=1), posterior_bc, rtol=1e-6, atol=0)
 
 
 def test_classes_count_the_same_however_many_images_they_have() -> None:
@@ -124,7 +133,7 @@ def test_where_no_optimum_exists_the_nearest_temperature_is_taken() -> None:
     assert fit_temperatures(-right, labels_b, **uniform).ensemble == HIGHEST  # type: ignore[arg-type]
 
 
-def test_the_shift_of_an_expert_is_its_target_prior() -> None:
+def test_the_scorer_of_the_training_is_scaled() -> None:
     logits_bc, labels_b = scored(8)
     labels_b[:4] = torch.arange(4)
     prior_c = class_prior((50, 30, 15, 5))
@@ -134,9 +143,9 @@ def test_the_shift_of_an_expert_is_its_target_prior() -> None:
     counts_c = torch.bincount(labels_b)
     for lam, temperature in zip((1.0, -1.0), fitted.experts, strict=True):
         expected = fit_temperature(
-            logits_bc,
+            logits_bc + (1 - lam) * prior_c.log(),
             labels_b,
-            shift_c=-target_prior(prior_c, lam).log(),
+            shift_c=-prior_c.log(),
             weights_b=1 / counts_c[labels_b].double(),
         )
         assert temperature == pytest.approx(expected, rel=1e-9)

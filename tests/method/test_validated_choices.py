@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from balpoe.evaluation.post_hoc import Scorer
-from balpoe.evaluation.temperature import Temperatures, fit_temperatures
+from balpoe.evaluation.temperature import Temperatures, fit_temperatures, training_offsets
 from balpoe.evaluation.validated_choices import (
     FOLDS,
     metrics_on_test,
@@ -57,7 +57,9 @@ def test_temperatures_are_measured_on_images_they_were_not_fitted_on() -> None:
         fitted = fit_temperatures(
             logits_nec[~own_n], labels_n[~own_n], prior_c=PRIOR_C, lambdas=LAMBDAS
         )
-        product_nc[own_n] = logits_nec[own_n].mean(dim=1) / fitted.ensemble
+        offset_c = training_offsets(PRIOR_C, LAMBDAS).mean(dim=0)
+        scorer_nc = logits_nec[own_n].mean(dim=1) + offset_c
+        product_nc[own_n] = (scorer_nc / fitted.ensemble - offset_c).float()
     found = on_validation(logits_nec, labels_n)
     assert found[Scorer(ALL, "ensemble")] == pytest.approx(balanced_nll(product_nc, labels_n))
     assert found[Scorer(ALL)] == pytest.approx(balanced_nll(logits_nec.mean(dim=1), labels_n))

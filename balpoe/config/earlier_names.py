@@ -19,6 +19,10 @@ Value = TypeVar("Value")
 
 _EARLIER: Final = re.compile(r"(val/(?:expert_\d+/)?)(accuracy|ece|mce|nll)")
 
+_KEPT: Final = re.compile(
+    r"val/(balanced_(accuracy|ece|mce|nll)|accuracy_(many|medium|few)|kl_to_target_prior(_matched)?)"
+)
+
 
 def balanced_name(name: str) -> str:
     """Return the present name of a class-weighted metric; other names are returned as they are."""
@@ -46,6 +50,18 @@ def converted_study(spec: StudySpec) -> StudySpec:
         objectives=_converted(spec, "objectives", spec.objectives),
         constraints=_converted(spec, "constraints", spec.constraints),
     )
+
+
+def metrics_of_unknown_weight(spec: StudySpec) -> list[str]:
+    """Return the objectives and constraints of a converted study that another package defines.
+
+    Their values weighted classes if they are means over images; their names do not show it.
+    """
+    return [
+        name
+        for name in (*spec.objectives, *spec.constraints)
+        if name.count("/") == 1 and not _KEPT.fullmatch(name)
+    ]
 
 
 def converted_bound(bound: str) -> str:

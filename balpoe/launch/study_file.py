@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from balpoe.config import CategoricalParameter, Configuration, StudySpec, to_plain
-from balpoe.config.earlier_names import balanced_name, converted_study
+from balpoe.config.earlier_names import (
+    balanced_name,
+    converted_study,
+    metrics_of_unknown_weight,
+)
 from balpoe.config.model import is_weights_file
 from balpoe.data import load_search_splits
 from balpoe.errors import UserError
@@ -48,6 +52,7 @@ def refuse_changes_since_last_launch(directory: StudyDirectory, now: StudySpec, 
     before = load_study(directory.specification)
     if has_earlier_names(directory) and not has_balanced_validation(directory, before):
         before = converted_study(before)
+        _refuse_unknown_weights(before, file)
         _refuse_earlier_names(before, now, file)
     refuse_changes(before, now, file)
 
@@ -81,6 +86,17 @@ def refuse_changes(before: StudySpec, now: StudySpec, file: str) -> None:
         raise UserError(
             f"{file}: the study {now.name!r} has trials with other settings:\n{listed}\n"
             f"undo the changes, or give the study another name"
+        )
+
+
+def _refuse_unknown_weights(before: StudySpec, file: str) -> None:
+    names = metrics_of_unknown_weight(before)
+    if names:
+        raise UserError(
+            f"{file}: the study {before.name!r} has trials of an earlier version, in which "
+            f"{', '.join(names)} weighted all classes the same; on its validation split, which is "
+            f"not balanced, new trials would weight images. Give the study another name, or "
+            f"continue it with the version that began it"
         )
 
 

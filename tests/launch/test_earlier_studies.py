@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from torch import Tensor
 
 import balpoe
-from balpoe.config import Constraint, StudySpec
+from balpoe.config import Constraint, StudySpec, metrics
 from balpoe.config.earlier_names import converted_metrics
+from balpoe.config.metrics import metric
 from balpoe.data import load_search_splits
 from balpoe.errors import UserError
+from balpoe.evaluation.predictions import Predictions
 from balpoe.files import load_study
 from balpoe.launch.check import check
 from balpoe.launch.doctor import doctor
@@ -112,6 +115,10 @@ def balanced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EarlierStudy:
     return study
 
 
+def _unmeasured(*given: object) -> None:
+    raise UserError("not measured")
+
+
 def _children(study: EarlierStudy) -> dict[str, dict[str, float]]:
     client = MlflowClient(f"sqlite:///{study.runs / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study.name)
@@ -145,7 +152,9 @@ def test_values_of_an_unbalanced_split_are_read_by_their_present_names(
     assert status("natural", runs=natural.runs).spec == spec
 
 
-def test_the_unchanged_file_is_refused_with_the_lines_to_write(natural: EarlierStudy) -> None:
+def test_the_unchanged_file_is_refused_with_the_lines_to_write(
+    natural: EarlierStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UserError) as refused:
         run(natural.file, runs=natural.runs)
     lines = str(refused.value).splitlines()
@@ -154,11 +163,32 @@ def test_the_unchanged_file_is_refused_with_the_lines_to_write(natural: EarlierS
         "objectives: {val/balanced_accuracy: maximize, val/balanced_ece: minimize}",
         "constraints: {val/balanced_nll: {at_most: 1.2}}",
     ]
-    [problem] = check(natural.file, runs=natural.runs).problems
+    monkeypatch.setattr("balpoe.launch.check.study_cost", _unmeasured)
+    problem, _ = check(natural.file, runs=natural.runs).problems
     assert problem == str(refused.value)
     natural.write_present_names()
     now = load_with_absolute_paths(natural.file)
     refuse_changes_since_last_launch(natural.directory, now, "natural.yaml")
+
+
+@pytest.mark.parametrize("section", ["objectives", "constraints"])
+def test_a_metric_of_another_package_may_have_other_weights_and_is_refused(
+    natural: EarlierStudy, section: str
+) -> None:
+    @metric("brier", label="Brier")
+    def brier(predictions: Predictions) -> Tensor:
+        raise NotImplementedError
+
+    try:
+        earlier = "val/ece: min" if section == "objectives" else "val/nll:"
+        new = "val/brier: min" if section == "objectives" else "val/brier:"
+        for file in (natural.file, natural.directory.specification):
+            file.write_text(file.read_text().replace(earlier, new))
+        now = load_with_absolute_paths(natural.file)
+        with pytest.raises(UserError, match=r"val/brier weighted all classes.* another name"):
+            refuse_changes_since_last_launch(natural.directory, now, "natural.yaml")
+    finally:
+        del metrics._METRICS["brier"]
 
 
 def test_a_study_that_names_a_metric_twice_is_refused(natural: EarlierStudy) -> None:
@@ -197,9 +227,9 @@ def test_mlflow_keeps_the_earlier_names_and_sync_writes_the_present_ones(
     earlier = _children(natural)
     sync("natural", runs=natural.runs)
     present = _children(natural)
-    for number, metrics in present.items():
-        assert earlier[number].items() <= metrics.items()
-        assert metrics["val/balanced_ece"] == earlier[number]["val/ece"]
+    for number, mirrored in present.items():
+        assert earlier[number].items() <= mirrored.items()
+        assert mirrored["val/balanced_ece"] == earlier[number]["val/ece"]
     faults = [fault for found in doctor("natural", runs=natural.runs) for fault in found.faults]
     assert faults == []
 

@@ -210,7 +210,8 @@ def test_a_model_from_before_there_were_results_of_classes_has_a_card_without_th
     before = {name: model.metrics[name] for name in ("epochs", "final")}
     card = model_card("old", [replace(model, metrics=before)])
     assert "## Classes" not in card
-    assert ["forward 5", "–", "–"] in [cells[:3] for cells in rows(card)]
+    assert not any(cells[0] == "forward 5" for cells in rows(card))
+    assert "`balpoe evaluate` measures long-tailed shifts" in card
 
 
 def test_a_card_may_be_edited_or_removed_without_touching_the_model(

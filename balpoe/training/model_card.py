@@ -141,7 +141,9 @@ def _experts(provenance: Provenance) -> Iterator[str]:
 
 
 def _metrics(models: Sequence[TrainedModel]) -> Iterator[str]:
-    finals = [dict(model.metrics["final"]) for model in models]
+    # seeds of earlier versions have fewer metrics
+    common = set[str].intersection(*(set(model.metrics["final"]) for model in models))
+    finals = [{name: model.metrics["final"][name] for name in common} for model in models]
     names = [name for name in metric_table() if f"{WHOLE_TEST}/{name}" in finals[0]]
     yield "## Metrics"
     yield ""

@@ -214,6 +214,19 @@ def test_a_model_from_before_there_were_results_of_classes_has_a_card_without_th
     assert "`balpoe evaluate` measures long-tailed shifts" in card
 
 
+def test_the_card_of_seeds_of_two_versions_has_the_metrics_that_all_have(
+    configuration: Configuration, splits: FinalSplits, tmp_path: Path
+) -> None:
+    model = train_seed(configuration, splits, tmp_path / "seed_1", 1)
+    final = model.metrics["final"]
+    earlier = {name: final[name] for name in final if "balanced_ece" not in name}
+    before = replace(model, metrics={**model.metrics, "final": earlier})
+    for models in ((model, before), (before, model)):
+        names = [row[0] for row in rows(model_card("two", models))]
+        assert "ece" in names
+        assert "balanced_ece" not in names
+
+
 def test_a_card_may_be_edited_or_removed_without_touching_the_model(
     configuration: Configuration, splits: FinalSplits, tmp_path: Path
 ) -> None:

@@ -84,7 +84,8 @@ def scorers(lambdas: Sequence[float], *, scaled: bool) -> tuple[Scorer, ...]:
     subsets = balanced_subsets(lambdas) if len(lambdas) <= MOST_EXPERTS else ()
     return (
         Scorer(all_experts),
-        *((Scorer(all_experts, "ensemble"), Scorer(all_experts, "experts")) if scaled else ()),
+        *((Scorer(all_experts, "ensemble"),) if scaled else ()),
+        *((Scorer(all_experts, "experts"),) if scaled and len(lambdas) > 1 else ()),
         *(Scorer(subset) for subset in subsets if subset != all_experts),
     )
 

@@ -63,10 +63,11 @@ def post_hoc_tables(
     else:
         single = f"{calibration.temperatures.ensemble:.3g}"
         each = ", ".join(f"{value:.3g}" for value in calibration.temperatures.experts)
-        yield Text(
-            f"Temperatures: {single} of the ensemble, {each} of the experts, {calibration.origin}; "
-            f"for the validation columns they are fitted without the images they are applied to.\n"
-        )
+        values = f"{single} of the ensemble, {each} of the experts"
+        line = f"Temperatures: {values}, {calibration.origin}"
+        if choices[0].best is not None:
+            line += "; for the validation columns fitted without the images they are applied to"
+        yield Text(f"{line}.\n")
     yield table_of(
         "The same choices on the test set and its extreme shifts",
         (_shift_cells(seeds, lambdas, row) for row in rows),

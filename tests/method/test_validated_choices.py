@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.post_hoc import Scorer
+from balpoe.evaluation.post_hoc import Scorer, scorers
 from balpoe.evaluation.temperature import Temperatures, fit_temperatures, training_offsets
 from balpoe.evaluation.validated_choices import (
     FOLDS,
@@ -126,3 +126,7 @@ def test_without_validation_nothing_is_chosen() -> None:
 def test_a_single_image_can_be_scored() -> None:
     logits_nec, labels_n = drawn((1, 0, 0), 1.0)
     assert set(on_validation(logits_nec, labels_n)) >= {Scorer(ALL), Scorer(ALL, "experts")}
+
+
+def test_a_single_expert_has_one_temperature() -> None:
+    assert scorers((1.0,), scaled=True) == (Scorer((0,)), Scorer((0,), "ensemble"))

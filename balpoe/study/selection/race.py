@@ -34,7 +34,6 @@ C candidates, F finalists.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -182,7 +181,7 @@ def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
     several = [group for group in groups if len(group) > 1]
     if not several:
         return None
-    squares = sum(statistics.variance(group) * (len(group) - 1) for group in several)
+    squares = math.fsum(float(np.var(group)) * len(group) for group in several)
     return math.sqrt(squares / sum(len(group) - 1 for group in several))
 
 

@@ -142,6 +142,18 @@ def any_error(
     return float(np.mean([rule(noise.draw(shape, generator)).any() for _ in range(simulations)]))
 
 
+def any_error_over_looks(noise: Noise, configurations: int, most: int, simulations: int) -> float:
+    """Return how often equal configurations are called different at any look, from 3 seeds on."""
+    generator = np.random.default_rng((most, 2))
+    shape = (configurations, most, len(OBJECTIVES))
+    wrong = 0
+    for _ in range(simulations):
+        values_krm = noise.draw(shape, generator)
+        looks = (paired_tests(values_krm[:, :n], most) for n in range(3, most + 1))
+        wrong += any(look.is_separable_pm.any() for look in looks)
+    return wrong / simulations
+
+
 def power(
     rule: Callable[[Floats], Booleans],
     noise: Noise,
@@ -253,6 +265,10 @@ def main(simulations: int, races: int) -> None:
     for k, noise, n in itertools.product((2, 3, 5, 12), NOISES, (3, 4, 5, 8)):
         found = [any_error(rule, noise, k, n, simulations) for rule in RULES]
         print(f"| {k} | {noise.name} | {n} |", *(f"{x:.1%} |" for x in found), flush=True)
+    print("\nEqual configurations, all looks from 3 to n fresh seeds: any called different\n")
+    for k, noise, most in itertools.product((5, 12), NOISES, (5, 8)):
+        found_once = any_error_over_looks(noise, k, most, simulations // 4)
+        print(f"| {k} | {noise.name} | {most} | {found_once:.1%} |", flush=True)
     print("\nPower: a configuration is told from another one, last look at n fresh seeds\n")
     noises = (NOISES[0], NOISES[3], NOISES[4], NOISES[5])
     for noise, k, n, sds in itertools.product(noises, (5, 12), (3, 5, 8), (1, 2, 3, 5)):

@@ -13,7 +13,12 @@ from scipy.stats import ttest_rel
 
 from balpoe.study.selection.candidates import Candidate
 from balpoe.study.selection.comparison import Comparisons
-from balpoe.study.selection.moderated_test import _inverse_trigamma, look_share, paired_tests
+from balpoe.study.selection.moderated_test import (
+    LEVEL,
+    _inverse_trigamma,
+    look_share,
+    paired_tests,
+)
 from tests.benchmarks.verdicts import (
     NOISES,
     any_error,
@@ -29,10 +34,10 @@ NORMAL, ONE_WIDE, HEAVY = NOISES[0], NOISES[3], NOISES[5]
 
 
 def test_of_two_configurations_it_is_the_paired_t_interval_at_the_level_of_its_look() -> None:
-    """Two objectives share the level of 5 %, and the look at all of five seeds has 0.692 of it."""
+    """Two objectives share the level, and the look at all of five seeds has 0.692 of it."""
     values_krm = np.random.default_rng(0).normal(size=(2, 5, 2))
     found = paired_tests(values_krm, most=5)
-    level = 0.05 * (2 / 3) / (1 - 1 / 27) / 2
+    level = LEVEL * (2 / 3) / (1 - 1 / 27) / 2
     for objective in range(2):
         one, other = values_krm[0, :, objective], values_krm[1, :, objective]
         expected = ttest_rel(one, other).confidence_interval(1 - level)
@@ -68,7 +73,7 @@ def test_with_equal_true_variances_the_prior_has_half_the_seeds_of_the_others() 
     )
     from scipy.stats import t
 
-    level = 0.05 * look_share(5, 5) / 28
+    level = LEVEL * look_share(5, 5) / 28
     alone = t.isf(level / 2, 4) * np.sqrt(squares / 5)
     assert np.median(width[:, 0]) < 0.6 * np.median(alone)
     # four degrees of freedom of its own, and at most half of the 24 of the others

@@ -188,7 +188,7 @@ class Classifier:
             raise DataError(
                 "target_prior: cannot be estimated: the model has no predictions for labelled "
                 "images outside its training images; give the class frequencies, or train it again "
-                "with validation images that its training leaves out"
+                "with data.final_uses_validation: false if the set has a validation split"
             )
         logits_nc = self.product(torch.from_numpy(predictions.logits_nec))
         return HeldOut(logits_nc, torch.from_numpy(predictions.labels_n.copy()))

@@ -28,14 +28,13 @@ from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.study.selection.candidates import Candidate
 from balpoe.study.selection.comparison import Comparisons
 from balpoe.study.selection.front import mean_front
-from balpoe.study.selection.moderated_test import look_share, paired_tests
+from balpoe.study.selection.moderated_test import LEVEL, look_share, paired_tests
 from balpoe.study.selection.race import race
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 OBJECTIVES = ("val/accuracy", "val/nll")
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +133,24 @@ RULES = (is_called_different, by_paired_t)
 
 
 def any_error(
-    rule: Callable[[Floats], Booleans], noise: Noise, configurations: int, n: int, simulations: int
+    rule: Callable[[Floats], Booleans],
+    noise: Noise,
+    configurations: int,
+    n: int,
+    simulations: int,
+    seed: int = 0,
 ) -> float:
     """Return how often equal configurations with n seeds are called different at all."""
-    generator = np.random.default_rng(n)
+    generator = np.random.default_rng((seed, n))
     shape = (configurations, n, len(OBJECTIVES))
     return float(np.mean([rule(noise.draw(shape, generator)).any() for _ in range(simulations)]))
 
 
-def any_error_over_looks(noise: Noise, configurations: int, most: int, simulations: int) -> float:
+def any_error_over_looks(
+    noise: Noise, configurations: int, most: int, simulations: int, seed: int = 0
+) -> float:
     """Return how often equal configurations are called different at any look, from 3 seeds on."""
-    generator = np.random.default_rng((most, 2))
+    generator = np.random.default_rng((seed, most, 2))
     shape = (configurations, most, len(OBJECTIVES))
     wrong = 0
     for _ in range(simulations):
@@ -161,12 +167,13 @@ def power(
     configurations: int,
     n: int,
     simulations: int,
+    seed: int = 0,
 ) -> float:
     """Return how often a configuration that differs by so many sds is told from each other one.
 
     Only configurations with a standard deviation of 1 are regarded, of which it is one.
     """
-    generator = np.random.default_rng((n, 1))
+    generator = np.random.default_rng((seed, n, 1))
     one_p, other_p = np.triu_indices(configurations, 1)
     narrow_k = noise.sds(configurations) == 1
     regarded_p = ((one_p == 1) | (other_p == 1)) & narrow_k[one_p] & narrow_k[other_p]
@@ -178,9 +185,9 @@ def power(
     return float(np.mean(shown))
 
 
-def former_race(seeds: int, simulations: int) -> float:
+def former_race(seeds: int, simulations: int, seed: int = 0) -> float:
     """Return how often two equal configurations are told apart in any round of the former race."""
-    generator = np.random.default_rng(seeds)
+    generator = np.random.default_rng((seed, seeds))
     wrong = 0
     for _ in range(simulations):
         values_krm = Noise("normal").draw((2, seeds, len(OBJECTIVES)), generator)
@@ -228,13 +235,15 @@ def raced(spec: StudySpec, values_krm: Floats) -> Iterator[list[Candidate]]:
         yield known
 
 
-def errors_of_races(noise: Noise, trials: int, fresh: int, simulations: int) -> tuple[float, float]:
+def errors_of_races(
+    noise: Noise, trials: int, fresh: int, simulations: int, seed: int = 0
+) -> tuple[float, float]:
     """Return how often equal trials are called different at the end of a race, and in any round.
 
     The front is chosen on repeat 0, then on the means. Every verdict counts that a table shows:
     pairs of the front, and pairs of a trial on the front and any other one.
     """
-    spec, generator = study(fresh), np.random.default_rng(fresh)
+    spec, generator = study(fresh), np.random.default_rng((seed, fresh))
     at_end, ever = 0, 0
     for _ in range(simulations):
         values_krm = noise.draw((trials, fresh + 1, len(OBJECTIVES)), generator)
@@ -253,39 +262,40 @@ def _is_wrong(spec: StudySpec, known: Sequence[Candidate]) -> bool:
     )
 
 
-def main(simulations: int, races: int) -> None:
+def main(simulations: int, races: int, seed: int) -> None:
     """Print all tables."""
     print("Two and five equal configurations, former rule, one look or a race\n")
     for n in (3, 5, 8):
-        two, five = (any_error(by_bootstrap, NOISES[0], k, n, simulations) for k in (2, 5))
+        two, five = (any_error(by_bootstrap, NOISES[0], k, n, simulations, seed) for k in (2, 5))
         print(f"| n = {n} | {two:.1%} | {five:.1%} |", flush=True)
     for seeds in (5, 8):
-        print(f"| race to {seeds} | {former_race(seeds, simulations):.1%} | |", flush=True)
+        print(f"| race to {seeds} | {former_race(seeds, simulations, seed):.1%} | |", flush=True)
     print("\nEqual configurations, last look at n fresh seeds: any called different\n")
     for k, noise, n in itertools.product((2, 3, 5, 12), NOISES, (3, 4, 5, 8)):
-        found = [any_error(rule, noise, k, n, simulations) for rule in RULES]
+        found = [any_error(rule, noise, k, n, simulations, seed) for rule in RULES]
         print(f"| {k} | {noise.name} | {n} |", *(f"{x:.1%} |" for x in found), flush=True)
     print("\nEqual configurations, all looks from 3 to n fresh seeds: any called different\n")
     for k, noise, most in itertools.product((5, 12), NOISES, (5, 8)):
-        found_once = any_error_over_looks(noise, k, most, simulations // 4)
+        found_once = any_error_over_looks(noise, k, most, simulations, seed)
         print(f"| {k} | {noise.name} | {most} | {found_once:.1%} |", flush=True)
     print("\nPower: a configuration is told from another one, last look at n fresh seeds\n")
     noises = (NOISES[0], NOISES[3], NOISES[4], NOISES[5])
     for noise, k, n, sds in itertools.product(noises, (5, 12), (3, 5, 8), (1, 2, 3, 5)):
-        found = [power(rule, noise, sds, k, n, simulations // 4) for rule in RULES]
+        found = [power(rule, noise, sds, k, n, simulations // 4, seed) for rule in RULES]
         print(f"| {noise.name} | {k} | {n} | {sds} |", *(f"{x:.1%} |" for x in found), flush=True)
     print("\nRaces between equal trials: any called different, at the end and in any round\n")
-    for noise, fresh in itertools.product(NOISES, (4, 5, 8)):
-        shown = errors_of_races(noise, 12, fresh, races)
+    for noise, fresh in itertools.product(NOISES, (3, 5, 8)):
+        shown = errors_of_races(noise, 12, fresh, races, seed)
         print(f"| 12 | {noise.name} | {fresh} |", *(f"{x:.1%} |" for x in shown), flush=True)
-    for noise, fresh in itertools.product((NOISES[0], NOISES[3], NOISES[5]), (5, 8)):
-        shown = errors_of_races(noise, 100, fresh, races // 5)
+    for noise, fresh in itertools.product((NOISES[0], NOISES[3], NOISES[5]), (3, 5, 8)):
+        shown = errors_of_races(noise, 100, fresh, races // 5, seed)
         print(f"| 100 | {noise.name} | {fresh} |", *(f"{x:.1%} |" for x in shown), flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=4000)
-    parser.add_argument("--races", type=int, default=250)
+    parser.add_argument("--races", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    main(arguments.simulations, arguments.races)
+    main(arguments.simulations, arguments.races, arguments.seed)

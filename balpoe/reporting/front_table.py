@@ -48,9 +48,9 @@ _ALIKE = (
 )
 
 _GAIN = (
-    "gain: paired over the n seeds after the first that both trials have; the intervals, and "
-    "those of all other pairs, hold together with 95 %; half an interval is the smallest gain "
-    "that could have been shown"
+    "gain: paired over the n seeds after the first that both trials have; its interval excludes 0 "
+    "where it was shown (at most 5 % wrong in all); half an interval is the smallest gain that "
+    "could have been shown"
 )
 
 _WIDTH, _CONTINUED = 80, " \\\n      "

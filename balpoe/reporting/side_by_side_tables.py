@@ -58,14 +58,14 @@ def side_by_side_tables(
             for name, found in zip(names[1:], differences, strict=True)
             for metric in whole
         ),
-        f"paired over n shared seeds, with intervals of 95 %\n{_FAMILY}",
+        f"paired over n shared seeds; an interval excludes 0 where models are separable\n{_FAMILY}",
     )
     for name, found in zip(names[1:], differences, strict=True):
         if len(found.differences) > len(whole):
             yield table_of(
                 f"{name} minus {names[0]} on shifts: n = {len(found.seeds)} shared seeds",
                 (_shift_cells(shift.name, found.differences) for shift in SHIFTS),
-                f"*: separable, with intervals of 95 %\n{_FAMILY}",
+                f"*: separable\n{_FAMILY}",
             )
     for name, found in zip(names[1:], differences, strict=True):
         if found.reason is not None:

@@ -43,7 +43,7 @@ class Difference:
     def interval(self) -> tuple[float, float] | None:
         """The interval of the mean, which excludes 0 exactly if the verdict is separable.
 
-        All intervals of a study together have a confidence of 95 %.
+        It has the level of the last step of Holm's procedure.
         """
         if self.mean is None or self.smallest is None:
             return None

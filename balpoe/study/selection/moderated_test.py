@@ -48,8 +48,8 @@ class PairTests:
         other_p: The second one, [P].
         n_p: The fresh seeds that both have, [P].
         mean_pm: The mean paired difference, NaN without a shared seed, [P, M].
-        half_width_pm: Half the width of the simultaneous interval, which is the smallest difference
-            that could have been shown; NaN with fewer than `FEWEST_FRESH_SEEDS`, [P, M].
+        half_width_pm: Half the width of the interval, which is the smallest difference that could
+            have been shown; NaN with fewer than `FEWEST_FRESH_SEEDS`, [P, M].
         is_separable_pm: Whether the difference was shown, [P, M].
         is_tested_pm: Whether a difference of `LARGEST_USEFUL` standard deviations of a seed could
             have been shown, [P, M].

@@ -83,7 +83,7 @@ def front_report(
     known = candidates(records)
     compared = Comparisons(known, spec.repeats)
     best = front[0].identity.number
-    effects = _selection_effects(spec, best, known, validation_counts)
+    effects = _selection_effects(spec, known, validation_counts)
     points = tried_points(spec, records)
     has_points = any(record.objectives for record in points.values())
     table = _front_table(spec, front, records, compared, "" if has_points else effects)
@@ -241,13 +241,12 @@ def _verdict(gain: Difference) -> str:
 
 
 def _selection_effects(
-    spec: StudySpec, best: int, known: Sequence[Candidate], counts: Sequence[int] | None
+    spec: StudySpec, known: Sequence[Candidate], counts: Sequence[int] | None
 ) -> str:
     """How far the best of as many equal configurations would lie above one, by objective."""
-    [chosen] = [candidate for candidate in known if candidate.number == best]
     listed = []
     for metric in spec.objectives:
-        effect = selection_effect(known, metric, chosen.mean(metric), counts)
+        effect = selection_effect(known, metric, counts)
         if effect is not None:
             source = "spread of the seeds"
             if not effect.from_seeds and counts:

@@ -35,7 +35,7 @@ def test_the_best_of_12_equal_configurations_on_300_images_is_2_7_points_ahead()
     """README's gain of 2.3 points over a known point, where all 12 have an accuracy of 0.91."""
     right = np.random.default_rng(0).binomial(300, 0.91, (20_000, 12)) / 300
     gaps = right.max(axis=1) - right[:, 0]
-    effect = selection_effect(candidates([[0.91]] * 12), "val/accuracy", 0.91, [30] * 10)
+    effect = selection_effect(candidates([[0.91]] * 12), "val/accuracy", [30] * 10)
     assert effect is not None
     assert not effect.from_seeds
     assert effect.mean == pytest.approx(gaps.mean(), abs=0.0015)
@@ -46,18 +46,18 @@ def test_the_best_of_12_equal_configurations_on_300_images_is_2_7_points_ahead()
 def test_the_spread_of_the_seeds_replaces_the_binomial_one() -> None:
     """Models that err on the same images differ by less than images of their own would."""
     known = candidates([[0.90, 0.91, 0.92], [0.90, 0.91, 0.92], [0.91]])
-    effect = selection_effect(known, "val/accuracy", 0.91, [30] * 10)
+    effect = selection_effect(known, "val/accuracy", [30] * 10)
     assert effect is not None
     assert effect.from_seeds
     assert effect.mean == pytest.approx(best_of_equal(3)[0] * 0.01)
-    assert selection_effect(known, "val/accuracy", 0.91, None) == effect
+    assert selection_effect(known, "val/accuracy", None) == effect
 
 
 def test_without_seeds_only_an_accuracy_has_a_known_deviation() -> None:
     known = candidates([[0.1], [0.2]], "val/ece")
-    assert selection_effect(known, "val/ece", 0.1, [30] * 10) is None
-    assert selection_effect(candidates([[0.9]] * 2), "val/accuracy", 0.9, None) is None
-    assert selection_effect(candidates([[0.9]]), "val/accuracy", 0.9, [10]) is None
+    assert selection_effect(known, "val/ece", [30] * 10) is None
+    assert selection_effect(candidates([[0.9]] * 2), "val/accuracy", None) is None
+    assert selection_effect(candidates([[0.9]]), "val/accuracy", [10]) is None
 
 
 def test_class_weights_reduce_the_images() -> None:

@@ -1,4 +1,4 @@
-"""The expected luck of the best of K equal configurations.
+"""The expected effect of choosing the best of K equal configurations.
 
 The best of K configurations with equal true values lies above their mean by the expected maximum of
 K standard normal variables, times the standard deviation of one measured value.
@@ -7,6 +7,7 @@ K standard normal variables, times the standard deviation of one measured value.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -43,20 +44,19 @@ def best_of_equal(configurations: int) -> tuple[float, float]:
 
 
 def selection_effect(
-    candidates: Sequence[Candidate], objective: str, best: float, counts: Sequence[int] | None
+    candidates: Sequence[Candidate], objective: str, counts: Sequence[int] | None
 ) -> SelectionEffect | None:
     """Return the effect of the choice among `candidates` on an objective.
 
     The standard deviation of a measured value is that of the seeds of a configuration, pooled over
     all configurations with two seeds or more. Seeds are measured on the same validation images, so
-    it has the luck of training and that part of the sampling of images by which models differ.
-    Without further seeds it is the binomial one of an accuracy, as if each configuration had been
-    measured on images of its own: too large where models err on the same images.
+    it has the variance of training and that part of the sampling of images by which models differ.
+    Without further seeds it is the binomial one of the mean accuracy of the candidates, as if each
+    had been measured on images of its own: too large where models err on the same images.
 
     Args:
         candidates: The feasible configurations of the study.
         objective: The objective.
-        best: Its value for the chosen configuration.
         counts: The validation images of each class, None if they are not known.
 
     Returns:
@@ -67,11 +67,12 @@ def selection_effect(
     sd = pooled_sd([candidate.values(objective) for candidate in candidates])
     from_seeds = sd is not None
     if sd is None:
-        sd = _binomial_sd(objective, best, counts)
+        mean = statistics.fmean(candidate.mean(objective) for candidate in candidates)
+        sd = _binomial_sd(objective, mean, counts)
     if sd is None:
         return None
-    mean, spread = best_of_equal(len(candidates))
-    return SelectionEffect(mean * sd, spread * sd, from_seeds)
+    gap, gap_sd = best_of_equal(len(candidates))
+    return SelectionEffect(gap * sd, gap_sd * sd, from_seeds)
 
 
 def effective_images(objective: str, counts: Sequence[int]) -> float:

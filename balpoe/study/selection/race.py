@@ -26,7 +26,8 @@ Maron and Moore 1994; with several objectives: Zhang et al., S-Race, 2013.)
 
 What the race cannot do: the front is chosen by means over all seeds. They include repeat 0, so the
 mean of a configuration that was overestimated there stays too high while it has few seeds. A
-configuration whose repeat 0 underestimates it gets no further seed unless it is close to a finalist.
+configuration whose repeat 0 underestimates it gets no further seed, unless it is close to a
+finalist.
 
 C candidates, F finalists.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from balpoe.cli.options import runs_option
@@ -37,4 +39,4 @@ def clean(study: str, keep: str, delete: bool, runs: str) -> None:
         click.echo(f"deleted: {total}")
     else:
         click.echo(f"could be deleted: {total}")
-        click.echo(f"Next:  balpoe clean {study} --keep {keep} --delete")
+        click.echo(f"Next:  balpoe clean {shlex.quote(study)} --keep {keep} --delete")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -46,8 +47,8 @@ def _files(report: ExportReport) -> str:
     """Return the written files; as a pattern if there are several and no others."""
     paths = [written.path for written in report.written]
     if len(paths) > 1 and not report.earlier:
-        return str(paths[0].parent / "*.yaml")
-    return " ".join(map(str, paths))
+        return f"{shlex.quote(str(paths[0].parent))}/*.yaml"
+    return shlex.join(map(str, paths))
 
 
 def _seeds(report: ExportReport) -> str:

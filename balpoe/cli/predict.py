@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from balpoe.cli.options import device_option, json_option
 from balpoe.errors import UserError
@@ -117,7 +118,7 @@ def predict(
         )
     )
     for line in left_out_lines(report.ignored, report.unreadable):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(Text(line), soft_wrap=True)
     if report.estimate is not None and not report.estimate.converged:
         click.echo(
             f"warning: the estimated prior has not converged: after {report.estimate.iterations} "
@@ -125,9 +126,9 @@ def predict(
             err=True,
         )
     if report.estimate is not None:
-        console.print(estimate_line(report.estimate), soft_wrap=True, highlight=False)
+        console.print(Text(estimate_line(report.estimate)), soft_wrap=True)
     line = f"{report.images:,} predictions  {report.out}"
-    console.print(line, soft_wrap=True, highlight=False)
+    console.print(Text(line), soft_wrap=True)
 
 
 def _plain(report: PredictionReport) -> dict[str, Any]:

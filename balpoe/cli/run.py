@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from balpoe.cli.options import json_option, runs_option
 from balpoe.cluster.address import LOCAL
@@ -104,7 +105,7 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
     from balpoe.training.predictions_file import label_counts
 
     if outcome.was_finished:
-        console.print(f"{outcome.spec.name} is finished: there is nothing left to run.\n")
+        console.print(Text(f"{outcome.spec.name} is finished: there is nothing left to run.\n"))
     if reason is None:
         exports = Path(os.path.relpath(outcome.directory.exports))
         if exports.parts[0] == os.pardir:  # of no use to a user on another host than this head
@@ -122,7 +123,7 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
             )
         )
     elif outcome.end.signal is not None:
-        console.print(reason, soft_wrap=True)
+        console.print(Text(reason), soft_wrap=True)
     else:
         click.echo(f"error: {reason}", err=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from balpoe.cli.options import device_option, json_option, runs_option
 from balpoe.cluster.address import LOCAL
@@ -95,13 +97,13 @@ def train(
         click.echo(json.dumps([_plain(each) for each in trained], indent=1, ensure_ascii=False))
         return
     for model in (model for each in trained for model in each.models):
-        console.print(f"model  {model}", soft_wrap=True, highlight=False)
+        console.print(Text(f"model  {model}"), soft_wrap=True)
     for reason in dict.fromkeys(each.unlogged for each in trained if each.unlogged is not None):
         click.echo(f"warning: MLflow lacks a model ({reason}); the same command logs it", err=True)
     # the first model that `evaluate` gets is its reference: not a known point, if there is another
     ordered = sorted(trained, key=lambda each: is_known_point(each.configuration_file))
-    paths = " ".join(str(each.path) for each in ordered)
-    console.print(f"Next:  balpoe evaluate {paths}", soft_wrap=True, highlight=False)
+    paths = shlex.join(str(each.path) for each in ordered)
+    console.print(Text(f"Next:  balpoe evaluate {paths}"), soft_wrap=True)
 
 
 def _plain(trained: TrainedSeeds) -> dict[str, Any]:

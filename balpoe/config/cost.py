@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from balpoe.config.bounds import Bounded, NonNegative, NotEmpty
 from balpoe.config.wording import did_you_mean, shown
 from balpoe.errors import FieldProblem
+
+MOST_CLASSES: Final = 200
+"""The numbers are kept in study files, which are read as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,11 @@ class CostMatrix(Bounded):
     rows: tuple[tuple[NonNegative, ...], ...]
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Require distinct classes, and a row with as many numbers for each of them."""
+        """Require distinct classes, not too many, and a row of as many numbers for each."""
         count = len(self.classes)
+        if count > MOST_CLASSES:
+            yield FieldProblem("classes", f"must be at most {MOST_CLASSES}, got {count}")
+            return
         for index, name in enumerate(self.classes):
             if name in self.classes[:index]:
                 yield FieldProblem("classes", f"{shown(name)} comes twice", (index,))
@@ -37,15 +43,17 @@ class CostMatrix(Bounded):
 
     def mismatches(self, class_names: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Yield every class that the costs or the data lack, with a message."""
+        known, own = set(class_names), set(self.classes)
         for name in self.classes:
-            if name not in class_names:
+            if name not in known:
                 hint = did_you_mean(name, class_names)
                 yield name, f"{shown(name)} is no class of the data{hint}"
         for name in class_names:
-            if name not in self.classes:
+            if name not in own:
                 yield name, f"the class {shown(name)} has no costs: add its row and its column"
 
     def in_order(self, class_names: Sequence[str]) -> tuple[tuple[float, ...], ...]:
         """Return the costs in the order of `class_names`, which are the classes of the matrix."""
-        place = [self.classes.index(name) for name in class_names]
-        return tuple(tuple(self.rows[i][j] for j in place) for i in place)
+        place = {name: index for index, name in enumerate(self.classes)}
+        order = [place[name] for name in class_names]
+        return tuple(tuple(self.rows[i][j] for j in order) for i in order)

@@ -9,18 +9,18 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from balpoe.config.cost import CostMatrix
+from balpoe.config.cost import MOST_CLASSES, CostMatrix
 from balpoe.config.wording import did_you_mean, shown
 from balpoe.errors import ConfigurationError
 from balpoe.files.reading import read_document
 
-MOST_CLASSES: Final = 200
-"""The numbers are kept in study files, which are read as a whole."""
 _MOST_BYTES: Final = 2**20
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 _Rows = Mapping[int, Sequence[str]]  # by line, from 1
 
@@ -58,14 +58,15 @@ def _cells(path: Path) -> _Rows:
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
-        text = content.decode("utf-8-sig")
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
+    if len(content) > _MOST_BYTES:
+        raise ConfigurationError([f"{path}: must be at most {_MOST_BYTES} bytes (1 MiB)"])
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError([f"{path}:{line}: must be UTF-8 text: save it as such"]) from error
-    if len(content) > _MOST_BYTES:
-        raise ConfigurationError([f"{path}: must be at most {_MOST_BYTES} bytes (1 MiB)"])
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         numbered = ((reader.line_num, row) for row in reader)
@@ -115,6 +116,7 @@ def _header_problems(names: Sequence[str]) -> Iterator[str]:
         )
     if len(names) > MOST_CLASSES:
         yield f"must be at most {MOST_CLASSES} classes, got {len(names)}"
+        return
     for index, name in enumerate(names):
         if not name:
             yield f"the name in column {index + 2} is empty: write that of a class"
@@ -124,10 +126,7 @@ def _header_problems(names: Sequence[str]) -> Iterator[str]:
 
 def _number_problems(names: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
     for name, cell in zip(names, cells, strict=True):
-        try:
-            cost = float(cell)
-        except ValueError:
-            cost = math.nan
+        cost = float(cell) if _NUMBER.fullmatch(cell.strip()) else math.nan
         if not math.isfinite(cost):
             yield f"the cost of predicting {shown(name)} must be a number, got {shown(cell)}"
         elif cost < 0:

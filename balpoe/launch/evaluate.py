@@ -36,6 +36,7 @@ from balpoe.study.selection.side_by_side import (
 from balpoe.training.final_training import class_results_on, evaluate_on
 from balpoe.training.model_directory import (
     MODEL,
+    NOT_KEPT,
     Calibration,
     TrainedModel,
     is_model,
@@ -138,7 +139,7 @@ def evaluate(
         CorruptFile: a model is damaged or modified.
         DataError: the test images have changed since the training, the models of one directory
             have different configurations, or models to compare have different data.
-        UserError: a model is given twice, or no model at all.
+        UserError: a model is given twice, also as a part of a directory, or no model at all.
     """
     torch_device = choose_device(device)
     paths = [Path(model)] if isinstance(model, str | Path) else [Path(each) for each in model]
@@ -221,7 +222,7 @@ def _validated(trained: TrainedModel, logits_nec: Tensor, test: Images) -> Valid
     if predictions is None:
         origin = provenance.calibration.origin
         if provenance.calibration.temperatures is not None:
-            origin = "the model was saved by a version of balpoe that kept none"
+            origin = NOT_KEPT
         return validated_choices(None, on_test, origin)
     on_validation = metrics_on_validation(
         torch.from_numpy(predictions.logits_nec),
@@ -255,11 +256,14 @@ def _model_paths(path: Path) -> tuple[Path, ...]:
 def _refuse_repeated(paths: Sequence[Path]) -> None:
     if not paths:
         raise UserError("no model is given")
-    seen: set[Path] = set()
+    seen: dict[Path, Path] = {}
     for path in paths:
-        if path.resolve() in seen:
-            raise UserError(f"{path}: is given twice")
-        seen.add(path.resolve())
+        models = [model.resolve() for model in _model_paths(path)]
+        for other in (seen[model] for model in models if model in seen):
+            if other.resolve() == path.resolve():
+                raise UserError(f"{path}: is given twice")
+            raise UserError(f"{path}: a model of it is given twice, by {other} too")
+        seen |= dict.fromkeys(models, path)
 
 
 def _refuse_different_data(found: Mapping[Path, Mapping[Path, TrainedModel]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -130,7 +131,7 @@ def run(
             _inspect_nodes(spec, directory)
         tracking = tracking_store(directory, copies, tracking_uri)
         uploads.upload()
-        command = command or f"balpoe run {study_file}"
+        command = command or shlex.join(["balpoe", "run", str(study_file)])
         execute = functools.partial(
             run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
         )

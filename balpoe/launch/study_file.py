@@ -147,7 +147,10 @@ def _fixed_settings(spec: StudySpec) -> dict[str, Any]:
 
 
 def _differences(before: Any, now: Any, path: str) -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
+    if path == "cost":  # a matrix is too long for a message
+        if before != now:
+            yield "cost: other costs than at the first launch"
+    elif isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in dict.fromkeys([*before, *now]):
             nested = f"{path}.{key}" if path else str(key)
             yield from _differences(before.get(key), now.get(key), nested)

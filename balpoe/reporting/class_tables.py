@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import RenderableType
 
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior
-from balpoe.reporting.formatting import NO_VALUE, mean_and_sd, seed_count
+from balpoe.reporting.formatting import NO_VALUE, figures_of_seeds, mean_and_sd
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 
@@ -33,7 +33,7 @@ def class_tables(
     order = sorted(range(len(class_names)), key=lambda y: -class_counts[y])
     worst = _worst(seeds)
     table = table_of(
-        f"Classes from head to tail: {_spread(seeds)}",
+        f"Classes from head to tail: {figures_of_seeds(len(seeds))}",
         (_class_cells(seeds, y, class_names[y], class_counts[y], y in worst) for y in order),
         "recall: share of the images of a class that are right, its accuracy\n"
         "prec.: precision, share of the predictions of a class that are right; –: no predictions\n"
@@ -125,8 +125,3 @@ def _pair_cells(true: str, predicted: str, images: int) -> Iterator[Cell]:
     yield text_cell("class", true, style="bold")
     yield text_cell("predicted as", predicted)
     yield number_cell("images", f"{images:,}")
-
-
-def _spread(seeds: Seeds) -> str:
-    count = seed_count(len(seeds))
-    return count if len(seeds) == 1 else f"mean ± sd, {count}"

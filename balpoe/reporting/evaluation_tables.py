@@ -6,37 +6,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from rich.console import RenderableType
 
 from balpoe.config import metric_table, shift_metrics
-from balpoe.config.metrics import BALANCED
 from balpoe.config.shifts import KNOWN_PRIOR
 from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
 from balpoe.reporting.formatting import (
     NO_VALUE,
     bare_number,
+    figures_of_seeds,
     label_with_unit,
     mean_and_sd,
-    seed_count,
 )
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
+from balpoe.study.selection.side_by_side import distinct_metrics
 
 FinalEvaluation = Sequence[DistributionEvaluation]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
 
-_FLOOR = "floor: mean ECE of perfectly calibrated predictions with these confidences"
+FLOOR_NOTE: Final = "floor: mean ECE of perfectly calibrated predictions"
 
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
     """Accuracy and ECE on every test distribution, without and with its prior."""
     scalars = _scalars(seeds)
     table = table_of(
-        f"{model}: {_spread(seeds)}",
+        f"{model}: {figures_of_seeds(len(seeds))}",
         (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
         "prior known: logits adjusted to the class frequencies of the test set\n"
-        f"{_FLOOR}\n"
+        f"{FLOOR_NOTE} with these confidences\n"
         f"eff. images: effective sample size (Σw)²/Σw² of their weights{_why_dashes(seeds)}",
     )
     table.rows[0].end_section = True  # the whole test set
@@ -69,9 +70,11 @@ def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()
     names = {WHOLE_TEST: "product"}
     for i, lam in enumerate(lambdas):
         names[f"{WHOLE_TEST}/expert_{i}"] = f"expert {i}\nλ {lam:.3g}"
+    every = [f"{WHOLE_TEST}/{metric}" for metric in metric_table()]
+    shown = [name.removeprefix(f"{WHOLE_TEST}/") for name in distinct_metrics(every, scalars)]
     return table_of(
-        f"{distribution_name(WHOLE_TEST)} in detail: {_spread(seeds)}",
-        (_detail_cells(scalars, metric, names) for metric in _shown_metrics(scalars[0])),
+        f"{distribution_name(WHOLE_TEST)} in detail: {figures_of_seeds(len(seeds))}",
+        (_detail_cells(scalars, metric, names) for metric in shown),
         "NLL and KL in nats",
     )
 
@@ -89,23 +92,6 @@ def distribution_name(distribution: str) -> str:
 
 def _scalars(seeds: Sequence[FinalEvaluation]) -> Scalars:
     return [{k: value for row in seed for k, value in row.scalars().items()} for seed in seeds]
-
-
-def _shown_metrics(scalars: Mapping[str, float]) -> list[str]:
-    """The metrics that are defined; those over classes only where they differ from over images."""
-    defined = {name: scalars.get(f"{WHOLE_TEST}/{name}") for name in metric_table()}
-
-    def is_shown(name: str) -> bool:
-        over_images = defined.get(name.removeprefix(BALANCED))
-        repeated = name.startswith(BALANCED) and defined[name] == over_images
-        return defined[name] is not None and not repeated
-
-    return list(filter(is_shown, defined))
-
-
-def _spread(seeds: Sequence[FinalEvaluation]) -> str:
-    count = seed_count(len(seeds))
-    return count if len(seeds) == 1 else f"mean ± sd, {count}"
 
 
 def _mean(scalars: Scalars, name: str) -> str:

@@ -81,9 +81,9 @@ def byte_size(count: int) -> str:
     return f"{count / 1e3:.0f} kB"
 
 
-def seed_count(n: int) -> str:
-    """`n = 1 seed`, `n = 3 seeds`."""
-    return f"n = {n} seed" if n == 1 else f"n = {n} seeds"
+def figures_of_seeds(n: int) -> str:
+    """What `mean_and_sd` shows: `n = 1 seed`, `mean ± sd, n = 3 seeds`."""
+    return f"n = {n} seed" if n == 1 else f"mean ± sd, n = {n} seeds"
 
 
 def trial_name(identity: TrialIdentity) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from math import inf
@@ -280,7 +281,7 @@ def _next_steps(
     """Return the commands that train the best beside the known points and compare them."""
     best = front[0].identity.number
     seeds = ",".join(map(str, spec.final.seeds))
-    models = exports.parent.parent / "models" / spec.name
+    models = shlex.quote(str(exports.parent.parent / "models" / spec.name))
     files = {best: configuration_file(exports, rank=1, trial=best)}
     for name, record in tried_points(spec, records).items():
         number = record.identity.number
@@ -290,12 +291,12 @@ def _next_steps(
         return Text.assemble(
             "Next: train the best on all training data, then measure it on the test set.\n",
             (_command("export", spec.name, "--top 1"), "bold"),
-            (_command("train", str(files[best]), f"--seeds {seeds}"), "bold"),
+            (_command("train", shlex.quote(str(files[best])), f"--seeds {seeds}"), "bold"),
             (_command("evaluate", f"{models}_rank_1_*").rstrip(), "bold"),
         )
-    trained = [str(exports / "*.yaml")]
+    trained = [f"{shlex.quote(str(exports))}/*.yaml"]
     if set(exported_configurations(exports)) - set(files.values()):  # of earlier exports
-        trained = list(map(str, files.values()))
+        trained = [shlex.quote(str(file)) for file in files.values()]
     return Text.assemble(
         "Next: train the best and the known points, and compare them on the test set.\n",
         (_command("export", spec.name, "--top 1", "--known-points"), "bold"),

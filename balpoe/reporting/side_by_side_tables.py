@@ -13,7 +13,7 @@ from rich.text import Text
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.distributions import WHOLE_TEST
-from balpoe.reporting.evaluation_tables import distribution_name
+from balpoe.reporting.evaluation_tables import FLOOR_NOTE, distribution_name
 from balpoe.reporting.formatting import (
     NO_VALUE,
     bare_number,
@@ -49,7 +49,7 @@ def side_by_side_tables(
     yield table_of(
         f"{distribution_name(WHOLE_TEST)}, {images:,} images",
         (_figure_cells(name, model, whole) for name, model in zip(names, models, strict=True)),
-        "mean ± sd over n seeds; floor: mean ECE of perfectly calibrated predictions",
+        f"mean ± sd over n seeds; {FLOOR_NOTE}",
     )
     yield table_of(
         f"Differences from {names[0]}",
@@ -121,15 +121,19 @@ def _interval(metric: str, difference: Difference) -> str:
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """The names of the directories without their common beginning, or paths if names are equal."""
-    names = [path.name for path in paths]
-    if len(set(names)) < len(names):
+    """The names of the directories without the words that all begin with; paths of equal names.
+
+    No name is empty: where one is a beginning of another, both stay whole.
+    """
+    names = [path.absolute().name for path in paths]
+    if len(set(names)) < len(names) or not all(names):
         return [str(path) for path in paths]
     words = [name.split("_") for name in names]
-    common = 0
-    while len({tuple(each[: common + 1]) for each in words}) == 1:
+    most, common = min(map(len, words)), 0
+    while common < most and len({each[common] for each in words}) == 1:
         common += 1
-    return ["_".join(each[common:]) for each in words]
+    shortened = ["_".join(each[common:]) for each in words]
+    return shortened if all(shortened) else names
 
 
 def _folded(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from balpoe.config import StudySpec
 from balpoe.reporting.live_display import LiveDisplay
@@ -79,10 +80,10 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
         record = self._updated(news)
         self._records[_key(news.identity)] = record
         if self._live is None and isinstance(news, TrialEnded):
-            self._console.print(trial_line(record, self._progress()), soft_wrap=True, markup=False)
+            self._print(trial_line(record, self._progress()))
 
     def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._console.print(Text(text), soft_wrap=True)
 
     def _updated(self, event: TrialEvent) -> TrialRecord:
         """The record of the event's trial after the event."""

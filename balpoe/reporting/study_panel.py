@@ -95,6 +95,6 @@ def _running_table(progress: StudyProgress) -> Table:
             trial_name(trial.record.identity),
             ProgressBar(total=trial.epochs, completed=epoch, width=_BAR_WIDTH // 2),
             f"epoch {epoch}/{trial.epochs}",
-            *(label_and_number(name, value) for name, value in trial.newest.items()),
+            *(Text(label_and_number(name, value)) for name, value in trial.newest.items()),
         )
     return table

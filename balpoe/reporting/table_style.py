@@ -19,14 +19,14 @@ class Cell(NamedTuple):
 
 def text_cell(head: str, text: str, **style: Any) -> Cell:
     """A cell below `head`; `style` holds further arguments of Rich's `Column`."""
-    return Cell(Column(head, **style), text)
+    return Cell(Column(Text(head), **style), text)
 
 
 def number_cell(head: str, text: str, *, style: str = "") -> Cell:
     """A number below `head`, whose last word is on a line of its own unless it has lines."""
     head = head if "\n" in head else "\n".join(head.rsplit(" ", 1))
     # folded where space is short: a number with its last digits cut off would be another number
-    return Cell(Column(head, justify="right", style=style, overflow="fold"), text)
+    return Cell(Column(Text(head), justify="right", style=style, overflow="fold"), text)
 
 
 def table_of(title: str, rows: Iterable[Iterable[Cell]], caption: str | None = None) -> Table:

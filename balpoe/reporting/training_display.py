@@ -50,7 +50,7 @@ class TrainingDisplay(LiveDisplay[TrainingProgress]):
         if self._live is not None:
             self._live.update(training_bar(news))
         elif deserves_line(news):
-            self._console.print(training_line(news), soft_wrap=True, highlight=False)
+            self._console.print(Text(training_line(news)), soft_wrap=True)
 
 
 def training_progress(

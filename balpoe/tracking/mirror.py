@@ -181,6 +181,6 @@ class Mirror:
 
 
 def _lacking_names(run: Run, record: TrialRecord, epoch: int) -> set[str]:
-    """Return the metrics that `record` has up to `epoch` and that `run` lacks altogether."""
-    written = (result.metrics for result in record.history if result.epoch <= epoch)
-    return {name for metrics in written for name in metrics if name not in run.data.metrics}
+    """Return the keys of the metrics that `record` has up to `epoch` and `run` lacks altogether."""
+    names = {name for result in record.history if result.epoch <= epoch for name in result.metrics}
+    return set(map(run_data.metric_key, names)) - run.data.metrics.keys()

@@ -6,6 +6,8 @@ FINISHED once all is written. So logging can be interrupted and repeated at any 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tempfile
 import warnings
@@ -68,7 +70,11 @@ def log_trained_model(
 def _log_values(client: MlflowClient, run_id: str, model_id: str, model: TrainedModel) -> None:
     history = [EpochResult(**epoch) for epoch in model.metrics["epochs"]]
     metrics = [*epoch_metrics(history), *_test_metrics(model, history[-1], run_id, model_id)]
-    values = dict(_flat(model.provenance.configuration)) | {"seed": model.provenance.seed}
+    plain = dict(model.provenance.configuration)
+    cost = plain.pop("cost", None)  # a matrix exceeds the length of MLflow's parameters
+    values = dict(_flat(plain)) | {"seed": model.provenance.seed}
+    if cost is not None:
+        values["cost_sha256"] = hashlib.sha256(json.dumps(cost).encode()).hexdigest()
     params = [Param(key, str(value)) for key, value in values.items()]
     client.log_batch(run_id, metrics=metrics, params=params)
 

@@ -24,7 +24,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import safetensors.torch
 import torch
@@ -74,7 +74,7 @@ class Calibration:
 
 
 OUTSIDE_A_STUDY = Calibration(None, "the model was trained outside of a study")
-_NOT_SAVED = Calibration(None, "the model was saved by a version of balpoe that kept none")
+NOT_KEPT: Final = "the model was saved by a version of balpoe that kept none"
 _HINT = "restore it or train again"
 
 
@@ -267,7 +267,8 @@ def load_model(path: Path) -> TrainedModel:
 
 def _provenance(path: Path, content: dict[str, Any]) -> Provenance:
     content.pop("format", None)  # the manifest has it too
-    return as_record(path, {"calibration": asdict(_NOT_SAVED), **content}, Provenance, _HINT)
+    not_kept = asdict(Calibration(None, NOT_KEPT))
+    return as_record(path, {"calibration": not_kept, **content}, Provenance, _HINT)
 
 
 def _untrained(provenance: Provenance) -> ExpertEnsemble:

@@ -27,10 +27,10 @@ from balpoe.atomic_write import atomic_writer
 from balpoe.data.image_locations import ImageLocations
 from balpoe.data.splits import DataDescription
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
+from balpoe.training.predictions_file import FLOAT32_BYTES
 
 FORMAT = 1
 METADATA = b"balpoe_test_predictions"
-FLOAT32_BYTES = 256 * 2**20
 _ROW_GROUP_BYTES = 32 * 2**20
 _FLOAT64_BYTES = 8
 

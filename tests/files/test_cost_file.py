@@ -143,6 +143,39 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         read_costs(path)
 
 
+def test_a_file_that_is_too_large_is_not_blamed_for_its_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_bytes(b"," + "é".encode() * 2**19 + b"\n")  # cut inside a character
+    with pytest.raises(ConfigurationError, match=r"costs\.csv: must be at most 1048576 bytes"):
+        read_costs(path)
+
+
+@pytest.mark.parametrize("text", ["1_0", "١", "１", "0x1", "1e999", "inf", "", "1 0", "."])
+def test_only_decimal_numbers_are_costs(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_text(f",a,b\na,0,{text}\nb,1,0\n")
+    with pytest.raises(ConfigurationError, match=r"costs\.csv:2: .* must be a number, got"):
+        read_costs(path)
+
+
+def test_all_forms_of_decimal_numbers_are_costs(tmp_path: Path) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_text(",a,b\na,0., +1.5e1\nb,.5 ,2E-1\n")
+    assert read_costs(path).rows == ((0.0, 15.0), (0.5, 0.2))
+
+
+def test_a_matrix_has_at_most_200_classes_in_every_file(tmp_path: Path) -> None:
+    names = [f"c{y}" for y in range(201)]
+    path = tmp_path / "costs.csv"
+    path.write_text(f",{','.join(names)}\n")
+    with pytest.raises(ConfigurationError, match=r"costs\.csv:1: must be at most 200 classes"):
+        read_costs(path)
+    yaml = tmp_path / "a.yaml"
+    yaml.write_text(f"{DATA}cost:\n  classes: {names}\n  rows: []\n")
+    with pytest.raises(ConfigurationError, match=r"cost\.classes: must be at most 200, got 201"):
+        load_configuration(yaml)
+
+
 def test_numbers_in_a_file_must_be_square(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(f"{DATA}cost:\n  classes: [a, b]\n  rows:\n  - [0, 1]\n  - [1]\n")

@@ -147,6 +147,9 @@ def test_models_of_other_data_are_refused_by_name(
 def test_a_model_that_is_given_twice_is_refused(models: list[Path]) -> None:
     with pytest.raises(UserError, match="is given twice"):
         balpoe.evaluate([models[0], models[0]])
+    for parts in (["seed_1", ""], ["", "seed_1"]):
+        with pytest.raises(UserError, match="a model of it is given twice, by"):
+            balpoe.evaluate([models[0] / part for part in parts])
     with pytest.raises(UserError, match="no model is given"):
         balpoe.evaluate(())
 

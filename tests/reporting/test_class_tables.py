@@ -60,3 +60,11 @@ def test_many_classes_have_their_most_frequent_confusions(lines: Lines) -> None:
     pairs = [line.split() for line in tables[1] if line.strip().startswith("class ")][1:]
     assert len(pairs) == 10
     assert pairs[0] == ["class", "39", "class", "0", "39"]
+
+
+def test_names_of_classes_are_no_markup(lines: Lines) -> None:
+    names = ("[/x]", "[bold]b[/bold]", ":smile:", "r")
+    tables = class_tables([ResultsByPrior(FIRST, None)], names, TRAINED)
+    text = [line for table in tables for line in lines(table)]
+    head = next(line for line in text if "[/x]" in line and ":smile:" in line)
+    assert head.split() == ["[bold]b[/bold]", "[/x]", ":smile:", "r"]

@@ -271,3 +271,13 @@ def test_a_known_point_that_the_study_cannot_try_is_named_with_the_reason(
     record = make_record(0)
     shown = lines(front_report(fixed, [record], [record], exports=EXPORTS))
     assert "known point ce was not tried: lambdas must be as many as count (1), got 3" in shown
+
+
+def test_paths_in_commands_are_quoted_for_a_shell(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    records = [make_record(0)]
+    shown = lines(front_report(spec, records, records, exports=Path("my runs/digits_lt/exports")))
+    text = " ".join(shown)
+    assert "train 'my runs/digits_lt/exports/rank_1_trial_0000.yaml' --seeds" in text
+    assert "evaluate 'my runs/models/digits_lt'_rank_1_*" in text

@@ -88,3 +88,10 @@ def test_one_of_several_configurations_is_named_and_its_time_left_is_its_own() -
         "known_ce (2 of 4), seed 7 (2 of 3), epoch 50/200: loss 0.200 · 2,481 images/s · "
         "29:10 left for this configuration"
     )
+
+
+def test_a_plain_line_shows_the_name_of_a_configuration_as_it_is() -> None:
+    console = Console(width=80, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        TrainingDisplay(console)(dataclasses.replace(_progress(200), configuration="[red]:x:"))
+    assert captured.get().startswith("[red]:x:, seed ")

@@ -14,6 +14,7 @@ from balpoe.study.selection.side_by_side import (
     ModelDifferences,
     compared_metrics,
     differences_from_first,
+    distinct_metrics,
 )
 
 ACCURACY, ECE = "test/accuracy", "test/ece"
@@ -158,3 +159,15 @@ def test_shifts_are_compared_on_request_where_all_models_have_them() -> None:
     assert compared_metrics([one, one], shifts=True) == [ACCURACY, ECE, *shifted]
     without = {1: {ACCURACY: 0.9, ECE: 0.1}}
     assert compared_metrics([one, without], shifts=True) == [ACCURACY, ECE]
+
+
+def test_a_metric_over_classes_is_left_out_where_all_seeds_repeat_the_one_over_images() -> None:
+    names = ["test/accuracy", "test/balanced_accuracy", "test/ece", "test/balanced_ece", "test/nll"]
+    equal = dict(zip(names, (0.9, 0.9 + 1e-16, 0.1, 0.1, 1.0), strict=True))
+    other = {**equal, "test/balanced_ece": 0.11}
+    shown = ["test/accuracy", "test/ece", "test/nll"]
+    assert distinct_metrics(names, [equal, equal]) == shown
+    for seeds in ([equal, other], [other, equal]):
+        assert distinct_metrics(names, seeds) == [*shown[:2], "test/balanced_ece", shown[2]]
+    lacking = {name: value for name, value in equal.items() if name != "test/nll"}
+    assert distinct_metrics(names, [equal, lacking]) == shown[:2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,32 @@ def test_mirroring_twice_writes_nothing_twice_in_one_process_or_two(
     for metric in ("train/loss", "val/ece"):
         assert [point.step for point in _history(store, run, metric)] == [1, 2, 3, 4]
     assert len(_history(store, run, "objective/val/ece")) == 1
+
+
+def test_a_class_with_a_slash_in_its_name_is_written_once(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = make_record(0, 3, "COMPLETE")
+    history = tuple(
+        replace(result, metrics={**result.metrics, "val/class/red/green/recall": 0.5})
+        for result in record.history
+    )
+    record = replace(record, history=history)
+    mirror.mirror(record)
+    (run,) = _runs(store, spec, "trial")
+    assert len(_history(store, run, "val/class/red:2f:green/recall")) == 3
+    again = Mirror(store, spec, ORIGIN)
+    written: list[Metric] = []
+    monkeypatch.setattr(
+        MlflowClient, "log_batch", lambda *args, metrics=(), **rest: written.extend(metrics)
+    )
+    monkeypatch.setattr(MlflowClient, "set_terminated", lambda *args, **rest: written.append(args))
+    again.mirror(record)
+    assert written == []
 
 
 def test_a_growing_record_adds_only_its_new_epochs(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from balpoe.config import shift_metrics
+from balpoe.config.metrics import BALANCED
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.study.selection.comparison import (
@@ -71,9 +72,8 @@ class ModelDifferences:
 def compared_metrics(models: Sequence[SeedMetrics], *, shifts: bool) -> list[str]:
     """Return the metrics to compare: those of the whole test set, and of `shifts` of it.
 
-    Metrics that a model lacks are left out, and those over classes that equal those over images.
+    Those that `distinct_metrics` leaves out are not compared.
     """
-    every = [values for model in models for values in model.values()]
     names = [f"{WHOLE_TEST}/{metric}" for metric in _METRICS]
     if shifts:
         splits = [f"{WHOLE_TEST}_{shift.name}" for shift in SHIFTS]
@@ -83,15 +83,24 @@ def compared_metrics(models: Sequence[SeedMetrics], *, shifts: bool) -> list[str
             for known in ("", KNOWN_PRIOR)
             for metric in shift_metrics()
         ]
+    return distinct_metrics(names, [values for model in models for values in model.values()])
 
-    def is_compared(name: str) -> bool:
-        over_images = name.replace("/balanced_", "/")
-        return all(name in values for values in every) and (
-            name == over_images
-            or any(not math.isclose(values[name], values[over_images]) for values in every)
+
+def distinct_metrics(names: Sequence[str], seeds: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the metrics that every seed has, without repetitions.
+
+    A metric over classes is left out where it equals the one over images for all seeds.
+    """
+
+    def is_distinct(name: str) -> bool:
+        over_images = name.replace(f"/{BALANCED}", "/")
+        return name == over_images or not all(
+            over_images in values and math.isclose(values[name], values[over_images])
+            for values in seeds
         )
 
-    return list(filter(is_compared, names))
+    shared = (name for name in names if all(name in values for values in seeds))
+    return list(filter(is_distinct, shared))
 
 
 def differences_from_first(

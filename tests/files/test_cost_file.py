@@ -145,7 +145,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_blamed_for_its_encoding(tmp_path: Path) -> None:
     path = tmp_path / "costs.csv"
-    path.write_bytes(b"," + "é".encode() * 2**19 + b"\n")  # cut inside a character
+    path.write_bytes("é".encode() * (2**19 + 1))  # cut inside a character
     with pytest.raises(ConfigurationError, match=r"costs\.csv: must be at most 1048576 bytes"):
         read_costs(path)
 

@@ -96,8 +96,8 @@ def test_what_makes_trials_incomparable_is_refused_and_shown(now: StudySpec, cha
 @pytest.mark.parametrize("before", [None, CostMatrix(classes=("a", "b"), rows=((0, 1), (1, 0)))])
 def test_other_costs_are_refused_without_their_numbers(before: CostMatrix | None) -> None:
     now = CostMatrix(classes=("a", "b"), rows=((0, 7654321), (1, 0)))
-    studies = [replace(STUDY, base=replace(STUDY.base, cost=cost)) for cost in (before, now)]
+    first, later = (replace(STUDY, base=replace(STUDY.base, cost=cost)) for cost in (before, now))
     with pytest.raises(UserError) as caught:
-        refuse_changes(*studies, "x.yaml")
+        refuse_changes(first, later, "x.yaml")
     assert "  cost: other costs than at the first launch\n" in str(caught.value)
     assert "7654321" not in str(caught.value)

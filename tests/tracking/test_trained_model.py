@@ -10,7 +10,7 @@ from balpoe.tracking.trained_model import _log_values
 
 def test_costs_are_logged_as_a_digest() -> None:
     classes = [f"class {y}" for y in range(100)]
-    cost = {"classes": classes, "rows": [[0.5] * 100] * 100}
+    rows = [[0.5] * 100] * 100
     epochs = [{"epoch": 1, "unix_time": 0.0, "metrics": {"train/loss": 1.0}}]
 
     def params(configuration: dict[str, Any]) -> dict[str, str]:
@@ -27,10 +27,10 @@ def test_costs_are_logged_as_a_digest() -> None:
         _log_values(client, "run", "model", model)
         return found
 
-    logged = params({"mixup": {"alpha": 0.2}, "cost": cost})
+    logged = params({"mixup": {"alpha": 0.2}, "cost": {"classes": classes, "rows": rows}})
     digest = logged.pop("cost_sha256")
     assert logged == {"mixup.alpha": "0.2", "seed": "3"}
     assert len(digest) == 64
-    cost["rows"][0][0] = 1.0
-    assert params({"cost": cost})["cost_sha256"] != digest
+    other = {"classes": classes, "rows": [[1.0] * 100, *rows[1:]]}
+    assert params({"cost": other})["cost_sha256"] != digest
     assert params({}) == {"seed": "3"}

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, Shift
-from balpoe.evaluation.image_weights import class_weighted, effective_sample_size
+from balpoe.evaluation.image_weights import class_weighted, effective_sample_size, shift_weights
 from balpoe.evaluation.scoring import Evaluation, evaluate
 from balpoe.method.calibration_bins import refuse_impossible_labels
-from balpoe.method.long_tailed_counts import shifted_class_weights, shifted_test_indices
+from balpoe.method.long_tailed_counts import shifted_test_indices
 
 WHOLE_TEST = "test"
 
@@ -149,7 +149,7 @@ def _unweighted(name: str, indices_b: Tensor, images_c: Tensor) -> Distribution:
 def _weighted(
     shift: Shift, labels_n: Tensor, images_c: Tensor, class_counts: Sequence[int]
 ) -> Distribution:
-    weights_c = torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
+    weights_c = shift_weights(shift, class_counts)
     weights_n = class_weighted(labels_n, images_c, weights_c)
     return Distribution(
         shift.name,

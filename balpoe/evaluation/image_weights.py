@@ -5,10 +5,14 @@ B batch, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from balpoe.config.shifts import Shift
 from balpoe.errors import DataError, NonFiniteError
+from balpoe.method.long_tailed_counts import shifted_class_weights
 
 
 def balanced_weights(labels_b: Tensor, images_c: Tensor) -> Tensor:
@@ -34,6 +38,14 @@ def class_weighted(labels_b: Tensor, images_c: Tensor, class_weights_c: Tensor) 
     # multiplied out before dividing: on a balanced split equal classes give exactly 1
     weights_c = shares_c * len(labels_b) / (images_c.clamp(min=1) * shares_c.sum())
     return weights_c[labels_b]
+
+
+def shift_weights(shift: Shift, class_counts: Sequence[int]) -> Tensor:
+    """Return the weights of the classes under a shift, float64 [C]; see `shifted_class_weights`.
+
+    `class_counts` are the training images of each class.
+    """
+    return torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
 
 
 def effective_sample_size(weights_b: Tensor) -> float:

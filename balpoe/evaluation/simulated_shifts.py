@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from balpoe.config.metrics import shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+from balpoe.evaluation.image_weights import shift_weights
 from balpoe.evaluation.scoring import evaluate
-from balpoe.method.long_tailed_counts import shifted_class_weights
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda
 
@@ -41,7 +40,7 @@ def simulated_shifts(
     product_n1c = product_of_experts(logits_nec).unsqueeze(1)
     scalars: dict[str, float] = {}
     for shift in SHIFTS:
-        weights_c = torch.tensor(shifted_class_weights(shift, class_counts), dtype=torch.float64)
+        weights_c = shift_weights(shift, class_counts)
         for suffix, test_prior_c in (("", None), (KNOWN_PRIOR, weights_c / weights_c.sum())):
             values = evaluate(
                 product_n1c,

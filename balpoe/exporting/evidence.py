@@ -177,7 +177,7 @@ def _separable(found: Sequence[Comparison]) -> Iterator[str]:
         yield (
             "This trial minus others on the front or with further seeds, paired over the n seeds "
             "that took no part in the choice; an interval excludes 0 where the trials are "
-            "separable (at most 5 % wrong in all):"
+            "separable (at most about 5 % wrong in all):"
         )
     for verdict in VERDICTS:
         for comparison in found:

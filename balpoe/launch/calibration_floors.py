@@ -18,13 +18,13 @@ from balpoe.evaluation.image_weights import (
     balanced_weights,
     class_weighted,
     effective_sample_size,
+    shift_weights,
 )
 from balpoe.method.calibration_floor import (
     TYPICAL_ACCURACY,
     calibration_floor,
     typical_confidences,
 )
-from balpoe.method.long_tailed_counts import shifted_class_weights
 
 _TYPICAL: Final = {"ece": 0.056, "mce": 0.136}
 """The means of BalPoE on CIFAR-100-LT and CIFAR-10-LT, imbalance ratio 100 (Aimar et al. 2023):
@@ -105,8 +105,7 @@ def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> T
     if shifted:
         name = shifted[0].removesuffix(KNOWN_PRIOR)
         shift = next(shift for shift in SHIFTS if shift.name == name)
-        weights_c = torch.tensor(shifted_class_weights(shift, class_counts))
-        return class_weighted(labels_n, images_c, weights_c)
+        return class_weighted(labels_n, images_c, shift_weights(shift, class_counts))
     if metric.startswith("balanced_"):
         return balanced_weights(labels_n, images_c)
     return torch.ones(len(labels_n), dtype=torch.float64)

@@ -16,12 +16,11 @@ from balpoe.cluster.driver_connection import connected
 from balpoe.cluster.preflight import TrialNeeds, refuse_unfit_nodes
 from balpoe.config import StudySpec
 from balpoe.data import load_search_splits
-from balpoe.files import cost_place, dump_study, load_study
+from balpoe.files import cost_place, dump_study
 from balpoe.launch import RUNS
 from balpoe.launch.runs import drivers_runs, local_runs
 from balpoe.launch.storage_option import choose_storage
 from balpoe.launch.study_file import (
-    has_balanced_validation,
     load_with_absolute_paths,
     refuse_changes_since_last_launch,
 )
@@ -37,12 +36,9 @@ from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.storage_record import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.earlier_records import has_earlier_names, record_validation_balance
+from balpoe.study.trials.earlier_records import record_validation_balance
 from balpoe.study.trials.events import Listener, StateChange, StudyEvent
-from balpoe.study.trials.measurable_metrics import (
-    needs_class_names,
-    refuse_unmeasurable_metrics,
-)
+from balpoe.study.trials.measurable_metrics import depends_on_data, refuse_unmeasurable_metrics
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import (
     MirrorReport,
@@ -151,15 +147,14 @@ def _inspect_nodes(spec: StudySpec, directory: StudyDirectory) -> None:
 
 def _save_specification(spec: StudySpec, directory: StudyDirectory, file: str) -> None:
     if directory.specification.is_file():
-        if has_earlier_names(directory):
-            balanced = has_balanced_validation(directory, load_study(directory.specification))
+        balanced = refuse_changes_since_last_launch(directory, spec, file)
+        if balanced is not None:
             record_validation_balance(directory, balanced=balanced)
-        refuse_changes_since_last_launch(directory, spec, file)
     write_text_atomically(directory.specification, dump_study(spec))
 
 
 def _earlier_studies(spec: StudySpec, runs: Path, file: Path) -> tuple[EarlierStudy, ...]:
-    if not spec.warm_start and not needs_class_names(spec):
+    if not spec.warm_start and not depends_on_data(spec):
         return ()  # then there is no need to load the data
     splits = load_search_splits(spec.base.data)
     refuse_unmeasurable_metrics(spec, splits, functools.partial(cost_place, file))

@@ -18,6 +18,7 @@ from balpoe.study.object_store.remote_directory import SCHEME, RemoteDirectory, 
 from balpoe.study.object_store.study_files import (
     CHECKPOINTS,
     PREDICTIONS,
+    StudyFiles,
     create_copies,
     object_store_of,
     study_files,
@@ -81,13 +82,15 @@ def find_study(name: str, runs: Path) -> tuple[StudySpec, StudyDirectory]:
         StorageError: the study is on an object store that cannot be read.
     """
     directory = StudyDirectory.of(runs, name)
-    study_files(directory).refresh(without=(CHECKPOINTS, PREDICTIONS))
+    files = study_files(directory)
+    files.refresh(without=(CHECKPOINTS, PREDICTIONS))
     if not directory.specification.is_file():
         names = study_names(runs)
         existing = f"; there are: {', '.join(names)}" if names else ""
         store = object_store_of(runs)
         place = runs if store is None else store.url
         raise UserError(f"{name}: no such study in {place}{existing}")
+    _download_labels(files)
     return stored_study(directory), directory
 
 
@@ -100,6 +103,16 @@ def stored_study(directory: StudyDirectory) -> StudySpec:
     spec = load_study(directory.specification)
     keeps_names = not has_earlier_names(directory) or is_validation_balanced(directory)
     return spec if keeps_names else converted_study(spec)
+
+
+def _download_labels(files: StudyFiles) -> None:
+    """Download predictions of an earlier version's study until they show its validation split."""
+    if not has_earlier_names(files.directory):
+        return
+    if is_validation_balanced(files.directory) is None:
+        for _ in files.downloads(PREDICTIONS):
+            if is_validation_balanced(files.directory) is not None:
+                return
 
 
 def _working_copies(runs: str, subdirectory: str = "") -> Path:

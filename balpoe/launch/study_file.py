@@ -40,24 +40,34 @@ def with_absolute_paths(configuration: Configuration) -> Configuration:
     return replace(configuration, data=configuration.data.with_absolute_paths(), model=model)
 
 
-def refuse_changes_since_last_launch(directory: StudyDirectory, now: StudySpec, file: str) -> None:
+def refuse_changes_since_last_launch(
+    directory: StudyDirectory, now: StudySpec, file: str
+) -> bool | None:
     """Refuse what `refuse_changes` does, compared with the study that `directory` holds.
 
     Where an earlier version began it and its validation split is not balanced, the names of its
     class-weighted metrics must be the present ones.
 
+    Returns:
+        Whether the validation split of an earlier version's study is balanced; None for a study
+        that this version began.
+
     Raises:
         UserError: something changed, or the data of an earlier version's study cannot be loaded.
     """
     before = load_study(directory.specification)
-    if has_earlier_names(directory) and not has_balanced_validation(directory, before):
+    balanced = None
+    if has_earlier_names(directory):
+        balanced = _has_balanced_validation(directory, before)
+    if balanced is False:
         before = converted_study(before)
         _refuse_unknown_weights(before, file)
         _refuse_earlier_names(before, now, file)
     refuse_changes(before, now, file)
+    return balanced
 
 
-def has_balanced_validation(directory: StudyDirectory, spec: StudySpec) -> bool:
+def _has_balanced_validation(directory: StudyDirectory, spec: StudySpec) -> bool:
     """Return whether the validation split of a study is balanced, from its files or its data.
 
     Raises:

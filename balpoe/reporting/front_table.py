@@ -40,18 +40,18 @@ from balpoe.study.selection.candidates import (
 )
 from balpoe.study.selection.comparison import Comparisons, Difference, compact_letter_display
 from balpoe.study.selection.moderated_test import FEWEST_FRESH_SEEDS
-from balpoe.study.selection.selection_effect import effective_images, selection_effect
+from balpoe.study.selection.selection_effect import selection_effect
 from balpoe.study.trials.record import TrialRecord
 
 _ALIKE = (
     "alike: trials with a common letter were not shown to differ on the seeds after the first "
-    "(paired t, at most 5 % wrong in all), –: not tested"
+    "(paired t, at most about 5 % wrong in all), –: not tested"
 )
 
 _GAIN = (
     "gain: paired over the n seeds after the first that both trials have; its interval excludes 0 "
-    "where it was shown (at most 5 % wrong in all); half an interval is the smallest gain that "
-    "could have been shown"
+    "where it was shown (at most about 5 % wrong in all); half an interval is the smallest gain "
+    "that could have been shown"
 )
 
 _WIDTH, _CONTINUED = 80, " \\\n      "
@@ -250,8 +250,8 @@ def _selection_effects(
         effect = selection_effect(known, metric, counts)
         if effect is not None:
             source = "spread of the seeds"
-            if not effect.from_seeds and counts:
-                source = f"{effective_images(metric, counts):.0f} images"
+            if effect.images is not None:
+                source = f"{effect.images:.0f} images"
             amount = f"{bare_number(metric, effect.mean)} ± {number_with_unit(metric, effect.sd)}"
             listed.append(f"{label(metric)} {amount} ({source})")
     if not listed:

@@ -27,7 +27,7 @@ from balpoe.study.selection.comparison import Difference
 from balpoe.study.selection.side_by_side import ModelDifferences, SeedMetrics
 
 _NAME_WIDTH = 20
-_FAMILY = "all differences shown are one family: together they are wrong in at most 5 %"
+_FAMILY = "all differences shown are one family: at most about 5 % wrong in all"
 
 
 def side_by_side_tables(

@@ -298,8 +298,9 @@ def _limits(models: Sequence[TrainedModel]) -> Iterator[str]:
         "answer too."
     )
     yield (
-        "- Where class frequencies differ from those above, give `target_prior`; an estimated one "
-        "is as good as the calibration."
+        "- Where class frequencies differ from those above, give `target_prior`. An estimate "
+        "needs labelled images outside the training; where the predicted images do not support "
+        "other frequencies, it stays at those of the training set."
     )
     yield "- Accuracy and calibration were measured on images like those of the test set only."
     if few:

@@ -1,6 +1,6 @@
 """The floating-point format of the convolutions and matrix products of a network.
 
-A GPU computes float32 convolutions with the 10-bit mantissa of TF32 unless it is told otherwise, so
+A GPU computes float32 convolutions with the 10-bit mantissa of TF32 by default, so
 `float32` switches TF32 off and makes cuDNN deterministic; `tf32` switches TF32 on. With `bfloat16`,
 autocast converts the operands, and what stays in float32 (cosine classifier, logits, loss) keeps
 PyTorch's settings.

@@ -23,9 +23,8 @@ import torch
 from torch import Tensor
 
 from balpoe.config.shifts import SHIFTS
-from balpoe.evaluation.image_weights import balanced_weights, class_weighted
+from balpoe.evaluation.image_weights import balanced_weights, class_weighted, shift_weights
 from balpoe.evaluation.temperature import fit_temperature
-from balpoe.method.long_tailed_counts import shifted_class_weights
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
 
 CONTESTANTS = ("unscaled", "logits", "training scorer")
@@ -72,7 +71,7 @@ def _figures(log_likelihoods_nc: Tensor, found: Mapping[str, Tensor], counts: li
     priors = {"uniform": torch.full((classes,), 1 / classes, dtype=torch.float64)}
     for shift in SHIFTS:
         if shift.name in ("forward_10", "backward_10"):
-            weights_c = torch.tensor(shifted_class_weights(shift, counts), dtype=torch.float64)
+            weights_c = shift_weights(shift, counts)
             priors[shift.name] = weights_c / weights_c.sum()
     figures = {}
     for name, prior_c in priors.items():

@@ -177,7 +177,7 @@ def test_the_weights_of_a_shift_leave_fewer_images(tmp_path: Path) -> None:
     (floor,) = check(file, runs=tmp_path).floors
     weights = [10 ** (-y / 9) for y in range(10)]
     expected = 30 * sum(weights) ** 2 / sum(weight**2 for weight in weights)
-    assert floor.effective_images == pytest.approx(expected, rel=1e-6)
+    assert floor.effective_images == pytest.approx(expected, rel=1e-12)
     assert f"by their weights {expected:.0f}" in str(floor)
     assert floor.mean > 0.028
 

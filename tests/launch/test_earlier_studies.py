@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from mlflow import MlflowClient
@@ -22,25 +23,33 @@ from balpoe.config.earlier_names import converted_metrics
 from balpoe.config.metrics import metric
 from balpoe.data import load_search_splits
 from balpoe.errors import UserError
-from balpoe.evaluation.predictions import Predictions
+from balpoe.evaluation.predictions import Predictions as ScoredPredictions
 from balpoe.files import load_study
 from balpoe.launch.check import check
 from balpoe.launch.doctor import doctor
 from balpoe.launch.export import export
 from balpoe.launch.run import run
-from balpoe.launch.runs import find_study
+from balpoe.launch.runs import find_study, local_runs
 from balpoe.launch.status import status
 from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes_since_last_launch
 from balpoe.launch.sync import sync
 from balpoe.launch.warm_start_studies import warm_start_studies
 from balpoe.study.execution.trial import TrialTask, run_trial
+from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
-from balpoe.study.trials import metrics_file
+from balpoe.study.trials import earlier_records, metrics_file
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.earlier_records import is_validation_balanced
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.model_directory import MANIFEST, MODEL
+from balpoe.training.predictions_file import (
+    Predictions,
+    label_counts,
+    read_predictions,
+    write_predictions,
+)
 
 FIXTURES = Path(__file__).parent.parent / "fixtures/0.1.0-99a681c"
 MADE_IN = "/work/tmp/names"
@@ -51,6 +60,10 @@ PRESENT = (
     ("val/nll:", "val/balanced_nll:"),
 )
 OBJECTIVES = {"val/balanced_accuracy": "maximize", "val/balanced_ece": "minimize"}
+
+
+class S3Server(Protocol):
+    def names(self, below: str = "") -> set[str]: ...
 
 
 class EarlierStudy:
@@ -176,7 +189,7 @@ def test_a_metric_of_another_package_may_have_other_weights_and_is_refused(
     natural: EarlierStudy, section: str
 ) -> None:
     @metric("brier", label="Brier")
-    def brier(predictions: Predictions) -> Tensor:
+    def brier(predictions: ScoredPredictions) -> Tensor:
         raise NotImplementedError
 
     try:
@@ -245,7 +258,7 @@ def test_a_new_study_learns_from_an_earlier_one_by_the_present_names(
     assert set(earlier.trials[0].objectives) == set(OBJECTIVES)
     assert set(earlier.trials[0].excesses) == {"val/balanced_nll <= 1.2"}
     other = replace(new, objectives={"val/accuracy": "maximize"})
-    with pytest.raises(UserError, match="lacks the objective val/accuracy"):
+    with pytest.raises(UserError, match=r"val/accuracy \(it has val/balanced_accuracy, with"):
         warm_start_studies(other, natural.runs, fingerprint)
 
 
@@ -305,6 +318,59 @@ def test_a_balance_that_only_the_data_show_is_recorded_by_the_next_launch(
         "val/accuracy": "maximize",
         "val/ece": "minimize",
     }
+
+
+def test_missing_or_empty_predictions_leave_the_balance_to_other_files(
+    balanced: EarlierStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = sorted(balanced.directory.path.rglob("predictions.parquet"))
+    written = read_predictions(first)
+    empty = Predictions(written.logits_nec[:0], written.labels_n[:0])
+    for file in (first, second):
+        write_predictions(file, empty)
+    assert is_validation_balanced(balanced.directory) is None
+    with monkeypatch.context() as patch:  # a file that is deleted after it was found
+        patch.setattr(earlier_records, "label_counts", lambda path: None)
+        assert is_validation_balanced(balanced.directory) is None
+    first_found, _ = balanced.directory.path.glob("trials/*/repeat_*/predictions.parquet")
+    write_predictions(second if first_found == first else first, written)
+    assert is_validation_balanced(balanced.directory) is True
+
+
+def test_the_balance_is_read_once_for_all_trials(
+    balanced: EarlierStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+
+    def counted(path: Path) -> tuple[int, ...] | None:
+        reads.append(path)
+        return label_counts(path)
+
+    monkeypatch.setattr(earlier_records, "label_counts", counted)
+    spec, directory = find_study("balanced", balanced.runs)
+    records = RecordStore(spec, directory).records()
+    assert len(records) > 1
+    assert len(reads) == 1
+    shutil.rmtree(directory.path)  # another study of the same name
+    shutil.copytree(FIXTURES / "natural" / "study", directory.path)
+    assert is_validation_balanced(directory) is False
+
+
+def test_the_balance_of_a_study_on_an_object_store_is_that_of_its_predictions(
+    balanced: EarlierStudy, bucket: S3Server
+) -> None:
+    store = RemoteDirectory("s3://studies/team/balanced")
+    for file in balanced.directory.path.rglob("*"):
+        if file.is_file():
+            store.write(file.relative_to(balanced.directory.path).as_posix(), file.read_bytes())
+    runs = local_runs("s3://studies/team")
+    spec, directory = find_study("balanced", runs)
+    assert spec.objectives == {"val/accuracy": "maximize", "val/ece": "minimize"}
+    assert len(list(directory.path.rglob("predictions.parquet"))) == 1
+    fingerprint = load_search_splits(spec.base.data).description.fingerprint
+    new = replace(spec, name="new", warm_start=("balanced",))
+    [earlier] = warm_start_studies(new, runs, fingerprint)
+    assert set(earlier.trials[0].objectives) == set(spec.objectives)
 
 
 class Launched(Exception):

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balpoe.config import RaceConfig, StudySpec
-from balpoe.study.selection.candidates import Candidate
+from balpoe.study.selection.candidates import Candidate, pooled_sd
 from balpoe.study.selection.comparison import Comparisons, pair_verdicts
-from balpoe.study.selection.race import Race, affordable, pooled_sd, race
+from balpoe.study.selection.race import Race, affordable, race
 
 MakeSpec = Callable[..., StudySpec]
 World = Callable[[int, int], Mapping[str, float]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -37,7 +35,7 @@ def test_the_best_of_12_equal_configurations_on_300_images_is_2_7_points_ahead()
     gaps = right.max(axis=1) - right[:, 0]
     effect = selection_effect(candidates([[0.91]] * 12), "val/accuracy", [30] * 10)
     assert effect is not None
-    assert not effect.from_seeds
+    assert effect.images == 300
     assert effect.mean == pytest.approx(gaps.mean(), abs=0.0015)
     assert effect.sd == pytest.approx(gaps.std(), abs=0.0015)
     assert effect.mean == pytest.approx(0.027, abs=0.0005)
@@ -48,7 +46,7 @@ def test_the_spread_of_the_seeds_replaces_the_binomial_one() -> None:
     known = candidates([[0.90, 0.91, 0.92], [0.90, 0.91, 0.92], [0.91]])
     effect = selection_effect(known, "val/accuracy", [30] * 10)
     assert effect is not None
-    assert effect.from_seeds
+    assert effect.images is None
     assert effect.mean == pytest.approx(best_of_equal(3)[0] * 0.01)
     assert selection_effect(known, "val/accuracy", None) == effect
 
@@ -64,4 +62,22 @@ def test_class_weights_reduce_the_images() -> None:
     assert effective_images("val/accuracy", [90, 10]) == 100
     assert effective_images("val/balanced_accuracy", [90, 10]) == pytest.approx(36)
     assert effective_images("val/balanced_accuracy", [50, 50, 0]) == pytest.approx(100)
-    assert math.isclose(effective_images("val/accuracy", [50, 50]), 100)
+    assert effective_images("val/expert_0/accuracy", [50, 50]) == 100
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "val/forward_50/accuracy",
+        "val/backward_10_known_prior/accuracy",
+        "val/class/heron/recall",
+        "val/top_5_accuracy",
+        "val/accuracy_few",
+    ],
+)
+def test_other_accuracies_have_other_weights_and_no_binomial_deviation(name: str) -> None:
+    """A forward tail of ratio 50 leaves 300 images of 10 classes the information of 137."""
+    assert effective_images(name, [30] * 10) is None
+    assert selection_effect(candidates([[0.91]] * 12, name), name, [30] * 10) is None
+    seeds = candidates([[0.90, 0.92], [0.91]], name)
+    assert selection_effect(seeds, name, [30] * 10) is not None

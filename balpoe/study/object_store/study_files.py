@@ -102,6 +102,16 @@ class StudyFiles:
                 download_directory(remote, trial.path, without=(CHECKPOINTS,))
         return trial
 
+    def downloads(self, name: str) -> Iterator[Path]:
+        """Download all files of the name `name` one after the other, and yield each."""
+        for found in self.remote.objects() if self.remote is not None else ():
+            path = self.directory.path / found
+            if self.remote is not None and path.name == name:
+                with self._lock():
+                    is_there = self.remote.download(found, path)
+                if is_there:
+                    yield path
+
     @contextmanager
     def changing(self, place: Path) -> Iterator[None]:
         """Enter a block that changes the file or directory `place`; upload the changes at its end.

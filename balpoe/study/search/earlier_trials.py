@@ -13,6 +13,7 @@ from typing import Any
 from balpoe.config import Choice, Configuration, StudySpec, to_plain, with_parameters
 from balpoe.config.assignment import COUNT, assigned
 from balpoe.config.constraints import excesses
+from balpoe.config.earlier_names import balanced_name
 from balpoe.config.parameters import canonical_parameters, field_value
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.trials.events import WarmStarted
@@ -84,7 +85,10 @@ def _refusals(
 ) -> Iterator[str]:
     lacking = [name for name in spec.objectives if name not in earlier.objectives]
     if lacking:
-        yield f"it lacks the objective {', '.join(lacking)}"
+        balanced = map(balanced_name, lacking)
+        weighted = [name for name in balanced if name in earlier.objectives]
+        known = f" (it has {', '.join(weighted)}, with class weights)" if weighted else ""
+        yield f"it lacks the objective {', '.join(lacking)}{known}"
     unmeasured = [
         metric
         for metric in spec.constraints

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from balpoe.config import Choice
 from balpoe.study.trials.record import TrialRecord
@@ -87,6 +90,15 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
     """Return the mean and sample standard deviation of `values`, at least one."""
     sd = statistics.stdev(values) if len(values) > 1 else None
     return OverSeeds(statistics.fmean(values), sd, len(values))
+
+
+def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
+    """Return the standard deviation within the groups, or None if none has two values."""
+    several = [group for group in groups if len(group) > 1]
+    if not several:
+        return None
+    squares = math.fsum(float(np.var(group)) * len(group) for group in several)
+    return math.sqrt(squares / sum(len(group) - 1 for group in several))
 
 
 def objectives_over_seeds(records: Iterable[TrialRecord], number: int) -> dict[str, OverSeeds]:

@@ -79,9 +79,10 @@ def paired_tests(values_krm: Floats, most: int, *, against_first: bool = False) 
     """Test every pair of configurations in every objective.
 
     All tests are one family: Holm's procedure, in which a p-value is compared with the share of
-    its look, keeps the probability of any wrong "separable" at 5 % or less over objectives, pairs
-    and looks. Pairs without enough seeds count in the family, because the seeds that a
-    configuration gets depend on those it has.
+    its look, makes 5 % the nominal probability of any wrong "separable" over objectives, pairs and
+    looks. Moderated t statistics follow the t distribution only approximately: the level is
+    measured (tests/benchmarks/verdicts.py), not proven. Pairs without enough seeds count in the
+    family, because the seeds that a configuration gets depend on those it has.
 
     Args:
         values_krm: The objectives of the fresh seeds, NaN where a configuration lacks a seed.
@@ -176,8 +177,8 @@ def _shrunk_variances(
 ) -> tuple[Floats, Floats]:
     """Return the shrunk variances and their degrees of freedom, both [P, M].
 
-    A pair whose differences are all equal tells nothing about the noise: its variance is the prior
-    one, and NaN if there is none.
+    The differences of a pair that are all equal hold no information about the noise: the variance
+    is then the prior one, and NaN if there is none.
     """
     own_pm, df_pm = _own_variances(squares_pm, n_p)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -34,7 +34,6 @@ C candidates, F finalists.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balpoe.config import StudySpec
-from balpoe.study.selection.candidates import Candidate
+from balpoe.study.selection.candidates import Candidate, pooled_sd
 from balpoe.study.selection.comparison import Comparisons
 from balpoe.study.selection.front import mean_front
 
@@ -175,15 +174,6 @@ def _are_close(
         error_fc = sd * np.sqrt(inverse_c[finalists, None] + inverse_c)
         close_fc &= np.abs(mean_c[finalists, None] - mean_c) <= spec.race.margin * error_fc
     return close_fc
-
-
-def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
-    """Return the standard deviation within the groups, or None if none has two values."""
-    several = [group for group in groups if len(group) > 1]
-    if not several:
-        return None
-    squares = math.fsum(float(np.var(group)) * len(group) for group in several)
-    return math.sqrt(squares / sum(len(group) - 1 for group in several))
 
 
 def _missing(

@@ -7,6 +7,7 @@ K standard normal variables, times the standard deviation of one measured value.
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +15,24 @@ from statistics import NormalDist
 
 import numpy as np
 
-from balpoe.study.selection.candidates import Candidate
-from balpoe.study.selection.race import pooled_sd
+from balpoe.study.selection.candidates import Candidate, pooled_sd
 
 _GRID = np.linspace(-10, 10, 4001)
+_ACCURACY = re.compile(r"val/(expert_\d+/)?(balanced_)?accuracy")
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionEffect:
     """By how much the best of K equal configurations lies above one of them, drawn at random.
 
-    `mean` is the expectation and `sd` the standard deviation of this gap. `from_seeds` tells
-    whether the deviation of a measured value was estimated from seeds, or as the binomial one.
+    `mean` is the expectation and `sd` the standard deviation of this gap. `images` is the number
+    of validation images, the effective one under class weights, from which the binomial deviation
+    of a measured value follows; None if this deviation was estimated from seeds.
     """
 
     mean: float
     sd: float
-    from_seeds: bool
+    images: float | None
 
 
 def best_of_equal(configurations: int) -> tuple[float, float]:
@@ -52,7 +54,8 @@ def selection_effect(
     all configurations with two seeds or more. Seeds are measured on the same validation images, so
     it has the variance of training and that part of the sampling of images by which models differ.
     Without further seeds it is the binomial one of the mean accuracy of the candidates, as if each
-    had been measured on images of its own: too large where models err on the same images.
+    had been measured on images of its own: too large where models err on the same images. It is
+    known for accuracies over images or over classes, not for shifted ones or recalls.
 
     Args:
         candidates: The feasible configurations of the study.
@@ -64,27 +67,28 @@ def selection_effect(
     """
     if len(candidates) < 2:
         return None
+    images = None
     sd = pooled_sd([candidate.values(objective) for candidate in candidates])
-    from_seeds = sd is not None
     if sd is None:
+        images = effective_images(objective, counts or ())
         mean = statistics.fmean(candidate.mean(objective) for candidate in candidates)
-        sd = _binomial_sd(objective, mean, counts)
-    if sd is None:
-        return None
+        if images is None or not 0 <= mean <= 1:
+            return None
+        sd = math.sqrt(mean * (1 - mean) / images)
     gap, gap_sd = best_of_equal(len(candidates))
-    return SelectionEffect(gap * sd, gap_sd * sd, from_seeds)
+    return SelectionEffect(gap * sd, gap_sd * sd, images)
 
 
-def effective_images(objective: str, counts: Sequence[int]) -> float:
-    """Return the images of the validation split, or the effective number with class weights."""
+def effective_images(objective: str, counts: Sequence[int]) -> float | None:
+    """Return the validation images of an accuracy, or the effective number under class weights.
+
+    None for any other metric, such as an accuracy under a shift or the recall of a class, and
+    without images.
+    """
+    accuracy = _ACCURACY.fullmatch(objective)
     present = [count for count in counts if count]
-    if objective.rpartition("/")[2].startswith("balanced_"):
+    if accuracy is None or not present:
+        return None
+    if accuracy[2]:
         return len(present) ** 2 / sum(1 / count for count in present)
     return float(sum(present))
-
-
-def _binomial_sd(objective: str, value: float, counts: Sequence[int] | None) -> float | None:
-    is_accuracy = objective.rpartition("/")[2] in ("accuracy", "balanced_accuracy")
-    if not is_accuracy or not counts or not sum(counts) or not 0 <= value <= 1:
-        return None
-    return math.sqrt(value * (1 - value) / effective_images(objective, counts))

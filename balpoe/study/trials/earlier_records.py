@@ -1,4 +1,4 @@
-"""Records of earlier versions, whose class-weighted metrics had the names of today's others.
+"""Records of earlier versions: the names of their class-weighted metrics weight images today.
 
 `balpoe.config.earlier_names` converts the names. Whether the earlier names stay valid depends on
 the balance of the validation split, which these records do not hold: it is taken from the labels
@@ -47,19 +47,34 @@ def has_earlier_names(directory: StudyDirectory) -> bool:
     return False
 
 
+_Version = tuple[int, int]
+_KNOWN: dict[Path, tuple[_Version, bool]] = {}
+"""What predictions showed, by study, with the version of the study file at that time."""
+
+
 def is_validation_balanced(directory: StudyDirectory) -> bool | None:
     """Return whether all classes in the validation split have as many images.
 
-    None if the study has neither the file about it nor intact predictions.
+    None if the study has neither the file about it nor intact predictions. What predictions show is
+    kept until the study file is written again, such as by another study in the same directory.
 
     Raises:
         CorruptFile: the file about the validation split is damaged.
     """
     if directory.validation_split.is_file():
         return read_record(directory.validation_split, _ValidationSplit, "delete it").balanced
+    version = _version(directory.specification)
+    known = _KNOWN.get(directory.path)
+    if known is not None and known[0] == version:
+        return known[1]
     for predictions in directory.path.glob("trials/*/repeat_*/predictions.parquet"):
         with suppress(CorruptFile):
-            return len(set(label_counts(predictions) or ()) - {0}) == 1
+            counts = label_counts(predictions)
+            if counts:  # None or empty: a file that was deleted meanwhile, or has no image
+                is_balanced = len(set(counts) - {0}) == 1
+                if version is not None:
+                    _KNOWN[directory.path] = version, is_balanced
+                return is_balanced
     return None
 
 
@@ -76,3 +91,12 @@ def record_validation_balance(directory: StudyDirectory, *, balanced: bool) -> N
     """
     text = json.dumps(asdict(_ValidationSplit(balanced))) + "\n"
     write_text_atomically(directory.validation_split, text)
+
+
+def _version(file: Path) -> _Version | None:
+    """Return what identifies a file that is only ever replaced as a whole; None without it."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -15,8 +15,8 @@ from balpoe.errors import DataError
 _TOP_5 = "val/top_5_accuracy"
 
 
-def needs_class_names(spec: StudySpec) -> bool:
-    """Whether `refuse_unmeasurable_metrics` depends on the data."""
+def depends_on_data(spec: StudySpec) -> bool:
+    """Return whether the answer of `refuse_unmeasurable_metrics` depends on the data."""
     return bool(spec.recalls) or spec.base.cost is not None or _names_top_5(spec)
 
 

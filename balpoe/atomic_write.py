@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ _HINTS = {
     errno.ENOTDIR: "one of its parents is a file: remove it or choose another directory",
 }
 
+_PROBE = ".probe"
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 
 _confirm: ContextVar[Callable[[], object]] = ContextVar("confirm", default=lambda: None)
 
@@ -127,9 +130,20 @@ def ensure_writable(directory: Path) -> None:
         StorageError: the directory cannot be created or written.
     """
     create_directory(directory)
-    probe = directory / ".probe"
+    probe = directory / _PROBE
     write_bytes_atomically(probe, b"")
     probe.unlink(missing_ok=True)
+
+
+def remove_interrupted_writes(directory: Path) -> None:
+    """Delete the temporary files of killed processes in `directory`, where no process may write.
+
+    A probe is kept: `ensure_writable` of another process may be writing it.
+    """
+    for path in directory.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name) and not path.name.startswith(f"{_PROBE}."):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:

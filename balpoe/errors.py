@@ -18,6 +18,10 @@ class DataError(UserError):
     """Images, labels or the files that hold them cannot be used."""
 
 
+class NoValidationImages(DataError):
+    """A source has no validation images: its validation split is empty, or a class is too small."""
+
+
 class CorruptFile(UserError):
     """A file written by balpoe is damaged, incomplete, modified or of an unsupported format."""
 

@@ -20,7 +20,7 @@ from balpoe.data.image_locations import locate_images
 from balpoe.data.row_selection import search_rows, training_rows
 from balpoe.data.source import Source
 from balpoe.data.splits import FinalSplits, Images, ImageSet, Normalisation, SearchSplits
-from balpoe.errors import DataError
+from balpoe.errors import DataError, NoValidationImages
 from balpoe.method.long_tailed_counts import Indices
 
 Settings = TypeVar("Settings", bound=FittedImages)
@@ -94,6 +94,14 @@ class EncodedSource(Source, Generic[Settings]):
             own_validation=_own_validation(train, found),
         )
 
+    def validation_images(self) -> Images:
+        """Decode the validation images only."""
+        chosen = _rows_for_validation(self._settings, self.search_images())
+        if not len(chosen.rows):
+            raise NoValidationImages("data: there are no validation images: add images")
+        (validation,) = _decoded_splits(self._settings, [chosen])
+        return validation.images
+
     def test_images(self) -> Images:
         """Decode the test images only."""
         (test,) = _decoded_splits(self._settings, [_all_rows("test", self.final_images().test)])
@@ -155,6 +163,13 @@ def _rows_for_search(config: FittedImages, found: SearchImages) -> tuple[_SplitR
         )
     rows = training_rows(config, labels_n, classes)
     return _SplitRows("training", found.train, rows), _all_rows("validation", found.validation)
+
+
+def _rows_for_validation(config: FittedImages, found: SearchImages) -> _SplitRows:
+    if found.validation is not None:
+        return _all_rows("validation", found.validation)
+    split = search_rows(config, found.train.labels_n, len(found.class_names))
+    return _SplitRows("validation", found.train, split.validation)
 
 
 def _rows_for_training(config: FittedImages, found: FinalImages) -> _SplitRows:

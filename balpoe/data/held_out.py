@@ -12,9 +12,10 @@ from contextlib import closing
 import torch
 
 from balpoe.config import DataSource
-from balpoe.data.loading import load_search_splits
+from balpoe.config.data import LongTailed
+from balpoe.data.loading import load_validation_images
 from balpoe.data.splits import FinalSplits, Images, ImageSet
-from balpoe.errors import UserError
+from balpoe.errors import NoValidationImages
 
 _IMAGES_AT_ONCE = 256
 
@@ -24,20 +25,22 @@ def held_out_images(settings: DataSource, final: FinalSplits) -> Images | None:
 
     Images are compared by their pixels. None if there are none, or if the source has no validation
     images.
+
+    Raises:
+        DataError: the validation images cannot be used.
+        StorageError: a file cannot be read.
     """
+    if _has_all_labelled_images(settings, final):
+        return None
     try:
-        search = load_search_splits(settings)
-    except UserError:
+        validation = load_validation_images(settings)
+    except NoValidationImages:
         return None
-    validation = search.validation
-    if (
-        search.description.class_names != final.description.class_names
-        or validation.shape_hwd != final.train.shape_hwd
-    ):
+    if validation.shape_hwd != final.train.shape_hwd:
         return None
-    del search  # its training images would stay in memory
-    trained = set(_digests(final.train))
-    kept = [n for n, digest in enumerate(_digests(validation)) if digest not in trained]
+    digests = list(_digests(validation))
+    trained = set(digests).intersection(_digests(final.train))
+    kept = [n for n, digest in enumerate(digests) if digest not in trained]
     if not kept:
         return None
     if not isinstance(validation, ImageSet):
@@ -45,6 +48,12 @@ def held_out_images(settings: DataSource, final: FinalSplits) -> Images | None:
         return validation.without(dict.fromkeys(left_out, "is a training image"))
     kept_n = torch.tensor(kept)
     return ImageSet(validation.images_nhwd[kept_n], validation.labels_n[kept_n])
+
+
+def _has_all_labelled_images(settings: DataSource, final: FinalSplits) -> bool:
+    """Return whether the set is not cut, and its own validation split, if any, is trained on."""
+    is_natural = isinstance(settings, LongTailed) and settings.imbalance_ratio is None
+    return is_natural and final.own_validation != 0
 
 
 def _digests(images: Images) -> Iterator[bytes]:

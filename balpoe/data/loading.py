@@ -34,6 +34,17 @@ def load_final_splits(settings: DataSource) -> FinalSplits:
     return source_of(settings).final_splits()
 
 
+def load_validation_images(settings: DataSource) -> Images:
+    """Return the validation images of a search; sources of encoded images decode no others.
+
+    Raises:
+        NoValidationImages: The source has none.
+        DataError: The images or labels cannot be used; the message names the place and the fix.
+        StorageError: A file cannot be read.
+    """
+    return source_of(settings).validation_images()
+
+
 def load_test_images(settings: DataSource) -> Images:
     """Return the test set; sources of encoded images leave training images undecoded.
 

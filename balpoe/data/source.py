@@ -22,6 +22,14 @@ class Source(ABC):
     def final_splits(self) -> FinalSplits:
         """Return the whole training set that the source defines, and the test set."""
 
+    def validation_images(self) -> Images:
+        """Return the validation images of a search.
+
+        Raises:
+            NoValidationImages: The source has none.
+        """
+        return self.search_splits().validation
+
     def test_images(self) -> Images:
         """Return the test set."""
         return self.final_splits().test

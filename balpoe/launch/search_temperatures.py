@@ -6,6 +6,7 @@ choices after the training are made on the stored validation logits of the trial
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,14 @@ import torch
 from balpoe.config import Configuration, ExpertsConfig
 from balpoe.config.data import FittedImages
 from balpoe.data import load_search_splits
-from balpoe.errors import CorruptFile, UserError
+from balpoe.errors import (
+    ConfigurationError,
+    CorruptFile,
+    DataError,
+    InvalidFields,
+    StorageError,
+    UserError,
+)
 from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.exporting.export_files import provenance_file, read_exported_trial
 from balpoe.files import configuration_from_plain
@@ -28,6 +36,8 @@ from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.search_validation import SearchValidation, ValidationFile
 from balpoe.training.training import configured_lambdas
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,8 @@ def passed_on_by_search(configuration_file: Path, configuration: Configuration) 
     place = str(provenance_file(configuration_file))
     try:
         trial = read_exported_trial(configuration_file)
-    except CorruptFile:
-        # a model carries this text, so it names no path of this machine
+    except CorruptFile as error:
+        logger.warning("%s: no temperatures from the search: %s", configuration_file, error)
         return _none("the provenance of the export cannot be read")
     try:
         exported = configuration_from_plain(trial.final_configuration, place)
@@ -65,10 +75,9 @@ def passed_on_by_search(configuration_file: Path, configuration: Configuration) 
         if _with_final_data_of(exported, configuration) != configuration:
             return _none("the configuration was changed after its export")
         return _of_trial(study, trial.trial, searched, configuration.experts)
-    except UserError as error:
-        return _none(str(error).splitlines()[0])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return _none(f"the trial of the export cannot be used ({error!r})")
+    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s: no temperatures from the search: %r", configuration_file, error)
+        return _none(f"{_problem_of(error)} (trial {trial.trial} of {study.path.name})")
 
 
 def _with_final_data_of(exported: Configuration, configuration: Configuration) -> Configuration:
@@ -108,6 +117,19 @@ def _of_trial(
         trial.predictions, digest, SearchValidation(class_counts, result.precision)
     )
     return FromSearch(Calibration(temperatures, origin), validation)
+
+
+def _problem_of(error: Exception) -> str:
+    """Return a fixed text: models keep it, and messages of errors name paths of this machine."""
+    if isinstance(error, CorruptFile):
+        return "a file of the trial is missing, damaged or changed"
+    if isinstance(error, StorageError | OSError):
+        return "a file of the trial or of its data cannot be read"
+    if isinstance(error, ConfigurationError | InvalidFields):
+        return "the configuration of the trial is not valid any more"
+    if isinstance(error, DataError):
+        return "the data of the trial cannot be used"
+    return "the files of the trial cannot be used"
 
 
 def _none(reason: str) -> FromSearch:

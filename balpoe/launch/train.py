@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, overload
 import torch
 
 import balpoe
-from balpoe.atomic_write import ensure_writable
+from balpoe.atomic_write import ensure_writable, remove_interrupted_writes
 from balpoe.cluster.address import LOCAL
 from balpoe.config import DataSource
 from balpoe.data import FinalSplits, load_final_splits
@@ -26,8 +26,14 @@ from balpoe.launch.search_temperatures import NOTHING, passed_on_by_search
 from balpoe.launch.tracking import log_models
 from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
+from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
-from balpoe.training.final_training import FinalTraining, refuse_other_model, train_final
+from balpoe.training.final_training import (
+    CHECKPOINTS,
+    FinalTraining,
+    refuse_other_model,
+    train_final,
+)
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     VALIDATION_PREDICTIONS,
@@ -156,6 +162,7 @@ def train(
     with ExitStack() as held:
         for training in planned:
             held.enter_context(hold_lease(training.path / "lease"))
+            _remove_leftovers(training, seeds)
         labels = _labels(planned)
         begun = [
             _Training(
@@ -170,6 +177,14 @@ def train(
         else:
             trained = _train_on_cluster(begun, address, cpus, gpus)
     return trained[0] if isinstance(configuration_file, str | Path) else trained
+
+
+def _remove_leftovers(training: PlannedTraining, seeds: Sequence[int]) -> None:
+    """Delete the files that a killed process could not delete; the lease must be held."""
+    _copy_in(training.path).unlink(missing_ok=True)
+    models = [seed_directory(training.path, seed) for seed in seeds]
+    for path in (training.path, *models, *(model / CHECKPOINTS for model in models)):
+        remove_interrupted_writes(path)
 
 
 def _labels(planned: Sequence[PlannedTraining]) -> list[str]:
@@ -212,12 +227,16 @@ def _copied(validation: ValidationFile | None, directory: Path) -> Iterator[Vali
     if validation is None:
         yield None
         return
-    copy = directory.resolve() / f".{VALIDATION_PREDICTIONS}"
+    copy = _copy_in(directory.resolve())
     validation.copy_to(copy)
     try:
         yield replace(validation, path=copy)
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _copy_in(directory: Path) -> Path:
+    return directory / f".{VALIDATION_PREDICTIONS}"
 
 
 @dataclass(eq=False)
@@ -274,6 +293,7 @@ class _FinalSplits:
     def of(self, data: DataSource) -> FinalSplits:
         """Return the splits of `data`."""
         if self._last is None or self._last[0] != data:
+            self._last = None  # two data sets may not fit into memory
             self._last = data, load_final_splits(data)
         return self._last[1]
 
@@ -283,22 +303,34 @@ def _train_here(begun: Sequence[_Training], device: torch.device) -> tuple[Train
     final_splits = _FinalSplits()
     if len(begun) > 1:
         for training in begun:
-            _refuse_unfit(training, final_splits)
+            _check_data_costs_and_models(training, final_splits)
     trained = []
     for training in begun:
-        splits = final_splits.of(training.planned.configuration.data)
-        seeds = [task.seed for task in training.tasks]
-        for task in training.tasks:
-            training.progress.begin(task.seed, len(splits.train), splits.remarks)
-            on_epoch = partial(training.progress.add, task.seed, seeds=seeds)
-            train_final(task, splits, device, on_epoch)
+        _train_seeds(training, final_splits, device)
         trained.append(training.finish())
     return tuple(trained)
 
 
-def _refuse_unfit(training: _Training, final_splits: _FinalSplits) -> None:
-    """Refuse missing data, and existing models of another training, before the first training."""
-    needed_sizes(training.planned.configuration)
+def _train_seeds(training: _Training, final_splits: _FinalSplits, device: torch.device) -> None:
+    # a function of its own, because its splits must be released before the next ones are loaded
+    splits = final_splits.of(training.planned.configuration.data)
+    seeds = [task.seed for task in training.tasks]
+    for task in training.tasks:
+        training.progress.begin(task.seed, len(splits.train), splits.remarks)
+        on_epoch = partial(training.progress.add, task.seed, seeds=seeds)
+        train_final(task, splits, device, on_epoch)
+
+
+def _check_data_costs_and_models(training: _Training, final_splits: _FinalSplits) -> None:
+    """Refuse what would fail only after the trainings of the configurations before.
+
+    That is missing data, costs of other classes, and existing models of another training.
+    """
+    configuration = training.planned.configuration
+    needed_sizes(configuration)
+    if configuration.cost is not None:
+        class_names = final_splits.of(configuration.data).description.class_names
+        cost_tensor(configuration.cost, class_names)
     for task in training.tasks:
         if is_model(task.path):
             splits = final_splits.of(task.configuration.data)

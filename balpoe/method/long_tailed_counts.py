@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balpoe.config.shifts import Shift
-from balpoe.errors import DataError
+from balpoe.errors import DataError, NoValidationImages
 
 ShotGroup = Literal["many", "medium", "few"]
 Indices = NDArray[np.int64]
@@ -131,13 +131,14 @@ def split_cut(
     Training images of a class are capped to leave them; otherwise they are those of `cut_indices`.
 
     Raises:
-        DataError: A class has fewer images than its count, or none left for training.
+        DataError: A class has fewer images than its count.
+        NoValidationImages: The validation images leave no image of a class for training.
     """
     orders = shuffled_class_indices(labels_n, len(class_counts), seed)
     _require_enough(orders, class_counts)
     for y, order in enumerate(orders):
         if len(order) <= validation_per_class:
-            raise DataError(
+            raise NoValidationImages(
                 f"validation_per_class: {validation_per_class} leaves none of the {len(order)} "
                 f"images of class {y} for training: lower it"
             )

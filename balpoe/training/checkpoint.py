@@ -40,12 +40,13 @@ class Checkpoint:
     """The state of a training after its last finished epoch.
 
     `identity` is that of the training (configuration, data, seed): a checkpoint of another one
-    is refused. `history` holds the results of all epochs so far.
+    is refused. `history` holds the results of all epochs so far. `format` is that of the file.
     """
 
     identity: str
     history: tuple[EpochResult, ...]
     tensors: Mapping[str, Tensor]
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,11 +58,16 @@ class _Found:
 
 
 class CheckpointDirectory:
-    """The checkpoints of one training; the newest two are kept."""
+    """The checkpoints of one training; the newest two are kept.
 
-    def __init__(self, path: Path, attempt: int = 0) -> None:
+    `earlier_version_hint` is part of the error for checkpoints of another training that an earlier
+    version of balpoe began.
+    """
+
+    def __init__(self, path: Path, attempt: int = 0, *, earlier_version_hint: str = "") -> None:
         self._path = path
         self._attempt = attempt
+        self._earlier_version_hint = earlier_version_hint
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write `checkpoint`, then delete all but the newest two.
@@ -101,9 +107,10 @@ class CheckpointDirectory:
                 logger.warning("%s; continuing from the checkpoint before", error)
                 continue
             if checkpoint.identity != identity:
+                hint = self._earlier_version_hint if checkpoint.format == _EARLIER_NAMES else ""
                 raise CorruptFile(
                     f"{found.path}: belongs to a training with another configuration, data or "
-                    f"seed; remove {self._path} or write to another directory"
+                    f"seed{hint}; remove {self._path} or write to another directory"
                 )
             return checkpoint
         return None
@@ -139,4 +146,4 @@ def _read(found: _Found, is_balanced: bool) -> Checkpoint:
             replace(result, metrics=converted_metrics(result.metrics, is_balanced=is_balanced))
             for result in history
         )
-    return Checkpoint(header["identity"], history, tensors)
+    return Checkpoint(header["identity"], history, tensors, int(header["format"]))

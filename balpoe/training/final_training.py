@@ -50,6 +50,12 @@ from balpoe.training.test_predictions import write_test_predictions
 from balpoe.training.training import Training, training_identity
 from balpoe.training.validation_metrics import bayes_scalars
 
+CHECKPOINTS = "checkpoints"
+_EARLIER_VERSION_HINT = (
+    " (earlier versions trained on the training split alone, as data.final_uses_validation: false "
+    "does)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FinalTraining:
@@ -100,25 +106,30 @@ def final_epochs(
             be written.
         CorruptFile: a file in the path is damaged, or the checkpoints are of another training.
         NonFiniteError: the loss is not finite.
-        DataError: the costs are not those of the classes.
+        DataError: the costs are not those of the classes, or the labelled images that the training
+            leaves out cannot be used.
     """
     path = task.path
-    identity = training_identity(task.configuration, splits.description, task.seed)
     if is_model(path):
         model = refuse_other_model(task, splits)
+        # both remain to be done after a crash that followed the manifest
+        shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
         if not (path / CARD).exists():
             write_model_card(path, [model])
         return
     ensure_writable(path)
     _copy_validation_predictions(task)
-    checkpoints = path / "checkpoints"
     training = Training(
         task.configuration,
         train=splits.train,
         description=splits.description,
         seed=task.seed,
         device=device,
-        checkpoints=CheckpointDirectory(checkpoints, task.attempt),
+        checkpoints=CheckpointDirectory(
+            path / CHECKPOINTS,
+            task.attempt,
+            earlier_version_hint=_EARLIER_VERSION_HINT if splits.own_validation else "",
+        ),
     )
     yield from training.history
     try:
@@ -126,9 +137,55 @@ def final_epochs(
     except (KeyboardInterrupt, GeneratorExit):
         training.save_checkpoint()
         raise
-    provenance = Provenance(
+    _save(task, training, splits)
+    shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
+    write_model_card(path, [load_model(path)])
+
+
+def _save(task: FinalTraining, training: Training, splits: FinalSplits) -> None:
+    """Evaluate a finished training on the test images, and save its model and predictions."""
+    provenance = _provenance(task, training, splits)
+    logits_nec = training.predict(splits.test, INFERENCE)
+    evaluations = evaluate_on(logits_nec, splits.test, provenance)
+    metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
+    prior_c = class_prior(splits.description.class_counts)
+    metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
+    details = {
+        "distributions": image_numbers(evaluations),
+        "per_class": as_plain(
+            class_results_on(logits_nec, splits.test, provenance), splits.description.class_names
+        ),
+    }
+    write_test_predictions(
+        task.path / TEST_PREDICTIONS,
+        logits_nec,
+        splits.test.labels_n,
+        splits.test_locations or positions(len(splits.test)),
+        splits.description,
+        identity=provenance.identity,
+    )
+    written = [TEST_PREDICTIONS]
+    if task.validation is not None:
+        written.append(VALIDATION_PREDICTIONS)
+    held_out = held_out_images(task.configuration.data, splits)
+    if held_out is not None:
+        _write_held_out_predictions(task.path, training, held_out)
+        written.append(HELD_OUT_PREDICTIONS)
+    save_model(
+        task.path,
+        training.experts,
+        provenance,
+        history=training.history,
+        final_metrics=metrics,
+        final_details=details,
+        written=written,
+    )
+
+
+def _provenance(task: FinalTraining, training: Training, splits: FinalSplits) -> Provenance:
+    return Provenance(
         configuration=to_plain(task.configuration),
-        identity=identity,
+        identity=training_identity(task.configuration, splits.description, task.seed),
         seed=task.seed,
         lambdas=training.lambdas,
         description=splits.description,
@@ -138,40 +195,6 @@ def final_epochs(
         search_validation=None if task.validation is None else task.validation.about,
         own_validation=splits.own_validation,
     )
-    logits_nec = training.predict(splits.test, INFERENCE)
-    evaluations = evaluate_on(logits_nec, splits.test, provenance)
-    metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
-    prior_c = class_prior(splits.description.class_counts)
-    metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
-    write_test_predictions(
-        path / TEST_PREDICTIONS,
-        logits_nec,
-        splits.test.labels_n,
-        splits.test_locations or positions(len(splits.test)),
-        splits.description,
-        identity=identity,
-    )
-    save_model(
-        path,
-        training.experts,
-        provenance,
-        history=training.history,
-        final_metrics=metrics,
-        final_details={
-            "distributions": image_numbers(evaluations),
-            "per_class": as_plain(
-                class_results_on(logits_nec, splits.test, provenance),
-                splits.description.class_names,
-            ),
-        },
-        written=[
-            TEST_PREDICTIONS,
-            *([VALIDATION_PREDICTIONS] if task.validation is not None else []),
-            *_write_held_out_predictions(task, training, splits),
-        ],
-    )
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    write_model_card(path, [load_model(path)])
 
 
 def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str, float]]:
@@ -182,17 +205,10 @@ def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str,
     }
 
 
-def _write_held_out_predictions(
-    task: FinalTraining, training: Training, splits: FinalSplits
-) -> list[str]:
-    """Write the predictions for images that the training left out; return the names of files."""
-    images = held_out_images(task.configuration.data, splits)
-    if images is None:
-        return []
+def _write_held_out_predictions(path: Path, training: Training, images: Images) -> None:
     logits_nec = training.predict(images, INFERENCE).numpy()
     predictions = Predictions(logits_nec, images.labels_n.numpy())
-    write_predictions(task.path / HELD_OUT_PREDICTIONS, predictions)
-    return [HELD_OUT_PREDICTIONS]
+    write_predictions(path / HELD_OUT_PREDICTIONS, predictions)
 
 
 def _copy_validation_predictions(task: FinalTraining) -> None:
@@ -241,12 +257,8 @@ def refuse_other_model(task: FinalTraining, splits: FinalSplits) -> TrainedModel
     model = load_model(task.path)
     identity = training_identity(task.configuration, splits.description, task.seed)
     if model.provenance.identity != identity:
-        hint = ""
-        if splits.own_validation and model.provenance.own_validation is None:
-            hint = (
-                " (earlier versions trained on the training split alone, as "
-                "data.final_uses_validation: false does)"
-            )
+        is_earlier = model.provenance.own_validation is None
+        hint = _EARLIER_VERSION_HINT if splits.own_validation and is_earlier else ""
         raise StorageError(
             f"{task.path}: holds a model of another configuration, data or seed{hint}; choose "
             f"another directory with --out or remove it"

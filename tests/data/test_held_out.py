@@ -15,11 +15,16 @@ from PIL import Image
 
 from balpoe.config import Configuration, ModelConfig, TrainingConfig
 from balpoe.data import load_final_splits, load_search_splits
+from balpoe.data.decoding.decoded_images import DecodedImages, Decoding, decode_rows
+from balpoe.data.decoding.encoded_images import ImageSource
 from balpoe.data.held_out import held_out_images
+from balpoe.data.loading import load_validation_images
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.sources.gaussian_lt import GaussianLT
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.data.splits import FinalSplits, ImageSet
+from balpoe.errors import DataError, NoValidationImages, UserError
+from balpoe.method.long_tailed_counts import Indices
 from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_directory import load_model
 
@@ -53,10 +58,14 @@ def test_training_images_are_not_held_out(tmp_path: Path, in_memory_limit: float
     """The second half of the validation images is trained on."""
     train, other = written(tmp_path / "a.parquet", 0, 12), written(tmp_path / "b.parquet", 1, 6)
     settings = ParquetImages(
-        train=train, test=train, validation=other, in_memory_limit=in_memory_limit
+        train=train,
+        test=train,
+        validation=other,
+        in_memory_limit=in_memory_limit,
+        final_uses_validation=False,
     )
     validation = load_search_splits(settings).validation
-    final = load_final_splits(replace(settings, validation=None))
+    final = load_final_splits(settings)
     found = held_out_images(settings, final)
     assert found is not None
     assert torch.equal(found.labels_n, validation.labels_n)
@@ -69,9 +78,71 @@ def test_training_images_are_not_held_out(tmp_path: Path, in_memory_limit: float
     assert held_out_images(settings, everything) is None
 
 
-def test_a_set_that_cannot_be_read_has_none(tmp_path: Path) -> None:
-    gone = ParquetImages(train=str(tmp_path / "a.parquet"), test=str(tmp_path / "a.parquet"))
-    assert held_out_images(gone, load_final_splits(SMALL)) is None
+@pytest.mark.parametrize("own_validation", [False, True])
+def test_nothing_is_read_where_the_training_has_all_labelled_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_validation: bool
+) -> None:
+    train, other = written(tmp_path / "a.parquet", 0, 12), written(tmp_path / "b.parquet", 1, 6)
+    settings = ParquetImages(train=train, test=train, validation=other if own_validation else None)
+    final = load_final_splits(settings)
+    monkeypatch.delattr("balpoe.data.held_out.load_validation_images")
+    monkeypatch.delattr("balpoe.data.held_out._digests")
+    assert held_out_images(settings, final) is None
+
+
+def test_training_images_are_not_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, other = written(tmp_path / "a.parquet", 0, 12), written(tmp_path / "b.parquet", 1, 6)
+    settings = ParquetImages(train=train, test=train, validation=other, final_uses_validation=False)
+    final = load_final_splits(settings)
+    decoded = []
+
+    def recorded(source: ImageSource, rows: Indices, decoding: Decoding) -> DecodedImages:
+        decoded.append(len(rows))
+        return decode_rows(source, rows, decoding)
+
+    monkeypatch.setattr("balpoe.data.encoded_splits.decode_rows", recorded)
+    assert held_out_images(settings, final) is not None
+    assert decoded == [6]
+
+
+@pytest.mark.parametrize("own_validation", [False, True])
+def test_validation_images_are_those_of_the_search(tmp_path: Path, own_validation: bool) -> None:
+    train, other = written(tmp_path / "a.parquet", 0, 22), written(tmp_path / "b.parquet", 1, 6)
+    for ratio in (None, 2.0):
+        settings = ParquetImages(
+            train=train,
+            test=train,
+            validation=other if own_validation else None,
+            imbalance_ratio=ratio,
+        )
+        expected, found = load_search_splits(settings).validation, load_validation_images(settings)
+        assert torch.equal(found.images_nhwd, expected.images_nhwd)
+        assert torch.equal(found.labels_n, expected.labels_n)
+
+
+def test_files_that_cannot_be_read_are_no_set_without_validation_images(tmp_path: Path) -> None:
+    train, other = written(tmp_path / "a.parquet", 0, 12), written(tmp_path / "b.parquet", 1, 6)
+    settings = ParquetImages(train=train, test=train, validation=other, final_uses_validation=False)
+    final = load_final_splits(settings)
+    Path(other).unlink()
+    with pytest.raises(UserError, match=r"b\.parquet"):
+        held_out_images(settings, final)
+    images = [{"bytes": b"no image", "path": None}] * 2
+    pq.write_table(pa.table({"image": images, "label": [0, 1]}), other)
+    with pytest.raises(DataError, match=r"b\.parquet"):
+        held_out_images(settings, final)
+
+
+def test_a_set_without_validation_images_has_none(tmp_path: Path) -> None:
+    train, two = written(tmp_path / "a.parquet", 0, 12), written(tmp_path / "b.parquet", 1, 2)
+    settings = ParquetImages(train=train, test=train, imbalance_ratio=2.0, validation_per_class=6)
+    with pytest.raises(NoValidationImages, match="validation_per_class: 6 leaves none of the 6"):
+        load_validation_images(settings)
+    assert held_out_images(settings, load_final_splits(settings)) is None
+    with pytest.raises(NoValidationImages, match="there are no validation images"):
+        load_validation_images(ParquetImages(train=two, test=two))  # one image of each class
 
 
 def trained(path: Path, splits: FinalSplits) -> Path:

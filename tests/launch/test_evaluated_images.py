@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import balpoe
 from balpoe.config import Configuration, ModelConfig, TrainingConfig
 from balpoe.data import load_final_splits
 from balpoe.data.sources.parquet import ParquetImages
-from balpoe.errors import DataError, StorageError
-from balpoe.training.final_training import FinalTraining, train_final
+from balpoe.errors import CorruptFile, DataError, StorageError
+from balpoe.training.final_training import FinalTraining, final_epochs, train_final
 from balpoe.training.model_directory import MANIFEST, MODEL, load_model
 
 WriteImages = Callable[[str, Sequence[int]], Path]
@@ -111,6 +112,45 @@ def test_a_model_from_before_the_validation_split_was_trained_on_is_evaluated(
     with pytest.raises(StorageError, match=r"another config.*data\.final_uses_validation: false"):
         trained(replace(configuration, data=own), path, seed=1)
     assert load_model(trained(before, path, seed=1)).provenance.own_validation is None
+
+
+def test_an_unfinished_training_from_before_it_was_trained_on_gets_the_same_hint(
+    configuration: Configuration,
+    write_grey_images: WriteImages,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = configuration.data
+    assert isinstance(data, ParquetImages)
+    own = replace(data, validation=str(write_grey_images("validation", (5, 4, 3))))
+    now = replace(configuration, data=own, training=TrainingConfig(epochs=2, batch_size=32))
+    before = replace(now, data=replace(own, final_uses_validation=False))
+    hint = "data.final_uses_validation: false"
+    for path, checkpoint_format in ((tmp_path / "before", 1), (tmp_path / "present", 2)):
+        with monkeypatch.context() as earlier:
+            earlier.setattr("balpoe.training.checkpoint.FORMAT", checkpoint_format)
+            interrupt(before, path)
+        with pytest.raises(CorruptFile, match="another configuration, data or seed") as caught:
+            trained(now, path, seed=1)
+        assert (hint in str(caught.value)) is (checkpoint_format == 1)
+        trained(before, path, seed=1)
+
+
+def interrupt(configuration: Configuration, path: Path) -> None:
+    task = FinalTraining(configuration, seed=1, path=path, balpoe_version="")
+    splits = load_final_splits(configuration.data)
+    with closing(final_epochs(task, splits, torch.device("cpu"))) as epochs:
+        next(epochs)
+
+
+def test_checkpoints_of_a_finished_model_are_deleted_after_a_crash(
+    configuration: Configuration, model: Path
+) -> None:
+    (model / "checkpoints").mkdir()
+    (model / "checkpoints" / "epoch_000001").write_bytes(b"of a crash after the manifest")
+    trained(configuration, model, seed=1)
+    assert not (model / "checkpoints").exists()
+    assert (model / MANIFEST).exists()
 
 
 def test_seeds_are_evaluated_together_where_they_were_trained_alike(

@@ -5,18 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from balpoe.cli.train import train as command
-from balpoe.errors import StorageError, UserError
+from balpoe.config import DataSource
+from balpoe.data import FinalSplits, load_final_splits
+from balpoe.data.splits import ImageSet
+from balpoe.errors import DataError, StorageError, UserError
 from balpoe.launch.evaluate import evaluate
 from balpoe.launch.planned_trainings import default_output
 from balpoe.launch.train import train
 from balpoe.reporting.training_display import TrainingProgress
 from balpoe.study.storage.lease import hold_lease
+from balpoe.training.model_directory import VALIDATION_PREDICTIONS
 
 CONFIGURATION = """
 data: {name: digits_lt}
@@ -137,6 +143,56 @@ def test_a_model_of_another_configuration_is_refused_before_the_first_training(
     with pytest.raises(StorageError, match="holds a model of another configuration"):
         train(two, (1,), out=tmp_path / "out")
     assert not (tmp_path / "out/tiny/seed_1").exists()
+
+
+def test_costs_of_other_classes_are_refused_before_the_first_training(
+    two: list[Path], tmp_path: Path
+) -> None:
+    with two[1].open("a") as file:
+        file.write("cost: {classes: [cat, dog], rows: [[0, 1], [1, 0]]}\n")
+    seen: list[TrainingProgress] = []
+    with pytest.raises(DataError, match=r"cost: the class .*has no costs"):
+        train(two, (1,), out=tmp_path / "out", on_progress=seen.append)
+    assert seen == []
+
+
+def test_a_data_set_is_released_before_the_next_one_is_loaded(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two[1].write_text(two[1].read_text().replace("digits_lt", "digits_lt, head_count: 90"))
+    loaded: list[weakref.ref[torch.Tensor]] = []
+
+    def recorded(settings: DataSource) -> FinalSplits:
+        assert [images() for images in loaded] == [None] * len(loaded)
+        splits = load_final_splits(settings)
+        assert isinstance(splits.train, ImageSet)
+        loaded.append(weakref.ref(splits.train.images_nhwd))
+        return splits
+
+    monkeypatch.setattr("balpoe.launch.train.load_final_splits", recorded)
+    train(two, (1,), out=tmp_path / "out")
+    assert len(loaded) == 2
+
+
+def test_files_that_a_killed_training_left_are_deleted(configuration: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    checkpoints = out / "seed_0" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    temporary = f"model.json.{'0a' * 8}.tmp"
+    left = [
+        out / f".{VALIDATION_PREDICTIONS}",
+        out / f"..{VALIDATION_PREDICTIONS}.{'0a' * 8}.tmp",
+        *(path / f".{temporary}" for path in (out, out / "seed_0", checkpoints)),
+    ]
+    kept = [out / "notes.tmp", out / temporary, out / ".notes.tmp"]
+    for path in (*left, *kept):
+        path.write_text("")
+    with hold_lease(out / "lease"), pytest.raises(UserError, match="is being run"):
+        train(configuration, (0,), out=out)
+    assert all(path.exists() for path in (*left, *kept))
+    train(configuration, (0,), out=out)
+    assert not [path for path in left if path.exists()]
+    assert all(path.exists() for path in kept)
 
 
 def test_configurations_with_one_directory_are_refused(configuration: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import balpoe
 from balpoe.cli.evaluate import evaluate as command
 from balpoe.data import load_search_splits
-from balpoe.errors import CorruptFile
+from balpoe.errors import ConfigurationError, CorruptFile, DataError, StorageError, UserError
 from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.files import load_configuration
 from balpoe.launch.runs import local_runs
@@ -305,15 +305,49 @@ def test_one_that_was_changed_after_its_export_has_none(
 
 @pytest.mark.parametrize("spoilt", ["predictions", "result"])
 def test_where_the_trials_files_are_gone_there_are_none_and_the_reason_is_kept(
-    tiny_study: TinyStudy, exported: Path, tmp_path: Path, spoilt: str
+    tiny_study: TinyStudy,
+    exported: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    spoilt: str,
 ) -> None:
     file, study = moved(tiny_study, exported, tmp_path)
-    directory = study.trial(TrialIdentity("tiny", trial_of(exported)))
+    number = trial_of(exported)
+    directory = study.trial(TrialIdentity("tiny", number))
     getattr(directory, spoilt).unlink()
-    calibration = calibration_of(file)
-    assert calibration.temperatures is None
-    assert "\n" not in calibration.origin
-    assert str(getattr(directory, spoilt)) in calibration.origin
+    assert calibration_of(file) == Calibration(
+        None, f"a file of the trial is missing, damaged or changed (trial {number} of tiny)"
+    )
+    assert str(getattr(directory, spoilt)) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        (CorruptFile, "a file of the trial is missing, damaged or changed"),
+        (StorageError, "a file of the trial or of its data cannot be read"),
+        (PermissionError, "a file of the trial or of its data cannot be read"),
+        (ConfigurationError, "the configuration of the trial is not valid any more"),
+        (DataError, "the data of the trial cannot be used"),
+        (UserError, "the files of the trial cannot be used"),
+        (ValueError, "the files of the trial cannot be used"),
+    ],
+)
+def test_a_model_names_no_path_of_this_machine(
+    exported: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: type[Exception],
+    problem: str,
+) -> None:
+    def fail(trial: object) -> None:
+        message = "/home/person/studies: broken"
+        raise ConfigurationError([message]) if kind is ConfigurationError else kind(message)
+
+    monkeypatch.setattr("balpoe.launch.search_temperatures.read_result", fail)
+    number = trial_of(exported)
+    assert calibration_of(exported) == Calibration(None, f"{problem} (trial {number} of tiny)")
+    assert "/home/person/studies: broken" in caplog.text
 
 
 def test_a_provenance_that_cannot_be_read_is_no_reason_to_fail(

@@ -5,7 +5,8 @@ tests/inference/test_onnx_export.py compares ONNX with predictions, of a bfloat1
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,23 @@ def test_a_precision_means_a_format_of_the_device() -> None:
     problem = searchable_fields()["training.precision"].problem("float16")
     assert problem is not None
     assert problem.startswith("must be auto, float32, tf32 or bfloat16")
+
+
+def test_the_given_gpu_decides_what_auto_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = [torch.device("cuda:0")]
+
+    @contextmanager
+    def device(chosen: torch.device) -> Iterator[None]:
+        current.append(chosen)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: current[-1].index == 1
+    )
+    formats = [number_format("auto", torch.device("cuda", index)) for index in (0, 1)]
+    assert formats == ["float32", "bfloat16"]
 
 
 def gpu_settings() -> tuple[object, ...]:

@@ -36,7 +36,7 @@ def held_out_images(settings: DataSource, final: FinalSplits) -> Images | None:
         validation = load_validation_images(settings)
     except NoValidationImages:
         return None
-    if validation.shape_hwd != final.train.shape_hwd:
+    if not _fit_model_of(final, validation):
         return None
     digests = list(_digests(validation))
     trained = set(digests).intersection(_digests(final.train))
@@ -54,6 +54,12 @@ def _has_all_labelled_images(settings: DataSource, final: FinalSplits) -> bool:
     """Return whether the set is not cut, and its own validation split, if any, is trained on."""
     is_natural = isinstance(settings, LongTailed) and settings.imbalance_ratio is None
     return is_natural and final.own_validation != 0
+
+
+def _fit_model_of(final: FinalSplits, validation: Images) -> bool:
+    classes = len(final.description.class_names)
+    has_known_classes = bool((validation.labels_n < classes).all())
+    return has_known_classes and validation.shape_hwd == final.train.shape_hwd
 
 
 def _digests(images: Images) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_exp
 from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClassResults:
     """The most probable class of every image, by the class of the image.
 
@@ -29,30 +30,31 @@ class ClassResults:
     classes: int
     confusion: Mapping[tuple[int, int], int]
 
-    @property
+    @cached_property
     def images_c(self) -> tuple[int, ...]:
         """The images of each class."""
         return self._totals(0)
 
-    @property
+    @cached_property
     def predicted_c(self) -> tuple[int, ...]:
         """For each class, the images that are predicted to be of it."""
         return self._totals(1)
 
-    @property
+    @cached_property
     def recall_c(self) -> tuple[float | None, ...]:
         """The share of the images of each class that are right: its accuracy; None without any."""
         return self._shares(self.images_c)
 
-    @property
+    @cached_property
     def precision_c(self) -> tuple[float | None, ...]:
         """The share of the predictions of each class that are right; None without any."""
         return self._shares(self.predicted_c)
 
-    def _totals(self, of: int) -> tuple[int, ...]:
+    def _totals(self, member: int) -> tuple[int, ...]:
+        """Sum the images by the true (0) or the predicted (1) class of the pairs."""
         totals = [0] * self.classes
         for pair, images in self.confusion.items():
-            totals[pair[of]] += images
+            totals[pair[member]] += images
         return tuple(totals)
 
     def _shares(self, totals: Sequence[int]) -> tuple[float | None, ...]:
@@ -129,10 +131,13 @@ def _counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
 
 def _distinct(class_names: Sequence[str]) -> list[str]:
     """Return the names, with the index of the class where two classes have the same name."""
-    times = Counter(class_names)
-    return [
-        name if times[name] == 1 else f"{name} (class {y})" for y, name in enumerate(class_names)
-    ]
+    names = list(class_names)
+    while len(set(names)) < len(names):  # "a (class 0)" may be the name of another class
+        times = Counter(names)
+        names = [
+            name if times[name] == 1 else f"{name} (class {y})" for y, name in enumerate(names)
+        ]
+    return names
 
 
 def _plain(results: ClassResults, class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -149,14 +154,14 @@ def _plain(results: ClassResults, class_names: Sequence[str]) -> list[dict[str, 
         strict=True,
     )
     names = ("class", "images", "predicted", "recall", "precision", "predicted_as")
-    return [dict(zip(names, of_class, strict=True)) for of_class in numbers]
+    return [dict(zip(names, section, strict=True)) for section in numbers]
 
 
 def _from_plain(plain: Sequence[Mapping[str, Any]]) -> ClassResults:
-    index = {of["class"]: y for y, of in enumerate(plain)}
+    index = {section["class"]: y for y, section in enumerate(plain)}
     confusion = {
         (y, index[name]): images
-        for y, of in enumerate(plain)
-        for name, images in of["predicted_as"].items()
+        for y, section in enumerate(plain)
+        for name, images in section["predicted_as"].items()
     }
     return ClassResults(len(index), confusion)

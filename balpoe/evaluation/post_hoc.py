@@ -16,8 +16,8 @@ from torch import Tensor
 
 from balpoe.errors import DataError
 from balpoe.evaluation.distributions import Distribution, distributions
-from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior, thinning
-from balpoe.evaluation.scoring import Metrics, evaluate
+from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimator, thinning
+from balpoe.evaluation.scoring import Metrics, evaluate_product
 from balpoe.evaluation.temperature import Temperatures, training_offsets
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda, target_prior
@@ -114,53 +114,58 @@ def evaluate_post_hoc(
     found = list(distributions(labels_n, class_counts))
     all_experts = Scorer(tuple(range(len(lambdas))))
     offsets_ec = training_offsets(prior_c, lambdas)
-    of_held_out = None
+    estimator = None
     if held_out is not None:
-        known_nc = all_experts.logits(held_out[0], None, offsets_ec)
-        of_held_out = HeldOut(known_nc, held_out[1])
+        estimator = PriorEstimator(
+            HeldOut(all_experts.logits(held_out[0], None, offsets_ec), held_out[1]),
+            trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
+            class_prior_c=prior_c,
+        )
     rows = []
     for scorer in scorers(lambdas, scaled=temperatures is not None):
         product_nc = scorer.logits(logits_nec, temperatures, offsets_ec)
         lam = mean_lambda([lambdas[e] for e in scorer.experts])
-        trained_c = target_prior(prior_c, lam)
-        for of in found:
-            logits_bc, labels_b = product_nc[of.indices_b], labels_n[of.indices_b]
-            priors: dict[PriorKnowledge, Tensor | None] = {"unknown": None, "known": of.prior_c}
+        for distribution in found:
+            indices_b = distribution.indices_b
+            logits_bc, labels_b = product_nc[indices_b], labels_n[indices_b]
+            priors: dict[PriorKnowledge, Tensor | None] = {
+                "unknown": None,
+                "known": distribution.prior_c,
+            }
             if scorer == all_experts:
-                priors["estimated"] = _estimated(logits_bc, of, trained_c, prior_c, of_held_out)
+                priors["estimated"] = _estimated(logits_bc, distribution, estimator)
             for prior, test_prior_c in priors.items():
                 metrics = None
-                if of.is_measurable and (prior == "unknown" or test_prior_c is not None):
-                    metrics = evaluate(
-                        logits_bc.unsqueeze(1),
+                if distribution.is_measurable and (prior == "unknown" or test_prior_c is not None):
+                    metrics = evaluate_product(
+                        logits_bc,
                         labels_b,
                         prior_c=prior_c,
-                        lambdas=(lam,),
+                        lam=lam,
                         class_counts=class_counts,
-                        class_weights_c=of.class_weights_c,
+                        class_weights_c=distribution.class_weights_c,
                         test_prior_c=test_prior_c,
                         is_final=True,
-                    ).ensemble
-                images, effective = len(labels_b), of.effective_images
-                rows.append(PostHocEvaluation(scorer, prior, of.name, images, effective, metrics))
+                    )
+                rows.append(
+                    PostHocEvaluation(
+                        scorer,
+                        prior,
+                        distribution.name,
+                        len(labels_b),
+                        distribution.effective_images,
+                        metrics,
+                    )
+                )
     return tuple(rows)
 
 
 def _estimated(
-    logits_bc: Tensor,
-    of: Distribution,
-    trained_prior_c: Tensor,
-    class_prior_c: Tensor,
-    held_out: HeldOut | None,
+    logits_bc: Tensor, distribution: Distribution, estimator: PriorEstimator | None
 ) -> Tensor | None:
-    if held_out is None or of.class_weights_c is not None:
+    if estimator is None or distribution.class_weights_c is not None:
         return None  # unlabelled images have no class weights
-    return estimate_prior(
-        logits_bc[:: thinning(*logits_bc.shape)],
-        held_out,
-        trained_prior_c=trained_prior_c,
-        class_prior_c=class_prior_c,
-    ).prior_c
+    return estimator.estimate(logits_bc[:: thinning(*logits_bc.shape)]).prior_c
 
 
 def balanced_subsets(lambdas: Sequence[float]) -> tuple[tuple[int, ...], ...]:

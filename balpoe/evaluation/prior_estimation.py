@@ -21,7 +21,9 @@ by predictions of the same model for labelled images that it was not trained on.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -41,7 +43,8 @@ _INTERVAL_VARIANCE = 3.0
 _TOLERANCE = 1e-4  # in nats, of all images
 _MAX_ITERATIONS = 100
 _SHORTEST_STEP = 1e-6
-_MOST_ELEMENTS = 2**23  # of all predicted logits: 64 MiB in float64
+_MOST_ELEMENTS = 2**23  # of the logits of a sample: 64 MiB in float64
+_LEAST_VARIANCE = 1e-18  # of a mean of posteriors; constant posteriors have about 1e-33 by rounding
 _NORMAL_QUANTILE = 1.959964
 
 
@@ -70,10 +73,11 @@ class PriorEstimate:
         variance: The variance s² of log(frequency/training prior) that the images support: a
             small one shrinks the estimate strongly towards the training prior. 0 if not moved.
         images: The number of images that the estimate uses.
-        held_out: The number of held-out images.
+        held_out: The number of held-out images that the estimate uses.
         iterations: The Newton steps of the last fit.
         gap: The expected improvement of the objective by another step, in nats per image.
-        converged: Whether the gap is below the tolerance.
+        converged: Whether the gaps of this fit and of that of the calibration are below the
+            tolerance.
     """
 
     prior_c: Tensor
@@ -100,50 +104,96 @@ def estimate_prior(
 ) -> PriorEstimate:
     """Estimate the class frequencies of the images with these logits [N, C].
 
+    The arguments and errors are those of `PriorEstimator`.
+    """
+    estimator = PriorEstimator(
+        held_out, trained_prior_c=trained_prior_c, class_prior_c=class_prior_c
+    )
+    return estimator.estimate(logits_nc)
+
+
+class PriorEstimator:
+    """Estimates class frequencies from the logits of one scorer, whose calibration is fitted once.
+
+    Many held-out images are thinned evenly in each class.
+
     Args:
-        logits_nc: The logits of the scorer; `thinning` bounds their number.
-        held_out: The predictions of the same scorer for held-out images.
+        held_out: The predictions of the scorer for held-out images.
         trained_prior_c: The target prior P_λ̄ [C] of the scorer.
-        class_prior_c: The training prior π [C], towards which the estimate is shrunk.
+        class_prior_c: The training prior π [C], towards which estimates are shrunk.
 
     Raises:
-        DataError: there are no images, or no held-out images.
+        DataError: there are no held-out images, or a label is no class.
         NonFiniteError: a logit is NaN or infinite.
     """
-    if len(logits_nc) == 0:
-        raise DataError("there are no images to estimate a prior from: give at least one")
-    if len(held_out.logits_nc) == 0:
-        raise DataError("there are no held-out images: a prior cannot be estimated without them")
-    prior_c = class_prior_c.to(torch.float64)
-    scorer = _calibrated(held_out, trained_prior_c.to(torch.float64), prior_c)
-    log_likelihoods_nc = scorer.log_likelihoods(logits_nc)
-    p_value = _p_value(
-        (log_likelihoods_nc + prior_c.log()).softmax(dim=-1),
-        (scorer.log_likelihoods(held_out.logits_nc) + prior_c.log()).softmax(dim=-1),
-        held_out.labels_n,
-        prior_c,
-    )
-    likelihoods_nc = (log_likelihoods_nc - log_likelihoods_nc.amax(dim=-1, keepdim=True)).exp()
-    del log_likelihoods_nc
-    images, known = len(likelihoods_nc), len(held_out.labels_n)
-    posterior = _Posterior(likelihoods_nc, prior_c, known / (known + images))
-    best = posterior.most_evident()
-    moved = p_value <= LEVEL and best.variance > 0
-    estimate_c = best.prior_c if moved else prior_c
-    low_c, high_c = posterior.interval()
-    return PriorEstimate(
-        prior_c=estimate_c,
-        low_c=torch.minimum(low_c, estimate_c),
-        high_c=torch.maximum(high_c, estimate_c),
-        moved=moved,
-        p_value=p_value,
-        variance=best.variance if moved else 0.0,
-        images=images,
-        held_out=known,
-        iterations=best.iterations,
-        gap=best.gap / images,
-        converged=best.gap <= _TOLERANCE,
-    )
+
+    def __init__(
+        self, held_out: HeldOut, *, trained_prior_c: Tensor, class_prior_c: Tensor
+    ) -> None:
+        if len(held_out.logits_nc) == 0:
+            raise DataError(
+                "there are no held-out images: a prior cannot be estimated without them"
+            )
+        refuse_non_finite_logits(held_out.logits_nc.unsqueeze(1))
+        refuse_impossible_labels(held_out.labels_n, len(class_prior_c))
+        known = _thinned(held_out, len(class_prior_c))
+        self._prior_c = class_prior_c.to(torch.float64)
+        self._scorer = _calibrated(known, trained_prior_c.to(torch.float64), self._prior_c)
+        self._labels_n = known.labels_n
+        self._posteriors_nc = self._posteriors(self._scorer.log_likelihoods(known.logits_nc))
+
+    def estimate(self, logits_nc: Tensor) -> PriorEstimate:
+        """Estimate the class frequencies of the images with these logits [N, C] of the scorer.
+
+        `thinning` bounds their number.
+
+        Raises:
+            DataError: there are no images.
+            NonFiniteError: a logit is NaN or infinite.
+        """
+        if len(logits_nc) == 0:
+            raise DataError("there are no images to estimate a prior from: give at least one")
+        refuse_non_finite_logits(logits_nc.unsqueeze(1))
+        prior_c = self._prior_c
+        log_likelihoods_nc = self._scorer.log_likelihoods(logits_nc)
+        p_value = _p_value(
+            self._posteriors(log_likelihoods_nc), self._posteriors_nc, self._labels_n, prior_c
+        )
+        likelihoods_nc = (log_likelihoods_nc - log_likelihoods_nc.amax(dim=-1, keepdim=True)).exp()
+        del log_likelihoods_nc
+        images, known = len(likelihoods_nc), len(self._labels_n)
+        posterior = _Posterior(likelihoods_nc, prior_c, known / (known + images))
+        best = posterior.most_evident()
+        moved = p_value <= LEVEL and best.variance > 0
+        estimate_c = best.prior_c if moved else prior_c
+        low_c, high_c = posterior.interval()
+        return PriorEstimate(
+            prior_c=estimate_c,
+            low_c=torch.minimum(low_c, estimate_c),
+            high_c=torch.maximum(high_c, estimate_c),
+            moved=moved,
+            p_value=p_value,
+            variance=best.variance if moved else 0.0,
+            images=images,
+            held_out=known,
+            iterations=best.iterations,
+            gap=best.gap / images,
+            converged=self._scorer.converged and best.gap <= _TOLERANCE,
+        )
+
+    def _posteriors(self, log_likelihoods_nc: Tensor) -> Tensor:
+        return (log_likelihoods_nc + self._prior_c.log()).softmax(dim=-1)
+
+
+def _thinned(held_out: HeldOut, classes: int) -> HeldOut:
+    """Return every k-th image of each class, with at least one of a class that has images."""
+    step = thinning(len(held_out.labels_n), classes)
+    if step == 1:
+        return held_out
+    ends_c = torch.bincount(held_out.labels_n, minlength=classes).cumsum(dim=0)
+    by_class = held_out.labels_n.argsort(stable=True).tensor_split(ends_c[:-1].tolist())
+    kept_n = torch.cat([indices_n[::step] for indices_n in by_class])
+    return HeldOut(held_out.logits_nc[kept_n], held_out.labels_n[kept_n])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -152,36 +202,32 @@ class _Calibrated:
 
     scale: float
     shift_c: Tensor
+    converged: bool
 
     def log_likelihoods(self, logits_nc: Tensor) -> Tensor:
-        refuse_non_finite_logits(logits_nc.unsqueeze(1))
         return self.scale * logits_nc.to(torch.float64) + self.shift_c
 
 
 def _calibrated(held_out: HeldOut, trained_prior_c: Tensor, prior_c: Tensor) -> _Calibrated:
     """Fit β and b by Newton's method, with normal priors of variance 1 around β = 1 and b = 0."""
-    refuse_non_finite_logits(held_out.logits_nc.unsqueeze(1))
     labels_n, classes = held_out.labels_n, len(prior_c)
-    refuse_impossible_labels(labels_n, classes)
     towards_c = prior_c.log() - trained_prior_c.log()
     logits_nc = held_out.logits_nc.to(torch.float64) + towards_c
     logits_nc = logits_nc - logits_nc.mean(dim=-1, keepdim=True)
     counts_c = torch.bincount(labels_n, minlength=classes)
     shares_c = (counts_c + 0.5) / (counts_c + 0.5).sum()
     fixed_c = shares_c.log() - prior_c.log()
-    scale_and_offsets = torch.zeros(classes + 1, dtype=torch.float64)
-    scale_and_offsets[0] = 1
-    centre = scale_and_offsets.clone()
+    centre = torch.zeros(classes + 1, dtype=torch.float64)
+    centre[0] = 1
 
-    def loss(free: Tensor) -> float:
+    def objective(free: Tensor) -> float:
         scores_nc = free[0] * logits_nc + fixed_c + free[1:]
         misfit = torch.nn.functional.cross_entropy(scores_nc, labels_n, reduction="sum")
-        return float(misfit) + float((free - centre).square().sum()) / 2
+        return -float(misfit) - float((free - centre).square().sum()) / 2
 
-    value = loss(scale_and_offsets)
+    free, value, converged = centre, objective(centre), False
     right_n = logits_nc.gather(1, labels_n.unsqueeze(1)).squeeze(1)
     for _ in range(_MAX_ITERATIONS):
-        free = scale_and_offsets
         shares_nc = (free[0] * logits_nc + fixed_c + free[1:]).softmax(dim=-1)
         expected_n = (shares_nc * logits_nc).sum(dim=-1)
         deviations_nc = shares_nc * (logits_nc - expected_n.unsqueeze(1))
@@ -194,16 +240,32 @@ def _calibrated(held_out: HeldOut, trained_prior_c: Tensor, prior_c: Tensor) -> 
         hessian[1:, 0] = hessian[0, 1:]
         hessian[1:, 1:] += torch.diag(shares_nc.sum(dim=0)) - shares_nc.T @ shares_nc
         step = torch.linalg.solve(hessian, -gradient)
-        slope, length = float(gradient @ step), 1.0
-        if -slope / 2 <= _TOLERANCE:
+        gap = -float(gradient @ step) / 2
+        converged = gap <= _TOLERANCE
+        better = None if converged else _line_search(objective, free, step, value, 2 * gap)
+        if better is None:
             break
-        while (reached := loss(free + length * step)) > value + 1e-4 * length * slope:
-            length /= 2
-            if length < _SHORTEST_STEP:
-                break
-        scale_and_offsets, value = free + length * step, reached
-    scale, offset_c = float(scale_and_offsets[0]), scale_and_offsets[1:]
-    return _Calibrated(scale, scale * towards_c + offset_c - prior_c.log())
+        free, value = better
+    scale, offset_c = float(free[0]), free[1:]
+    return _Calibrated(scale, scale * towards_c + offset_c - prior_c.log(), converged)
+
+
+def _line_search(
+    objective: Callable[[Tensor], float], start: Tensor, step: Tensor, value: float, slope: float
+) -> tuple[Tensor, float] | None:
+    """Halve a Newton step until it increases the objective enough (Armijo's condition).
+
+    `value` is the objective at `start`, `slope` its derivative along the step. Returns the new
+    point and its objective, or None where no step improves.
+    """
+    length = 1.0
+    while length >= _SHORTEST_STEP:
+        point = start + length * step
+        reached = objective(point)
+        if reached - value >= 1e-4 * length * slope:
+            return point, reached
+        length /= 2
+    return None
 
 
 def _p_value(predicted_nc: Tensor, held_out_nc: Tensor, labels_n: Tensor, prior_c: Tensor) -> float:
@@ -245,8 +307,10 @@ def _hotelling(difference_c: Tensor, covariance_cc: Tensor, freedom: float) -> f
     T²·(ν − d + 1)/ν is compared with χ² of d degrees of freedom.
     """
     values_c, vectors_cc = torch.linalg.eigh(covariance_cc)
-    kept = values_c > values_c[-1] * 1e-6
+    kept = values_c > max(float(values_c[-1]) * 1e-6, _LEAST_VARIANCE)
     dimensions = int(kept.sum())
+    if dimensions == 0:
+        return 1.0  # the posteriors are constant
     statistic = float(((vectors_cc.T @ difference_c)[kept].square() / values_c[kept]).sum())
     corrected = statistic * max(0.0, freedom - dimensions + 1) / freedom
     half = torch.tensor([dimensions / 2, corrected / 2], dtype=torch.float64)
@@ -303,29 +367,21 @@ class _Posterior:
 
     def fit(self, variance: float, start_c: Tensor) -> _Fit:
         """Maximise by Newton steps with the empirical information matrix, from θ = `start_c`."""
-        theta_c = start_c
+        theta_c, value = start_c, self._value(start_c, variance)
         for iteration in range(_MAX_ITERATIONS + 1):
-            value = self._value(theta_c, variance)
             gradient_c, precision_cc = self._derivatives(theta_c, variance)
             step_c = torch.linalg.solve(precision_cc, gradient_c)
             gap = float(gradient_c @ step_c) / 2
             if gap <= _TOLERANCE or iteration == _MAX_ITERATIONS:
                 break
-            theta_c = self._line_search(theta_c, step_c, variance, value, 2 * gap)
+            objective = partial(self._value, variance=variance)
+            better = _line_search(objective, theta_c, step_c, value, 2 * gap)
+            if better is None:
+                break
+            theta_c, value = better
         evidence = value - float(torch.logdet(precision_cc * variance)) / 2
         frequencies_c = (self._log_prior_c + theta_c).softmax(dim=0)
         return _Fit(variance, theta_c, frequencies_c, precision_cc, evidence, iteration, gap)
-
-    def _line_search(
-        self, theta_c: Tensor, step_c: Tensor, variance: float, value: float, slope: float
-    ) -> Tensor:
-        length = 1.0
-        while True:
-            new_c = theta_c + length * step_c
-            gained = self._value(new_c, variance) - value
-            if gained >= 1e-4 * length * slope or length < _SHORTEST_STEP:
-                return new_c
-            length /= 2
 
     def _value(self, theta_c: Tensor, variance: float) -> float:
         prior_c = (self._log_prior_c + theta_c).softmax(dim=0)

@@ -95,18 +95,76 @@ def evaluate(
         DataError: no images, a label that is no class or that the test prior rules out, or
             class weights that leave nothing.
     """
-    _, experts, classes = logits_bec.shape
-    assert experts == len(lambdas)
-    assert classes == len(prior_c) == len(class_counts)
+    assert logits_bec.shape[1] == len(lambdas)
     labels_b = labels_b.to("cpu")
-    refuse_impossible_labels(labels_b, classes)
+    refuse_impossible_labels(labels_b, len(class_counts))
     refuse_non_finite_logits(logits_bec)
+    *scored_experts, ensemble = _evaluated(
+        _scorers(logits_bec),
+        labels_b,
+        prior_c=prior_c,
+        lambdas=(*lambdas, mean_lambda(lambdas)),
+        class_counts=class_counts,
+        class_weights_c=class_weights_c,
+        test_prior_c=test_prior_c,
+        cost_cc=cost_cc,
+        is_final=is_final,
+    )
+    return Evaluation(ensemble, tuple(scored_experts))
+
+
+def evaluate_product(
+    logits_bc: Tensor,
+    labels_b: Tensor,
+    *,
+    prior_c: Tensor,
+    lam: float,
+    class_counts: Sequence[int],
+    class_weights_c: Tensor | None = None,
+    test_prior_c: Tensor | None = None,
+    is_final: bool = False,
+) -> Metrics:
+    """Score the logits [B, C] of one scorer, such as a product of experts, of the bias `lam`.
+
+    The other arguments and the errors are those of `evaluate`.
+    """
+    labels_b = labels_b.to("cpu")
+    refuse_impossible_labels(labels_b, len(class_counts))
+    refuse_non_finite_logits(logits_bc.unsqueeze(1))
+    [metrics] = _evaluated(
+        logits_bc.detach().to("cpu", torch.float64).unsqueeze(0),
+        labels_b,
+        prior_c=prior_c,
+        lambdas=(lam,),
+        class_counts=class_counts,
+        class_weights_c=class_weights_c,
+        test_prior_c=test_prior_c,
+        cost_cc=None,
+        is_final=is_final,
+    )
+    return metrics
+
+
+def _evaluated(
+    logits_mbc: Tensor,
+    labels_b: Tensor,
+    *,
+    prior_c: Tensor,
+    lambdas: Sequence[float],
+    class_counts: Sequence[int],
+    class_weights_c: Tensor | None,
+    test_prior_c: Tensor | None,
+    cost_cc: Tensor | None,
+    is_final: bool,
+) -> list[Metrics]:
+    """Score M scorers, each of the bias in `lambdas`."""
+    classes = logits_mbc.shape[-1]
+    assert classes == len(prior_c) == len(class_counts)
     images_c = torch.bincount(labels_b, minlength=classes)
     weights_b = torch.ones(len(labels_b), dtype=torch.float64)
     if class_weights_c is not None:
         weights_b = class_weighted(labels_b, images_c, class_weights_c)
 
-    logits_mbc = _scorers(logits_bec)
     targets_mc = _target_priors(prior_c, lambdas)
     if test_prior_c is not None:
         test_prior_c = test_prior_c.to("cpu", torch.float64)
@@ -123,8 +181,7 @@ def evaluate(
         shot_groups(class_counts),
         cost_cc,
     )
-    *scored_experts, ensemble = _scored(predictions, is_final=is_final)
-    return Evaluation(ensemble, tuple(scored_experts))
+    return _scored(predictions, is_final=is_final)
 
 
 def _scored(predictions: Predictions, *, is_final: bool) -> list[Metrics]:
@@ -153,9 +210,9 @@ def _scorers(logits_bec: Tensor) -> Tensor:
 
 
 def _target_priors(prior_c: Tensor, lambdas: Sequence[float]) -> Tensor:
-    """P_λ of every expert and P_λ̄ of their product (Theorem 1), [M, C]."""
+    """P_λ of every scorer, [M, C]; that of a product of experts is P_λ̄ (Theorem 1)."""
     prior_c = prior_c.to("cpu", torch.float64)
-    return torch.stack([target_prior(prior_c, lam) for lam in (*lambdas, mean_lambda(lambdas))])
+    return torch.stack([target_prior(prior_c, lam) for lam in lambdas])
 
 
 def _adjusted(logits_mbc: Tensor, trained_priors_mc: Tensor, test_prior_c: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from balpoe.config.metrics import shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.image_weights import shift_weights
-from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.scoring import evaluate_product
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import mean_lambda
 
@@ -37,19 +37,19 @@ def simulated_shifts(
         NonFiniteError: logits are NaN or infinite.
         DataError: a label is no class.
     """
-    product_n1c = product_of_experts(logits_nec).unsqueeze(1)
+    product_nc = product_of_experts(logits_nec)
     scalars: dict[str, float] = {}
     for shift in SHIFTS:
         weights_c = shift_weights(shift, class_counts)
         for suffix, test_prior_c in (("", None), (KNOWN_PRIOR, weights_c / weights_c.sum())):
-            values = evaluate(
-                product_n1c,
+            values = evaluate_product(
+                product_nc,
                 labels_n,
                 prior_c=prior_c,
-                lambdas=(mean_lambda(lambdas),),
+                lam=mean_lambda(lambdas),
                 class_counts=class_counts,
                 class_weights_c=weights_c,
                 test_prior_c=test_prior_c,
-            ).ensemble.values
+            ).values
             scalars |= {f"{shift.name}{suffix}/{name}": values[name] for name in shift_metrics()}
     return scalars

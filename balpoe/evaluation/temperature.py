@@ -5,10 +5,10 @@ g = f + (1 − λ)·log π, whose prior is the training prior π. It is g that i
 scaled, and the result g/T − (1 − λ)·log π has the target prior P_λ again. On `gaussian_lt` that is
 closer to the true posterior than f/T, which was scaled before (docs/numbers.md).
 
-With β = 1/T the loss of softmax(β·f + s) on labelled images is
-convex in β for any fixed shift s of log priors (Guo et al. 2017, Sec. 4.2, for s = 0): its
-derivative, mean_b(E_p[f_b] − f_b,y), is increasing. Its root is bracketed and found by Newton's
-method, with bisection where a step would leave the bracket.
+With β = 1/T the loss of softmax(β·f + s) on labelled images is convex in β for any fixed shift s of
+log priors (Guo et al. 2017, Sec. 4.2, for s = 0): its derivative, mean_b(E_p[f_b] − f_b,y), is
+increasing. Its root is bracketed and found by Newton's method, with bisection where a step would
+leave the bracket.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 
 LOWEST, HIGHEST = 0.01, 100.0
-"""The range of temperatures. A scorer that is right about every image has its optimum at 0, one
-that is no better than chance at infinity: they get the nearest bound."""
+"""The range of temperatures. The optimum is 0 for a scorer that is right about every image, and
+infinite for a scorer that is no better than chance: the result is then the nearest bound."""
 
 _STEPS = 100
 _PRECISION = 1e-12

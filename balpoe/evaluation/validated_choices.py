@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from balpoe.evaluation.post_hoc import Scorer, scorers
-from balpoe.evaluation.scoring import Metrics, evaluate
+from balpoe.evaluation.scoring import Metrics, evaluate_product
 from balpoe.evaluation.temperature import Temperatures, fit_temperatures, training_offsets
 from balpoe.method.priors import mean_lambda
 
@@ -154,15 +154,15 @@ def _balanced_metrics(
     class_counts: Sequence[int],
 ) -> Metrics:
     classes = len(class_counts)
-    return evaluate(
-        product_nc.unsqueeze(1),
+    return evaluate_product(
+        product_nc,
         labels_n,
         prior_c=prior_c,
-        lambdas=(mean_lambda([lambdas[e] for e in scorer.experts]),),
+        lam=mean_lambda([lambdas[e] for e in scorer.experts]),
         class_counts=class_counts,
         test_prior_c=torch.full((classes,), 1 / classes, dtype=torch.float64),
         is_final=True,
-    ).ensemble
+    )
 
 
 def _folds(labels_n: Tensor) -> Tensor:

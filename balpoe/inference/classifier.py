@@ -127,7 +127,7 @@ class Classifier:
         """
         prior_c = self.known_prior(target_prior)
         if is_estimate(target_prior):
-            self.held_out()  # refuses before the images are read
+            self.refuse_without_held_out()  # before the images are read
         product_nc = self._product(images)
         if is_estimate(target_prior):
             prior_c = self.estimate(product_nc).prior_c
@@ -174,8 +174,17 @@ class Classifier:
         Raises:
             DataError: the model has no predictions for held-out images.
         """
-        self.held_out()
+        self.refuse_without_held_out()
         return self.estimate(self._product(images))
+
+    def refuse_without_held_out(self) -> None:
+        """Raise `DataError` if the model has no predictions for held-out images."""
+        if not self._model.has_held_out_predictions:
+            raise DataError(
+                "target_prior: cannot be estimated: the model has no predictions for labelled "
+                "images outside its training images; give the class frequencies, or train it again "
+                "with data.final_uses_validation: false if the set has a validation split"
+            )
 
     def held_out(self) -> HeldOut:
         """The logits of the product for labelled images that the model was not trained on.
@@ -183,13 +192,9 @@ class Classifier:
         Raises:
             DataError: the model has none.
         """
+        self.refuse_without_held_out()
         predictions = self._model.held_out_predictions()
-        if predictions is None:
-            raise DataError(
-                "target_prior: cannot be estimated: the model has no predictions for labelled "
-                "images outside its training images; give the class frequencies, or train it again "
-                "with data.final_uses_validation: false if the set has a validation split"
-            )
+        assert predictions is not None
         logits_nc = self.product(torch.from_numpy(predictions.logits_nec))
         return HeldOut(logits_nc, torch.from_numpy(predictions.labels_n.copy()))
 

@@ -6,6 +6,7 @@ B batch, N images, E experts, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,10 +29,7 @@ class StoredLogits:
     def __init__(self, scored: Iterator[ScoredImages], directory: Path) -> None:
         self._file = directory / "logits.parquet"
         self._images = self._classes = 0
-        try:
-            self._store(scored)
-        except OSError as error:
-            raise storage_error(directory, error) from error
+        self._store(scored)
 
     def thinned_product(self, product: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the logits [N, C] that `product` makes of those of the experts [B, E, C].
@@ -63,15 +61,25 @@ class StoredLogits:
         try:
             for batch in scored:
                 table = _table(batch)
-                writer = writer or pq.ParquetWriter(
-                    self._file, table.schema, compression="none", write_page_checksum=True
-                )
-                writer.write_table(table)
+                with self._writing():
+                    writer = writer or pq.ParquetWriter(
+                        self._file, table.schema, compression="none", write_page_checksum=True
+                    )
+                    writer.write_table(table)
                 self._images += table.num_rows
                 self._classes = batch.logits_bec.shape[-1]
         finally:
             if writer is not None:
-                writer.close()
+                with self._writing():
+                    writer.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Convert errors of the writer; those of the images keep their type."""
+        try:
+            yield
+        except OSError as error:
+            raise storage_error(self._file.parent, error) from error
 
 
 def _table(batch: ScoredImages) -> pa.Table:

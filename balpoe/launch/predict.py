@@ -97,7 +97,7 @@ def predict(
     classifier = load(model, device=device).with_temperatures(temperature)
     prior_c = classifier.known_prior(prior)
     if is_estimate(prior):
-        classifier.held_out()  # refuses before the images are read
+        classifier.refuse_without_held_out()  # before the images are read
     trained_on = classifier.provenance.configuration["data"]
     column = image_column or trained_on.get("image_column", IMAGE_COLUMN)
     sources = InputImages([Path(path) for path in images], image_column=column, without=out)

@@ -37,14 +37,12 @@ def class_tables(
         (_class_cells(seeds, y, class_names[y], class_counts[y], y in worst) for y in order),
         "recall: share of the images of a class that are right, its accuracy\n"
         "prec.: precision, share of the predictions of a class that are right; –: no predictions\n"
-        "prior known: logits adjusted to the class frequencies of the test set".replace(
-            "\\\n", "\n"
-        ),
+        "prior known: logits adjusted to the class frequencies of the test set",
     )
     table.padding = 0  # eight columns fit 80 characters
     yield table
-    known = [of.known for of in seeds if of.known is not None]
-    for prior, results in (("unknown", [of.unknown for of in seeds]), ("known", known)):
+    known = [seed.known for seed in seeds if seed.known is not None]
+    for prior, results in (("unknown", [seed.unknown for seed in seeds]), ("known", known)):
         if results:
             yield _confusion_table(prior, results, [class_names[y] for y in order], order)
 
@@ -54,12 +52,12 @@ def _class_cells(seeds: Seeds, y: int, name: str, trained: int, is_worst: bool) 
     yield number_cell("training\nimages", f"{trained:,}")
     yield number_cell("test\nimages", f"{seeds[0].unknown.images_c[y]:,}")
     priors: tuple[tuple[str, list[ClassResults | None]], ...] = (
-        ("unknown", [of.unknown for of in seeds]),
-        ("known", [of.known for of in seeds]),
+        ("unknown", [seed.unknown for seed in seeds]),
+        ("known", [seed.known for seed in seeds]),
     )
-    for prior, results in priors:
+    for prior, by_seed in priors:
         for measure, shares in _MEASURES.items():
-            values = [None if of is None else shares(of)[y] for of in results]
+            values = [None if results is None else shares(results)[y] for results in by_seed]
             yield number_cell(f"prior\n{prior}\n{measure} %", _mean(values))
     yield text_cell("", _WORST if is_worst else "", style="red", no_wrap=True)
 
@@ -79,7 +77,7 @@ def _mean(values: Sequence[float | None]) -> str:
 def _worst(seeds: Seeds) -> set[int]:
     """The classes of the lowest mean recall with the prior unknown; none if all are equal."""
     recalls = {
-        y: round(sum(of.unknown.recall_c[y] or 0.0 for of in seeds), 9)
+        y: round(sum(seed.unknown.recall_c[y] or 0.0 for seed in seeds), 9)
         for y, images in enumerate(seeds[0].unknown.images_c)
         if images
     }
@@ -92,8 +90,8 @@ def _confusion_table(
 ) -> RenderableType:
     """The confusion matrix, or the most frequent confusions if there are many classes."""
     images: Counter[tuple[int, int]] = Counter()
-    for of in seeds:
-        images.update(of.confusion)
+    for results in seeds:
+        images.update(results.confusion)
     summed = "" if len(seeds) == 1 else f", sum over {len(seeds)} seeds"
     name_of = dict(zip(order, names, strict=True))
     if len(order) <= _MOST_MATRIX_CLASSES:
@@ -106,7 +104,7 @@ def _confusion_table(
     most = confused.most_common(_MOST_CONFUSIONS)
     return table_of(
         f"Most frequent confusions, prior {prior}",
-        (_pair_cells(name_of[true], name_of[of], n) for (true, of), n in most)
+        (_pair_cells(name_of[true], name_of[predicted], n) for (true, predicted), n in most)
         if most
         else [_pair_cells("none", "none", 0)],
         f"of {len(confused):,} pairs of classes{summed}",

@@ -232,17 +232,17 @@ def _classes(models: Sequence[TrainedModel]) -> Iterator[str]:
         for y in order
     )
     yield from _table(heads, rows)
-    known = [of.known for of in found if of.known is not None]
-    for prior, results in (("unknown", [of.unknown for of in found]), ("known", known)):
+    known = [seed.known for seed in found if seed.known is not None]
+    for prior, results in (("unknown", [seed.unknown for seed in found]), ("known", known)):
         if results:
             yield ""
             yield from _confusion(prior, results, data.class_names, order)
 
 
 def _class_shares(found: Sequence[ResultsByPrior], y: int) -> Iterator[str]:
-    for results in ([of.unknown for of in found], [of.known for of in found]):
+    for by_seed in ([seed.unknown for seed in found], [seed.known for seed in found]):
         for name in ("recall_c", "precision_c"):
-            shares = [getattr(of, name)[y] for of in results if of is not None]
+            shares = [getattr(results, name)[y] for results in by_seed if results is not None]
             values = [share for share in shares if share is not None]
             yield f"{statistics.fmean(values):.4f}" if values else "–"
 
@@ -258,7 +258,7 @@ def _confusion(
     )
     yield ""
     rows = (
-        (names[y], *(str(sum(of.confusion.get((y, p), 0) for of in seeds)) for p in order))
+        (names[y], *(str(sum(seed.confusion.get((y, p), 0) for seed in seeds)) for p in order))
         for y in order
     )
     yield from _table(("", *(names[y] for y in order)), rows)

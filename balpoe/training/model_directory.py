@@ -23,6 +23,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +79,7 @@ NOT_KEPT: Final = "the model was saved by a version of balpoe that kept none"
 _HINT = "restore it or train again"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Provenance:
     """The origin of a model.
 
@@ -103,7 +104,7 @@ class Provenance:
     search_validation: SearchValidation | None = None
     own_validation: int | None = None
 
-    @property
+    @cached_property
     def cost_cc(self) -> Tensor | None:
         """The costs of decisions by true and predicted class, float64 [C, C], if there are any."""
         plain = self.configuration.get("cost")
@@ -164,6 +165,11 @@ class TrainedModel:
             self.provenance.calibration.origin,
         )
 
+    @property
+    def has_held_out_predictions(self) -> bool:
+        """Whether `held_out_predictions` is not None; reads no file."""
+        return HELD_OUT_PREDICTIONS in self.sha256
+
     def held_out_predictions(self) -> Predictions | None:
         """Read the model's own predictions for validation images outside its training images.
 
@@ -172,7 +178,7 @@ class TrainedModel:
         Raises:
             CorruptFile: the file is damaged, changed or missing.
         """
-        if HELD_OUT_PREDICTIONS not in self.sha256:
+        if not self.has_held_out_predictions:
             return None
         return read_predictions(self._checked_file(HELD_OUT_PREDICTIONS))
 

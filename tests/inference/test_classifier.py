@@ -22,6 +22,7 @@ from balpoe.inference import Classifier
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, target_prior
 from balpoe.training.model_directory import Calibration, load_model
+from balpoe.training.predictions_file import Predictions, read_predictions
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -111,6 +112,22 @@ def test_an_estimated_prior_is_used_like_a_given_one(
     np.testing.assert_allclose(
         chosen.estimate_prior(images_nhwd).prior_c, expected.prior_c, rtol=1e-6
     )
+
+
+def test_an_estimate_reads_the_held_out_predictions_once(
+    classifier: Classifier, images_nhwd: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def counted(path: Path) -> Predictions:
+        reads.append(path)
+        return read_predictions(path)
+
+    monkeypatch.setattr("balpoe.training.model_directory.read_predictions", counted)
+    classifier.estimate_prior(images_nhwd)
+    assert len(reads) == 1
+    classifier.predict_proba(images_nhwd, "estimate")
+    assert len(reads) == 2
 
 
 def test_no_prior_is_estimated_without_held_out_images(

@@ -47,6 +47,12 @@ def by_hand(probabilities_nc: NDArray[np.float32]) -> list[str]:
     return names
 
 
+def test_the_costs_of_a_model_are_computed_once(path: Path) -> None:
+    provenance = load_model(path).provenance
+    assert provenance.cost_cc is not None
+    assert provenance.cost_cc is provenance.cost_cc
+
+
 @pytest.mark.parametrize("prior", [None, "train", [1, 1, 1, 60]])
 def test_predict_decides_by_costs_under_the_assumed_prior(
     path: Path, images_nhwd: NDArray[np.uint8], prior: TargetPrior | None

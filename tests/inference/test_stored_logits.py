@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def test_a_place_that_cannot_be_written_is_named(
 ) -> None:
     with pytest.raises(StorageError, match="missing: cannot be written"):
         stored(scored, tmp_path / "missing")
+
+
+def test_an_error_of_the_images_is_no_error_of_the_directory(
+    scored: list[ScoredImages], tmp_path: Path
+) -> None:
+    def interrupted() -> Iterator[ScoredImages]:
+        yield scored[0]
+        raise PermissionError("images/5.png")
+
+    with pytest.raises(PermissionError, match=r"images/5\.png"):
+        StoredLogits(interrupted(), tmp_path)

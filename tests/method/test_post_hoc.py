@@ -9,9 +9,10 @@ from torch import Tensor
 from balpoe.config.shifts import SHIFTS
 from balpoe.evaluation.distributions import evaluate_distributions
 from balpoe.evaluation.post_hoc import PostHocEvaluation, Scaling, Scorer, evaluate_post_hoc
-from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior
-from balpoe.evaluation.scoring import evaluate
+from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimator, estimate_prior
+from balpoe.evaluation.scoring import evaluate, evaluate_product
 from balpoe.evaluation.temperature import Temperatures, training_offsets
+from balpoe.method.calibration_floor import CalibrationFloor, calibration_floor
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior
 
@@ -200,3 +201,57 @@ def test_estimating_the_prior_of_a_long_tail_helps(
             scalars(rows, Scorer(ALL), prior, distribution) for prior in ("unknown", "estimated")
         )
         assert estimated["nll"] < unknown["nll"]
+
+
+def test_a_product_is_scored_once_with_the_numbers_of_the_evaluation_of_its_experts(
+    logits_nec: Tensor, labels_n: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product_nc = product_of_experts(logits_nec[:, :2])
+    floors = []
+
+    def counted(*arguments: Tensor) -> CalibrationFloor:
+        floors.append(arguments)
+        return calibration_floor(*arguments)
+
+    monkeypatch.setattr("balpoe.evaluation.predictions.calibration_floor", counted)
+    for test_prior_c in (None, torch.tensor([0.2, 0.3, 0.5])):
+        floors.clear()
+        found = evaluate_product(
+            product_nc,
+            labels_n,
+            prior_c=PRIOR_C,
+            lam=0.5,
+            class_counts=COUNTS,
+            test_prior_c=test_prior_c,
+            is_final=True,
+        )
+        assert len(floors) == 1
+        expected = evaluate(
+            product_nc.unsqueeze(1),
+            labels_n,
+            prior_c=PRIOR_C,
+            lambdas=(0.5,),
+            class_counts=COUNTS,
+            test_prior_c=test_prior_c,
+            is_final=True,
+        ).ensemble
+        assert found.values == expected.values
+        assert torch.equal(found.class_accuracy_c, expected.class_accuracy_c)
+
+
+def test_the_held_out_images_are_calibrated_once(
+    logits_nec: Tensor,
+    labels_n: Tensor,
+    held_out: tuple[Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted = []
+
+    class Counted(PriorEstimator):
+        def __init__(self, known: HeldOut, *, trained_prior_c: Tensor, class_prior_c: Tensor):
+            fitted.append(known)
+            super().__init__(known, trained_prior_c=trained_prior_c, class_prior_c=class_prior_c)
+
+    monkeypatch.setattr("balpoe.evaluation.post_hoc.PriorEstimator", Counted)
+    post_hoc(logits_nec, labels_n, TEMPERATURES, held_out)
+    assert len(fitted) == 1

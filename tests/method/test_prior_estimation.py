@@ -16,6 +16,7 @@ from balpoe.evaluation.prior_estimation import (
     MOST_IMAGES,
     HeldOut,
     PriorEstimate,
+    PriorEstimator,
     estimate_prior,
     thinning,
 )
@@ -203,3 +204,83 @@ def test_no_images_are_refused(images: int, held_out: int) -> None:
             trained_prior_c=UNIFORM_C,
             class_prior_c=TRAINED_C,
         )
+
+
+def constant(logits_c: Tensor) -> PriorEstimate:
+    """The estimate of a network whose logits do not depend on the image."""
+    return estimate_prior(
+        logits_c.expand(300, 4),
+        HeldOut(logits_c.expand(200, 4), torch.arange(200) % 4),
+        trained_prior_c=UNIFORM_C,
+        class_prior_c=TRAINED_C,
+    )
+
+
+def test_constant_posteriors_never_reject_the_training_prior() -> None:
+    """Their covariance is rounding noise of about 1e-33: 60 of 60 were rejected."""
+    for seed in range(60):
+        found = constant(torch.randn(4, generator=torch.Generator().manual_seed(seed)))
+        assert found.p_value == 1.0
+        assert not found.moved
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_covariance_of_exactly_0_is_no_nan(value: float) -> None:
+    assert constant(torch.full((4,), value)).p_value == 1.0
+
+
+def test_a_calibration_that_stops_early_has_not_converged(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimate(300, TRAINED_C, factor=4.0).converged
+    monkeypatch.setattr("balpoe.evaluation.prior_estimation._MAX_ITERATIONS", 1)
+    found = estimate(300, TRAINED_C, factor=4.0)
+    assert found.gap == 0  # of the training prior, which needs no steps
+    assert not found.converged
+
+
+def test_a_calibration_without_an_improving_step_has_not_converged() -> None:
+    """β is 1 at the start and must be about 1e-6."""
+    generator = torch.Generator().manual_seed(0)
+    known_nc, logits_nc = (
+        1e6 * torch.randn(images, 4, generator=generator) for images in (200, 300)
+    )
+    found = estimate_prior(
+        logits_nc,
+        HeldOut(known_nc, torch.arange(200) % 4),
+        trained_prior_c=UNIFORM_C,
+        class_prior_c=TRAINED_C,
+    )
+    assert not found.converged
+
+
+@pytest.mark.parametrize(("most", "step"), [(1000, 1), (200, 1), (100, 2), (50, 4)])
+def test_many_held_out_images_are_thinned_in_each_class(
+    monkeypatch: pytest.MonkeyPatch, most: int, step: int
+) -> None:
+    """Class 3 has one image, which remains."""
+    monkeypatch.setattr("balpoe.evaluation.prior_estimation.MOST_IMAGES", most)
+    logits_nc, _ = simulated(20, REVERSED_C, 0)
+    labels_n = torch.cat([torch.tensor([2, 3]), torch.arange(198) % 3])
+    known_nc = 1.5 * torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
+    kept_n = torch.cat([(labels_n == c).nonzero().squeeze(1)[::step] for c in range(4)])
+    found, expected = (
+        estimate_prior(logits_nc, held_out, trained_prior_c=UNIFORM_C, class_prior_c=TRAINED_C)
+        for held_out in (
+            HeldOut(known_nc, labels_n),
+            HeldOut(known_nc[kept_n], labels_n[kept_n]),
+        )
+    )
+    assert found.held_out == len(kept_n)
+    assert found.held_out <= most + 4
+    assert_close(found.prior_c, expected.prior_c)
+    assert_close(found.p_value, expected.p_value)
+
+
+def test_an_estimator_estimates_several_sets() -> None:
+    known_nc, labels_n = simulated(200, UNIFORM_C, 1000)
+    estimator = PriorEstimator(
+        HeldOut(known_nc, labels_n), trained_prior_c=UNIFORM_C, class_prior_c=TRAINED_C
+    )
+    for prior_c in (TRAINED_C, REVERSED_C):
+        found, expected = estimator.estimate(simulated(500, prior_c, 0)[0]), estimate(500, prior_c)
+        assert torch.equal(found.prior_c, expected.prior_c)
+        assert found.p_value == expected.p_value

@@ -28,7 +28,7 @@ def expected_calibration_error(predictions: Predictions) -> Tensor:
     position=72,
 )
 def balanced_expected_calibration_error(predictions: Predictions) -> Tensor:
-    """The same gap with classes weighted, as if each class had as many images."""
+    """The mean gap between confidence and accuracy over the bins, with equal class weights."""
     return predictions.per_scorer([bins.ece for bins in predictions.balanced_bins])
 
 
@@ -75,5 +75,5 @@ def maximum_calibration_error(predictions: Predictions) -> Tensor:
 
 @metric("balanced_mce", label="balanced MCE", short_label="bal. MCE", is_fraction=True, position=82)
 def balanced_maximum_calibration_error(predictions: Predictions) -> Tensor:
-    """The same gap with classes weighted, as if each class had as many images."""
+    """The largest gap between confidence and accuracy of a bin, with equal class weights."""
     return predictions.per_scorer([bins.mce for bins in predictions.balanced_bins])

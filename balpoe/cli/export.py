@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     "--prefer",
     metavar="EXPRESSION",
     help="Order by an expression of metrics, the highest first: "
-    '"val/balanced_accuracy - 0.5*val/balanced_ece" '
+    '"val/balanced_accuracy - 0.5*val/balanced_ece". Names with other characters than letters, '
+    "digits, _ and / are given in quotes, and so are recalls of classes that are numbers: "
+    "\"'val/class/Great Tit/recall' - 0.5*val/ece\" "
     "[default: val/balanced_accuracy, ties by val/balanced_ece].",
 )
 @click.option("--known-points", is_flag=True, help="Also write the known points of the study.")

@@ -101,6 +101,7 @@ def _early_end(outcome: StudyOutcome) -> str | None:
 
 
 def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
+    from balpoe.launch.calibration_floors import trial_floors
     from balpoe.reporting.front_table import front_report
     from balpoe.training.predictions_file import label_counts
 
@@ -110,9 +111,11 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
         exports = Path(os.path.relpath(outcome.directory.exports))
         if exports.parts[0] == os.pardir:  # of no use to a user on another host than this head
             exports = outcome.directory.exports
-        counts = None
+        counts, floors = None, {}
         if outcome.front:
-            counts = label_counts(outcome.directory.trial(outcome.front[0].identity).predictions)
+            trial = outcome.directory.trial(outcome.front[0].identity)
+            counts = label_counts(trial.predictions)
+            floors = {each.objective: str(each) for each in trial_floors(outcome.spec, trial)}
         console.print(
             front_report(
                 outcome.spec,
@@ -120,6 +123,7 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
                 outcome.records,
                 exports=exports,
                 validation_counts=counts,
+                floors=floors,
             )
         )
     elif outcome.end.signal is not None:

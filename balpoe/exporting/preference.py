@@ -3,7 +3,8 @@
 An example is `val/balanced_accuracy - 0.5*val/balanced_ece`.
 
 An expression consists of numbers, names of metrics, `+ - * / **` and parentheses; no code is
-executed. A slash between letters is part of a name, any other slash is a division.
+executed. A slash between letters is part of a name, any other slash is a division. A name in
+quotes may hold any characters: `'val/class/Great Tit/recall' - 0.5*val/ece`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Final
 from balpoe.config.wording import unknown
 from balpoe.errors import UserError
 
-_LONGEST: Final = 200  # characters; also bounds the depth of nesting
+_LONGEST: Final = 200  # characters outside of quotes; also bounds the depth of nesting
+_QUOTED: Final = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _METRIC: Final = re.compile(r"[A-Za-z_]\w*(?:/[A-Za-z_]\w*)+", re.ASCII)
 _BINARY: Final[Mapping[type[ast.operator], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
@@ -31,6 +33,8 @@ _UNARY: Final[Mapping[type[ast.unaryop], Callable[[float], float]]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
 }
+
+_HINT: Final = "names with other characters are given in quotes: 'val/class/Great Tit/recall'"
 
 _Term = Callable[[Mapping[str, float]], float]
 
@@ -61,15 +65,20 @@ class Preference:
         return value
 
     def _parsed(self) -> ast.expr:
-        """Return the syntax tree; slashes in names become underscores, positions stay."""
+        """Return the syntax tree, in which plain names stand for metrics; positions stay."""
         text = self.expression
-        if len(text) > _LONGEST or not text.isascii():
-            raise UserError(f"--prefer: must be at most {_LONGEST} ASCII characters")
-        plain = _METRIC.sub(lambda name: name[0].replace("/", "_"), text)
+        bare = _QUOTED.sub("", text)
+        if len(bare) > _LONGEST or not bare.isascii():
+            raise UserError(
+                f"--prefer: must be at most {_LONGEST} ASCII characters, apart from names in quotes"
+            )
+        plain = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
+        plain = _METRIC.sub(lambda name: name[0].replace("/", "_"), plain)
         try:
             return ast.parse(plain, mode="eval").body
         except SyntaxError as error:
-            raise self._error((error.offset or 1) - 1, "is not an arithmetic expression") from error
+            reason = f"is not an arithmetic expression; {_HINT}"
+            raise self._error((error.offset or 1) - 1, reason) from error
         except (ValueError, RecursionError, MemoryError) as error:
             raise UserError(
                 f"--prefer {text!r}: is not an arithmetic expression: {error}"
@@ -89,12 +98,19 @@ class Preference:
 
     def _metric(self, node: ast.Name) -> _Term:
         name = self.expression[node.col_offset : node.end_col_offset]
+        if _QUOTED.fullmatch(name):
+            name = name[1:-1]
+            if "/" not in name:
+                raise self._error(node.col_offset, f"'{name}' is not a metric")
+        elif "'" in name or '"' in name:
+            raise self._error(node.col_offset, "is not an arithmetic expression")
         if name.startswith("test/"):
             raise self._error(node.col_offset, "the test set is reserved for the final evaluation")
 
         def value(metrics: Mapping[str, float]) -> float:
             if name not in metrics:
-                raise self._error(node.col_offset, unknown(f"metric {name}", name, list(metrics)))
+                written = list(map(_written, metrics))
+                raise self._error(node.col_offset, unknown(f"metric {name}", name, written))
             return metrics[name]
 
         return value
@@ -107,3 +123,10 @@ class Preference:
 
 def _applied(function: Callable[..., float], *terms: _Term) -> _Term:
     return lambda metrics: function(*(term(metrics) for term in terms))
+
+
+def _written(name: str) -> str:
+    """Return the name of a metric as an expression needs it, in quotes if necessary."""
+    if _METRIC.fullmatch(name):
+        return name
+    return f'"{name}"' if "'" in name else f"'{name}'"

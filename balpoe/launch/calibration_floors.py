@@ -25,6 +25,9 @@ from balpoe.method.calibration_floor import (
     calibration_floor,
     typical_confidences,
 )
+from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.result_file import read_result_alone
+from balpoe.training.predictions_file import read_predictions
 
 _TYPICAL: Final = {"ece": 0.056, "mce": 0.136}
 """The means of BalPoE on CIFAR-100-LT and CIFAR-10-LT, imbalance ratio 100 (Aimar et al. 2023):
@@ -96,6 +99,20 @@ def objective_floors(
             effective_images=effective_sample_size(weights_n),
             typical=_TYPICAL[error],
         )
+
+
+def trial_floors(spec: StudySpec, trial: TrialDirectory) -> Iterator[ObjectiveFloor]:
+    """Yield the same from the stored predictions of a trial, none if it has no such file.
+
+    Raises:
+        CorruptFile: a file of the trial is damaged or of another format.
+    """
+    if not trial.predictions.exists():
+        return
+    class_counts = read_result_alone(trial).class_counts
+    if class_counts is not None:
+        labels_n = torch.tensor(read_predictions(trial.predictions).labels_n)
+        yield from objective_floors(spec, labels_n, class_counts)
 
 
 def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> Tensor:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior
 from balpoe.reporting.formatting import NO_VALUE, figures_of_seeds, mean_and_sd
@@ -95,10 +96,11 @@ def _confusion_table(
     summed = "" if len(seeds) == 1 else f", sum over {len(seeds)} seeds"
     name_of = dict(zip(order, names, strict=True))
     if len(order) <= _MOST_MATRIX_CLASSES:
-        return table_of(
-            f"Confusion matrix, prior {prior}",
-            (_matrix_cells(images, y, name_of) for y in order),
-            f"images{summed}; rows: class\ncolumns: predicted class",
+        # in the table, title and caption would be as narrow as a matrix of few classes
+        return Group(
+            Text(f"Confusion matrix, prior {prior}", style="bold"),
+            table_of("", (_matrix_cells(images, y, name_of) for y in order)),
+            Text(f"images{summed}; rows: class, columns: predicted class", style="table.caption"),
         )
     confused = Counter({pair: n for pair, n in images.items() if pair[0] != pair[1]})
     most = confused.most_common(_MOST_CONFUSIONS)

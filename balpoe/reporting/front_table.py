@@ -64,6 +64,7 @@ def front_report(
     *,
     exports: Path,
     validation_counts: Sequence[int] | None = None,
+    floors: Mapping[str, str] | None = None,
 ) -> RenderableType:
     """Return the front as a table, followed by the next commands.
 
@@ -74,6 +75,8 @@ def front_report(
         exports: The directory to which `balpoe export` writes the configurations of this study.
         validation_counts: The validation images of each class, for the expected effect of the
             selection; None if they are not known.
+        floors: The floor of each objective that is a calibration error, as text; None if they are
+            not known.
     """
     if not front:
         has_complete = any(record.state == "COMPLETE" for record in records)
@@ -87,7 +90,10 @@ def front_report(
     effects = _selection_effects(spec, known, validation_counts)
     points = tried_points(spec, records)
     has_points = any(record.objectives for record in points.values())
-    table = _front_table(spec, front, records, compared, "" if has_points else effects)
+    remark = ("" if has_points else effects) + "".join(
+        f"\n{label(metric)}: {floor}" for metric, floor in (floors or {}).items()
+    )
+    table = _front_table(spec, front, records, compared, remark)
     parts: list[RenderableType] = [table, Text()]
     if has_points:
         rows = (

@@ -11,19 +11,32 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from balpoe.config import shift_metrics
+from balpoe.config import metric_table, shift_metrics
+from balpoe.config.metrics import BALANCED
 from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
-from balpoe.evaluation.validated_choices import ValidatedChoice, ValidatedChoices
-from balpoe.reporting.evaluation_tables import distribution_name
-from balpoe.reporting.formatting import NO_VALUE, label_with_unit, mean_and_sd
+from balpoe.evaluation.scoring import Metrics
+from balpoe.evaluation.validated_choices import (
+    CHOICE_METRIC,
+    ValidatedChoice,
+    ValidatedChoices,
+)
+from balpoe.reporting.evaluation_tables import FLOOR_NOTE, distribution_name
+from balpoe.reporting.formatting import (
+    NO_VALUE,
+    bare_number,
+    label,
+    label_with_unit,
+    mean_and_sd,
+)
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 from balpoe.training.model_directory import Calibration
 
 _PRIORS: tuple[PriorKnowledge, ...] = ("unknown", "known", "estimated")
 _EXTREMES = (WHOLE_TEST, "forward_50", "backward_50")
-_BALANCED = {"nll": "balanced_nll", "accuracy": "balanced_accuracy", "ece": "balanced_ece"}
+_CHOICE_METRICS = ("balanced_nll", "balanced_accuracy", "balanced_ece")
+_FLOOR = f"{FLOOR_NOTE} with these confidences"
 _SCALINGS = {
     "none": "as trained",
     "ensemble": "one temperature",
@@ -47,16 +60,18 @@ def post_hoc_tables(
     yield table_of(
         "Class frequencies of the test set: unknown, known, estimated",
         (_prior_cells(seeds, distribution) for distribution in _distributions(seeds)),
-        "estimated: from the unlabelled test images; – without held-out images of the model",
+        "estimated: from the unlabelled test images; – without held-out images of the model, or "
+        f"where a shift weights classes\n{_FLOOR}",
     )
-    chosen = "*: chosen, the least NLL on validation"
+    chosen = f"*: chosen, the least {label(CHOICE_METRIC)} on validation"
     if choices[0].best is None:
         chosen = f"no validation, no choice: {choices[0].origin}"
     rows = choices[0].choices
     yield table_of(
         "Temperatures and subsets of experts: chosen on validation",
         (_choice_cells(choices, lambdas, row.scorer) for row in rows),
-        f"{chosen}; classes have equal weight, logits are adjusted to equal class frequencies",
+        f"{chosen}\nbal.: classes of equal weight; logits adjusted to equal class frequencies\n"
+        f"{FLOOR_NOTE}, with classes of equal weight",
     )
     if calibration.temperatures is None:
         yield Text(f"No temperatures: {calibration.origin}.\n")
@@ -71,7 +86,7 @@ def post_hoc_tables(
     yield table_of(
         "The same choices on the test set and its extreme shifts",
         (_shift_cells(seeds, lambdas, row) for row in rows),
-        "*: chosen; own temperatures: one for each expert; the prior is unknown",
+        f"*: chosen; own temperatures: one for each expert; the prior is unknown\n{_FLOOR}",
     )
 
 
@@ -89,11 +104,10 @@ def _choice_cells(
     rows = [next(row for row in of.choices if row.scorer == scorer) for of in choices]
     yield _scorer_cell(rows[0], lambdas)
     validation = rows[0].validation  # one search trial, whatever the seed of the final training
-    for label, metric in _BALANCED.items():
-        values = [] if validation is None else [validation.values[metric]]
-        yield _number_cell("val", label, values)
-    for label, metric in _BALANCED.items():
-        yield _number_cell("test", label, [row.test.values[metric] for row in rows])
+    for metric in _CHOICE_METRICS:
+        yield _number_cell("val", metric, [] if validation is None else [validation])
+    for metric in _CHOICE_METRICS:
+        yield _number_cell("test", metric, [row.test for row in rows])
 
 
 def _shift_cells(
@@ -128,12 +142,22 @@ def _value_cell(head: str, metric: str, seeds: Sequence[PostHoc], place: Place) 
         for row in seed
         if (row.scorer, row.prior, row.distribution) == place
     ]
-    return _number_cell(head, metric, [each.values[metric] for each in found if each is not None])
+    return _number_cell(head, metric, [each for each in found if each is not None])
 
 
-def _number_cell(head: str, metric: str, values: Sequence[float]) -> Cell:
-    text = mean_and_sd(metric, over_seeds(values), "") if values else NO_VALUE
-    return number_cell(f"{head}\n{label_with_unit(metric, short=True)}", text)
+def _number_cell(head: str, metric: str, found: Sequence[Metrics]) -> Cell:
+    """The mean and standard deviation of a metric, above the mean of its floor if it has one."""
+    name = label_with_unit(metric, short=True)
+    if metric.startswith(BALANCED):
+        name = name.replace(" ", "\n", 1)
+    text, floor = NO_VALUE, metric_table()[metric].floor
+    if found:
+        text = mean_and_sd(metric, over_seeds([each.values[metric] for each in found]), "")
+    if floor is None:
+        return number_cell(f"{head}\n{name}\n", text)
+    if found:
+        text += f"\n{bare_number(floor, over_seeds([each.values[floor] for each in found]).mean)}"
+    return number_cell(f"{head}\n{name}\nfloor", text)
 
 
 def _distributions(seeds: Sequence[PostHoc]) -> list[str]:

@@ -17,6 +17,7 @@ from balpoe.reporting.evaluation_tables import FLOOR_NOTE, distribution_name
 from balpoe.reporting.formatting import (
     NO_VALUE,
     bare_number,
+    is_fraction,
     label_with_unit,
     mean_and_sd,
     signed_number,
@@ -49,7 +50,7 @@ def side_by_side_tables(
     yield table_of(
         f"{distribution_name(WHOLE_TEST)}, {images:,} images",
         (_figure_cells(name, model, whole) for name, model in zip(names, models, strict=True)),
-        f"mean ± sd over n seeds; {FLOOR_NOTE}",
+        f"mean ± sd over n seeds; {FLOOR_NOTE}, their mean balanced ECE beside balanced ECE",
     )
     yield table_of(
         f"Differences from {names[0]}",
@@ -113,8 +114,10 @@ def _signed(metric: str, difference: Difference) -> str:
 
 
 def _interval(metric: str, difference: Difference) -> str:
-    """`-4.1 to +0.3`."""
-    if difference.interval is None:
+    """`-4.1 to +0.3`; a dash if it is wider than ±100 points of a fraction."""
+    if difference.interval is None or difference.smallest is None:
+        return NO_VALUE
+    if is_fraction(metric) and difference.smallest > 1:
         return NO_VALUE
     low, high = difference.interval
     return f"{signed_number(metric, low)} to {signed_number(metric, high)}"

@@ -29,6 +29,29 @@ def test_it_is_computed_as_it_reads(expression: str, value: float) -> None:
     assert Preference(expression).value(METRICS) == pytest.approx(value)
 
 
+@pytest.mark.parametrize(
+    "name", ["2", "Great Tit", "ñandú", "red/green", "a-b", "o'clock", "x\\n", "кеа" * 100]
+)
+def test_names_in_quotes_may_hold_any_characters(name: str) -> None:
+    metric = f"val/class/{name}/recall"
+    quote = '"' if "'" in name else "'"
+    expression = f"{quote}{metric}{quote} - 0.5*val/ece"
+    assert Preference(expression).value({metric: 0.8, "val/ece": 0.1}) == pytest.approx(0.75)
+    with pytest.raises(UserError, match="unknown metric") as refused:
+        Preference(f"{quote}{metric}{quote} - val/ecf").value({metric: 0.8, "val/ece": 0.1})
+    _, caret, _ = str(refused.value).split("\n")
+    assert caret.index("^") - len("--prefer  ") == len(metric) + 5
+
+
+def test_a_name_that_needs_quotes_is_suggested_in_quotes() -> None:
+    with pytest.raises(UserError, match=r"did you mean 'val/class/2/recall'\?"):
+        Preference("val/class/2/recall").value({"val/class/2/recall": 1.0})
+    with pytest.raises(UserError, match="given in quotes"):
+        Preference("val/class/Great Tit/recall")
+    with pytest.raises(UserError, match="apart from names in quotes"):
+        Preference("val/class/ñandú/recall")
+
+
 arithmetic = st.recursive(
     st.sampled_from([*NAMES, "0.5", "2"]),
     lambda inner: st.one_of(
@@ -57,6 +80,10 @@ def test_it_agrees_with_python_on_plain_names(expression: str) -> None:
         ("val/accuracy if 1 else 2", 0),
         ("val/ece + True", 10),
         ("val/ece + 'text'", 10),
+        ("val/ece + ''", 10),
+        ("1 + 'val/ece''val/ece'", 4),
+        ("1 + b'val/ece'", 4),
+        ("1 + 'test/accuracy'", 4),
         ("val/ece < 1", 0),
         ("val/ece % 2", 0),
         ("1 + [val/ece][0]", 4),

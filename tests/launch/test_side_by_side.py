@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from rich.console import Console
 
 import balpoe
 from balpoe.cli.evaluate import evaluate as command
@@ -18,6 +19,9 @@ from balpoe.errors import DataError, UserError
 from balpoe.files import load_configuration
 from balpoe.launch.evaluate import SideBySide
 from balpoe.parquet_tables import sha256_of
+from balpoe.reporting.side_by_side_tables import side_by_side_tables
+from balpoe.study.selection.comparison import Difference
+from balpoe.study.selection.side_by_side import ModelDifferences, SeedMetrics
 from balpoe.training.final_training import FinalTraining, train_final
 
 SEEDS = (1, 2, 3)
@@ -110,6 +114,29 @@ def test_the_command_shows_figures_differences_and_verdicts(models: list[Path]) 
     assert "one minus two on shifts: n = 3 shared seeds" in shown.stdout
     assert "backward 50" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
+
+
+def test_an_interval_wider_than_a_fraction_is_a_dash() -> None:
+    shown = []
+    for half_width in (0.99, 1.01):
+        differences = {
+            "test/accuracy": Difference(-0.1, half_width, "not tested"),
+            "test/ece": Difference(0.1, 0.2, "not separable"),
+        }
+        found = ModelDifferences((1, 2, 3), differences, "too few")
+        values = {**dict.fromkeys(differences, 0.5), "test/ece_floor": 0.1}
+        models: list[SeedMetrics] = [dict.fromkeys((1, 2, 3), values)] * 2
+        console = Console(width=80, color_system=None)
+        with console.capture() as captured:
+            for table in side_by_side_tables([Path("a"), Path("b")], models, [found], 400):
+                console.print(table)
+        rows = [line.split() for line in captured.get().splitlines()]
+        shown += [row for row in rows if row[:3] == ["b", "accuracy", "%"]]
+        assert "b is not tested: too few" in captured.get()
+        words = " ".join(captured.get().split())
+        assert "their mean balanced ECE beside balanced ECE" in words
+    assert shown[0][3:7] == ["-10.0", "-109.0", "to", "+89.0"]
+    assert shown[1][3:] == ["-10.0", "–", "3", "not", "tested"]
 
 
 def test_the_comparison_as_json(models: list[Path]) -> None:

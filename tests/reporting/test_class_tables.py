@@ -42,6 +42,14 @@ def test_the_confusion_matrix_has_both_priors(lines: Lines) -> None:
         assert robin.split() == ["robin", images[1], images[0], "·", "·"]
 
 
+def test_title_and_caption_of_a_small_matrix_are_on_one_line(lines: Lines) -> None:
+    results = ResultsByPrior(ClassResults(2, {(0, 0): 9, (1, 0): 3}), None)
+    tables = class_tables([results, results], ["a", "b"], [2, 1])
+    text = [line.strip() for table in tables for line in lines(table)]
+    assert "Confusion matrix, prior unknown" in text
+    assert "images, sum over 2 seeds; rows: class, columns: predicted class" in text
+
+
 def test_several_seeds_are_mean_and_sd_and_their_confusions_a_sum(lines: Lines) -> None:
     text = shown(lines, [ResultsByPrior(FIRST, None), ResultsByPrior(SECOND, None)])
     assert text[0] == "Classes from head to tail: mean ± sd, n = 2 seeds"

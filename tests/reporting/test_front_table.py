@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import RenderableType
 
 from balpoe.config import ExpertsConfig, StudySpec
+from balpoe.launch.calibration_floors import objective_floors, trial_floors
 from balpoe.reporting.front_table import front_report
+from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.record import TrialRecord
+from balpoe.study.trials.result_file import TrialResult, write_result
+from balpoe.training.predictions_file import Predictions, write_predictions
 from tests.reporting.conftest import PARAMETERS
 
 MakeRecord = Callable[..., TrialRecord]
@@ -29,6 +34,26 @@ def test_each_row_has_number_parameters_objectives_in_percent_and_seeds(
     assert [row[0] for row in rows] == ["7", "2"]
     assert shown[0] == "Pareto front of digits_lt: 2 trials"
     assert max(map(len, shown)) <= 80
+
+
+def test_the_caption_states_the_floor_of_each_calibration_error(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines, tmp_path: Path
+) -> None:
+    """It is that of `check`, from the labels that the trial has stored."""
+    trial = TrialDirectory(tmp_path)
+    records = [make_record(7)]
+    assert not list(trial_floors(spec, trial))
+    labels_n = np.arange(300) % 10
+    logits_nec = np.zeros((300, 1, 10), np.float32)
+    write_predictions(trial.predictions, Predictions(logits_nec, labels_n))
+    class_counts = tuple(range(20, 10, -1))
+    result = TrialResult(records[0].identity, {}, {}, 0, "", 0.0, 1.0, {}, class_counts, "float32")
+    write_result(trial, result)
+    floors = list(trial_floors(spec, trial))
+    assert floors == list(objective_floors(spec, torch.tensor(labels_n), class_counts))
+    texts = {floor.objective: str(floor) for floor in floors}
+    shown = lines(front_report(spec, records, records, exports=EXPORTS, floors=texts))
+    assert "ECE: floor 2.7 ± 0.8 % on 300 validation images" in " ".join(" ".join(shown).split())
 
 
 def test_further_seeds_of_a_trial_turn_its_values_into_mean_and_spread(

@@ -142,6 +142,51 @@ def test_choices_show_validation_and_the_test_set_as_its_consequence(
     assert sum(line.strip().startswith("* ") for line in text) == 2
 
 
+def test_heads_name_the_weighting_and_each_ece_has_its_floor(seeds: Seeds, lines: Lines) -> None:
+    """Accuracy over classes and over images are different numbers of one row name."""
+    text = shown(lines, seeds, CARRIED)
+    heads = [line.split() for line in text]
+    assert ["val", "val", "val", "test", "test", "test"] in heads
+    start = heads.index(["val", "val", "val", "test", "test", "test"])
+    assert heads[start + 1] == ["bal."] * 6
+    assert heads[start + 2] == ["NLL", "acc.", "%", "ECE", "%"] * 2
+    assert heads[start + 3] == ["choice", "floor", "floor"]
+    joined = " ".join(" ".join(text).split())
+    assert "*: chosen, the least balanced NLL on validation" in joined
+    assert joined.count("floor: mean ECE of perfectly calibrated predictions") == 3
+
+    rows = [chosen(seed, CARRIED, with_validation=True).choices[0] for seed in range(2)]
+    assert rows[0].validation is not None
+    of_test = [row.test.values["balanced_ece_floor"] for row in rows]
+    floors = [100 * rows[0].validation.values["balanced_ece_floor"], 50 * sum(of_test)]
+    [on_both, on_shifts] = [
+        text[n + 1].split()
+        for n, line in enumerate(text)
+        if line.strip().removeprefix("* ").startswith("as trained ")
+    ]
+    assert on_both == [f"{floor:.1f}" for floor in floors]
+    assert len(on_shifts) == 3
+    [of_priors] = [
+        text[n + 1].split() for n, line in enumerate(text) if line.strip().startswith("forward 10")
+    ]
+    values = [
+        statistics.fmean(
+            100 * row.metrics.values["ece_floor"]
+            for seed in seeds
+            for row in seed
+            if (row.scorer, row.prior, row.distribution) == (Scorer(ALL), prior, "forward_10")
+            and row.metrics is not None
+        )
+        for prior in ("unknown", "known", "estimated")
+    ]
+    assert of_priors == [f"{value:.1f}" for value in values]
+
+
+def test_weighted_rows_without_an_estimate_are_explained(lines: Lines) -> None:
+    text = " ".join(" ".join(shown(lines, [evaluated(0, CARRIED)], CARRIED)).split())
+    assert "– without held-out images of the model, or where a shift weights classes" in text
+
+
 def test_the_temperatures_are_named_with_their_origin(seeds: Seeds, lines: Lines) -> None:
     text = " ".join(shown(lines, seeds, CARRIED))
     assert "Temperatures: 1.5 of the ensemble, 0.5, 2, 4.25 of the experts" in text

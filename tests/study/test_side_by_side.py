@@ -141,6 +141,22 @@ def test_too_few_shared_seeds_are_not_tested_and_the_reason_is_given(
     assert (plain["n"], plain["verdict"], plain["reason"]) == (4 - first_seed, "not tested", reason)
 
 
+def test_three_seeds_that_show_no_useful_difference_are_not_tested_for_that_reason() -> None:
+    """Two models, two metrics: no other models lend degrees of freedom to the variance."""
+    generator = np.random.default_rng(3)
+    one, other = (
+        {seed: {ACCURACY: v[0], ECE: v[1]} for seed, v in enumerate(drawn)}
+        for drawn in generator.normal(0.5, 0.1, (2, 3, 2)).tolist()
+    )
+    (found,) = differences_from_first([one, other], [ACCURACY, ECE])
+    assert {each.verdict for each in found.differences.values()} == {"not tested"}
+    assert found.reason == (
+        "no difference below 5 standard deviations of a seed could have been shown with n = 3: "
+        "train more seeds"
+    )
+    assert found.as_plain()["reason"] == found.reason
+
+
 def test_metrics_over_classes_are_compared_where_they_differ() -> None:
     balanced = {"test/balanced_accuracy": 0.9, "test/balanced_ece": 0.1}
     same = {1: {ACCURACY: 0.9, ECE: 0.1, **balanced}}

@@ -28,7 +28,12 @@ from balpoe.study.selection.comparison import (
     difference_of,
     plain_difference,
 )
-from balpoe.study.selection.moderated_test import FEWEST_FRESH_SEEDS, paired_tests
+from balpoe.study.selection.moderated_test import (
+    FEWEST_FRESH_SEEDS,
+    LARGEST_USEFUL,
+    PairTests,
+    paired_tests,
+)
 
 _METRICS = ("accuracy", "balanced_accuracy", "ece", "balanced_ece")
 
@@ -129,16 +134,21 @@ def differences_from_first(
                 name: difference_of(tests, pair, place).reversed
                 for place, name in enumerate(metrics)
             },
-            reason=_reason(models[0], model),
+            reason=_reason(models[0], model, tests, pair),
         )
         for pair, model in enumerate(models[1:])
     )
 
 
-def _reason(first: SeedMetrics, other: SeedMetrics) -> str | None:
+def _reason(first: SeedMetrics, other: SeedMetrics, tests: PairTests, pair: int) -> str | None:
     shared = len(first.keys() & other.keys())
     if shared >= FEWEST_FRESH_SEEDS:
-        return None
+        if tests.is_tested_pm[pair].any():
+            return None
+        return (
+            f"no difference below {LARGEST_USEFUL:g} standard deviations of a seed could "
+            f"have been shown with n = {shared}: train more seeds"
+        )
     have = f"{shared} shared seed{'' if shared == 1 else 's'}"
     if not shared:
         have = f"no shared seed ({_listed(first)} and {_listed(other)})"

@@ -24,6 +24,8 @@ def check(study: Path, runs: str) -> None:
     if report.cost is not None:
         for line in cost_lines(report.spec, report.cost, free_bytes=report.free_bytes):
             click.echo(line)
+    for weighting in report.weightings:
+        click.echo(weighting)
     for floor in report.floors:
         click.echo(f"{floor.objective:15} {floor}")
     for event in report.warm_start:

@@ -133,6 +133,7 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
                 "distribution": row.distribution,
                 "images": row.images,
                 "effective_images": row.effective_images,
+                "weighted": row.is_weighted,
                 "known_prior": row.known_prior,
                 "metrics": row.evaluation
                 and {

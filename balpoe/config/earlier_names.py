@@ -8,7 +8,7 @@ stay valid too.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -49,6 +49,25 @@ def converted_study(spec: StudySpec) -> StudySpec:
         spec,
         objectives=_converted(spec, "objectives", spec.objectives),
         constraints=_converted(spec, "constraints", spec.constraints),
+    )
+
+
+def class_weighted_names(metrics: Mapping[str, float]) -> set[str]:
+    """Return the names that an earlier version gave to converted metrics of an unbalanced split."""
+    return {
+        earlier
+        for name in metrics
+        if (earlier := name.replace("balanced_", "", 1)) not in metrics
+        and balanced_name(earlier) == name
+    }
+
+
+def weighted_classes(lacking: Iterable[str], present: Container[str]) -> str:
+    """Return a hint for each lacking metric that an earlier version has by its present name."""
+    return "".join(
+        f" (an earlier version's {name} weighted classes: it is {balanced_name(name)} now)"
+        for name in lacking
+        if balanced_name(name) != name and balanced_name(name) in present
     )
 
 

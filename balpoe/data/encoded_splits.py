@@ -75,7 +75,11 @@ class EncodedSource(Source, Generic[Settings]):
         splits = describe_search(
             train.images, validation.images, found.class_names, normalisation(self._settings)
         )
-        return replace(splits, remarks=(*found.remarks, *train.remarks(), *validation.remarks()))
+        return replace(
+            splits,
+            remarks=(*found.remarks, *train.remarks(), *validation.remarks()),
+            has_own_validation=found.validation is not None,
+        )
 
     def final_splits(self) -> FinalSplits:
         """Decode the full cut, or all labelled images of a natural set, and all test images."""

@@ -93,12 +93,16 @@ class DataDescription:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SearchSplits:
-    """The splits of a search, without test images; `remarks` are warnings for the user."""
+    """The splits of a search, without test images; `remarks` are warnings for the user.
+
+    `has_own_validation` says whether the validation split is one of the set's own.
+    """
 
     train: Images
     validation: Images
     description: DataDescription
     remarks: tuple[str, ...] = ()
+    has_own_validation: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -54,6 +54,7 @@ class DistributionEvaluation:
     """The evaluation on one test distribution.
 
     With `known_prior` the predictions are adjusted to the class frequencies of the distribution.
+    With `is_weighted` the images are those of the whole test set, weighted by class.
     `evaluation` is None where a class has no images: the distribution cannot be measured, or the
     frequencies cannot be known.
     """
@@ -63,6 +64,7 @@ class DistributionEvaluation:
     effective_images: float
     known_prior: bool
     evaluation: Evaluation | None
+    is_weighted: bool = False
 
     @property
     def split(self) -> str:
@@ -113,6 +115,7 @@ def evaluate_distributions(
                     found.effective_images,
                     known_prior,
                     evaluation,
+                    found.class_weights_c is not None,
                 )
             )
     return tuple(results)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from balpoe.config.earlier_names import weighted_classes
 from balpoe.config.wording import unknown
 from balpoe.errors import UserError
 
@@ -109,8 +110,11 @@ class Preference:
 
         def value(metrics: Mapping[str, float]) -> float:
             if name not in metrics:
-                written = list(map(_written, metrics))
-                raise self._error(node.col_offset, unknown(f"metric {name}", name, written))
+                earlier = weighted_classes([name], metrics)
+                reason = unknown(f"metric {name}", name, list(map(_written, metrics)))
+                if earlier:
+                    reason = f"there is no metric {name}{earlier}"
+                raise self._error(node.col_offset, reason)
             return metrics[name]
 
         return value

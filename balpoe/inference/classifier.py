@@ -150,6 +150,8 @@ class Classifier:
     ) -> float:
         """Return the accuracy of `predict`; labels are class names or indices, [N] or [N, 1].
 
+        With costs it is not that of the most probable class: `predict` minimises the expected cost.
+
         Raises:
             DataError: a label is not a class, or the number of labels is not that of images.
         """

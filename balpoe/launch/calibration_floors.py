@@ -45,6 +45,8 @@ class ObjectiveFloor:
         images: The number of validation images.
         effective_images: The effective sample size of these images, with the metric's weights.
         typical: A typical value of the metric.
+        has_own_validation: Whether the set has a validation split of its own, so that the study
+            cannot choose the number of images.
     """
 
     objective: str
@@ -53,6 +55,7 @@ class ObjectiveFloor:
     images: int
     effective_images: float
     typical: float
+    has_own_validation: bool
 
     def __str__(self) -> str:
         """Return `floor 2.7 ± 0.8 % on 300 validation images (…)`."""
@@ -69,15 +72,19 @@ class ObjectiveFloor:
         if self.mean <= self.typical / 2:
             return None
         error = self.objective.rpartition("/")[2].removeprefix("balanced_").upper()
+        or_more = "" if self.has_own_validation else ", or increase data.validation_per_class"
         return (
             f"objectives.{self.objective}: {self}, more than half of a typical {error} of "
             f"{100 * self.typical:.1f} %: differences between trials may be noise; give "
-            f"val/balanced_nll, a proper score, instead, or increase data.validation_per_class"
+            f"val/balanced_nll, a proper score, instead{or_more}"
         )
 
 
 def objective_floors(
-    spec: StudySpec, labels_n: Tensor, class_counts: Sequence[int]
+    spec: StudySpec,
+    labels_n: Tensor,
+    class_counts: Sequence[int],
+    has_own_validation: bool,
 ) -> Iterator[ObjectiveFloor]:
     """Yield the floor of every objective that is a calibration error.
 
@@ -98,6 +105,7 @@ def objective_floors(
             images=len(labels_n),
             effective_images=effective_sample_size(weights_n),
             typical=_TYPICAL[error],
+            has_own_validation=has_own_validation,
         )
 
 

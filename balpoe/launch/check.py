@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from balpoe.config import StudySpec
-from balpoe.config.metrics import counterpart
+from balpoe.config.metrics import BALANCED, counterpart
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
 from balpoe.files import cost_place, dump_study
@@ -40,6 +40,7 @@ class CheckReport:
         spec: The study.
         resolved: The study with all defaults, as YAML.
         cost: The measured cost, or None if the data cannot be loaded.
+        weightings: What each objective and constraint weights, where it matters.
         floors: The floor of every objective that is a calibration error.
         free_bytes: The free disk space, or None for a study on an object store.
         warm_start: The trials of earlier studies that the sampler would use.
@@ -50,6 +51,7 @@ class CheckReport:
     spec: StudySpec
     resolved: str
     cost: StudyCost | None
+    weightings: tuple[str, ...]
     floors: tuple[ObjectiveFloor, ...]
     free_bytes: int | None
     warm_start: tuple[WarmStarted, ...]
@@ -74,6 +76,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         for name, reason in spec.points.left_out.items()
     ]
     cost = None
+    weightings: tuple[str, ...] = ()
     floors: tuple[ObjectiveFloor, ...] = ()
     warm_start: tuple[WarmStarted, ...] = ()
     with _errors_added_to(problems):
@@ -84,10 +87,12 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     warnings += [*_constraint_warnings(spec), *_machine_warnings(spec)]
     with _errors_added_to(problems):
         splits = load_search_splits(spec.base.data)
+        weightings = tuple(_weightings(spec, splits))
         warnings += [*_data_warnings(splits), *_weighting_warnings(spec, splits)]
         refuse_unmeasurable_metrics(spec, splits, partial(cost_place, Path(study_file)))
         labels_n, class_counts = splits.validation.labels_n, splits.description.class_counts
-        floors = tuple(objective_floors(spec, labels_n, class_counts))
+        has_own_validation = splits.has_own_validation
+        floors = tuple(objective_floors(spec, labels_n, class_counts, has_own_validation))
         warnings += [floor.warning for floor in floors if floor.warning is not None]
         cost = study_cost(spec, splits)
         if free_bytes is not None:
@@ -99,6 +104,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
         spec=spec,
         resolved=dump_study(spec),
         cost=cost,
+        weightings=weightings,
         floors=floors,
         free_bytes=free_bytes,
         warm_start=warm_start,
@@ -154,20 +160,35 @@ def _data_warnings(splits: SearchSplits) -> Iterator[str]:
         yield f"{len(missing)} of {len(names)} classes have no validation image: {named}"
 
 
-def _weighting_warnings(spec: StudySpec, splits: SearchSplits) -> Iterator[str]:
+def _weightings(spec: StudySpec, splits: SearchSplits) -> Iterator[str]:
     """Say what each metric weights that has a counterpart, where the two differ."""
+    for metric, other in _differing_metrics(spec, splits):
+        balanced = BALANCED in metric
+        weighted, otherwise = ("classes", "images") if balanced else ("images", "classes")
+        yield (
+            f"{metric:15} weights {weighted}; {other} weights {otherwise} and has other values, as "
+            f"the validation split is not balanced"
+        )
+
+
+def _weighting_warnings(spec: StudySpec, splits: SearchSplits) -> Iterator[str]:
+    for metric, other in _differing_metrics(spec, splits):
+        if BALANCED not in metric:
+            section = "objectives" if metric in spec.objectives else "constraints"
+            yield (
+                f"{section}.{metric}: weights images, and the validation split is not balanced: "
+                f"the metric of the papers, which test on balanced sets, is {other}"
+            )
+
+
+def _differing_metrics(spec: StudySpec, splits: SearchSplits) -> Iterator[tuple[str, str]]:
+    """Yield the metrics with another weighting, and its name, if the split is not balanced."""
     if is_balanced(splits.validation.labels_n.cpu().numpy()):
         return
-    for section, metrics in (("objectives", spec.objectives), ("constraints", spec.constraints)):
-        for metric in metrics:
-            other = counterpart(metric)
-            if other is not None:
-                balanced = "/balanced_" in metric
-                weighted, otherwise = ("classes", "images") if balanced else ("images", "classes")
-                yield (
-                    f"{section}.{metric}: weights {weighted}; {other} weights {otherwise} and has "
-                    f"other values, as the validation split is not balanced"
-                )
+    for metric in dict.fromkeys((*spec.objectives, *spec.constraints)):
+        other = counterpart(metric)
+        if other is not None:
+            yield metric, other
 
 
 def _space_problems(spec: StudySpec, cost: StudyCost, free_bytes: int, path: Path) -> Iterator[str]:

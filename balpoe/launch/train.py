@@ -26,7 +26,7 @@ from balpoe.launch.search_temperatures import NOTHING, passed_on_by_search
 from balpoe.launch.tracking import log_models
 from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
-from balpoe.training.costs import cost_tensor
+from balpoe.training.costs import refuse_other_classes
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final_training import (
     CHECKPOINTS,
@@ -314,6 +314,7 @@ def _train_here(begun: Sequence[_Training], device: torch.device) -> tuple[Train
 def _train_seeds(training: _Training, final_splits: _FinalSplits, device: torch.device) -> None:
     # a function of its own, because its splits must be released before the next ones are loaded
     splits = final_splits.of(training.planned.configuration.data)
+    _check_costs(training, splits)
     seeds = [task.seed for task in training.tasks]
     for task in training.tasks:
         training.progress.begin(task.seed, len(splits.train), splits.remarks)
@@ -329,12 +330,19 @@ def _check_data_costs_and_models(training: _Training, final_splits: _FinalSplits
     configuration = training.planned.configuration
     needed_sizes(configuration)
     if configuration.cost is not None:
-        class_names = final_splits.of(configuration.data).description.class_names
-        cost_tensor(configuration.cost, class_names)
+        _check_costs(training, final_splits.of(configuration.data))
     for task in training.tasks:
         if is_model(task.path):
             splits = final_splits.of(task.configuration.data)
             refuse_other_model(task, splits)
+
+
+def _check_costs(training: _Training, splits: FinalSplits) -> None:
+    """Refuse costs of other classes; the message names the configuration file."""
+    cost = training.planned.configuration.cost
+    if cost is not None:
+        place = f"{training.planned.file} cost"
+        refuse_other_classes(cost, splits.description.class_names, place)
 
 
 def _train_on_cluster(

@@ -37,8 +37,10 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
         f"{model}: {figures_of_seeds(len(seeds))}",
         (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
         "prior known: logits adjusted to the class frequencies of the test set\n"
-        f"{FLOOR_NOTE} with these confidences\n"
-        f"eff. images: effective sample size (Σw)²/Σw² of their weights{_why_dashes(seeds)}",
+        f"{FLOOR_NOTE} with these confidences
+"
+        f"eff. images: effective sample size (Σw)²/Σw² of their weights"
+        f"{_weighted_shifts(seeds)}{_why_dashes(seeds)}",
     )
     table.rows[0].end_section = True  # the whole test set
     table.padding = 0  # nine columns fit 80 characters
@@ -57,6 +59,15 @@ def _evaluation_cells(scalars: Scalars, row: DistributionEvaluation) -> Iterator
             floor = metric_table()[metric].floor
             if floor is not None:
                 yield number_cell("\n\nfloor", _mean(scalars, f"{row.split}{suffix}/{floor}"))
+
+
+def _weighted_shifts(seeds: Sequence[FinalEvaluation]) -> str:
+    shifts = [row for row in seeds[0] if row.distribution != WHOLE_TEST and not row.known_prior]
+    weighted = [distribution_name(row.distribution) for row in shifts if row.is_weighted]
+    if not weighted:
+        return ""
+    names = "all shifts" if len(weighted) == len(shifts) else ", ".join(weighted)
+    return f"\n{names}: the classes of all images are weighted"
 
 
 def _why_dashes(seeds: Sequence[FinalEvaluation]) -> str:

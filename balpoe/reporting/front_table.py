@@ -39,6 +39,7 @@ from balpoe.study.selection.candidates import (
     objectives_over_seeds,
 )
 from balpoe.study.selection.comparison import Comparisons, Difference, compact_letter_display
+from balpoe.study.selection.front import ACCURACY
 from balpoe.study.selection.moderated_test import FEWEST_FRESH_SEEDS
 from balpoe.study.selection.selection_effect import selection_effect
 from balpoe.study.trials.record import TrialRecord
@@ -131,6 +132,8 @@ def _front_table(
     letters = compact_letter_display(several, compared)
     name = "Pareto front" if len(spec.objectives) > 1 else "Best trial"
     caption = "objectives on the validation split; n: seeds of the trial"
+    if several and ACCURACY not in spec.objectives:
+        caption = f"ordered by balanced accuracy; {caption}"
     if letters:
         numbers = [candidate.number for candidate in several]
         caption = f"{caption}; {_ALIKE}{_smallest(compared, numbers)}"

@@ -7,12 +7,13 @@ are looked up again at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
 from mlflow.entities import Param, Run, RunTag
 
 from balpoe.config import StudySpec
+from balpoe.config.earlier_names import class_weighted_names
 from balpoe.study.search.planned_trials import point_name
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import run_data
@@ -20,6 +21,16 @@ from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.run_lookup import find_or_create_experiment
 from balpoe.tracking.study_runs import Key, StudyRuns
 from balpoe.tracking.tracking_store import TrackingStore, open_client
+
+_CLASS_WEIGHTED = "class_weighted"
+_OF_RUN = (
+    "val/accuracy, val/ece, val/mce and val/nll, where logged, are of an earlier version and "
+    "weight classes, also those of experts: see val/balanced_*"
+)
+_OF_STUDY = (
+    "val/accuracy, val/ece, val/mce and val/nll weight classes in the runs with this tag, which an "
+    "earlier version began, and images in the others: compare val/balanced_*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ class Mirror:
         self._parent_id = self._find_or_create_parent(description or spec.question)
         self._children: dict[Key, _ChildRun] = {}
         self._has_failed = False
+        self._is_tagged = False
 
     def mirror(self, record: TrialRecord) -> None:
         """Update the run of one trial to its record.
@@ -66,7 +78,13 @@ class Mirror:
                 repeated.
         """
         key = (record.identity.number, record.identity.repeat)
+        names = _class_weighted_names(record)
         try:
+            if names:
+                if not self._is_tagged:
+                    self._client.set_tag(self._parent_id, _CLASS_WEIGHTED, _OF_STUDY)
+                    self._is_tagged = True
+                record = _without_metrics(record, names)
             child = self._children.pop(key, None) or self._find_or_create_child(key, record)
             self._children[key] = self._write(child, record)
         except Exception:
@@ -153,6 +171,8 @@ class Mirror:
         # Only for studies with constraints, so that runs of others that lack it stay as they are.
         if self._spec.constraints:
             tags["violations"] = ", ".join(record.violations)
+        if _class_weighted_names(record):
+            tags[_CLASS_WEIGHTED] = _OF_RUN
         return tags
 
     def _write_state(self, child: _ChildRun, record: TrialRecord) -> str:
@@ -184,3 +204,20 @@ def _lacking_names(run: Run, record: TrialRecord, epoch: int) -> set[str]:
     """Return the keys of the metrics that `record` has up to `epoch` and `run` lacks altogether."""
     names = {name for result in record.history if result.epoch <= epoch for name in result.metrics}
     return set(map(run_data.metric_key, names)) - run.data.metrics.keys()
+
+
+def _class_weighted_names(record: TrialRecord) -> set[str]:
+    """Return the names under which an earlier version logged class-weighted metrics of a trial."""
+    return class_weighted_names(record.history[0].metrics) if record.history else set()
+
+
+def _without_metrics(record: TrialRecord, names: Container[str]) -> TrialRecord:
+    """Return the record without the metrics `names`, so that no curve changes its meaning."""
+    history = tuple(
+        replace(
+            result,
+            metrics={name: value for name, value in result.metrics.items() if name not in names},
+        )
+        for result in record.history
+    )
+    return replace(record, history=history)

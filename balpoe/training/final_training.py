@@ -198,9 +198,13 @@ def _provenance(task: FinalTraining, training: Training, splits: FinalSplits) ->
 
 
 def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str, float]]:
-    """Return the images and the effective sample size of every test distribution, by name."""
+    """Return the images of every test distribution by name, and whether they are weighted."""
     return {
-        row.distribution: {"images": row.images, "effective_images": row.effective_images}
+        row.distribution: {
+            "images": row.images,
+            "effective_images": row.effective_images,
+            "weighted": row.is_weighted,
+        }
         for row in rows
     }
 

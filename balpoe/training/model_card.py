@@ -174,14 +174,21 @@ def _shifts(
     yield ""
     yield (
         "On long-tailed shifts of it, mean (sd), without and with the class frequencies known. A "
-        "balanced test set is cut; otherwise all images are weighted by class, and effective "
-        "images are (Σw)²/Σw² of the weights w. A dash: a class has no images."
+        "balanced test set is cut where every class keeps an image; otherwise all images are "
+        "weighted by class, and effective images are (Σw)²/Σw² of the weights w. A dash: a class "
+        f"has no images.{_weighted_shifts(numbers)}"
     )
     yield ""
     labels = [metric_table()[name].label for name in _shift_columns()]
     heads = ("images", "effective", *labels, *(f"{label}, known" for label in labels))
     rows = (_shift_row(finals, name, numbers.get(name, {})) for name in shifts)
     yield from _table(("shift", *heads), rows)
+
+
+def _weighted_shifts(numbers: Mapping[str, Mapping[str, float]]) -> str:
+    """Return ` Weighted: forward 50.`; earlier versions did not store it."""
+    names = [name.replace("_", " ") for name, row in numbers.items() if row.get("weighted")]
+    return f" Weighted: {', '.join(names)}." if names else ""
 
 
 def _shift_columns() -> Iterator[str]:

@@ -168,7 +168,7 @@ def test_the_evaluation_as_json_is_that_of_the_saved_metrics(directory: Path, mo
     assert whole["images"] == whole["effective_images"] == 400
     assert seed["per_class"] == saved["per_class"]
     for row in seed["distributions"]:
-        numbers = {name: row[name] for name in ("images", "effective_images")}
+        numbers = {name: row[name] for name in ("images", "effective_images", "weighted")}
         assert numbers == saved["distributions"][row["distribution"]]
 
 

@@ -90,7 +90,10 @@ def test_costs_of_other_classes_are_refused_by_name() -> None:
         '"dgo" is no class of the data; did you mean dog?',
         'the class "dog" has no costs: add its row and its column',
     ]
-    from balpoe.training.costs import cost_tensor
+    from balpoe.training.costs import cost_tensor, refuse_other_classes
 
     with pytest.raises(DataError, match='cost: "dgo" is no class'):
         cost_tensor(costs, ("cat", "dog"))
+    more = r"^a\.yaml cost: (\S+ is no class.*; ){2}the class \"0\" has no costs.*; and 9 more$"
+    with pytest.raises(DataError, match=more):
+        refuse_other_classes(costs, tuple("0123456789"), "a.yaml cost")

@@ -27,7 +27,14 @@ from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import ImageSet, SearchSplits
 from balpoe.errors import DataError
 from balpoe.files import load_study
-from balpoe.launch.check import _data_warnings, _space_problems, _weighting_warnings, check
+from balpoe.launch.calibration_floors import objective_floors
+from balpoe.launch.check import (
+    _data_warnings,
+    _space_problems,
+    _weighting_warnings,
+    _weightings,
+    check,
+)
 from balpoe.study.execution.cost import StudyCost, TrialCost
 from balpoe.study.execution.trial import TrialTask, run_trial
 from balpoe.study.trials.directory import StudyDirectory
@@ -192,17 +199,31 @@ def test_on_an_unbalanced_validation_split_it_says_what_a_metric_weights(tmp_pat
     )
     spec = load_study(file)
     splits = load_search_splits(spec.base.data)
-    assert list(_weighting_warnings(spec, splits)) == []
+    assert list(_weighting_warnings(spec, splits)) == list(_weightings(spec, splits)) == []
     kept = torch.arange(10, len(splits.validation))
     validation = ImageSet(splits.validation.images_nhwd[kept], splits.validation.labels_n[kept])
     validation.labels_n[:5] = 0
     unbalanced = SearchSplits(splits.train, validation, splits.description)
     why = "and has other values, as the validation split is not balanced"
-    assert list(_weighting_warnings(spec, unbalanced)) == [
-        f"objectives.val/accuracy: weights images; val/balanced_accuracy weights classes {why}",
-        f"objectives.val/balanced_ece: weights classes; val/ece weights images {why}",
-        f"constraints.val/balanced_nll: weights classes; val/nll weights images {why}",
+    assert list(_weightings(spec, unbalanced)) == [
+        f"val/accuracy    weights images; val/balanced_accuracy weights classes {why}",
+        f"val/balanced_ece weights classes; val/ece weights images {why}",
+        f"val/balanced_nll weights classes; val/nll weights images {why}",
     ]
+    assert list(_weighting_warnings(spec, unbalanced)) == [
+        "objectives.val/accuracy: weights images, and the validation split is not balanced: the "
+        "metric of the papers, which test on balanced sets, is val/balanced_accuracy",
+    ]
+
+
+def test_sets_with_their_own_validation_split_are_not_told_to_increase_it(tmp_path: Path) -> None:
+    file = _calibrated(tmp_path, 10, "val/ece")
+    spec = load_study(file)
+    labels_n = torch.arange(100) % 10
+    for has_own, named in ((False, True), (True, False)):
+        [floor] = objective_floors(spec, labels_n, [10] * 10, has_own)
+        assert ("increase data.validation_per_class" in str(floor.warning)) == named
+        assert "val/balanced_nll, a proper score, instead" in str(floor.warning)
 
 
 def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:

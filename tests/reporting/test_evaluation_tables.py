@@ -98,6 +98,16 @@ def test_images_are_weighted_where_the_test_set_is_not_balanced(lines: Lines) ->
             assert len(figures) == 6
             assert "–" not in figures
     assert max(map(len, shown)) <= 80
+    assert "all shifts: the classes of all images are weighted" in shown
+
+
+def test_the_shifts_of_few_balanced_images_that_are_weighted_are_named(lines: Lines) -> None:
+    trained = (500, 300, 200, 120, 80, 50, 30, 19, 10, 5)
+    seed = evaluated(0, (40,) * 10, trained)
+    weighted = {row.distribution for row in seed if row.is_weighted}
+    assert weighted == {"forward_50", "backward_50"}
+    shown = lines(evaluation_table("digits", [seed]))
+    assert "forward 50, backward 50: the classes of all images are weighted" in shown
 
 
 def test_a_class_without_test_images_gives_dashes(lines: Lines) -> None:

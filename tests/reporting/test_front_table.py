@@ -98,6 +98,14 @@ def test_with_too_few_seeds_no_difference_is_tested(
     front = [record for record in records if record.identity.repeat == 0]
     shown = " ".join(lines(front_report(spec, front, records, exports=EXPORTS)))
     assert "differences: not tested" in shown
+    assert "ordered by balanced accuracy; objectives on the validation split" in shown
+    balanced = dataclasses.replace(spec, objectives={"val/balanced_accuracy": "maximize"})
+    named = [
+        dataclasses.replace(record, objectives={"val/balanced_accuracy": 0.9}) for record in records
+    ]
+    front = [record for record in named if record.identity.repeat == 0]
+    shown = " ".join(lines(front_report(balanced, front, named, exports=EXPORTS)))
+    assert "ordered by" not in shown
     assert "alike" not in shown
 
 

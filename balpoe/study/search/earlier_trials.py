@@ -13,7 +13,7 @@ from typing import Any
 from balpoe.config import Choice, Configuration, StudySpec, to_plain, with_parameters
 from balpoe.config.assignment import COUNT, assigned
 from balpoe.config.constraints import excesses
-from balpoe.config.earlier_names import balanced_name
+from balpoe.config.earlier_names import weighted_classes
 from balpoe.config.parameters import canonical_parameters, field_value
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.trials.events import WarmStarted
@@ -85,17 +85,16 @@ def _refusals(
 ) -> Iterator[str]:
     lacking = [name for name in spec.objectives if name not in earlier.objectives]
     if lacking:
-        balanced = map(balanced_name, lacking)
-        weighted = [name for name in balanced if name in earlier.objectives]
-        known = f" (it has {', '.join(weighted)}, with class weights)" if weighted else ""
-        yield f"it lacks the objective {', '.join(lacking)}{known}"
+        hint = weighted_classes(lacking, earlier.objectives)
+        yield f"it lacks the objective {', '.join(lacking)}{hint}"
     unmeasured = [
         metric
         for metric in spec.constraints
         if any(metric not in _last_metrics(trial) for trial in trials)
     ]
     if unmeasured:
-        yield f"not all of its trials have {', '.join(unmeasured)}, which is constrained here"
+        hint = weighted_classes(unmeasured, _last_metrics(trials[0]))
+        yield f"not all of its trials have {', '.join(unmeasured)}, which is constrained here{hint}"
     yield from _other_settings(spec, earlier)
     if not trials:
         yield "it has no COMPLETE trial"

@@ -208,7 +208,7 @@ def _lacking_names(run: Run, record: TrialRecord, epoch: int) -> set[str]:
 
 def _class_weighted_names(record: TrialRecord) -> set[str]:
     """Return the names under which an earlier version logged class-weighted metrics of a trial."""
-    return class_weighted_names(record.history[0].metrics) if record.history else set()
+    return set[str]().union(*(class_weighted_names(result.metrics) for result in record.history))
 
 
 def _without_metrics(record: TrialRecord, names: Container[str]) -> TrialRecord:

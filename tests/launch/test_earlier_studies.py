@@ -247,36 +247,6 @@ def test_mlflow_keeps_the_earlier_names_and_sync_writes_the_present_ones(
     assert faults == []
 
 
-def test_no_curve_in_mlflow_changes_from_class_to_image_weights(
-    natural: EarlierStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = natural.write_present_names()
-    with monkeypatch.context() as patch:  # what the earlier version has mirrored
-        patch.setattr(metrics_file, "converted_metrics", lambda metrics, is_balanced: metrics)
-        patch.setattr("balpoe.launch.sync.ordered_front", lambda records, objectives: ())
-        sync("natural", runs=natural.runs)
-    natural.resume(spec)
-    sync("natural", runs=natural.runs)
-    client = MlflowClient(f"sqlite:///{natural.runs / 'mlflow.db'}")
-    [parent, *runs] = client.search_runs(
-        [client.get_experiment_by_name("natural").experiment_id], order_by=["attributes.start_time"]
-    )
-    by_role = {run.data.tags["role"]: run for run in (parent, *runs)}
-    assert "compare val/balanced_*" in by_role["study"].data.tags["class_weighted"]
-    trials = {run.data.tags["number"]: run for run in (parent, *runs) if "number" in run.data.tags}
-    assert all("see val/balanced_*" in run.data.tags["class_weighted"] for run in trials.values())
-    run_id = trials["2"].info.run_id
-    for name in ("val/accuracy", "val/ece", "val/mce", "val/nll", "val/expert_1/ece"):
-        steps = [point.step for point in client.get_metric_history(run_id, name)]
-        assert max(steps) <= 10
-        present = name.replace("/ece", "/balanced_ece")
-        present = present if present != name else name.replace("val/", "val/balanced_")
-        values = {point.step: point.value for point in client.get_metric_history(run_id, present)}
-        assert max(values) == 40
-        for point in client.get_metric_history(run_id, name):
-            assert values[point.step] == point.value
-
-
 def test_export_by_an_earlier_name_says_what_it_is_called_now(natural: EarlierStudy) -> None:
     with pytest.raises(UserError) as refused:
         export("natural", runs=natural.runs, prefer="val/accuracy - val/balanced_ece")

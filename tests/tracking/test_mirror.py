@@ -21,6 +21,7 @@ from balpoe.tracking.mirror import Mirror
 from balpoe.tracking.mirror_writer import start_mirror
 from balpoe.tracking.run_data import Origin
 from balpoe.tracking.tracking_store import TrackingStore, local_store
+from balpoe.training.epoch import EpochResult
 
 MakeRecord = Callable[..., TrialRecord]
 ORIGIN = Origin(user="ada", git_commit="c0ffee")
@@ -313,6 +314,40 @@ def test_trials_sort_by_objective_and_filter_by_state(
     assert failed.info.status == "FAILED"
     assert failed.data.tags["failure"] == "NonFiniteError: loss is NaN"
     assert "objective/val/accuracy" not in failed.data.metrics
+
+
+@pytest.mark.parametrize("is_live", [True, False], ids=["live", "sync"])
+def test_no_curve_changes_from_class_to_image_weights(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord, is_live: bool
+) -> None:
+    """An earlier version trains 10 epochs on an unbalanced split, the present one 10 more."""
+    present = {
+        "val/accuracy": "val/balanced_accuracy",
+        "val/ece": "val/balanced_ece",
+        "val/expert_0/ece": "val/expert_0/balanced_ece",
+    }
+    mirror.mirror(make_record(2, 10, accuracy=0.5))
+    record = make_record(2, 20, accuracy=0.5)
+    history = [EpochResult(1, record.history[0].unix_time, {"train/loss": 2.0})]  # not validated
+    for result in record.history[1:]:
+        metrics = {present.get(name, name): value for name, value in result.metrics.items()}
+        of_images = dict.fromkeys(present, 0.75) if result.epoch > 10 else {}
+        history.append(replace(result, metrics=metrics | of_images))
+    continued = Mirror(store, spec, ORIGIN)
+    for end in range(11, 21) if is_live else [20]:
+        continued.mirror(replace(record, history=tuple(history[:end])))
+    continued.mirror(make_record(3, 2))
+    (run, new) = _runs(store, spec, "trial", "attributes.run_name ASC")
+    for earlier, balanced in present.items():
+        assert [point.step for point in _history(store, run, earlier)] == list(range(1, 11))
+        points = _history(store, run, balanced)
+        assert sorted(point.step for point in points) == list(range(2, 21))
+        assert len({point.value for point in points}) == 1
+    assert run.data.tags["class_weighted"].endswith("see val/balanced_*")
+    assert "class_weighted" not in new.data.tags
+    assert new.data.metrics["val/accuracy"] == 0.9
+    (parent,) = _runs(store, spec, "study")
+    assert "in the runs with this tag" in parent.data.tags["class_weighted"]
 
 
 def test_a_further_seed_is_a_run_of_its_own(

@@ -37,8 +37,7 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
         f"{model}: {figures_of_seeds(len(seeds))}",
         (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
         "prior known: logits adjusted to the class frequencies of the test set\n"
-        f"{FLOOR_NOTE} with these confidences
-"
+        f"{FLOOR_NOTE} with these confidences\n"
         f"eff. images: effective sample size (Σw)²/Σw² of their weights"
         f"{_weighted_shifts(seeds)}{_why_dashes(seeds)}",
     )

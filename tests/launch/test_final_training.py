@@ -151,7 +151,7 @@ def test_costs_of_other_classes_are_refused_before_the_first_training(
     with two[1].open("a") as file:
         file.write("cost: {classes: [cat, dog], rows: [[0, 1], [1, 0]]}\n")
     seen: list[TrainingProgress] = []
-    with pytest.raises(DataError, match=r"cost: the class .*has no costs"):
+    with pytest.raises(DataError, match=r"other\.yaml cost: .*has no costs.*; and 9 more$"):
         train(two, (1,), out=tmp_path / "out", on_progress=seen.append)
     assert seen == []
 

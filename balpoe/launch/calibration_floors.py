@@ -84,7 +84,7 @@ def objective_floors(
     spec: StudySpec,
     labels_n: Tensor,
     class_counts: Sequence[int],
-    has_own_validation: bool,
+    has_own_validation: bool = False,
 ) -> Iterator[ObjectiveFloor]:
     """Yield the floor of every objective that is a calibration error.
 

@@ -189,6 +189,13 @@ def test_a_split_without_images_is_refused(tree: Tree) -> None:
         final(root, unreadable="skip")
 
 
+def test_a_validation_folder_without_images_is_refused(tree: Tree) -> None:
+    root = tree({**images_of("train/", COUNTS), **images_of("test/", COUNTS, seed=900)})
+    (root / "val" / "cat").mkdir(parents=True)
+    with pytest.raises(DataError, match="validation"):
+        search(root)
+
+
 def test_links_to_images_count_and_broken_ones_are_unreadable(tree: Tree, tmp_path: Path) -> None:
     root = tree(images_of("", {"cat": 3, "dog": 3}))
     shutil.move(root / "cat", tmp_path / "elsewhere")

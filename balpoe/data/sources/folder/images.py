@@ -131,7 +131,8 @@ def _labelled(tree: ImageTree, names: Sequence[str]) -> LabelledImages:
                 f"training images, or remove the folder"
             )
     present = {index[name]: count for name, count in tree.counts.items() if count}
-    labels_n = np.repeat(np.array(list(present)), list(present.values()))
+    # without a type, an empty array is one of floats
+    labels_n = np.repeat(np.array(list(present), np.int64), list(present.values()))
     return LabelledImages(ImageFiles(tree.folder, tree.names), labels_n)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from balpoe.cli.options import device_option, json_option
 from balpoe.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from balpoe.evaluation.post_hoc import PostHocEvaluation
     from balpoe.evaluation.validated_choices import ValidatedChoices
     from balpoe.launch.evaluate import SeedEvaluation, SideBySide
@@ -70,19 +73,17 @@ def evaluate(
     if as_json:
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
         return
-    console = Console()
     rows = [seed.rows for seed in seeds]
-    console.print(evaluation_table(model.name, rows))
-    console.print(detail_table(rows, seeds[0].lambdas if experts else ()))
+    tables = [evaluation_table(model.name, rows)]
+    tables.append(detail_table(rows, seeds[0].lambdas if experts else ()))
     if per_class:
         results = [seed.classes for seed in seeds]
-        for table in class_tables(results, seeds[0].class_names, seeds[0].class_counts):
-            console.print(table)
+        tables += class_tables(results, seeds[0].class_names, seeds[0].class_counts)
     if post_hoc:
         choices = [seed.post_hoc for seed in seeds]
         validated = [seed.validated for seed in seeds if seed.validated is not None]
-        for table in post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration):
-            console.print(table)
+        tables += post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration)
+    _print_apart(tables)
 
 
 def _evaluate_several(
@@ -95,14 +96,22 @@ def _evaluate_several(
     if as_json:
         click.echo(json.dumps(_plain_comparison(compared), indent=1, allow_nan=False))
         return
-    console = Console()
-    tables = side_by_side_tables(
-        [each.path for each in compared.models],
-        [each.metrics for each in compared.models],
-        compared.differences,
-        compared.models[0].seeds[0].rows[0].images,
+    _print_apart(
+        side_by_side_tables(
+            [each.path for each in compared.models],
+            [each.metrics for each in compared.models],
+            compared.differences,
+            compared.models[0].seeds[0].rows[0].images,
+        )
     )
-    for table in tables:
+
+
+def _print_apart(tables: Iterable[RenderableType]) -> None:
+    """Print tables with an empty line between them."""
+    console = Console()
+    for index, table in enumerate(tables):
+        if index:
+            console.print()
         console.print(table)
 
 

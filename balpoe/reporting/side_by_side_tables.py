@@ -50,7 +50,7 @@ def side_by_side_tables(
     yield table_of(
         f"{distribution_name(WHOLE_TEST)}, {images:,} images",
         (_figure_cells(name, model, whole) for name, model in zip(names, models, strict=True)),
-        f"mean ± sd over n seeds; {FLOOR_NOTE}, their mean balanced ECE beside balanced ECE",
+        f"mean ± sd over n seeds; {FLOOR_NOTE}{_balanced_floor(whole)}",
     )
     yield table_of(
         f"Differences from {names[0]}",
@@ -71,6 +71,11 @@ def side_by_side_tables(
     for name, found in zip(names[1:], differences, strict=True):
         if found.reason is not None:
             yield Text(f"{name} is not tested: {found.reason}", style="dim")
+
+
+def _balanced_floor(metrics: Sequence[str]) -> str:
+    has_balanced = f"{WHOLE_TEST}/balanced_ece" in metrics
+    return ", their mean balanced ECE beside balanced ECE" if has_balanced else ""
 
 
 def _figure_cells(name: str, model: SeedMetrics, metrics: Sequence[str]) -> Iterator[Cell]:

@@ -123,8 +123,12 @@ def test_an_interval_wider_than_a_fraction_is_a_dash() -> None:
             "test/accuracy": Difference(-0.1, half_width, "not tested"),
             "test/ece": Difference(0.1, 0.2, "not separable"),
         }
+        is_balanced = half_width < 1
+        if not is_balanced:
+            differences["test/balanced_ece"] = Difference(0.1, 0.2, "not separable")
         found = ModelDifferences((1, 2, 3), differences, "too few")
         values = {**dict.fromkeys(differences, 0.5), "test/ece_floor": 0.1}
+        values["test/balanced_ece_floor"] = 0.1
         models: list[SeedMetrics] = [dict.fromkeys((1, 2, 3), values)] * 2
         console = Console(width=80, color_system=None)
         with console.capture() as captured:
@@ -134,7 +138,7 @@ def test_an_interval_wider_than_a_fraction_is_a_dash() -> None:
         shown += [row for row in rows if row[:3] == ["b", "accuracy", "%"]]
         assert "b is not tested: too few" in captured.get()
         words = " ".join(captured.get().split())
-        assert "their mean balanced ECE beside balanced ECE" in words
+        assert ("their mean balanced ECE beside balanced ECE" in words) == (not is_balanced)
     assert shown[0][3:7] == ["-10.0", "-109.0", "to", "+89.0"]
     assert shown[1][3:] == ["-10.0", "–", "3", "not", "tested"]
 

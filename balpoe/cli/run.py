@@ -111,11 +111,16 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
         exports = Path(os.path.relpath(outcome.directory.exports))
         if exports.parts[0] == os.pardir:  # of no use to a user on another host than this head
             exports = outcome.directory.exports
-        counts, floors = None, {}
+        counts = None
         if outcome.front:
             trial = outcome.directory.trial(outcome.front[0].identity)
             counts = label_counts(trial.predictions)
-            floors = {each.objective: str(each) for each in trial_floors(outcome.spec, trial)}
+        floors = {
+            record.identity.number: trial_floors(
+                outcome.spec, record, outcome.directory.trial(record.identity)
+            )
+            for record in outcome.front
+        }
         console.print(
             front_report(
                 outcome.spec,

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from balpoe.config import StudySpec
+from balpoe.config import StudySpec, metric_table, with_parameters
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.image_weights import (
     balanced_weights,
@@ -20,14 +20,19 @@ from balpoe.evaluation.image_weights import (
     effective_sample_size,
     shift_weights,
 )
+from balpoe.evaluation.scoring import evaluate_product
 from balpoe.method.calibration_floor import (
     TYPICAL_ACCURACY,
     calibration_floor,
     typical_confidences,
 )
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
+from balpoe.method.priors import class_prior, mean_lambda
 from balpoe.study.trials.directory import TrialDirectory
+from balpoe.study.trials.record import TrialRecord
 from balpoe.study.trials.result_file import read_result_alone
 from balpoe.training.predictions_file import read_predictions
+from balpoe.training.training import configured_lambdas
 
 _TYPICAL: Final = {"ece": 0.056, "mce": 0.136}
 """The means of BalPoE on CIFAR-100-LT and CIFAR-10-LT, imbalance ratio 100 (Aimar et al. 2023):
@@ -109,18 +114,41 @@ def objective_floors(
         )
 
 
-def trial_floors(spec: StudySpec, trial: TrialDirectory) -> Iterator[ObjectiveFloor]:
-    """Yield the same from the stored predictions of a trial, none if it has no such file.
+def trial_floors(spec: StudySpec, record: TrialRecord, trial: TrialDirectory) -> dict[str, float]:
+    """Return the floor of each objective that is an ECE, from the stored predictions of a trial.
+
+    There are none if the trial has no such file.
 
     Raises:
         CorruptFile: a file of the trial is damaged or of another format.
     """
     if not trial.predictions.exists():
-        return
+        return {}
     class_counts = read_result_alone(trial).class_counts
-    if class_counts is not None:
-        labels_n = torch.tensor(read_predictions(trial.predictions).labels_n)
-        yield from objective_floors(spec, labels_n, class_counts)
+    if class_counts is None:
+        return {}
+    predictions = read_predictions(trial.predictions)
+    configuration = with_parameters(spec.base, record.parameters)
+    floors = {}
+    for objective in spec.objectives:
+        _, *shifted, metric = objective.split("/")
+        floor = metric_table()[metric].floor if metric in metric_table() else None
+        if floor is None:
+            continue
+        weights_c = _shift_weights(shifted[0], class_counts) if shifted else None
+        is_known = weights_c is not None and shifted[0].endswith(KNOWN_PRIOR)
+        metrics = evaluate_product(
+            product_of_experts(torch.from_numpy(predictions.logits_nec)),
+            torch.tensor(predictions.labels_n),
+            prior_c=class_prior(class_counts),
+            lam=mean_lambda(configured_lambdas(configuration)),
+            class_counts=class_counts,
+            class_weights_c=weights_c,
+            test_prior_c=weights_c if is_known else None,
+            is_final=True,
+        )
+        floors[objective] = metrics.values[floor]
+    return floors
 
 
 def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> Tensor:
@@ -128,9 +156,13 @@ def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> T
     images_c = torch.bincount(labels_n, minlength=len(class_counts))
     _, *shifted, metric = objective.split("/")
     if shifted:
-        name = shifted[0].removesuffix(KNOWN_PRIOR)
-        shift = next(shift for shift in SHIFTS if shift.name == name)
-        return class_weighted(labels_n, images_c, shift_weights(shift, class_counts))
+        return class_weighted(labels_n, images_c, _shift_weights(shifted[0], class_counts))
     if metric.startswith("balanced_"):
         return balanced_weights(labels_n, images_c)
     return torch.ones(len(labels_n), dtype=torch.float64)
+
+
+def _shift_weights(name: str, class_counts: Sequence[int]) -> Tensor:
+    """Return the class weights, float64 [C], of a shift such as `forward_10_known_prior`."""
+    shift = next(shift for shift in SHIFTS if shift.name == name.removesuffix(KNOWN_PRIOR))
+    return shift_weights(shift, class_counts)

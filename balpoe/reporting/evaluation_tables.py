@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 from rich.console import RenderableType
 
@@ -14,6 +13,7 @@ from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR
 from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
 from balpoe.reporting.formatting import (
+    FLOOR_NOTE,
     NO_VALUE,
     bare_number,
     figures_of_seeds,
@@ -26,8 +26,6 @@ from balpoe.study.selection.side_by_side import distinct_metrics
 
 FinalEvaluation = Sequence[DistributionEvaluation]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
-
-FLOOR_NOTE: Final = "floor: mean ECE of perfectly calibrated predictions"
 
 
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:

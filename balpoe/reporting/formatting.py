@@ -12,6 +12,8 @@ from balpoe.study.trials.record import TrialIdentity
 NO_VALUE: Final = "–"
 """The text of a number that does not exist."""
 
+FLOOR_NOTE: Final = "floor: mean ECE of perfectly calibrated predictions"
+
 
 def is_fraction(metric: str) -> bool:
     """Whether a metric such as `val/ece` is a fraction, shown in percent."""

@@ -19,6 +19,8 @@ from balpoe.exporting.export_files import (
     known_point_file,
 )
 from balpoe.reporting.formatting import (
+    FLOOR_NOTE,
+    NO_VALUE,
     bare_number,
     label,
     label_and_number,
@@ -65,7 +67,7 @@ def front_report(
     *,
     exports: Path,
     validation_counts: Sequence[int] | None = None,
-    floors: Mapping[str, str] | None = None,
+    floors: Mapping[int, Mapping[str, float]] | None = None,
 ) -> RenderableType:
     """Return the front as a table, followed by the next commands.
 
@@ -76,8 +78,8 @@ def front_report(
         exports: The directory to which `balpoe export` writes the configurations of this study.
         validation_counts: The validation images of each class, for the expected effect of the
             selection; None if they are not known.
-        floors: The floor of each objective that is a calibration error, as text; None if they are
-            not known.
+        floors: The floors of calibration errors by trial number and objective, on the first seed;
+            None if they are not known.
     """
     if not front:
         has_complete = any(record.state == "COMPLETE" for record in records)
@@ -91,10 +93,10 @@ def front_report(
     effects = _selection_effects(spec, known, validation_counts)
     points = tried_points(spec, records)
     has_points = any(record.objectives for record in points.values())
-    remark = ("" if has_points else effects) + "".join(
-        f"\n{label(metric)}: {floor}" for metric, floor in (floors or {}).items()
-    )
-    table = _front_table(spec, front, records, compared, remark)
+    remark = "" if has_points else effects
+    if floors and any(floors.values()):
+        remark += f"\n{FLOOR_NOTE} on the first seed"
+    table = _front_table(spec, front, records, compared, remark, floors or {})
     parts: list[RenderableType] = [table, Text()]
     if has_points:
         rows = (
@@ -126,6 +128,7 @@ def _front_table(
     records: Sequence[TrialRecord],
     compared: Comparisons,
     remark: str,
+    floors: Mapping[int, Mapping[str, float]],
 ) -> Table:
     known = {candidate.number: candidate for candidate in candidates(records)}
     several = [known[record.identity.number] for record in front] if len(front) > 1 else []
@@ -141,7 +144,7 @@ def _front_table(
         caption = f"{caption}; differences: not tested, {_too_few(spec)}"
     return table_of(
         f"{name} of {_outcome(spec, records)}",
-        (_front_cells(spec, record, records, letters) for record in front),
+        (_front_cells(spec, record, records, letters, floors) for record in front),
         f"{caption}{remark}",
     )
 
@@ -168,6 +171,7 @@ def _front_cells(
     record: TrialRecord,
     records: Sequence[TrialRecord],
     letters: Mapping[int, str],
+    floors: Mapping[int, Mapping[str, float]],
 ) -> Iterator[Cell]:
     """The cells of one trial; each `yield` is a column of the table."""
     number = record.identity.number
@@ -177,6 +181,9 @@ def _front_cells(
     for metric in spec.objectives:
         text = mean_and_sd(metric, objectives[metric])
         yield number_cell(label_with_unit(metric), text, style="green")
+        if any(metric in of_trial for of_trial in floors.values()):
+            floor = floors.get(number, {}).get(metric)
+            yield number_cell("floor", NO_VALUE if floor is None else bare_number(metric, floor))
     yield number_cell("n", str(max(seeds.n for seeds in objectives.values())))
     if letters:
         yield text_cell("alike", letters.get(number, "–"))

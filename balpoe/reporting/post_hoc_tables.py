@@ -21,8 +21,9 @@ from balpoe.evaluation.validated_choices import (
     ValidatedChoice,
     ValidatedChoices,
 )
-from balpoe.reporting.evaluation_tables import FLOOR_NOTE, distribution_name
+from balpoe.reporting.evaluation_tables import distribution_name
 from balpoe.reporting.formatting import (
+    FLOOR_NOTE,
     NO_VALUE,
     bare_number,
     label,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 from rich.console import RenderableType
 
 from balpoe.config import ExpertsConfig, StudySpec
-from balpoe.launch.calibration_floors import objective_floors, trial_floors
+from balpoe.launch.calibration_floors import trial_floors
+from balpoe.method.calibration_floor import calibration_floor
 from balpoe.reporting.front_table import front_report
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.record import TrialRecord
@@ -36,24 +38,28 @@ def test_each_row_has_number_parameters_objectives_in_percent_and_seeds(
     assert max(map(len, shown)) <= 80
 
 
-def test_the_caption_states_the_floor_of_each_calibration_error(
+def test_a_floor_from_the_predictions_of_the_trial_stands_beside_its_ece(
     spec: StudySpec, make_record: MakeRecord, lines: Lines, tmp_path: Path
 ) -> None:
-    """It is that of `check`, from the labels that the trial has stored."""
-    trial = TrialDirectory(tmp_path)
-    records = [make_record(7)]
-    assert not list(trial_floors(spec, trial))
+    trial, record = TrialDirectory(tmp_path), make_record(7)
+    assert trial_floors(spec, record, trial) == {}
     labels_n = np.arange(300) % 10
-    logits_nec = np.zeros((300, 1, 10), np.float32)
+    logits_nec = np.zeros((300, 3, 10), np.float32)
+    logits_nec[np.arange(300), :, labels_n] = 3.0
     write_predictions(trial.predictions, Predictions(logits_nec, labels_n))
     class_counts = tuple(range(20, 10, -1))
-    result = TrialResult(records[0].identity, {}, {}, 0, "", 0.0, 1.0, {}, class_counts, "float32")
+    result = TrialResult(record.identity, {}, {}, 0, "", 0.0, 1.0, {}, class_counts, "float32")
     write_result(trial, result)
-    floors = list(trial_floors(spec, trial))
-    assert floors == list(objective_floors(spec, torch.tensor(labels_n), class_counts))
-    texts = {floor.objective: str(floor) for floor in floors}
-    shown = lines(front_report(spec, records, records, exports=EXPORTS, floors=texts))
-    assert "ECE: floor 2.7 ± 0.8 % on 300 validation images" in " ".join(" ".join(shown).split())
+    floors = trial_floors(spec, record, trial)
+    confidence_n = torch.full((300,), math.exp(3) / (math.exp(3) + 9), dtype=torch.float64)
+    expected = calibration_floor(confidence_n, torch.ones(300, dtype=torch.float64)).ece
+    assert floors == {"val/ece": pytest.approx(expected)}
+    records = [record, make_record(2)]
+    shown = lines(front_report(spec, records, records, exports=EXPORTS, floors={7: floors}))
+    rows = [line.split() for line in shown if "independent" in line]
+    assert [row[-2:] for row in rows] == [[f"{100 * expected:.1f}", "1"], ["–", "1"]]
+    words = " ".join(" ".join(shown).split())
+    assert "floor: mean ECE of perfectly calibrated predictions on the first seed" in words
 
 
 def test_further_seeds_of_a_trial_turn_its_values_into_mean_and_spread(

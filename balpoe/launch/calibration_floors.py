@@ -12,7 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from balpoe.config import StudySpec, metric_table, with_parameters
+from balpoe.config import StudySpec, with_parameters
+from balpoe.config.metrics import BALANCED
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.image_weights import (
     balanced_weights,
@@ -20,14 +21,13 @@ from balpoe.evaluation.image_weights import (
     effective_sample_size,
     shift_weights,
 )
-from balpoe.evaluation.scoring import evaluate_product
 from balpoe.method.calibration_floor import (
     TYPICAL_ACCURACY,
     calibration_floor,
     typical_confidences,
 )
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior, mean_lambda
+from balpoe.method.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.record import TrialRecord
 from balpoe.study.trials.result_file import read_result_alone
@@ -76,7 +76,7 @@ class ObjectiveFloor:
         """The warning if the floor exceeds half of a typical value, else None."""
         if self.mean <= self.typical / 2:
             return None
-        error = self.objective.rpartition("/")[2].removeprefix("balanced_").upper()
+        error = _error(self.objective).upper()
         or_more = "" if self.has_own_validation else ", or increase data.validation_per_class"
         return (
             f"objectives.{self.objective}: {self}, more than half of a typical {error} of "
@@ -97,8 +97,7 @@ def objective_floors(
     """
     confidence_n = typical_confidences(len(labels_n))
     for objective in spec.objectives:
-        _, _, metric = objective.rpartition("/")
-        error = metric.removeprefix("balanced_")
+        error = _error(objective)
         if error not in _TYPICAL:
             continue
         weights_n = _weights(objective, labels_n, class_counts)
@@ -122,33 +121,37 @@ def trial_floors(spec: StudySpec, record: TrialRecord, trial: TrialDirectory) ->
     Raises:
         CorruptFile: a file of the trial is damaged or of another format.
     """
-    if not trial.predictions.exists():
+    objectives = [name for name in spec.objectives if _error(name) == "ece"]
+    if not objectives or not trial.predictions.exists():
         return {}
     class_counts = read_result_alone(trial).class_counts
     if class_counts is None:
         return {}
     predictions = read_predictions(trial.predictions)
-    configuration = with_parameters(spec.base, record.parameters)
+    labels_n = torch.tensor(predictions.labels_n)
+    logits_nc = product_of_experts(torch.from_numpy(predictions.logits_nec).double())
+    lam = mean_lambda(configured_lambdas(with_parameters(spec.base, record.parameters)))
+    trained_prior_c = target_prior(class_prior(class_counts), lam)
     floors = {}
-    for objective in spec.objectives:
-        _, *shifted, metric = objective.split("/")
-        floor = metric_table()[metric].floor if metric in metric_table() else None
-        if floor is None:
-            continue
-        weights_c = _shift_weights(shifted[0], class_counts) if shifted else None
-        is_known = weights_c is not None and shifted[0].endswith(KNOWN_PRIOR)
-        metrics = evaluate_product(
-            product_of_experts(torch.from_numpy(predictions.logits_nec)),
-            torch.tensor(predictions.labels_n),
-            prior_c=class_prior(class_counts),
-            lam=mean_lambda(configured_lambdas(configuration)),
-            class_counts=class_counts,
-            class_weights_c=weights_c,
-            test_prior_c=weights_c if is_known else None,
-            is_final=True,
-        )
-        floors[objective] = metrics.values[floor]
+    for objective in objectives:
+        adjusted_nc = logits_nc
+        shift = objective.split("/")[1]
+        if shift.endswith(KNOWN_PRIOR):
+            weights_c = _shift_weights(shift, class_counts)
+            adjusted_nc = adjust_to_prior(
+                logits_nc,
+                trained_prior_c=trained_prior_c,
+                test_prior_c=weights_c / weights_c.sum(),
+            )
+        confidence_n = adjusted_nc.softmax(dim=-1).amax(dim=-1)
+        weights_n = _weights(objective, labels_n, class_counts)
+        floors[objective] = calibration_floor(confidence_n, weights_n).ece
     return floors
+
+
+def _error(objective: str) -> str:
+    """Return the metric of an objective without its weighting: `ece` for `val/balanced_ece`."""
+    return objective.rpartition("/")[2].removeprefix(BALANCED)
 
 
 def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> Tensor:
@@ -157,7 +160,7 @@ def _weights(objective: str, labels_n: Tensor, class_counts: Sequence[int]) -> T
     _, *shifted, metric = objective.split("/")
     if shifted:
         return class_weighted(labels_n, images_c, _shift_weights(shifted[0], class_counts))
-    if metric.startswith("balanced_"):
+    if metric.startswith(BALANCED):
         return balanced_weights(labels_n, images_c)
     return torch.ones(len(labels_n), dtype=torch.float64)
 

@@ -50,6 +50,12 @@ def test_a_floor_from_the_predictions_of_the_trial_stands_beside_its_ece(
     class_counts = tuple(range(20, 10, -1))
     result = TrialResult(record.identity, {}, {}, 0, "", 0.0, 1.0, {}, class_counts, "float32")
     write_result(trial, result)
+    known = "val/forward_10_known_prior/ece"
+    floors = trial_floors(dataclasses.replace(spec, objectives={known: "minimize"}), record, trial)
+    assert list(floors) == [known]
+    assert 0 < floors[known] < 0.2
+    accuracy = dataclasses.replace(spec, objectives={"val/accuracy": "maximize"})
+    assert trial_floors(accuracy, record, trial) == {}
     floors = trial_floors(spec, record, trial)
     confidence_n = torch.full((300,), math.exp(3) / (math.exp(3) + 9), dtype=torch.float64)
     expected = calibration_floor(confidence_n, torch.ones(300, dtype=torch.float64)).ece

@@ -74,8 +74,10 @@ def evaluate(
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
         return
     rows = [seed.rows for seed in seeds]
-    tables = [evaluation_table(model.name, rows)]
-    tables.append(detail_table(rows, seeds[0].lambdas if experts else ()))
+    tables = [
+        evaluation_table(model.name, rows),
+        detail_table(rows, seeds[0].lambdas if experts else ()),
+    ]
     if per_class:
         results = [seed.classes for seed in seeds]
         tables += class_tables(results, seeds[0].class_names, seeds[0].class_counts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,15 +64,45 @@ def format_of(path: Path) -> int | None:
         CorruptFile: the file is missing or damaged.
     """
     try:
-        found = _format(pq.read_schema(path))
+        schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise CorruptFile(f"{path}: missing or damaged: {error}") from error
+    return format_in(schema)
+
+
+def format_in(schema: pa.Schema) -> int | None:
+    """Return the format in the schema of a table, or None if it has no number."""
+    found = _format(schema)
     return int(found) if found.isdecimal() else None
 
 
 def _format(schema: pa.Schema) -> str:
     found: bytes = (schema.metadata or {}).get(_FORMAT_KEY, b"none")
     return found.decode(errors="replace")
+
+
+@contextmanager
+def row_group_writer(
+    path: Path, schema: pa.Schema, *, dictionaries: Sequence[str]
+) -> Iterator[pq.ParquetWriter]:
+    """Write a table to `path` atomically, one row group at a time.
+
+    The columns `dictionaries` have few different values and are encoded by them.
+
+    Raises:
+        StorageError: the file cannot be written; its previous content is kept.
+    """
+    with (
+        atomic_writer(path) as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=list(dictionaries),
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        yield writer
 
 
 def sha256_of(path: Path) -> str:

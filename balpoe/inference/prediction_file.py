@@ -29,8 +29,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from balpoe.atomic_write import atomic_writer
 from balpoe.method.decisions import decisions
+from balpoe.parquet_tables import row_group_writer
 
 FORMAT = 1
 METADATA = b"balpoe_predictions"
@@ -132,16 +132,7 @@ def prediction_writer(
     content = {"format": FORMAT, "classes": list(class_names), **costs, **about}
     metadata = {METADATA: json.dumps(content)}
     schema = pa.schema(list(fields.items()), metadata)
-    with (
-        atomic_writer(path) as file,
-        pq.ParquetWriter(
-            file,
-            schema,
-            compression="zstd",
-            use_dictionary=["path", "predicted"],
-            write_page_checksum=True,
-        ) as parquet,
-    ):
+    with row_group_writer(path, schema, dictionaries=["path", "predicted"]) as parquet:
         writer = PredictionWriter(parquet, class_names, with_logits=experts > 0, cost_cc=cost_cc)
         yield writer
         writer.flush()

@@ -19,14 +19,13 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from balpoe.atomic_write import atomic_writer
 from balpoe.data.image_locations import ImageLocations
 from balpoe.data.splits import DataDescription
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
+from balpoe.parquet_tables import row_group_writer
 from balpoe.training.predictions_file import FLOAT32_BYTES
 
 FORMAT = 1
@@ -56,16 +55,7 @@ def write_test_predictions(
     dtype = torch.float32 if is_small else torch.float16
     schema = _schema(description, identity, pa.float32() if is_small else pa.float16())
     step = max(1, _ROW_GROUP_BYTES // (classes * _FLOAT64_BYTES))
-    with (
-        atomic_writer(path) as file,
-        pq.ParquetWriter(
-            file,
-            schema,
-            compression="zstd",
-            use_dictionary=["label", "predicted"],
-            write_page_checksum=True,
-        ) as writer,
-    ):
+    with row_group_writer(path, schema, dictionaries=["label", "predicted"]) as writer:
         for start in range(0, images, step):
             part = slice(start, start + step)
             # as `Classifier.predict_proba` computes them

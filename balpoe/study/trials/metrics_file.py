@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from balpoe.config.earlier_names import converted_metrics
-from balpoe.parquet_tables import format_of, read_table, write_table
+from balpoe.parquet_tables import format_in, read_table, write_table
 from balpoe.study.trials.earlier_records import EARLIER_METRICS, keeps_earlier_names
 from balpoe.training.epoch import EpochResult
 
@@ -45,7 +45,7 @@ def read_metrics(path: Path) -> tuple[EpochResult, ...]:
     """
     table = read_table(path, formats=(FORMAT, EARLIER_METRICS))
     history = tuple(_epoch_result(row) for row in table.to_pylist())
-    if format_of(path) == FORMAT:
+    if format_in(table.schema) == FORMAT:
         return history
     is_balanced = keeps_earlier_names(path)
     return tuple(

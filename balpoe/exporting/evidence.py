@@ -11,7 +11,7 @@ from typing import Any
 
 from balpoe.config import Choice, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
-from balpoe.study.selection.candidates import OverSeeds, candidates, objectives_over_seeds
+from balpoe.study.selection.candidates import OverSeeds, objectives_over_seeds
 from balpoe.study.selection.comparison import (
     VERDICTS,
     Comparison,
@@ -85,19 +85,22 @@ def evidence_for(
     record: TrialRecord,
     records: Sequence[TrialRecord],
     launches: Sequence[Launch],
+    compared: Comparisons,
     *,
     rank: int | None = None,
     ordered_by: str | None = None,
     known_point: str | None = None,
 ) -> Evidence:
-    """Return the evidence for a COMPLETE trial: one on the front, a known point, or both."""
+    """Return the evidence for a COMPLETE trial: one on the front, a known point, or both.
+
+    `compared` are the comparisons of all candidates among `records`.
+    """
     assert record.ended is not None
     assert record.data_fingerprint is not None
     number = record.identity.number
     measured = with_parameters(spec.base, record.parameters)
     searched = [other for other in records if other.identity.repeat == 0]
     launch = launch_at(launches, record.ended)
-    compared = Comparisons(candidates(records), spec.repeats)
     return Evidence(
         study=spec.name,
         trial=number,

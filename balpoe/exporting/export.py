@@ -22,7 +22,8 @@ from balpoe.exporting.export_files import (
 from balpoe.exporting.preference import Preference
 from balpoe.files import dump_configuration
 from balpoe.study.search.planned_trials import tried_points
-from balpoe.study.selection.candidates import is_feasible, metrics_over_seeds
+from balpoe.study.selection.candidates import candidates, is_feasible, metrics_over_seeds
+from balpoe.study.selection.comparison import Comparisons
 from balpoe.study.selection.front import ACCURACY, ordered_front
 from balpoe.study.trials.launch_log import Launch
 from balpoe.study.trials.record import TrialRecord
@@ -101,13 +102,14 @@ def export_best(
     order = ACCURACY if preference is None else preference.expression
     known = tried_points(spec, records)
     names = {record.identity.number: name for name, record in reversed(known.items())}
+    compared = Comparisons(candidates(records), spec.repeats)
     exports = []
     for rank, record in enumerate(front[:top], start=1):
         number = record.identity.number
         name = names.get(number)
         path = configuration_file(directory, rank=rank, trial=number)
         evidence = evidence_for(
-            spec, record, records, launches, rank=rank, ordered_by=order, known_point=name
+            spec, record, records, launches, compared, rank=rank, ordered_by=order, known_point=name
         )
         exports.append(_write(spec, record, evidence, path))
     exported_points: dict[str, Export] = {}
@@ -118,7 +120,7 @@ def export_best(
             continue
         if number not in by_trial:
             path = known_point_file(directory, name=name, trial=number)
-            evidence = evidence_for(spec, record, records, launches, known_point=name)
+            evidence = evidence_for(spec, record, records, launches, compared, known_point=name)
             by_trial[number] = _write(spec, record, evidence, path)
         exported_points[name] = by_trial[number]
     written = {export.path for export in by_trial.values()}

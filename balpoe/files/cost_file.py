@@ -17,9 +17,8 @@ from typing import Final
 from balpoe.config.cost import MOST_CLASSES, CostMatrix
 from balpoe.config.wording import did_you_mean, shown
 from balpoe.errors import ConfigurationError
-from balpoe.files.reading import read_document
+from balpoe.files.reading import read_document, read_small_file
 
-_MOST_BYTES: Final = 2**20
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 _Rows = Mapping[int, Sequence[str]]  # by line, from 1
@@ -55,13 +54,7 @@ def cost_place(file: Path, name: str) -> str:
 
 def _cells(path: Path) -> _Rows:
     """Return the cells of every line that is not empty."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if len(content) > _MOST_BYTES:
-        raise ConfigurationError([f"{path}: must be at most {_MOST_BYTES} bytes (1 MiB)"])
+    content = read_small_file(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -102,7 +102,7 @@ def _prior_cells(seeds: Sequence[PostHoc], distribution: str) -> Iterator[Cell]:
 def _choice_cells(
     choices: Sequence[ValidatedChoices], lambdas: Sequence[float], scorer: Scorer
 ) -> Iterator[Cell]:
-    rows = [next(row for row in of.choices if row.scorer == scorer) for of in choices]
+    rows = [next(row for row in each.choices if row.scorer == scorer) for each in choices]
     yield _scorer_cell(rows[0], lambdas)
     validation = rows[0].validation  # one search trial, whatever the seed of the final training
     for metric in _CHOICE_METRICS:

@@ -16,7 +16,9 @@ from balpoe.cli.options import dashboard_option, json_option, runs_option
 @json_option("Print JSON.")
 @dashboard_option
 @click.option(
-    "--follow", is_flag=True, help="Show the output of the study until it ends; with --address."
+    "--follow",
+    is_flag=True,
+    help="Show the study until it ends; with --address, the output of its driver.",
 )
 @runs_option
 def status(study: str, as_json: bool, address: str | None, follow: bool, runs: str) -> None:
@@ -24,7 +26,8 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
     if address is not None:
         sys.exit(_status_on_cluster(study, address, as_json=as_json, follow=follow))
     if follow:
-        raise click.UsageError("--follow needs --address: where the study was submitted to")
+        _follow(study, runs, as_json=as_json)
+        return
     from balpoe.launch.status import status as status_of
     from balpoe.reporting.study_status import status_plain, status_report
 
@@ -33,6 +36,33 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
         click.echo(json.dumps(status_plain(found), indent=1, allow_nan=False))
     else:
         Console().print(status_report(found))
+
+
+def _follow(study: str, runs: str, *, as_json: bool) -> None:
+    """Show the study until no driver runs it: on a terminal as a whole, else line by line."""
+    from rich.live import Live
+
+    from balpoe.launch.status import follow_status
+    from balpoe.reporting.study_status import status_changes, status_plain, status_report
+
+    console = Console()
+    statuses = follow_status(study, runs=runs)
+    if as_json:
+        for found in statuses:
+            click.echo(json.dumps(status_plain(found), allow_nan=False))
+        return
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            for found in statuses:
+                live.update(status_report(found), refresh=True)
+        return
+    before = None
+    for found in statuses:
+        for line in status_changes(before, found):
+            click.echo(line)
+        before = found
+    if before is not None:
+        console.print(status_report(before))
 
 
 def _status_on_cluster(study: str, address: str, *, as_json: bool, follow: bool) -> int:

@@ -30,14 +30,16 @@ from balpoe.study.execution.executor import LaunchEnd, run_trials
 from balpoe.study.execution.interruption import exit_at_sigterm
 from balpoe.study.object_store.driver_uploads import DriverUploads
 from balpoe.study.object_store.study_files import study_files
+from balpoe.study.records.live_records import LiveRecords
 from balpoe.study.records.record_store import RecordStore
+from balpoe.study.records.running_epochs import RunningEpochsFile
 from balpoe.study.search.earlier_trials import EarlierStudy
 from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.storage_record import hold_study, record_storage, refuse_local_storage_on
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.earlier_records import record_validation_balance
-from balpoe.study.trials.events import Listener, StateChange, StudyEvent
+from balpoe.study.trials.events import Listener, StudyEvent, TrialEvent
 from balpoe.study.trials.measurable_metrics import depends_on_data, refuse_unmeasurable_metrics
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import (
@@ -180,12 +182,18 @@ def _launch(
         mirror.submit(record)
     end = LaunchEnd()
     if not was_finished:
-        with watch(spec, recorded, launches) as follow, _closed_early(mirror):
+        live = LiveRecords(store)
+        with (
+            watch(spec, recorded, launches) as follow,
+            _closed_early(mirror),
+            RunningEpochsFile(directory) as running_epochs,
+        ):
 
             def report(event: StudyEvent) -> None:
                 uploads.follow(event)
-                if isinstance(event, StateChange):
-                    mirror.submit(store.record(event.identity.number, event.identity.repeat))
+                if isinstance(event, TrialEvent):
+                    mirror.submit(live.after(event))
+                running_epochs.follow(event)
                 follow(event)
 
             end = execute(spec, directory, report)

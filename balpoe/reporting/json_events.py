@@ -90,7 +90,9 @@ def outcome_line(
 def _plain(event: StudyEvent) -> tuple[str, dict[str, Any]]:
     """Return the name and the fields of an event as users read them."""
     if not isinstance(event, AttemptEnded):
-        return _snake_case(type(event).__name__), asdict(event)
+        plain = asdict(event)
+        plain.pop("result", None)  # every metric of every epoch would hide the other lines
+        return _snake_case(type(event).__name__), plain
     # an interface since the first version: one name for both ends, told apart by the state
     return "trial_ended", {
         "identity": asdict(event.identity),

@@ -26,7 +26,6 @@ from balpoe.study.trials.events import (
     WarmStarted,
 )
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
-from balpoe.training.epoch import EpochResult
 
 _REFRESHES_PER_SECOND = 4
 _STOPPING = (
@@ -94,7 +93,8 @@ class StudyDisplay(LiveDisplay[StudyEvent]):
                     known, identity=event.identity, parameters=event.parameters, state="RUNNING"
                 )
             case EpochReported():
-                result = EpochResult(event.epoch, self._now(), event.metrics)
+                # by the clock of this host, as the rest of the display
+                result = replace(event.result, unix_time=self._now(), metrics=event.metrics)
                 earlier = (past for past in known.history if past.epoch < event.epoch)
                 return replace(known, history=(*earlier, result))
             case AttemptEnded():

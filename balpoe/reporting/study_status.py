@@ -12,10 +12,10 @@ from rich.text import Text
 from balpoe.config import StudySpec
 from balpoe.reporting.formatting import duration, label_and_number, trial_name
 from balpoe.reporting.front_table import parameter_cells
-from balpoe.reporting.study_panel import state_counts
+from balpoe.reporting.study_panel import state_counts, trial_line
 from balpoe.reporting.study_progress import RunningTrial, StudyProgress, study_progress
 from balpoe.reporting.table_style import Cell, table_of, text_cell
-from balpoe.reporting.time_left import epochs_done
+from balpoe.reporting.time_left import epochs_done, epochs_of
 from balpoe.study.search.spent_budget import SpentBudget, search_is_over
 from balpoe.study.selection.comparison import Verdict
 from balpoe.study.storage.lease import LeaseHolder
@@ -26,7 +26,8 @@ from balpoe.study.trials.record import TrialRecord
 class StudyStatus:
     """A study at the Unix time `now`.
 
-    `trials` holds all trials and repeats; only RUNNING ones have a history: the epochs on disk.
+    `trials` holds all trials and repeats; only RUNNING ones have a history: the epochs on disk, and
+    the newest epoch if a driver runs the study.
     `spent` is the part of the budget spent up to their last recorded moment. `repeats_left` counts
     the further seeds that the present round of the race still lacks, `pairs` the pairs of trials
     on the front by verdict. `driver` is the process that runs the study, or None.
@@ -47,9 +48,24 @@ def status_report(status: StudyStatus) -> RenderableType:
     parts: list[RenderableType] = list(_lines(status, progress))
     if progress.running:
         rows = (_running_cells(status, trial) for trial in progress.running)
-        caption = "epochs as they are on disk: written every minute"
+        caption = None if status.driver else "epochs of the last checkpoint"
         parts += [Text(), table_of("Running", rows, caption)]
     return Group(*parts)
+
+
+def status_changes(before: StudyStatus | None, after: StudyStatus) -> Iterator[str]:
+    """Yield a line for each trial or repeat that has begun, ended, or finished an epoch."""
+    progress = _progress(after)
+    known = {} if before is None else {_key(trial): trial for trial in before.trials}
+    for trial in after.trials:
+        earlier = known.get(_key(trial))
+        if trial.state == "RUNNING":
+            epoch = epochs_done(trial)
+            if earlier is None or epochs_done(earlier) != epoch:
+                name = trial_name(trial.identity)
+                yield f"{name}: epoch {epoch}/{epochs_of(after.spec, trial)}"
+        elif before is not None and (earlier is None or earlier.state == "RUNNING"):
+            yield trial_line(trial, progress)
 
 
 def status_plain(status: StudyStatus) -> dict[str, Any]:
@@ -75,6 +91,10 @@ def status_plain(status: StudyStatus) -> dict[str, Any]:
         "running": [_running_plain(trial) for trial in progress.running],
         "driver": asdict(status.driver) if status.driver else None,
     }
+
+
+def _key(trial: TrialRecord) -> tuple[int, int]:
+    return trial.identity.number, trial.identity.repeat
 
 
 def _running_plain(trial: RunningTrial) -> dict[str, Any]:

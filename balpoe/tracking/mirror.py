@@ -3,6 +3,10 @@
 Runs are looked up by their tags and epochs by the stored metric history before anything is
 created, so mirroring can be interrupted and repeated at any point. After a failed request, runs
 are looked up again at the end.
+
+Epochs are mirrored before a checkpoint has them. After a kill they are trained again, with the same
+values where the training is deterministic. A run that holds another value of an epoch is closed,
+and the trial gets a new one.
 """
 
 from __future__ import annotations
@@ -35,10 +39,14 @@ _OF_STUDY = (
 
 @dataclass(frozen=True, slots=True)
 class _ChildRun:
-    """A trial's run as MLflow is known to hold it; `record` is the last one written completely."""
+    """A trial's run as MLflow is known to hold it.
+
+    `markers` holds the value of `EPOCH_MARKER` of every epoch that the run has, and `record` is the
+    last one written completely.
+    """
 
     run_id: str
-    epoch: int
+    markers: Mapping[int, float]
     status: str
     record: TrialRecord | None = None
 
@@ -86,6 +94,9 @@ class Mirror:
                     self._is_tagged = True
                 record = _without_metrics(record, names)
             child = self._children.pop(key, None) or self._find_or_create_child(key, record)
+            differing = _differing_epoch(child, record)
+            if differing is not None:
+                child = self._replace(child, differing, record)
             self._children[key] = self._write(child, record)
         except Exception:
             # The server may have executed a request that failed here.
@@ -127,22 +138,33 @@ class Mirror:
     def _find_or_create_child(self, key: Key, record: TrialRecord) -> _ChildRun:
         run = self._stored_trials().get(key)
         if run is None:
-            parent = {run_data.PARENT_RUN: self._parent_id}
-            run = self._client.create_run(
-                self._experiment_id,
-                start_time=run_data.milliseconds(record.started),
-                tags=run_data.identity_tags(record) | self._origin.tags | parent,
-                run_name=run_data.run_name(record),
-            )
-            return _ChildRun(str(run.info.run_id), 0, str(run.info.status))
+            return self._create_child(record)
         run_id, status = str(run.info.run_id), str(run.info.status)
         if self._holds(run, record):
-            epoch = record.history[-1].epoch if record.history else 0
-            return _ChildRun(run_id, epoch, status, record)
+            return _ChildRun(run_id, _markers(record), status, record)
         history = self._client.get_metric_history(run_id, run_data.EPOCH_MARKER)
-        epoch = max((metric.step for metric in history), default=0)
-        self._write_lacking_names(run, record, epoch)
-        return _ChildRun(run_id, epoch, status)
+        child = _ChildRun(run_id, {metric.step: metric.value for metric in history}, status)
+        if _differing_epoch(child, record) is None:
+            self._write_lacking_names(run, record, max(child.markers, default=0))
+        return child
+
+    def _create_child(self, record: TrialRecord) -> _ChildRun:
+        parent = {run_data.PARENT_RUN: self._parent_id}
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=run_data.milliseconds(record.started),
+            tags=run_data.identity_tags(record) | self._origin.tags | parent,
+            run_name=run_data.run_name(record),
+        )
+        return _ChildRun(str(run.info.run_id), {}, str(run.info.status))
+
+    def _replace(self, child: _ChildRun, epoch: int, record: TrialRecord) -> _ChildRun:
+        """Close a run that holds another value of `epoch` than the record; return a new run."""
+        for name, value in run_data.replaced_tags(epoch).items():
+            self._client.set_tag(child.run_id, name, value)
+        self._client.set_terminated(child.run_id, status="KILLED")
+        self._runs.refresh()
+        return self._create_child(record)
 
     def _write_lacking_names(self, run: Run, record: TrialRecord, epoch: int) -> None:
         """Write the metrics up to `epoch` that a run of an earlier version has by other names."""
@@ -156,14 +178,15 @@ class Mirror:
         return self._runs.trials({key: child.run_id for key, child in self._children.items()})
 
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
-        fresh = [result for result in record.history if result.epoch > child.epoch]
+        newest = max(child.markers, default=0)
+        fresh = [result for result in record.history if result.epoch > newest]
         # Before the state, so that an interruption leaves no state without its epochs.
         self._client.log_batch(child.run_id, metrics=list(run_data.epoch_metrics(fresh)))
         status = child.status
         if child.record is None or run_data.state_tags(child.record) != run_data.state_tags(record):
             status = self._write_state(child, record)
-        epoch = max([child.epoch, *(result.epoch for result in fresh)])
-        return _ChildRun(child.run_id, epoch, status, record)
+        markers = child.markers if not fresh else {**child.markers, **_markers(record)}
+        return _ChildRun(child.run_id, markers, status, record)
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
         point = point_name(self._spec, record.parameters) or ""
@@ -198,6 +221,28 @@ class Mirror:
         has_tags = self._tags(record).items() <= run.data.tags.items()
         last = record.history[-1].epoch if record.history else 0
         return is_ended and has_tags and not _lacking_names(run, record, last)
+
+
+def _markers(record: TrialRecord) -> dict[int, float]:
+    """Return the value of `EPOCH_MARKER` of every epoch that has one."""
+    marker = run_data.EPOCH_MARKER
+    return {
+        result.epoch: result.metrics[marker]
+        for result in record.history
+        if marker in result.metrics
+    }
+
+
+def _differing_epoch(child: _ChildRun, record: TrialRecord) -> int | None:
+    """Return the first epoch of which the run holds another value than the record, if any."""
+    return next(
+        (
+            epoch
+            for epoch, value in _markers(record).items()
+            if child.markers.get(epoch, value) != value
+        ),
+        None,
+    )
 
 
 def _lacking_names(run: Run, record: TrialRecord, epoch: int) -> set[str]:

@@ -2,6 +2,7 @@
 
 A slow, unreachable or broken store does not delay the caller. Records wait in memory, one per
 trial (the newest), until the store accepts them; those it never accepted are counted at the end.
+New epochs of a running trial wait for a few seconds, so that they are written together.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.run_data import Origin, Outcome
+from balpoe.tracking.study_runs import Key
 from balpoe.tracking.tracking_store import TrackingStore
 
+_EPOCHS_PERIOD_SECONDS = 5.0
+"""The time between two writes of new epochs of the same trial, where the store is fast."""
+_LONGEST_EPOCHS_PERIOD_SECONDS = 60.0
+_REST_PER_WRITE = 20.0
+"""The thread shares the interpreter with Ray Tune: writing takes at most 1/20 of its time."""
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _ATTEMPTS_WHEN_CLOSING = 3
@@ -80,7 +87,9 @@ class MirrorWriter:
         self._open_sink = open_sink
         self._sink: Sink | None = None
         self._changed = threading.Condition()
-        self._pending: dict[tuple[int, int], TrialRecord] = {}
+        self._pending: dict[Key, TrialRecord] = {}
+        self._written: dict[Key, TrialRecord] = {}  # of trials that run
+        self._due: dict[Key, float] = {}  # when their next epochs are written; monotonic time
         self._failures = 0  # in a row; reset when closing begins
         self._error: str | None = None
         self._closing: _Closing | None = None
@@ -117,7 +126,9 @@ class MirrorWriter:
         sink = self._sink
         assert sink is not None
         while (record := self._next()) is not None:
-            self._settle(record, self._attempt(functools.partial(sink.mirror, record)))
+            began = time.monotonic()
+            is_written = self._attempt(functools.partial(sink.mirror, record))
+            self._settle(record, is_written, time.monotonic() - began)
         closing = self._closing
         assert closing is not None
         while not self._finished:
@@ -131,19 +142,45 @@ class MirrorWriter:
         self._sink = self._open_sink()
 
     def _next(self) -> TrialRecord | None:
-        """Wait for the oldest pending record; None when the thread should end."""
+        """Wait for the oldest pending record that is due; None when the thread should end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closing)
+            while self._closing is None:
+                wait = min(map(self._seconds_until_due, self._pending.values()), default=None)
+                if wait is not None and wait <= 0:
+                    break
+                self._changed.wait(wait)
             if not self._pending or self._is_given_up():
                 return None
-            return next(iter(self._pending.values()))
+            return next(r for r in self._pending.values() if self._seconds_until_due(r) <= 0)
 
-    def _settle(self, record: TrialRecord, is_written: bool) -> None:
-        """Remove a written record; queue it last if it was refused or is outdated."""
+    def _seconds_until_due(self, record: TrialRecord) -> float:
+        """Return 0 for a record with more news than epochs, and while the writer closes."""
+        before = self._written.get(_key(record))
+        if self._closing is not None or before is None:
+            return 0.0
+        if replace(record, history=()) != replace(before, history=()):
+            return 0.0
+        return max(0.0, self._due[_key(record)] - time.monotonic())
+
+    def _settle(self, record: TrialRecord, is_written: bool, seconds: float) -> None:
+        """Remove a written record; queue it last if it was refused or is outdated.
+
+        `seconds` is the time that the attempt to write it took.
+        """
+        key = _key(record)
         with self._changed:
-            newest = self._pending.pop(_key(record))
+            newest = self._pending.pop(key)
             if not is_written or newest is not record:
-                self._pending[_key(record)] = newest
+                self._pending[key] = newest
+            if not is_written:
+                return
+            if record.state == "RUNNING":
+                self._written[key] = record
+                rest = _REST_PER_WRITE * seconds * len(self._written)
+                period = min(max(rest, _EPOCHS_PERIOD_SECONDS), _LONGEST_EPOCHS_PERIOD_SECONDS)
+                self._due[key] = time.monotonic() + period
+            else:
+                self._written.pop(key, None)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Return whether `action` succeeded; after a failure, pause first."""
@@ -176,5 +213,5 @@ class MirrorWriter:
         return is_late or self._failures >= _ATTEMPTS_WHEN_CLOSING
 
 
-def _key(record: TrialRecord) -> tuple[int, int]:
+def _key(record: TrialRecord) -> Key:
     return record.identity.number, record.identity.repeat

@@ -67,6 +67,12 @@ def identity_tags(record: TrialRecord) -> dict[str, str]:
     }
 
 
+def replaced_tags(epoch: int) -> dict[str, str]:
+    """The tags of a run that was closed; the role keeps it out of searches for trials."""
+    why = f"epoch {epoch} was trained again after a failure and had another {EPOCH_MARKER}"
+    return {"role": "replaced", "replaced": why}
+
+
 def state_tags(record: TrialRecord) -> dict[str, str]:
     """The state of a trial; an empty `failure` replaces that of an earlier attempt."""
     return {

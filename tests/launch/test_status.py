@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +20,18 @@ from balpoe.cli.status import status as status_command
 from balpoe.config import BudgetConfig, StudySpec
 from balpoe.errors import UserError
 from balpoe.files import dump_study
-from balpoe.launch.status import status
-from balpoe.reporting.study_status import status_plain, status_report
+from balpoe.launch.status import follow_status, status
+from balpoe.reporting.study_status import status_changes, status_plain, status_report
 from balpoe.study.records.record_store import RecordStore
+from balpoe.study.records.running_epochs import RunningEpochsFile
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import pareto_front
 from balpoe.study.selection.race import references
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.events import EpochReported
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.training.epoch import EpochResult
 
 
 class TinyStudy(Protocol):
@@ -57,6 +62,42 @@ def test_a_running_trial_shows_the_epochs_that_are_on_disk(tiny_study: TinyStudy
     (running,) = _plain(tiny_study)["running"]
     assert (running["trial"], running["epoch"], running["epochs"]) == (3, 1, 2)
     assert running["started"] < running["last_epoch_ended"]
+
+
+def test_while_a_driver_runs_a_trial_shows_its_newest_epoch(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, runs)
+    directory = StudyDirectory.of(runs, "tiny")
+    identity = TrialIdentity("tiny", 3)
+    with RunningEpochsFile(directory) as file:
+        file.follow(EpochReported(identity, 2, {}, EpochResult(2, time.time(), {})))
+        while not directory.running_epochs.exists():
+            time.sleep(0.01)
+        assert status_plain(status("tiny", runs=runs))["running"][0]["epoch"] == 1, "no driver"
+        with hold_lease(directory.lease):
+            found = status("tiny", runs=runs)
+    assert status_plain(found)["running"][0]["epoch"] == 2
+    assert list(status_changes(status("tiny", runs=runs), found)) == ["trial 3: epoch 2/2"]
+    assert list(status_changes(found, found)) == []
+
+
+def test_following_a_study_ends_with_its_driver(
+    tiny_study: TinyStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balpoe.launch.status._POLL_SECONDS", 0.01)
+    with hold_lease(tiny_study.directory.lease):
+        statuses = follow_status("tiny", runs=tiny_study.runs)
+        assert next(statuses).driver is not None
+        assert next(statuses).driver is not None
+    assert [found.driver for found in statuses] == [None]
+    runs = ["--runs", str(tiny_study.runs)]
+    followed = CliRunner().invoke(status_command, ["tiny", "--follow", *runs]).output
+    assert followed.startswith("trial 3: epoch 1/2\n")
+    assert "not running" in followed
+    as_json = CliRunner().invoke(status_command, ["tiny", "--follow", "--json", *runs]).output
+    assert json.loads(as_json)["driver"] is None
 
 
 def test_a_trial_is_never_from_the_future_whatever_the_clock_of_the_reader(

@@ -16,6 +16,7 @@ from balpoe.study.trials.events import (
     TrialStarted,
 )
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
+from balpoe.training.epoch import EpochResult
 
 MakeRecord = Callable[..., TrialRecord]
 IDENTITY = TrialIdentity("digits_lt", 3, attempt=1)
@@ -33,7 +34,7 @@ def test_every_event_is_a_line_with_its_name_and_time(spec: StudySpec) -> None:
     launched, started, epoch, ended, stop = _told(
         spec,
         TrialStarted(IDENTITY, {"mixup.alpha": 0.5}),
-        EpochReported(IDENTITY, 4, {"val/ece": 0.1}),
+        EpochReported(IDENTITY, 4, {"val/ece": 0.1}, EpochResult(4, 999.0, {"train/loss": 1.0})),
         TrialEnded(IDENTITY, "FAIL", failure="out of luck"),
         StopRequested("no room"),
     )
@@ -48,6 +49,7 @@ def test_every_event_is_a_line_with_its_name_and_time(spec: StudySpec) -> None:
     }
     assert (epoch["event"], epoch["epoch"]) == ("epoch_reported", 4)
     assert epoch["metrics"] == {"val/ece": 0.1}
+    assert "result" not in epoch, "all metrics of every epoch would make the log unreadable"
     assert (ended["event"], ended["state"]) == ("trial_ended", "FAIL")
     assert ended["failure"] == "out of luck"
     assert stop == {"event": "stop_requested", "time": 1000.5, "reason": "no room"}
@@ -73,7 +75,8 @@ def test_the_end_of_an_attempt_is_the_end_of_a_trial_that_is_running(spec: Study
 
 
 def test_what_is_no_number_in_json_is_null(spec: StudySpec) -> None:
-    _, epoch = _told(spec, EpochReported(IDENTITY, 1, {"val/ece": math.nan, "val/nll": math.inf}))
+    metrics = {"val/ece": math.nan, "val/nll": math.inf}
+    _, epoch = _told(spec, EpochReported(IDENTITY, 1, metrics, EpochResult(1, 999.0, metrics)))
     assert epoch["metrics"] == {"val/ece": None, "val/nll": None}
 
 

@@ -14,6 +14,7 @@ from balpoe.reporting.study_progress import study_progress
 from balpoe.reporting.time_left import epochs_done
 from balpoe.study.trials.events import AttemptEnded, EpochReported, TrialEnded, TrialStarted
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
+from balpoe.training.epoch import EpochResult
 
 MakeRecord = Callable[..., TrialRecord]
 Lines = Callable[[RenderableType], list[str]]
@@ -198,7 +199,7 @@ def _run(display: StudyDisplay) -> None:
         display(TrialStarted(one, {}))
         display(TrialStarted(two, {}))
         for epoch in range(1, 21):
-            display(EpochReported(one, epoch, values))
+            display(EpochReported(one, epoch, values, EpochResult(epoch, 999.0, values)))
         display(TrialEnded(one, "COMPLETE", values))
         display(AttemptEnded(two))
 

@@ -178,7 +178,12 @@ def test_the_events_of_a_trial_come_in_order_and_each_once(finished: Finished) -
         assert [event for event in events if event.identity == identity] == [
             TrialStarted(identity, entry.parameters),
             *(
-                EpochReported(identity, epoch, {"val/accuracy": epoch / 10, "val/ece": 1 / epoch})
+                EpochReported(
+                    identity,
+                    epoch,
+                    {"val/accuracy": epoch / 10, "val/ece": 1 / epoch},
+                    EpochResult(epoch, 0.0, {}),  # not compared
+                )
                 for epoch in (1, 2, 3)
             ),
             TrialEnded(identity, "COMPLETE", objectives),

@@ -43,12 +43,13 @@ def make_record(spec: StudySpec) -> Callable[..., TrialRecord]:
         accuracy: float = 0.9,
         experts: int = 1,
         later: float = 0.0,
+        loss: float = 2.0,
     ) -> TrialRecord:
         history = tuple(
             EpochResult(
                 epoch,
                 START + 100 * number + epoch + later,
-                {"train/loss": 2.0 / epoch, "val/accuracy": accuracy, "val/ece": 0.05}
+                {"train/loss": loss / epoch, "val/accuracy": accuracy, "val/ece": 0.05}
                 | {f"val/expert_{e}/ece": 0.1 * e for e in range(experts)},
             )
             for epoch in range(1, epochs + 1)

@@ -193,6 +193,39 @@ def test_epochs_trained_again_by_a_later_attempt_are_not_written_again(
     assert run.data.tags["attempt"] == "1"
 
 
+@pytest.mark.parametrize("same_process", [True, False])
+def test_an_epoch_that_is_trained_again_with_another_value_closes_the_run(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    same_process: bool,
+) -> None:
+    mirror.mirror(make_record(0, 3))
+    mirror.mirror(make_record(1, 2))
+    again = mirror if same_process else Mirror(store, spec, ORIGIN)
+    other = make_record(0, 2, attempt=1, loss=2.5, later=50.0)
+    kept = make_record(0, 1).history  # the checkpoint has the first epoch
+    other = replace(other, history=(*kept, *other.history[1:]))
+    again.mirror(other)
+    again.mirror(replace(make_record(0, 4, "COMPLETE", attempt=1, loss=2.5), history=other.history))
+
+    (replaced,) = _runs(store, spec, "replaced")
+    assert replaced.info.status == "KILLED"
+    assert replaced.data.tags["replaced"] == (
+        "epoch 2 was trained again after a failure and had another train/loss"
+    )
+    assert [point.value for point in _history(store, replaced, "train/loss")] == [2.0, 1.0, 2 / 3]
+    first, second = sorted(_runs(store, spec, "trial"), key=lambda run: run.data.tags["number"])
+    assert [point.value for point in _history(store, first, "train/loss")] == [2.0, 1.25]
+    assert (first.info.status, first.data.tags["attempt"]) == ("FINISHED", "1")
+    assert second.data.tags["number"] == "1"
+
+    Mirror(store, spec, ORIGIN).mirror(other)  # a rebuild finds the new run
+    assert len(_runs(store, spec, "replaced")) == 1
+    assert len(_runs(store, spec, "trial")) == 2
+
+
 def test_a_run_that_a_crash_left_without_metrics_is_taken_up(
     mirror: Mirror,
     store: TrackingStore,

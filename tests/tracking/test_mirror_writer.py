@@ -22,6 +22,7 @@ MakeRecord = Callable[..., TrialRecord]
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_writer, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(mirror_writer, "_EPOCHS_PERIOD_SECONDS", 0.01)
 
 
 HANG_SECONDS = 30
@@ -95,6 +96,51 @@ def test_a_record_that_arrives_while_its_trial_is_being_written_is_written_after
     sink.gate.set()
     writer.close("finished")
     assert [len(record.history) for record in sink.written] == [1, 2]
+
+
+def test_epochs_of_a_trial_wait_and_are_written_together_but_other_news_is_not_delayed(
+    sink: RecordingSink, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_writer, "_EPOCHS_PERIOD_SECONDS", 1.0)
+    writer = MirrorWriter(lambda: sink)
+
+    def written(count: int) -> list[tuple[int, int]]:
+        deadline = time.monotonic() + HANG_SECONDS
+        while len(sink.written) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return [(r.identity.number, len(r.history)) for r in sink.written]
+
+    writer.submit(make_record(0, 0))
+    assert written(1) == [(0, 0)]
+    began = time.monotonic()
+    for epochs in range(1, 51):
+        writer.submit(make_record(0, epochs))
+    writer.submit(make_record(1, 1))
+    assert written(2) == [(0, 0), (1, 1)], "another trial is not delayed"
+    assert written(3) == [(0, 0), (1, 1), (0, 50)], "50 epochs are one write"
+    assert time.monotonic() - began > 0.9
+    writer.submit(make_record(0, 51))
+    writer.submit(make_record(0, 51, attempt=1))
+    assert written(4)[-1] == (0, 51)
+    assert time.monotonic() - began < 1.9, "an attempt is news"
+    writer.submit(make_record(0, 52, attempt=1))
+    writer.submit(make_record(0, 53, "COMPLETE", attempt=1))
+    writer.submit(make_record(1, 7))
+    writer.close("finished")
+    assert written(6)[4:] == [(0, 53), (1, 7)]
+
+
+def test_on_a_slow_store_epochs_wait_longer_but_at_most_a_minute(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    writer = MirrorWriter(lambda: sink)
+    for seconds, waits in ((0.0, 0.01), (1.0, 20.0), (30.0, 60.0)):
+        record = make_record(0, 1)
+        writer._pending[0, 0] = record
+        before = time.monotonic()
+        writer._settle(record, True, seconds)
+        assert waits <= writer._due[0, 0] - before <= waits + AT_ONCE_SECONDS
+    writer.close("finished")
 
 
 def test_a_refused_record_holds_up_no_other_and_is_counted_at_the_end(

@@ -20,6 +20,7 @@ from balpoe.study.execution.trial_actor import (
     IDENTITY,
     MEMORY,
     PARAMETERS,
+    RESULT,
 )
 from balpoe.study.execution.trial_queue import TrialQueue
 from balpoe.study.execution.trial_recorder import RunningTrial, TrialRecorder
@@ -129,7 +130,7 @@ class StudySearcher(Searcher):
     def _report(self, running: RunningTrial, result: Mapping[str, Any]) -> None:
         if MEMORY in result:
             self._memory.record(running.trial.parameters, result[MEMORY])
-        self._recorder.report(running, int(result[EPOCH]), result)
+        self._recorder.report(running, result[RESULT])
 
     def _end(self, running: RunningTrial, result: Mapping[str, Any]) -> None:
         if FAILURE in result:

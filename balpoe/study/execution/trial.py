@@ -146,9 +146,13 @@ def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None,
     """Yield the epochs; their metrics are written with every checkpoint and at any end.
 
     At a rung the metrics are written before the epoch is reported, as other trials are compared
-    with them.
+    with them. Metrics on disk are replaced by those of the checkpoint before the first epoch: the
+    driver reads there which epochs come before it.
     """
     directory, attempt, rungs = task.directory, task.identity.attempt, task.spec.rungs
+    if training.history or directory.metrics.exists():
+        with writing_as_newest(directory, attempt):
+            write_metrics(directory.metrics, training.history)
     try:
         for epoch in training.fit():
             require_newest(directory, attempt)

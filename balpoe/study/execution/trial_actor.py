@@ -25,7 +25,7 @@ from balpoe.study.trials.record import TrialIdentity
 from balpoe.training.memory import device_memory, limit_memory, total_memory
 
 IDENTITY, PARAMETERS, GPUS = "identity", "parameters", "gpus"
-EPOCH, COMPLETE, MEMORY = "epoch", "complete", "memory"
+EPOCH, RESULT, COMPLETE, MEMORY = "epoch", "result", "complete", "memory"
 FAILURE, FAILURE_CLASS = "failure", "failure_class"
 _DONE = "done"
 
@@ -122,7 +122,8 @@ class TrialActor(tune.Trainable):
         judged = (*self._spec.objectives, *self._spec.constraints_at_rungs)
         metrics = {name: epoch.metrics[name] for name in judged if name in epoch.metrics}
         memory = {MEMORY: asdict(device_memory(_GPU))} if self._shares_gpu else {}
-        return {EPOCH: epoch.epoch, **metrics, **memory}
+        # an object rather than a mapping, which Tune would flatten
+        return {EPOCH: epoch.epoch, RESULT: epoch, **metrics, **memory}
 
 
 def _failed(failure: Failure) -> dict[str, Any]:

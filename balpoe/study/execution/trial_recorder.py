@@ -21,6 +21,7 @@ from balpoe.study.trials.failures import Failure, FirstTrials, failure_of
 from balpoe.study.trials.objectives import finite_objectives
 from balpoe.study.trials.record import TrialIdentity, TrialToRun
 from balpoe.study.trials.retries import next_step
+from balpoe.training.epoch import EpochResult
 
 
 @dataclass(slots=True)
@@ -64,11 +65,11 @@ class TrialRecorder:
         """Send the start of an attempt at a trial."""
         self._listener(TrialStarted(trial.identity, trial.parameters))
 
-    def report(self, running: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:
+    def report(self, running: RunningTrial, result: EpochResult) -> None:
         """Send an epoch of a trial."""
-        running.epoch = epoch
+        running.epoch, metrics = result.epoch, result.metrics
         objectives = {name: metrics[name] for name in self._spec.objectives if name in metrics}
-        self._listener(EpochReported(running.trial.identity, epoch, objectives))
+        self._listener(EpochReported(running.trial.identity, result.epoch, objectives, result))
 
     def is_pruned(self, running: RunningTrial, epoch: int, metrics: Mapping[str, object]) -> bool:
         """Return whether a trial is pruned after `epoch`; repeats never are."""

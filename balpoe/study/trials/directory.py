@@ -126,6 +126,11 @@ class StudyDirectory:
         return self.path / "memory.json"
 
     @property
+    def running_epochs(self) -> Path:
+        """The newest epoch of every running trial, while a driver runs the study."""
+        return self.path / "running_epochs.json"
+
+    @property
     def tune(self) -> Path:
         """Tune's own files, which are deleted after a launch."""
         return self.path / "tune"

@@ -9,6 +9,7 @@ from typing import Literal
 from balpoe.config import Choice
 from balpoe.study.trials.failures import FailureClass
 from balpoe.study.trials.record import TrialIdentity
+from balpoe.training.epoch import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,15 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True)
 class EpochReported:
-    """A trial finished an epoch; `metrics` are the objectives, where it was evaluated."""
+    """A trial finished an epoch.
+
+    `metrics` are the objectives, where the epoch was evaluated; `result` has all metrics.
+    """
 
     identity: TrialIdentity
     epoch: int
     metrics: Mapping[str, float]
+    result: EpochResult = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,37 @@
+"""The records of trials while they run, with every epoch that they have reported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.trials.events import EpochReported, TrialEvent
+from balpoe.study.trials.record import TrialRecord
+
+
+class LiveRecords:
+    """Follows the events of a launch; `store` reads the records of the same study.
+
+    The files of a trial have its epochs with every checkpoint, about once a minute. Between them
+    the events have the epochs.
+    """
+
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
+        self._running: dict[tuple[int, int], TrialRecord] = {}
+
+    def after(self, event: TrialEvent) -> TrialRecord:
+        """Return the record of the event's trial after the event.
+
+        Raises:
+            CorruptFile: a file of the trial is missing, damaged or was changed.
+        """
+        key = (event.identity.number, event.identity.repeat)
+        if not isinstance(event, EpochReported):
+            self._running.pop(key, None)
+            return self._store.record(*key)
+        # before the first report of an attempt its files have the epochs of its checkpoint
+        known = self._running.get(key) or self._store.record(*key)
+        earlier = (result for result in known.history if result.epoch < event.epoch)
+        self._running[key] = replace(known, history=(*earlier, event.result))
+        return self._running[key]

@@ -89,7 +89,7 @@ def recorded_trial(task: TrialTask) -> Course:
         write_metrics(task.directory.metrics, history)
         yield history[-1]
     objectives = {name: history[-1].metrics[name] for name in task.spec.objectives}
-    _record(task, history, objectives)
+    record(task, history, objectives)
     return objectives
 
 
@@ -136,7 +136,8 @@ def _checkpoint_to_die_at() -> int:
     return int(os.environ.get(_TIMES, "0"))
 
 
-def _record(task: TrialTask, history: list[EpochResult], objectives: dict[str, float]) -> None:
+def record(task: TrialTask, history: list[EpochResult], objectives: dict[str, float]) -> None:
+    """Write the files of a complete trial."""
     files = (task.directory.metrics, task.directory.predictions)
     nothing = Predictions(np.zeros((2, 1, 10), np.float32), np.zeros(2, np.int64))
     with writing_as_newest(task.directory, task.identity.attempt):

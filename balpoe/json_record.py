@@ -130,6 +130,8 @@ def _value(value: Any, hint: Any, place: str) -> Any:
     if is_dataclass(hint) and isinstance(value, dict):
         return parsed(value, hint)  # type: ignore[arg-type]  # a class, as hints are
     if origin is tuple and isinstance(value, list):
+        if arguments[-1] is not Ellipsis and len(arguments) != len(value):
+            raise ValueError(f"{place} must have {len(arguments)} items, got {len(value)}")
         return tuple(_items(value, arguments[0], place))
     if origin is Sequence and isinstance(value, list):
         return _items(value, arguments[0], place)

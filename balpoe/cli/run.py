@@ -101,8 +101,9 @@ def _early_end(outcome: StudyOutcome) -> str | None:
 
 
 def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
-    from balpoe.launch.calibration_floors import trial_floors
     from balpoe.reporting.front_table import front_report
+    from balpoe.study.records.trial_summaries import stored_floors
+    from balpoe.study.search.planned_trials import tried_points
     from balpoe.training.predictions_file import label_counts
 
     if outcome.was_finished:
@@ -115,12 +116,8 @@ def _show(outcome: StudyOutcome, reason: str | None, console: Console) -> None:
         if outcome.front:
             trial = outcome.directory.trial(outcome.front[0].identity)
             counts = label_counts(trial.predictions)
-        floors = {
-            record.identity.number: trial_floors(
-                outcome.spec, record, outcome.directory.trial(record.identity)
-            )
-            for record in outcome.front
-        }
+        points = tried_points(outcome.spec, outcome.records).values()
+        floors = stored_floors(outcome.directory, (*outcome.front, *points))
         console.print(
             front_report(
                 outcome.spec,

@@ -96,8 +96,8 @@ def class_results(
             trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
             test_prior_c=(images_c / images_c.sum()).double(),
         )
-        known = _counted(adjusted_nc, labels_n)
-    return ResultsByPrior(_counted(product_nc, labels_n), known)
+        known = counted(adjusted_nc, labels_n)
+    return ResultsByPrior(counted(product_nc, labels_n), known)
 
 
 def as_plain(results: ResultsByPrior, class_names: Sequence[str]) -> dict[str, Any]:
@@ -120,7 +120,8 @@ def from_plain(plain: Mapping[str, Any]) -> ResultsByPrior:
     return ResultsByPrior(unknown, None if known is None else _from_plain(known))
 
 
-def _counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
+def counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
+    """Return the results of the most probable classes of logits [N, C]."""
     classes = logits_nc.shape[1]
     pairs_p, images_p = torch.unique(
         labels_n * classes + logits_nc.argmax(dim=1), return_counts=True

@@ -30,6 +30,17 @@ def divergences_to_target(
     return balanced_m, matched_m
 
 
+def balanced_marginals(log_probabilities_mbc: Tensor, labels_b: Tensor, images_c: Tensor) -> Tensor:
+    """Return the mean probability of each class over class-balanced inputs, float64 [M, C].
+
+    The arguments are those of `divergences_to_target`, whose first divergence it gives.
+    """
+    present_c = (images_c > 0).to(torch.float64)
+    mixture_c = present_c / present_c.sum() / images_c.clamp(min=1)
+    weights_m1b = mixture_c[labels_b].expand(len(log_probabilities_mbc), 1, -1)
+    return _log_mixtures(log_probabilities_mbc, weights_m1b).exp().squeeze(1)
+
+
 def _log_mixtures(log_probabilities_mbc: Tensor, weights_msb: Tensor) -> Tensor:
     """The log of Σ_b w_b·p_b as [M, S, C], S weightings; finite even where all p_b underflow."""
     smallest = torch.finfo(torch.float64).min

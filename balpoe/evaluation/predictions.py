@@ -41,7 +41,17 @@ class Predictions:
     @cached_property
     def correct_mb(self) -> Tensor:
         """Whether the most probable class is the label, bool [M, B]."""
-        return self._highest[1] == self.labels_b
+        return self.predicted_mb == self.labels_b
+
+    @cached_property
+    def confidence_mb(self) -> Tensor:
+        """The largest probability for each image, [M, B]."""
+        return self._highest[0].exp()
+
+    @property
+    def predicted_mb(self) -> Tensor:
+        """The most probable class of each image, int64 [M, B]."""
+        return self._highest[1]
 
     @cached_property
     def label_log_probabilities_mb(self) -> Tensor:
@@ -66,7 +76,7 @@ class Predictions:
         true_c.index_add_(0, self.labels_b, self.weights_b)
         right_mc.index_add_(1, self.labels_b, self.correct_mb * self.weights_b)
         weights_mb = self.weights_b.expand(len(self.correct_mb), -1)
-        predicted_mc.scatter_add_(1, self._highest[1], weights_mb)
+        predicted_mc.scatter_add_(1, self.predicted_mb, weights_mb)
         f1_mc = 2 * right_mc / (predicted_mc + true_c)
         return torch.where(self.images_c > 0, f1_mc, torch.nan)
 
@@ -131,13 +141,13 @@ class Predictions:
 
     def _bins(self, weights_b: Tensor) -> tuple[ReliabilityBins, ...]:
         return tuple(
-            bin_confidences(highest_b.exp(), correct_b, weights_b=weights_b)
-            for highest_b, correct_b in zip(self._highest[0], self.correct_mb, strict=True)
+            bin_confidences(confidence_b, correct_b, weights_b=weights_b)
+            for confidence_b, correct_b in zip(self.confidence_mb, self.correct_mb, strict=True)
         )
 
     def _floors(self, weights_b: Tensor) -> tuple[CalibrationFloor, ...]:
         return tuple(
-            calibration_floor(highest_b.exp(), weights_b) for highest_b in self._highest[0]
+            calibration_floor(confidence_b, weights_b) for confidence_b in self.confidence_mb
         )
 
 

@@ -95,11 +95,42 @@ def evaluate(
         DataError: no images, a label that is no class or that the test prior rules out, or
             class weights that leave nothing.
     """
+    *scored_experts, ensemble = _scored(
+        predictions_of_experts(
+            logits_bec,
+            labels_b,
+            prior_c=prior_c,
+            lambdas=lambdas,
+            class_counts=class_counts,
+            class_weights_c=class_weights_c,
+            test_prior_c=test_prior_c,
+            cost_cc=cost_cc,
+        ),
+        is_final=is_final,
+    )
+    return Evaluation(ensemble, tuple(scored_experts))
+
+
+def predictions_of_experts(
+    logits_bec: Tensor,
+    labels_b: Tensor,
+    *,
+    prior_c: Tensor,
+    lambdas: Sequence[float],
+    class_counts: Sequence[int],
+    class_weights_c: Tensor | None = None,
+    test_prior_c: Tensor | None = None,
+    cost_cc: Tensor | None = None,
+) -> Predictions:
+    """Return the predictions of the experts, followed by those of their product.
+
+    The arguments and the errors are those of `evaluate`.
+    """
     assert logits_bec.shape[1] == len(lambdas)
     labels_b = labels_b.to("cpu")
     refuse_impossible_labels(labels_b, len(class_counts))
     refuse_non_finite_logits(logits_bec)
-    *scored_experts, ensemble = _evaluated(
+    return _predictions(
         _scorers(logits_bec),
         labels_b,
         prior_c=prior_c,
@@ -108,9 +139,7 @@ def evaluate(
         class_weights_c=class_weights_c,
         test_prior_c=test_prior_c,
         cost_cc=cost_cc,
-        is_final=is_final,
     )
-    return Evaluation(ensemble, tuple(scored_experts))
 
 
 def evaluate_product(
@@ -131,7 +160,7 @@ def evaluate_product(
     labels_b = labels_b.to("cpu")
     refuse_impossible_labels(labels_b, len(class_counts))
     refuse_non_finite_logits(logits_bc.unsqueeze(1))
-    [metrics] = _evaluated(
+    predictions = _predictions(
         logits_bc.detach().to("cpu", torch.float64).unsqueeze(0),
         labels_b,
         prior_c=prior_c,
@@ -140,12 +169,12 @@ def evaluate_product(
         class_weights_c=class_weights_c,
         test_prior_c=test_prior_c,
         cost_cc=None,
-        is_final=is_final,
     )
+    [metrics] = _scored(predictions, is_final=is_final)
     return metrics
 
 
-def _evaluated(
+def _predictions(
     logits_mbc: Tensor,
     labels_b: Tensor,
     *,
@@ -155,9 +184,8 @@ def _evaluated(
     class_weights_c: Tensor | None,
     test_prior_c: Tensor | None,
     cost_cc: Tensor | None,
-    is_final: bool,
-) -> list[Metrics]:
-    """Score M scorers, each of the bias in `lambdas`."""
+) -> Predictions:
+    """Return the predictions of M scorers, each of the bias in `lambdas`."""
     classes = logits_mbc.shape[-1]
     assert classes == len(prior_c) == len(class_counts)
     images_c = torch.bincount(labels_b, minlength=classes)
@@ -171,7 +199,7 @@ def _evaluated(
         refuse_labels_ruled_out(images_c, test_prior_c)
         logits_mbc = _adjusted(logits_mbc, targets_mc, test_prior_c)
         targets_mc = (test_prior_c / test_prior_c.sum()).expand_as(targets_mc)
-    predictions = Predictions(
+    return Predictions(
         logits_mbc.log_softmax(dim=-1),
         labels_b,
         images_c,
@@ -181,7 +209,6 @@ def _evaluated(
         shot_groups(class_counts),
         cost_cc,
     )
-    return _scored(predictions, is_final=is_final)
 
 
 def _scored(predictions: Predictions, *, is_final: bool) -> list[Metrics]:

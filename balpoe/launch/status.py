@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from balpoe.launch import RUNS
@@ -11,6 +12,7 @@ from balpoe.launch.runs import find_study, local_runs
 from balpoe.reporting.study_status import StudyStatus
 from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
 from balpoe.study.records.running_epochs import with_running_epochs
+from balpoe.study.records.trial_summaries import stored_floors
 from balpoe.study.search.spent_budget import hours_spent
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.comparison import Comparisons, pair_verdicts
@@ -38,7 +40,7 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
     spent = spent_so_far(spec, directory, trials)
     known = candidates(trials)
     stand = race(spec, known)
-    return StudyStatus(
+    found = StudyStatus(
         spec=spec,
         trials=trials,
         spent=spent,
@@ -47,6 +49,7 @@ def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
         driver=driver,
         now=time.time(),
     )
+    return replace(found, floors=stored_floors(directory, found.best_trials))
 
 
 def follow_status(study: str, *, runs: Path | str = RUNS) -> Iterator[StudyStatus]:

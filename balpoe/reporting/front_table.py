@@ -94,7 +94,7 @@ def front_report(
     points = tried_points(spec, records)
     has_points = any(record.objectives for record in points.values())
     remark = "" if has_points else effects
-    if floors and any(floors.values()):
+    if _has_floors(spec, floors or {}):
         remark += f"\n{FLOOR_NOTE} on the first seed"
     table = _front_table(spec, front, records, compared, remark, floors or {})
     parts: list[RenderableType] = [table, Text()]
@@ -102,7 +102,7 @@ def front_report(
         rows = (
             cells
             for name, record in points.items()
-            for cells in _gain_rows(spec, name, record, best, records, compared)
+            for cells in _gain_rows(spec, name, record, best, records, compared, floors or {})
         )
         table = table_of(f"Gain of trial {best} over the known points", rows, f"{_GAIN}{effects}")
         parts += [table, Text()]
@@ -202,6 +202,7 @@ def _gain_rows(
     best: int,
     records: Sequence[TrialRecord],
     compared: Comparisons,
+    floors: Mapping[int, Mapping[str, float]],
 ) -> Iterator[Iterator[Cell]]:
     """The rows of one known point: for each objective the gain of the trial `best` over it."""
     own = objectives_over_seeds(records, record.identity.number)
@@ -220,22 +221,37 @@ def _gain_rows(
             verdict = "infeasible: not tested"
         elif other != best:
             verdict = "one seed: not tested" if difference is None else _verdict(difference)
-        value = mean_and_sd(metric, own[metric]) if metric in own else "–"
+        values = [mean_and_sd(metric, own[metric]) if metric in own else NO_VALUE]
+        if _has_floors(spec, floors):
+            floor = floors.get(other, {}).get(metric)
+            values.append(NO_VALUE if floor is None else bare_number(metric, floor))
         yield _gain_cells(
             name if place == 0 else "",
             metric,
-            value,
+            values,
             difference,
             comparison.n if comparison else 0,
             verdict,
         )
 
 
+def _has_floors(spec: StudySpec, floors: Mapping[int, Mapping[str, float]]) -> bool:
+    return any(metric in of_trial for of_trial in floors.values() for metric in spec.objectives)
+
+
 def _gain_cells(
-    name: str, metric: str, value: str, difference: Difference | None, n: int, verdict: str
+    name: str,
+    metric: str,
+    values: Sequence[str],
+    difference: Difference | None,
+    n: int,
+    verdict: str,
 ) -> Iterator[Cell]:
-    """The cells of a known point and an objective; `difference` is positive where it is a gain."""
-    gain = interval = "–"
+    """The cells of a known point and an objective; `difference` is positive where it is a gain.
+
+    `values` are the objective and, where the table has them, its floor.
+    """
+    gain = interval = NO_VALUE
     if difference is not None and difference.mean is not None:
         gain = signed_number(metric, difference.mean)
         if difference.interval is not None:
@@ -243,7 +259,8 @@ def _gain_cells(
             interval = f"{low}..{high}"
     yield text_cell("known point", name, style="bold", no_wrap=True)
     yield text_cell("objective", label_with_unit(metric))
-    yield number_cell("value", value, style="green")
+    yield number_cell("value", values[0], style="green")
+    yield from (number_cell("floor", floor) for floor in values[1:])
     yield number_cell("gain", gain)
     yield number_cell("interval", interval)
     yield number_cell("n", str(n))

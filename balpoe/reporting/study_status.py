@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from balpoe.config import StudySpec
-from balpoe.reporting.formatting import duration, label_and_number, trial_name
+from balpoe.reporting.formatting import (
+    duration,
+    label_and_number,
+    number_with_unit,
+    trial_name,
+)
 from balpoe.reporting.front_table import parameter_cells
 from balpoe.reporting.study_panel import state_counts, trial_line
 from balpoe.reporting.study_progress import RunningTrial, StudyProgress, study_progress
@@ -30,7 +35,8 @@ class StudyStatus:
     the newest epoch if a driver runs the study.
     `spent` is the part of the budget spent up to their last recorded moment. `repeats_left` counts
     the further seeds that the present round of the race still lacks, `pairs` the pairs of trials
-    on the front by verdict. `driver` is the process that runs the study, or None.
+    on the front by verdict. `driver` is the process that runs the study, or None. `floors` are the
+    floors of calibration errors by trial number and metric, as far as they are stored.
     """
 
     spec: StudySpec
@@ -40,6 +46,17 @@ class StudyStatus:
     pairs: Mapping[Verdict, int]
     driver: LeaseHolder | None
     now: float
+    floors: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def best_trials(self) -> tuple[TrialRecord, ...]:
+        """The trials with the best value of an objective."""
+        numbers = {best.number for best in _progress(self).best.values()}
+        return tuple(
+            trial
+            for trial in self.trials
+            if trial.identity.number in numbers and trial.identity.repeat == 0
+        )
 
 
 def status_report(status: StudyStatus) -> RenderableType:
@@ -85,7 +102,11 @@ def status_plain(status: StudyStatus) -> dict[str, Any]:
         "trials": dict(progress.states),
         "infeasible": progress.infeasible,
         "best": {
-            name: {"value": best.value, "trial": best.number}
+            name: {
+                "value": best.value,
+                "trial": best.number,
+                "floor": status.floors.get(best.number, {}).get(name),
+            }
             for name, best in progress.best.items()
         },
         "running": [_running_plain(trial) for trial in progress.running],
@@ -129,7 +150,9 @@ def _lines(status: StudyStatus, progress: StudyProgress) -> Iterator[Text]:
         yield Text(f"{hours} device hours spent")
     yield Text(state_counts(progress), style="dim")
     for name, best in progress.best.items():
-        yield Text(f"best {label_and_number(name, best.value)}, trial {best.number}")
+        floor = status.floors.get(best.number, {}).get(name)
+        by_chance = "" if floor is None else f" (floor {number_with_unit(name, floor)})"
+        yield Text(f"best {label_and_number(name, best.value)}{by_chance}, trial {best.number}")
     if status.repeats_left:
         yield Text(f"further seeds to train in this round: {status.repeats_left}")
     if any(status.pairs[verdict] for verdict in ("separable", "not separable")):

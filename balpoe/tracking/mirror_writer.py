@@ -8,6 +8,7 @@ New epochs of a running trial wait for a few seconds, so that they are written t
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -53,6 +54,14 @@ class MirrorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class _Written:
+    """The last written record of a trial that runs, and when its next epochs are written."""
+
+    record: TrialRecord
+    next_epochs: float  # of time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
 class _Closing:
     outcome: Outcome
     description: str | None
@@ -88,8 +97,8 @@ class MirrorWriter:
         self._sink: Sink | None = None
         self._changed = threading.Condition()
         self._pending: dict[Key, TrialRecord] = {}
-        self._written: dict[Key, TrialRecord] = {}  # of trials that run
-        self._due: dict[Key, float] = {}  # when their next epochs are written; monotonic time
+        self._due: dict[Key, float] = {}  # of what is pending; monotonic time
+        self._written: dict[Key, _Written] = {}  # of trials that run
         self._failures = 0  # in a row; reset when closing begins
         self._error: str | None = None
         self._closing: _Closing | None = None
@@ -100,9 +109,14 @@ class MirrorWriter:
 
     def submit(self, record: TrialRecord) -> None:
         """Queue `record` in place of an older record of the same trial; return at once."""
+        key = _key(record)
         with self._changed:
-            self._pending[_key(record)] = record
-            self._changed.notify()
+            due = self._due_time(key, record)
+            is_earlier = due < self._due.get(key, math.inf)
+            self._pending[key] = record
+            if is_earlier:  # each time the thread wakes, Ray Tune waits for the interpreter
+                self._due[key] = due
+                self._changed.notify()
 
     def close(
         self, outcome: Outcome, *, description: str | None = None, deadline_seconds: float = 30.0
@@ -145,22 +159,20 @@ class MirrorWriter:
         """Wait for the oldest pending record that is due; None when the thread should end."""
         with self._changed:
             while self._closing is None:
-                wait = min(map(self._seconds_until_due, self._pending.values()), default=None)
-                if wait is not None and wait <= 0:
+                first = min((self._due[key] for key in self._pending), default=math.inf)
+                now = time.monotonic()
+                if first <= now:
                     break
-                self._changed.wait(wait)
+                self._changed.wait(None if first == math.inf else first - now)
             if not self._pending or self._is_given_up():
                 return None
-            return next(r for r in self._pending.values() if self._seconds_until_due(r) <= 0)
-
-    def _seconds_until_due(self, record: TrialRecord) -> float:
-        """Return 0 for a record with more news than epochs, and while the writer closes."""
-        before = self._written.get(_key(record))
-        if self._closing is not None or before is None:
-            return 0.0
-        if replace(record, history=()) != replace(before, history=()):
-            return 0.0
-        return max(0.0, self._due[_key(record)] - time.monotonic())
+            if self._closing is not None:
+                return next(iter(self._pending.values()))
+            return next(
+                record
+                for key, record in self._pending.items()
+                if self._due[key] <= time.monotonic()
+            )
 
     def _settle(self, record: TrialRecord, is_written: bool, seconds: float) -> None:
         """Remove a written record; queue it last if it was refused or is outdated.
@@ -170,17 +182,25 @@ class MirrorWriter:
         key = _key(record)
         with self._changed:
             newest = self._pending.pop(key)
-            if not is_written or newest is not record:
-                self._pending[key] = newest
-            if not is_written:
-                return
-            if record.state == "RUNNING":
-                self._written[key] = record
-                rest = _REST_PER_WRITE * seconds * len(self._written)
-                period = min(max(rest, _EPOCHS_PERIOD_SECONDS), _LONGEST_EPOCHS_PERIOD_SECONDS)
-                self._due[key] = time.monotonic() + period
-            else:
+            del self._due[key]
+            if is_written and record.state == "RUNNING":
+                self._written[key] = _Written(record, time.monotonic() + self._period(seconds))
+            elif is_written:
                 self._written.pop(key, None)
+            if not is_written or newest is not record:
+                self._pending[key], self._due[key] = newest, self._due_time(key, newest)
+
+    def _due_time(self, key: Key, record: TrialRecord) -> float:
+        """Return when a record is written: epochs of a running trial later, all other news now."""
+        written = self._written.get(key)
+        if written is None or not _is_alike(record, written.record):
+            return 0.0
+        return written.next_epochs
+
+    def _period(self, seconds: float) -> float:
+        """Return the time until the next epochs are written, if a write takes `seconds`."""
+        rest = _REST_PER_WRITE * seconds * len(self._written)
+        return min(max(rest, _EPOCHS_PERIOD_SECONDS), _LONGEST_EPOCHS_PERIOD_SECONDS)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Return whether `action` succeeded; after a failure, pause first."""
@@ -211,6 +231,11 @@ class MirrorWriter:
             return False
         is_late = time.monotonic() >= self._closing.deadline
         return is_late or self._failures >= _ATTEMPTS_WHEN_CLOSING
+
+
+def _is_alike(record: TrialRecord, other: TrialRecord) -> bool:
+    """Return whether two records of a repeat differ in their histories at most."""
+    return replace(record, history=()) == replace(other, history=())
 
 
 def _key(record: TrialRecord) -> Key:

@@ -26,9 +26,11 @@ from balpoe.study.execution.executor import run_trials
 from balpoe.study.execution.ray_session import connected_ray
 from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.records.ledger import Ledger
+from balpoe.study.records.live_records import LiveRecords
 from balpoe.study.records.record_store import RecordStore
+from balpoe.study.records.running_epochs import RunningEpochsFile
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.events import StateChange, StudyEvent, TrialEnded
+from balpoe.study.trials.events import StudyEvent, TrialEnded, TrialEvent
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.record import TrialRecord
 from balpoe.study.trials.result_file import TrialResult, write_result
@@ -121,15 +123,18 @@ def run_our_study(folder: Path, store: TrackingStore, trials: int) -> Figures:
         mirror = start_mirror(store, spec, Origin())
         for record in records.records():
             mirror.submit(record)
+        live = LiveRecords(records)
         stopwatch = Stopwatch()
+        with RunningEpochsFile(directory) as running_epochs:
 
-        def follow(event: StudyEvent) -> None:
-            if isinstance(event, StateChange):
-                mirror.submit(records.record(event.identity.number))
-            if isinstance(event, TrialEnded):
-                stopwatch.trial_ended()
+            def follow(event: StudyEvent) -> None:
+                if isinstance(event, TrialEvent):
+                    mirror.submit(live.after(event))
+                running_epochs.follow(event)
+                if isinstance(event, TrialEnded):
+                    stopwatch.trial_ended()
 
-        run_trials(spec, directory, follow, run=idle_trial)
+            run_trials(spec, directory, follow, run=idle_trial)
         report = mirror.close("finished", deadline_seconds=DRAIN_SECONDS)
         new = range(stored, stored + trials)
         figures = stopwatch.figures(_report_seconds([records.record(number) for number in new]))

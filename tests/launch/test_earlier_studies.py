@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -34,26 +32,20 @@ from balpoe.launch.status import status
 from balpoe.launch.study_file import load_with_absolute_paths, refuse_changes_since_last_launch
 from balpoe.launch.sync import sync
 from balpoe.launch.warm_start_studies import warm_start_studies
-from balpoe.study.execution.trial import TrialTask, run_trial
 from balpoe.study.object_store.remote_directory import RemoteDirectory
-from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.trials import earlier_records, metrics_file
-from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.earlier_records import is_validation_balanced
-from balpoe.study.trials.record import TrialIdentity
-from balpoe.training.model_directory import MANIFEST, MODEL
 from balpoe.training.predictions_file import (
     Predictions,
     label_counts,
     read_predictions,
     write_predictions,
 )
+from tests.launch.earlier_study import FIXTURES, EarlierStudy
 
-FIXTURES = Path(__file__).parent.parent / "fixtures/0.1.0-99a681c"
-MADE_IN = "/work/tmp/names"
-SUFFIXES = (".json", ".yaml")
+VERSION, MADE_IN = "0.1.0-99a681c", "/work/tmp/names"
 PRESENT = (
     ("val/accuracy: maximize", "val/balanced_accuracy: maximize"),
     ("val/ece: minimize", "val/balanced_ece: minimize"),
@@ -66,56 +58,19 @@ class S3Server(Protocol):
     def names(self, below: str = "") -> set[str]: ...
 
 
-class EarlierStudy:
-    """A copy of a study of the earlier version, in a directory of its own."""
-
-    def __init__(self, name: str, home: Path) -> None:
-        self.name, self.home, self.runs = name, home / name, home / name / "runs"
-        shutil.copytree(FIXTURES / name, self.home)
-        self.runs.mkdir()
-        (self.home / "study").rename(self.runs / name)
-        for file in self.home.rglob("*"):
-            if file.suffix in SUFFIXES:
-                file.write_text(file.read_text().replace(f"{MADE_IN}/{name}", str(self.home)))
-        self.file = self.home / f"{name}.yaml"
-        self.directory = StudyDirectory.of(self.runs, name)
-
-    @property
-    def model(self) -> Path:
-        """The model, whose manifest vouches for the rewritten paths."""
-        path = self.home / "model"
-        manifest = json.loads((path / MANIFEST).read_text())
-        manifest["sha256"][MODEL] = hashlib.sha256((path / MODEL).read_bytes()).hexdigest()
-        (path / MANIFEST).write_text(json.dumps(manifest))
-        return path
-
-    def write_present_names(self) -> StudySpec:
-        text = self.file.read_text()
-        for earlier, present in PRESENT:
-            assert earlier in text
-            text = text.replace(earlier, present)
-        self.file.write_text(text)
-        return find_study(self.name, self.runs)[0]
-
-    def resume(self, spec: StudySpec) -> Mapping[str, float]:
-        """Train the RUNNING trial to its end, without Ray, and record it."""
-        ledger = Ledger(spec, self.directory)
-        [number] = ledger.running()
-        trial = ledger.resume(TrialIdentity(self.name, number))
-        files = self.directory.trial(trial.identity)
-        course = run_trial(TrialTask(spec, trial.identity, trial.parameters, files))
-        while True:
-            try:
-                next(course)
-            except StopIteration as end:
-                ledger.complete(trial.identity, end.value)
-                return dict(end.value)
+def write_present_names(study: EarlierStudy) -> StudySpec:
+    text = study.file.read_text()
+    for earlier, present in PRESENT:
+        assert earlier in text
+        text = text.replace(earlier, present)
+    study.file.write_text(text)
+    return find_study(study.name, study.runs)[0]
 
 
 @pytest.fixture
 def natural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EarlierStudy:
     """A study on a natural tail: its validation split has 10, 6 and 2 images."""
-    study = EarlierStudy("natural", tmp_path)
+    study = EarlierStudy(VERSION, MADE_IN, "natural", tmp_path)
     monkeypatch.chdir(study.home)
     return study
 
@@ -123,7 +78,7 @@ def natural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EarlierStudy:
 @pytest.fixture
 def balanced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EarlierStudy:
     """A study on a balanced validation split."""
-    study = EarlierStudy("balanced", tmp_path)
+    study = EarlierStudy(VERSION, MADE_IN, "balanced", tmp_path)
     monkeypatch.chdir(study.home)
     return study
 
@@ -179,7 +134,7 @@ def test_the_unchanged_file_is_refused_with_the_lines_to_write(
     monkeypatch.setattr("balpoe.launch.check.study_cost", _unmeasured)
     problem, _ = check(natural.file, runs=natural.runs).problems
     assert problem == str(refused.value)
-    natural.write_present_names()
+    write_present_names(natural)
     now = load_with_absolute_paths(natural.file)
     refuse_changes_since_last_launch(natural.directory, now, "natural.yaml")
 
@@ -214,7 +169,7 @@ def test_a_study_that_names_a_metric_twice_is_refused(natural: EarlierStudy) -> 
 def test_the_running_trial_is_resumed_and_its_history_has_the_present_names(
     natural: EarlierStudy,
 ) -> None:
-    spec = natural.write_present_names()
+    spec = write_present_names(natural)
     objectives = natural.resume(spec)
     record = RecordStore(spec, natural.directory).records()[2]
     assert (record.state, record.identity.attempt) == ("COMPLETE", 2)
@@ -232,7 +187,7 @@ def test_the_running_trial_is_resumed_and_its_history_has_the_present_names(
 def test_mlflow_keeps_the_earlier_names_and_sync_writes_the_present_ones(
     natural: EarlierStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    natural.write_present_names()
+    write_present_names(natural)
     with monkeypatch.context() as patch:  # what the earlier version has mirrored
         patch.setattr(metrics_file, "converted_metrics", lambda metrics, is_balanced: metrics)
         patch.setattr("balpoe.launch.sync.ordered_front", lambda records, objectives: ())
@@ -259,7 +214,7 @@ def test_export_by_an_earlier_name_says_what_it_is_called_now(natural: EarlierSt
 def test_a_new_study_learns_from_an_earlier_one_by_the_present_names(
     natural: EarlierStudy,
 ) -> None:
-    spec = natural.write_present_names()
+    spec = write_present_names(natural)
     fingerprint = load_search_splits(spec.base.data).description.fingerprint
     new = replace(spec, name="new", warm_start=("natural",))
     [earlier] = warm_start_studies(new, natural.runs, fingerprint)
@@ -367,7 +322,7 @@ def test_the_balance_is_read_once_for_all_trials(
     assert len(records) > 1
     assert len(reads) == 1
     shutil.rmtree(directory.path)  # another study of the same name
-    shutil.copytree(FIXTURES / "natural" / "study", directory.path)
+    shutil.copytree(FIXTURES / VERSION / "natural" / "study", directory.path)
     assert is_validation_balanced(directory) is False
 
 
@@ -410,7 +365,7 @@ def test_what_is_converted_and_what_keeps_its_name() -> None:
 
 @pytest.mark.slow  # a launch with Ray
 def test_a_launch_finishes_an_earlier_study(natural: EarlierStudy) -> None:
-    natural.write_present_names()
+    write_present_names(natural)
     natural.file.write_text(natural.file.read_text().replace("trials: 7", "trials: 4"))
     outcome = run(natural.file, runs=natural.runs)
     assert [record.state for record in outcome.records].count("RUNNING") == 0

@@ -24,6 +24,7 @@ from balpoe.launch.status import follow_status, status
 from balpoe.reporting.study_status import status_changes, status_plain, status_report
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.records.running_epochs import RunningEpochsFile
+from balpoe.study.records.trial_summaries import trial_summary
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import pareto_front
 from balpoe.study.selection.race import references
@@ -55,7 +56,14 @@ def test_the_best_of_an_objective_is_that_of_the_records(tiny_study: TinyStudy) 
     records = RecordStore(tiny_study.spec, tiny_study.directory).records()
     errors = {r.identity.number: r.objectives["val/ece"] for r in records if r.objectives}
     best = _plain(tiny_study)["best"]["val/ece"]
-    assert best == {"value": min(errors.values()), "trial": min(errors, key=errors.__getitem__)}
+    number = min(errors, key=errors.__getitem__)
+    summary = trial_summary(tiny_study.directory, records[number])
+    assert summary is not None
+    floor = summary.ensemble.by_images.ece_floor
+    assert best == {"value": errors[number], "trial": number, "floor": floor}
+    shown = Console(record=True, width=160, file=io.StringIO())
+    shown.print(status_report(status("tiny", runs=tiny_study.runs)))
+    assert f"(floor {100 * floor:.1f} %), trial {number}" in shown.export_text()
 
 
 def test_a_running_trial_shows_the_epochs_that_are_on_disk(tiny_study: TinyStudy) -> None:

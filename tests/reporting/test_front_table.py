@@ -1,24 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from rich.console import RenderableType
 
 from balpoe.config import ExpertsConfig, StudySpec
-from balpoe.launch.calibration_floors import trial_floors
-from balpoe.method.calibration_floor import calibration_floor
 from balpoe.reporting.front_table import front_report
-from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.record import TrialRecord
-from balpoe.study.trials.result_file import TrialResult, write_result
-from balpoe.training.predictions_file import Predictions, write_predictions
 from tests.reporting.conftest import PARAMETERS
 
 MakeRecord = Callable[..., TrialRecord]
@@ -38,34 +31,44 @@ def test_each_row_has_number_parameters_objectives_in_percent_and_seeds(
     assert max(map(len, shown)) <= 80
 
 
-def test_a_floor_from_the_predictions_of_the_trial_stands_beside_its_ece(
-    spec: StudySpec, make_record: MakeRecord, lines: Lines, tmp_path: Path
+def test_a_floor_stands_beside_the_ece_of_the_front(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:
-    trial, record = TrialDirectory(tmp_path), make_record(7)
-    assert trial_floors(spec, record, trial) == {}
-    labels_n = np.arange(300) % 10
-    logits_nec = np.zeros((300, 3, 10), np.float32)
-    logits_nec[np.arange(300), :, labels_n] = 3.0
-    write_predictions(trial.predictions, Predictions(logits_nec, labels_n))
-    class_counts = tuple(range(20, 10, -1))
-    result = TrialResult(record.identity, {}, {}, 0, "", 0.0, 1.0, {}, class_counts, "float32")
-    write_result(trial, result)
-    known = "val/forward_10_known_prior/ece"
-    floors = trial_floors(dataclasses.replace(spec, objectives={known: "minimize"}), record, trial)
-    assert list(floors) == [known]
-    assert 0 < floors[known] < 0.2
-    accuracy = dataclasses.replace(spec, objectives={"val/accuracy": "maximize"})
-    assert trial_floors(accuracy, record, trial) == {}
-    floors = trial_floors(spec, record, trial)
-    confidence_n = torch.full((300,), math.exp(3) / (math.exp(3) + 9), dtype=torch.float64)
-    expected = calibration_floor(confidence_n, torch.ones(300, dtype=torch.float64)).ece
-    assert floors == {"val/ece": pytest.approx(expected)}
-    records = [record, make_record(2)]
-    shown = lines(front_report(spec, records, records, exports=EXPORTS, floors={7: floors}))
+    records = [make_record(7), make_record(2)]
+    floors = {7: {"val/ece": 0.0271}}
+    shown = lines(front_report(spec, records, records, exports=EXPORTS, floors=floors))
     rows = [line.split() for line in shown if "independent" in line]
-    assert [row[-2:] for row in rows] == [[f"{100 * expected:.1f}", "1"], ["–", "1"]]
+    assert [row[-2:] for row in rows] == [["2.7", "1"], ["–", "1"]]
     words = " ".join(" ".join(shown).split())
     assert "floor: mean ECE of perfectly calibrated predictions on the first seed" in words
+
+
+@pytest.mark.parametrize("floors", [{}, {7: {}}, {7: {"val/balanced_ece": 0.1}}])
+def test_without_the_floor_of_an_objective_there_is_no_column(
+    spec: StudySpec,
+    make_record: MakeRecord,
+    lines: Lines,
+    floors: Mapping[int, Mapping[str, float]],
+) -> None:
+    records = [make_record(7)]
+    shown = lines(front_report(spec, records, records, exports=EXPORTS, floors=floors))
+    assert "floor" not in " ".join(shown)
+
+
+def test_a_floor_stands_beside_the_ece_of_a_known_point(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    point = dataclasses.replace(make_record(0), parameters=spec.points.points[0].parameters)
+    records = [point, make_record(7, accuracy=0.99, ece=0.0312)]
+    floors = {0: {"val/ece": 0.0333}, 7: {"val/ece": 0.0271}}
+    shown = lines(front_report(spec, records[1:], records, exports=EXPORTS, floors=floors))
+    gains = shown[next(i for i, line in enumerate(shown) if line.startswith("Gain")) :]
+    assert max(map(len, gains)) <= 80
+    assert gains[2].split()[:4] == ["known", "point", "objective", "value"]
+    assert gains[2].split()[4] == "floor"
+    (accuracy, error) = [line for line in gains if "accuracy %" in line or "ECE %" in line][:2]
+    assert accuracy.split()[4] == "–"
+    assert error.split()[3] == "3.3"
 
 
 def test_further_seeds_of_a_trial_turn_its_values_into_mean_and_spread(

@@ -16,6 +16,7 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, DataSource, StudySpec, with_parameters
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile, StorageError
+from balpoe.evaluation.summarising import prediction_summary
 from balpoe.parquet_tables import sha256_of
 from balpoe.study.trials.attempt_check import (
     SupersededError,
@@ -34,6 +35,7 @@ from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.precision import number_format
 from balpoe.training.predictions_file import Predictions, write_predictions
+from balpoe.training.summary_file import write_summary
 from balpoe.training.training import Training
 
 Course = Generator[EpochResult, None, Mapping[str, float]]
@@ -169,13 +171,24 @@ def _epochs(training: Training, task: TrialTask) -> Generator[EpochResult, None,
 
 
 def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask) -> dict[str, str]:
-    """Write the predictions; return the sha256 of all files that the result lists."""
+    """Write predictions and summary; return the sha256 of all files that the result lists."""
     directory = task.directory
     logits_nec = training.predict(splits.validation)
-    predictions = Predictions(logits_nec.numpy(), splits.validation.labels_n.cpu().numpy())
+    labels_n = splits.validation.labels_n.cpu()
+    summary = prediction_summary(
+        logits_nec,
+        labels_n,
+        split="val",
+        class_names=splits.description.class_names,
+        class_counts=splits.description.class_counts,
+        lambdas=training.lambdas,
+        metrics=(*task.spec.objectives, *task.spec.constraints),
+    )
     with writing_as_newest(directory, task.identity.attempt):
-        write_predictions(directory.predictions, predictions)
-    return {path.name: sha256_of(path) for path in (directory.metrics, directory.predictions)}
+        write_predictions(directory.predictions, Predictions(logits_nec.numpy(), labels_n.numpy()))
+        write_summary(directory.summary, summary)
+    written = (directory.metrics, directory.predictions, directory.summary)
+    return {path.name: sha256_of(path) for path in written}
 
 
 @functools.lru_cache(maxsize=1)

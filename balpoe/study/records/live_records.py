@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from balpoe.study.records.record_store import RecordStore
-from balpoe.study.trials.events import EpochReported, TrialEvent
+from balpoe.study.trials.events import EpochReported, TrialEvent, TrialStarted
 from balpoe.study.trials.record import TrialRecord
 
 
@@ -27,11 +27,17 @@ class LiveRecords:
             CorruptFile: a file of the trial is missing, damaged or was changed.
         """
         key = (event.identity.number, event.identity.repeat)
-        if not isinstance(event, EpochReported):
-            self._running.pop(key, None)
-            return self._store.record(*key)
-        # before the first report of an attempt its files have the epochs of its checkpoint
-        known = self._running.get(key) or self._store.record(*key)
-        earlier = (result for result in known.history if result.epoch < event.epoch)
-        self._running[key] = replace(known, history=(*earlier, event.result))
-        return self._running[key]
+        if isinstance(event, EpochReported):
+            known = self._running[key]
+            last = known.history[-1].epoch if known.history else 0
+            is_next = last == event.epoch - 1
+            # before the first report of an attempt its files have the epochs of its checkpoint
+            earlier = known.history if is_next else self._store.history(*key)
+            earlier = tuple(result for result in earlier if result.epoch < event.epoch)
+            self._running[key] = replace(known, history=(*earlier, event.result))
+            return self._running[key]
+        record = self._store.record(*key)
+        self._running.pop(key, None)
+        if isinstance(event, TrialStarted):
+            self._running[key] = replace(record, history=())
+        return record

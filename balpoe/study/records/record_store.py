@@ -19,6 +19,7 @@ from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
 from balpoe.study.trials.result_file import read_result
+from balpoe.training.epoch import EpochResult
 
 
 class RecordStore:
@@ -65,6 +66,16 @@ class RecordStore:
         trial = None if repeat else self._ledger.record(identity)
         self._files.refresh_trial(identity)
         return self._with_files(trial) if trial else self._repeats.record(identity)
+
+    def history(self, number: int, repeat: int = 0) -> tuple[EpochResult, ...]:
+        """Return the epochs of a trial that its files have.
+
+        Raises:
+            CorruptFile: the file is damaged.
+        """
+        identity = TrialIdentity(self._study, number, repeat)
+        metrics = self._files.refresh_trial(identity).metrics
+        return read_metrics(metrics) if metrics.exists() else ()
 
     def _with_files(self, trial: TrialRecord) -> TrialRecord:
         directory = self._directory.trial(trial.identity)

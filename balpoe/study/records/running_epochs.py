@@ -70,8 +70,9 @@ class RunningEpochsFile:
                 self._epochs[key] = RunningEpoch(*key, identity.attempt, event.epoch, time)
             elif self._epochs.pop(key, None) is None:
                 return
-            self._is_changed = True
-            self._changed.notify()
+            if not self._is_changed:  # a thread that wakes takes the interpreter from Ray Tune
+                self._is_changed = True
+                self._changed.notify()
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -28,6 +28,11 @@ class TrialDirectory:
         return self.path / "predictions.parquet"
 
     @property
+    def summary(self) -> Path:
+        """The summary of the validation predictions, which figures and reports show."""
+        return self.path / "summary.json"
+
+    @property
     def result(self) -> Path:
         """The result; it exists once the repeat is complete."""
         return self.path / "result.json"

@@ -5,13 +5,19 @@ matplotlib is imported when the first figure is begun, and no window is ever ope
 
 from __future__ import annotations
 
+import functools
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 # Okabe and Ito 2008, distinguishable with every kind of colour blindness; yellow is left out, since
 # it is hardly visible on white
@@ -89,19 +95,44 @@ class Drawing:
         return buffer.getvalue()
 
 
+def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Return the function `draw` with the common style in force, in any thread but one at a time.
+
+    The settings of matplotlib outside of the call stay as they are.
+    """
+
+    @functools.wraps(draw)
+    def in_style(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        with _style():
+            return draw(*arguments, **options)
+
+    return in_style
+
+
+def logarithmic(axis: Axis) -> None:
+    """Write plain numbers at the powers of ten of a logarithmic axis, and few of them.
+
+    matplotlib's own labels are formulas, which are not parsed in this style.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def new_figure(
     rows: int = 1, columns: int = 1, *, height_inches: float = 3.6, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure in the common style and its axes, row by row.
+    """Return a figure and its axes, row by row; the caller is `styled`.
 
     `options` are those of `Figure.subplots`. No figure is registered with pyplot, which would keep
     it in memory.
     """
     from matplotlib.figure import Figure
 
-    with _style():
-        figure = Figure(figsize=(WIDTH_INCHES, height_inches))
-        axes = figure.subplots(rows, columns, squeeze=False, **options)
+    figure = Figure(figsize=(WIDTH_INCHES, height_inches))
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, list(axes.flat)
 
 

@@ -68,13 +68,14 @@ class WarmStart:
 def _frozen(spec: StudySpec, trial: EarlierTrial) -> FrozenTrial:
     return optuna.trial.create_trial(
         params=dict(trial.decided),
-        distributions={path: _distribution(spec.search[path]) for path in trial.decided},
+        distributions={path: distribution_of(spec.search[path]) for path in trial.decided},
         values=[trial.objectives[name] for name in spec.objectives],
         constraints=dict(trial.excesses),
     )
 
 
-def _distribution(parameter: Parameter) -> BaseDistribution:
+def distribution_of(parameter: Parameter) -> BaseDistribution:
+    """Return Optuna's distribution of a searched parameter."""
     if isinstance(parameter, CategoricalParameter):
         return CategoricalDistribution(parameter.choices)
     if isinstance(parameter, IntParameter):

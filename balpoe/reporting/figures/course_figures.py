@@ -1,0 +1,247 @@
+"""Figures of the course of a study: curves, times, progress and failures."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from balpoe.config import StudySpec
+from balpoe.reporting.figures.drawing import (
+    INK,
+    MARKERS,
+    MUTED,
+    PALETTE,
+    Drawing,
+    new_figure,
+    styled,
+)
+from balpoe.reporting.figures.front_figures import scaled
+from balpoe.reporting.formatting import label_and_number, label_with_unit
+from balpoe.study.selection.candidates import candidates
+from balpoe.study.selection.front import mean_front
+from balpoe.study.selection.hypervolume import hypervolume, reference_point
+from balpoe.study.trials.objectives import losses
+from balpoe.study.trials.record import TrialRecord, TrialState
+
+_MOST_COLOURED = len(PALETTE)
+_STATES: dict[TrialState, tuple[str, str, str]] = {
+    "COMPLETE": ("complete", PALETTE[0], ""),
+    "PRUNED": ("pruned", PALETTE[4], "//"),
+    "FAIL": ("failed", PALETTE[1], "xx"),
+    "RUNNING": ("running", PALETTE[2], ".."),
+}
+
+
+@styled
+def learning_curves(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
+    """Draw each objective by epoch; None without an evaluated epoch.
+
+    The front is coloured, a cross ends the curve of a pruned or failed trial.
+    """
+    curves = [r for r in records if r.identity.repeat == 0 and r.history]
+    shown = [name for name in spec.objectives if any(_curve(r, name)[0] for r in curves)]
+    if not shown:
+        return None
+    front = [each.number for each in mean_front(candidates(records), spec.objectives)]
+    colours = dict(zip(front[:_MOST_COLOURED], PALETTE, strict=False))
+    figure, panels = new_figure(1, len(shown), height_inches=3.2)
+    for panel, objective in zip(panels, shown, strict=True):
+        for record in sorted(curves, key=lambda r: r.identity.number in colours):
+            epochs, values = _curve(record, objective)
+            number = record.identity.number
+            style: dict[str, Any] = {"color": MUTED, "linewidth": 0.7, "alpha": 0.6}
+            if number in colours:
+                style = {"color": colours[number], "linewidth": 1.8, "label": f"trial {number}"}
+            panel.plot(epochs, values, **style)
+            if record.state in ("PRUNED", "FAIL") and epochs:
+                panel.plot(epochs[-1:], values[-1:], marker="x", color=INK, markersize=4)
+        panel.set(xlabel="epoch", ylabel=label_with_unit(objective))
+    if colours:
+        panels[0].legend(fontsize=7)
+    stopped = sum(record.state == "PRUNED" for record in curves)
+    return Drawing(
+        name="learning_curves",
+        title="Learning curves",
+        caption=(
+            f"Validation metrics by epoch of {len(curves)} trials (first seed); coloured: the "
+            "front, ×: the end of a pruned or failed trial."
+        ),
+        alternative=f"Curves of {len(curves)} trials, of which {stopped} were pruned.",
+        figure=figure,
+    )
+
+
+def _curve(record: TrialRecord, metric: str) -> tuple[list[int], list[float]]:
+    evaluated = [result for result in record.history if metric in result.metrics]
+    return (
+        [result.epoch for result in evaluated],
+        [scaled(metric, result.metrics[metric]) for result in evaluated],
+    )
+
+
+@styled
+def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
+    """Draw when each trial and repeat ran, in lanes of those that ran at the same time.
+
+    None without a trial. A trial that was resumed covers the time between its attempts too.
+    """
+    spans = sorted(
+        ((record.started, _end(record), record) for record in records if _end(record)),
+        key=lambda span: (span[0], span[2].identity.number, span[2].identity.repeat),
+    )
+    if not spans:
+        return None
+    origin = spans[0][0]
+    hours = max(end for _, end, _ in spans) - origin
+    unit, seconds = ("hours", 3600.0) if hours > 3 * 3600 else ("minutes", 60.0)
+    free: list[tuple[float, int]] = []
+    lanes = 0
+    rows: list[tuple[int, float, float, TrialRecord]] = []
+    for start, end, record in spans:
+        if free and free[0][0] <= start:
+            _, lane = heapq.heappop(free)
+        else:
+            lane, lanes = lanes, lanes + 1
+        heapq.heappush(free, (end, lane))
+        rows.append((lane, (start - origin) / seconds, (end - start) / seconds, record))
+    figure, (axes,) = new_figure(height_inches=1.2 + 0.3 * min(lanes, 12))
+    for state, (label, colour, hatch) in _STATES.items():
+        members = [row for row in rows if row[3].state == state]
+        if members:
+            axes.barh(
+                [lane for lane, *_ in members],
+                [length for _, _, length, _ in members],
+                left=[start for _, start, _, _ in members],
+                height=0.8,
+                color=colour,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0.5,
+                label=label,
+            )
+    if len(rows) <= 60:
+        total = hours / seconds
+        for lane, start, length, record in rows:
+            if length > 0.025 * total:
+                number = record.identity.number
+                text = (
+                    f"{number}.{record.identity.repeat}" if record.identity.repeat else f"{number}"
+                )
+                axes.text(
+                    start + length / 2,
+                    lane,
+                    text,
+                    ha="center",
+                    va="center",
+                    fontsize=6,
+                    color="white",
+                )
+    axes.set(xlabel=f"{unit} since the first trial began", ylabel="lane", yticks=range(lanes))
+    axes.invert_yaxis()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=8)
+    return Drawing(
+        name="timeline",
+        title="Timeline",
+        caption=(
+            f"{len(rows)} trials and repeats (trial.repeat) in lanes of those that ran at the same "
+            "time; a lane is not a particular worker."
+        ),
+        alternative=f"{len(rows)} trials and repeats ran in at most {lanes} lanes.",
+        figure=figure,
+    )
+
+
+def _end(record: TrialRecord) -> float:
+    """Return the end of a trial, or its last epoch; 0 if it has neither."""
+    if record.ended is not None:
+        return record.ended
+    return record.history[-1].unix_time if record.history else 0.0
+
+
+@styled
+def progress(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
+    """Draw the hypervolume of the trials so far against the epochs spent; None below two trials.
+
+    For one objective the best value so far is drawn.
+    """
+    ended = sorted(
+        (
+            r
+            for r in records
+            if r.identity.repeat == 0 and r.state in ("COMPLETE", "PRUNED", "FAIL")
+        ),
+        key=lambda record: (record.ended or 0.0, record.identity.number),
+    )
+    complete = [r for r in ended if r.objectives is not None and not r.violations]
+    if len(complete) < 2:
+        return None
+    losses_nm = np.array([losses(r.objectives or {}, spec.objectives) for r in complete])
+    reference_m = reference_point(losses_nm)
+    epochs, values = [], []
+    spent, so_far = 0, 0
+    for record in ended:
+        spent += record.history[-1].epoch if record.history else 0
+        if so_far < len(complete) and record is complete[so_far]:
+            so_far += 1
+            epochs.append(spent)
+            values.append(_progress_value(spec, losses_nm[:so_far], reference_m))
+    figure, (axes,) = new_figure(height_inches=2.8)
+    axes.step(epochs, values, where="post", color=PALETTE[0], marker=MARKERS[0], markersize=3)
+    [*objectives] = spec.objectives
+    label = "hypervolume" if len(objectives) > 1 else f"best {label_with_unit(objectives[0])}"
+    axes.set(xlabel="epochs spent", ylabel=label)
+    final = f"{values[-1]:.4g}"
+    if len(objectives) == 1:
+        sign = -1 if spec.objectives[objectives[0]] == "maximize" else 1
+        final = label_and_number(objectives[0], sign * float(losses_nm.min()))
+    return Drawing(
+        name="progress",
+        title="Progress of the search",
+        caption=(
+            f"{label} of the feasible trials so far (first seed), after each trial; all epochs "
+            "count, those of pruned and failed trials too. The reference point of a hypervolume is "
+            "the worst value of each objective in this study."
+        ),
+        alternative=f"After {spent} epochs: {final}.",
+        figure=figure,
+    )
+
+
+def _progress_value(
+    spec: StudySpec, losses_nm: np.ndarray[Any, np.dtype[np.float64]], reference_m: Any
+) -> float:
+    if len(spec.objectives) > 1:
+        return hypervolume(losses_nm, reference_m)
+    [(name, direction)] = spec.objectives.items()
+    return scaled(name, (-1 if direction == "maximize" else 1) * float(losses_nm.min()))
+
+
+@styled
+def failures(records: Sequence[TrialRecord]) -> Drawing | None:
+    """Draw the number of failed trials and repeats by class of failure; None without any."""
+    counts = Counter(
+        record.failure_class or "not recorded" for record in records if record.state == "FAIL"
+    )
+    if not counts:
+        return None
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (axes,) = new_figure(height_inches=0.9 + 0.35 * len(counts))
+    names = sorted(counts, key=lambda name: (-counts[name], name))
+    axes.barh(range(len(names)), [counts[name] for name in names], color=PALETTE[1])
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel="failed trials and repeats")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    listed = ", ".join(f"{name} {counts[name]}" for name in names)
+    return Drawing(
+        name="failures",
+        title="Failures by class",
+        caption=f"{sum(counts.values())} of {len(records)} trials and repeats failed.",
+        alternative=f"Failures: {listed}.",
+        figure=figure,
+    )

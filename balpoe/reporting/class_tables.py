@@ -33,15 +33,14 @@ def class_tables(
     """
     order = sorted(range(len(class_names)), key=lambda y: -class_counts[y])
     worst = _worst(seeds)
-    table = table_of(
+    yield table_of(
         f"Classes from head to tail: {figures_of_seeds(len(seeds))}",
         (_class_cells(seeds, y, class_names[y], class_counts[y], y in worst) for y in order),
         "recall: share of the images of a class that are right, its accuracy\n"
         "prec.: precision, share of the predictions of a class that are right; –: no predictions\n"
         "prior known: logits adjusted to the class frequencies of the test set",
+        dense=True,  # eight columns fit 80 characters
     )
-    table.padding = 0  # eight columns fit 80 characters
-    yield table
     known = [seed.known for seed in seeds if seed.known is not None]
     for prior, results in (("unknown", [seed.unknown for seed in seeds]), ("known", known)):
         if results:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from balpoe.data.decoding.image_decoding import ImageShape
 from balpoe.data.inspection import NEAR_EMPTY, Duplicates, Inspection, SplitInspection
-from balpoe.reporting.table_style import Cell, table_of, text_cell
+from balpoe.reporting.table_style import Cell, CellTable, table_of, text_cell
 
 _BAR_WIDTH = 30
 _MOST_ROWS = 30
@@ -133,7 +133,7 @@ def _named(names: Iterable[str], most: int = _NAMED) -> str:
     return ", ".join(listed[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def _tail(found: Inspection) -> Table:
+def _tail(found: Inspection) -> CellTable:
     """The classes from head to tail; of many classes, some at even distances."""
     counts = found.splits["train"].class_counts
     ranked = sorted(range(len(counts)), key=lambda y: -counts[y])

@@ -31,17 +31,16 @@ Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_1
 def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
     """Accuracy and ECE on every test distribution, without and with its prior."""
     scalars = _scalars(seeds)
-    table = table_of(
+    return table_of(
         f"{model}: {figures_of_seeds(len(seeds))}",
         (_evaluation_cells(scalars, row) for row in seeds[0] if not row.known_prior),
         "prior known: logits adjusted to the class frequencies of the test set\n"
         f"{FLOOR_NOTE} with these confidences\n"
         f"eff. images: effective sample size (Σw)²/Σw² of their weights"
         f"{_weighted_shifts(seeds)}{_why_dashes(seeds)}",
+        dense=True,  # nine columns fit 80 characters
+        rule_after_first=True,  # the whole test set
     )
-    table.rows[0].end_section = True  # the whole test set
-    table.padding = 0  # nine columns fit 80 characters
-    return table
 
 
 def _evaluation_cells(scalars: Scalars, row: DistributionEvaluation) -> Iterator[Cell]:

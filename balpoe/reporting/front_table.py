@@ -9,7 +9,6 @@ from math import inf
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from balpoe.config import StudySpec
@@ -32,7 +31,7 @@ from balpoe.reporting.formatting import (
     trial_name,
 )
 from balpoe.reporting.study_progress import trial_states
-from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
+from balpoe.reporting.table_style import Cell, CellTable, number_cell, table_of, text_cell
 from balpoe.study.search.planned_trials import tried_points
 from balpoe.study.selection.candidates import (
     Candidate,
@@ -87,6 +86,26 @@ def front_report(
             "Every COMPLETE trial breaks a constraint" if has_complete else "No trial is COMPLETE"
         )
         return Text(f"{_outcome(spec, records)}\n{reason}: there is nothing to export.")
+    tables = front_tables(spec, front, records, validation_counts=validation_counts, floors=floors)
+    return Group(
+        *(part for table in tables for part in (table, Text())),
+        *(Text(note, style="dim") for note in failure_notes(spec, records)),
+        _next_steps(spec, front, records, exports),
+    )
+
+
+def front_tables(
+    spec: StudySpec,
+    front: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
+    *,
+    validation_counts: Sequence[int] | None = None,
+    floors: Mapping[int, Mapping[str, float]] | None = None,
+) -> Iterator[CellTable]:
+    """Yield the table of a front of at least one trial, then its gain over the known points.
+
+    The arguments are those of `front_report`.
+    """
     known = candidates(records)
     compared = Comparisons(known, spec.repeats)
     best = front[0].identity.number
@@ -96,16 +115,18 @@ def front_report(
     remark = "" if has_points else effects
     if _has_floors(spec, floors or {}):
         remark += f"\n{FLOOR_NOTE} on the first seed"
-    table = _front_table(spec, front, records, compared, remark, floors or {})
-    parts: list[RenderableType] = [table, Text()]
+    yield _front_table(spec, front, records, compared, remark, floors or {})
     if has_points:
         rows = (
             cells
             for name, record in points.items()
             for cells in _gain_rows(spec, name, record, best, records, compared, floors or {})
         )
-        table = table_of(f"Gain of trial {best} over the known points", rows, f"{_GAIN}{effects}")
-        parts += [table, Text()]
+        yield table_of(f"Gain of trial {best} over the known points", rows, f"{_GAIN}{effects}")
+
+
+def failure_notes(spec: StudySpec, records: Sequence[TrialRecord]) -> list[str]:
+    """Return a sentence for each repeat that failed, and for each known point that was not run."""
     notes = [
         f"{trial_name(record.identity)} failed, no further seed of it was trained: {record.failure}"
         for record in records
@@ -115,11 +136,7 @@ def front_report(
         f"known point {name} was not tried: {reason}"
         for name, reason in spec.points.left_out.items()
     ]
-    return Group(
-        *parts,
-        *(Text(note, style="dim") for note in notes),
-        _next_steps(spec, front, records, exports),
-    )
+    return notes
 
 
 def _front_table(
@@ -129,7 +146,7 @@ def _front_table(
     compared: Comparisons,
     remark: str,
     floors: Mapping[int, Mapping[str, float]],
-) -> Table:
+) -> CellTable:
     known = {candidate.number: candidate for candidate in candidates(records)}
     several = [known[record.identity.number] for record in front] if len(front) > 1 else []
     letters = compact_letter_display(several, compared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rich import box
@@ -29,20 +30,49 @@ def number_cell(head: str, text: str, *, style: str = "") -> Cell:
     return Cell(Column(Text(head), justify="right", style=style, overflow="fold"), text)
 
 
-def table_of(title: str, rows: Iterable[Iterable[Cell]], caption: str | None = None) -> Table:
-    """A table of at least one row, all with the same columns; no text is parsed as markup."""
+@dataclass(frozen=True, slots=True)
+class CellTable:
+    """A table of cells, which Rich renders for a terminal and a report for a page.
+
+    `columns` are the heads with their styles, `rows` the texts below them. A `dense` table has no
+    padding, which gives its columns room in a terminal. `rule_after_first` draws a line below the
+    first row.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str | None = None
+    dense: bool = False
+    rule_after_first: bool = False
+
+    def __rich__(self) -> Table:
+        """Return the table in the common style; no text is parsed as markup."""
+        table = Table(
+            *(replace(column) for column in self.columns),  # Rich keeps the rows in the columns
+            title=Text(self.title, style="bold"),
+            title_justify="left",
+            caption=None if self.caption is None else Text(self.caption, style="table.caption"),
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=0 if self.dense else (0, 1, 0, 0),
+            pad_edge=False,
+            header_style="dim",
+        )
+        for place, row in enumerate(self.rows):
+            table.add_row(*map(Text, row), end_section=self.rule_after_first and place == 0)
+        return table
+
+
+def table_of(
+    title: str, rows: Iterable[Iterable[Cell]], caption: str | None = None, **options: bool
+) -> CellTable:
+    """A table of at least one row, all with the same columns; `options` are those of the class."""
     cells = [list(row) for row in rows]
-    table = Table(
-        *(cell.column for cell in cells[0]),
-        title=Text(title, style="bold"),
-        title_justify="left",
-        caption=None if caption is None else Text(caption, style="table.caption"),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        header_style="dim",
+    return CellTable(
+        title,
+        tuple(cell.column for cell in cells[0]),
+        tuple(tuple(cell.text for cell in row) for row in cells),
+        caption,
+        **options,
     )
-    for row in cells:
-        table.add_row(*(Text(cell.text) for cell in row))
-    return table

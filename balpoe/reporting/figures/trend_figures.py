@@ -57,7 +57,7 @@ def _trend(
         for x, values in found.items():
             heights = [scaled(metric, value) for value in values]
             panel.scatter([x] * len(heights), heights, s=14, color=colour, alpha=0.7)
-        if len(found) < trials:  # several trials have the same value
+        if 2 * len(found) <= trials:  # else most means are of a single trial
             means = [scaled(metric, sum(values) / len(values)) for values in found.values()]
             panel.plot(list(found), means, color=INK, linewidth=1)
         panel.set(xlabel=label, ylabel=label_with_unit(metric))
@@ -66,8 +66,8 @@ def _trend(
         name=name,
         title=f"{shown} over {label}",
         caption=(
-            f"{trials} feasible trials, means over seeds; other parameters differ too. Line: the "
-            "mean of trials with the same value."
+            f"{trials} feasible trials, means over seeds; other parameters differ too. A line "
+            "joins the means of trials with the same value."
         ),
         alternative=f"Scatter plot of {shown} of {trials} trials over {label}.",
         figure=figure,

@@ -1,0 +1,1 @@
+"""The report of a study as one self-contained HTML page."""

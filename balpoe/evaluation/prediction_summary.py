@@ -106,3 +106,8 @@ class PredictionSummary:
     disagreement_ee: tuple[tuple[float, ...], ...]
     without_expert_e: tuple[WithoutExpert, ...]
     floors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether all classes with images have the same number of them."""
+        return len({images for images in self.images_c if images}) == 1

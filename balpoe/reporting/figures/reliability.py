@@ -32,10 +32,9 @@ def reliability_diagrams(summary: PredictionSummary, subject: str) -> Drawing:
     columns = min(_COLUMNS, len(scorers))
     rows = -(-len(scorers) // columns)
     figure, panels = new_figure(rows, columns, height_inches=rows * _PANEL_INCHES + 0.5)
-    is_balanced = len({n for n in summary.images_c if n}) == 1
     texts = []
     for place, (panel, (name, scorer)) in enumerate(zip(panels, scorers, strict=False)):
-        bins = scorer.by_images if is_balanced else scorer.by_classes
+        bins = scorer.by_images if summary.is_balanced else scorer.by_classes
         _draw(panel, name, bins)
         if place % columns == 0:
             panel.set_ylabel("accuracy")
@@ -44,7 +43,7 @@ def reliability_diagrams(summary: PredictionSummary, subject: str) -> Drawing:
         texts.append(f"{name}: ECE {_percent(bins.ece)}, MCE {_percent(bins.mce)}")
     for empty in panels[len(scorers) :]:
         empty.set_axis_off()
-    weighted = "images" if is_balanced else "classes"
+    weighted = "images" if summary.is_balanced else "classes"
     images = sum(summary.images_c)
     return Drawing(
         name="reliability",

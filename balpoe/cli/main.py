@@ -30,7 +30,7 @@ def cli() -> None:
 
 COMMANDS = (
     *("run", "submit", "export", "train", "evaluate", "predict", "onnx", "data"),
-    *("status", "show", "stop", "sync", "check", "doctor", "clean", "ui"),
+    *("status", "show", "report", "stop", "sync", "check", "doctor", "clean", "ui"),
 )
 for name in COMMANDS:
     cli.add_command(getattr(importlib.import_module(f"balpoe.cli.{name}"), name))

@@ -78,8 +78,8 @@ def front(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
         name="front",
         title="Pareto front" if len(spec.objectives) > 1 else "Objective of each trial",
         caption=(
-            f"{len(known)} feasible trials; numbers name those on the front. Means over "
-            f"{' or '.join(map(str, seeds))} seeds, bars: ± 1 standard deviation over the seeds."
+            f"{len(known)} feasible trials; numbers name those on the front. Means and bars of ± 1 "
+            f"standard deviation over the seeds of a trial (n = {' or '.join(map(str, seeds))})."
         ),
         alternative=f"Trials on the front: {best}.",
         figure=figure,

@@ -73,4 +73,4 @@ def _inline_svg(drawing: Drawing, number: int) -> Markup:
         svg,
         count=1,
     )
-    return Markup(svg)  # noqa: S704  # matplotlib has escaped the texts
+    return Markup(svg)  # matplotlib has escaped the texts

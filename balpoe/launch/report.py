@@ -1,0 +1,112 @@
+"""The command `report`: studies as one HTML page, from their files alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from balpoe.atomic_write import write_text_atomically
+from balpoe.errors import UserError
+from balpoe.launch import RUNS
+from balpoe.launch.runs import find_study, local_runs
+from balpoe.reporting.report.page import Page
+from balpoe.reporting.report.rendering import rendered
+from balpoe.reporting.report.study_pages import study_page
+from balpoe.reporting.report.study_sections import ReportedStudy
+from balpoe.study.object_store.study_files import study_files
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.records.trial_summaries import trial_summary
+from balpoe.study.search.importance import importances
+from balpoe.study.search.planned_trials import tried_points
+from balpoe.study.search.spent_budget import spent_by_launches
+from balpoe.study.selection.front import ordered_front
+from balpoe.study.storage.storage_record import driver_of, storage_of
+from balpoe.study.trials.launch_log import logged_launches
+from balpoe.study.trials.record import TrialRecord
+from balpoe.training.predictions_file import label_counts
+
+REPORT = Path("report.html")
+"""The default file of a report."""
+
+
+def report(
+    studies: Sequence[str],
+    *,
+    trials: Sequence[int] = (),
+    out: Path | str = REPORT,
+    runs: Path | str = RUNS,
+) -> Path:
+    """Write a page that shows one study, or several side by side; return its path.
+
+    Trials on the front, known points and `trials` have figures of their own. The studies may be
+    running. Only files are read, and only `out` is written, atomically.
+
+    Raises:
+        UserError: there is no such study or trial.
+        CorruptFile: a file of a study is damaged or of another format.
+        StorageError: a study cannot be read, or `out` not written.
+    """
+    directory = local_runs(runs)
+    found = [reported_study(name, directory, trials=trials) for name in dict.fromkeys(studies)]
+    return write_page(study_page(found), Path(out))
+
+
+def write_page(page: Page, out: Path) -> Path:
+    """Render a page and write it to `out`; return the absolute path.
+
+    Raises:
+        StorageError: the file cannot be written; its previous content is kept.
+    """
+    write_text_atomically(out, rendered(page))
+    return out.absolute()
+
+
+def reported_study(name: str, runs: Path, *, trials: Iterable[int] = ()) -> ReportedStudy:
+    """Read what a report shows of the study `name`.
+
+    Raises:
+        UserError: there is no such study, or it has no trial of a number in `trials`.
+        CorruptFile: a file of the study is damaged or of another format.
+        StorageError: the study cannot be read.
+    """
+    spec, directory = find_study(name, runs)
+    driver = driver_of(directory)
+    records: tuple[TrialRecord, ...] = ()
+    begun: tuple[float, ...] = ()
+    if storage_of(directory).exists:  # else a record store would create it
+        store = RecordStore(spec, directory)
+        records, begun = store.records(), store.launches()
+    front = ordered_front(records, spec.objectives)
+    by_number = {r.identity.number: r for r in records if r.identity.repeat == 0}
+    unknown = [number for number in trials if number not in by_number]
+    if unknown:
+        raise UserError(
+            f"--trial {unknown[0]}: {name} has no such trial; it has "
+            f"{f'0 to {max(by_number)}' if by_number else 'none'}"
+        )
+    named = [by_number[number] for number in trials]
+    detailed = {
+        record.identity.number: record
+        for record in (*front, *tried_points(spec, records).values(), *named)
+    }
+    if front:
+        study_files(directory).refresh_trial(front[0].identity)  # with its predictions
+    summaries = {number: trial_summary(directory, r) for number, r in detailed.items()}
+    known = {number: summary for number, summary in summaries.items() if summary is not None}
+    return ReportedStudy(
+        spec=spec,
+        records=records,
+        front=front,
+        importances=importances(spec, records),
+        summaries=known,
+        floors={number: summary.floors for number, summary in known.items()},
+        validation_counts=(
+            label_counts(directory.trial(front[0].identity).predictions) if front else None
+        ),
+        spent=spent_by_launches(records, begun, spec.resources),
+        launches=logged_launches(directory.launches),
+        driver=driver,
+        file=directory.specification.read_text(),
+        now=time.time(),
+    )

@@ -1,0 +1,207 @@
+"""The report of a tiny study, read back from the page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from click.testing import CliRunner
+
+from balpoe.cli.report import report as report_command
+from balpoe.config import StudySpec
+from balpoe.errors import CorruptFile, StorageError, UserError
+from balpoe.files import dump_study
+from balpoe.launch.report import report, reported_study
+from balpoe.reporting.report.rendering import rendered
+from balpoe.reporting.report.study_pages import study_page
+from balpoe.study.records.record_store import RecordStore
+from balpoe.study.selection.front import ordered_front
+from balpoe.study.storage.lease import hold_lease
+from balpoe.study.trials.directory import StudyDirectory
+
+FIGURES = {"front", "parameters", "parallel_coordinates", "learning_curves", "progress", "timeline"}
+TRIAL_FIGURES = {"reliability", "class_accuracy", "confusion", "marginals", "shots"}
+
+
+class TinyStudy(Protocol):
+    runs: Path
+    spec: StudySpec
+    directory: StudyDirectory
+
+
+class PageReader(HTMLParser):
+    """Collects what a test looks at: elements are balanced, figures, links, texts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.figures: list[str] = []
+        self.labels: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.scripts = 0
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        if tag == "figure":
+            self.figures.append(found["id"] or "")
+        if tag == "svg":
+            self.labels.append(found.get("aria-label") or "")
+        if "id" in found and tag != "figure":
+            self.ids.append(found["id"] or "")
+        self.scripts += tag == "script"
+        values = [
+            value or "" for name, value in attributes if name in ("href", "src", "xlink:href")
+        ]
+        self.references += values
+        for _, value in attributes:
+            self.references += re.findall(r"url\((#[^)]*)\)", value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(tiny_study: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    assert report(["tiny"], out=out, runs=tiny_study.runs) == out
+    return out.read_text()
+
+
+def test_every_figure_has_a_text_and_a_heading_and_the_page_stands_alone(page: str) -> None:
+    read = PageReader(page)
+    assert set(read.figures) >= FIGURES | TRIAL_FIGURES
+    assert len(read.labels) == len(read.figures)
+    assert all(len(label) > 20 for label in read.labels)
+    assert read.scripts == 0
+    assert all(reference.startswith(("#", "data:image/")) for reference in read.references)
+    assert "@import" not in page
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
+    read = PageReader(page)
+    assert len(set(read.ids)) == len(read.ids)
+    assert {name[1:] for name in read.references if name.startswith("#")} <= set(read.ids)
+
+
+def test_the_tables_have_the_values_of_the_records(page: str, tiny_study: TinyStudy) -> None:
+    records = RecordStore(tiny_study.spec, tiny_study.directory).records()
+    text = PageReader(page).text
+    for record in records:
+        if record.objectives is not None:
+            assert f"{100 * record.objectives['val/accuracy']:.1f}" in text
+    assert "Do three experts help?" in text
+    assert "out of luck" in text
+    assert "3/4 trials have ended: 1 running · 2 complete · 0 pruned · 1 failed" in text
+    assert "The test set answers how good a configuration is" in text
+    assert "experts.count:" in text, "the study file"
+
+
+def test_a_changed_record_changes_the_page(tiny_study: TinyStudy) -> None:
+    study = reported_study("tiny", tiny_study.runs)
+    first = replace(study.records[0], objectives={"val/accuracy": 0.123, "val/ece": 0.3})
+    changed = replace(study, records=(first, *study.records[1:]))
+    before, after = (PageReader(rendered(study_page([each]))) for each in (study, changed))
+    assert "12.3" not in before.text
+    assert "12.3" in after.text
+    front = before.figures.index("front")
+    assert before.labels[front] != after.labels[front]
+
+
+def test_names_from_data_are_text(tiny_study: TinyStudy) -> None:
+    study = reported_study("tiny", tiny_study.runs)
+    hostile = "<script>alert(1)</script>$x$&\"'"
+    [number] = list(study.summaries)[:1]
+    summary = study.summaries[number]
+    names = (hostile, *summary.class_names[1:])
+    study = replace(
+        study,
+        spec=replace(study.spec, question=hostile),
+        summaries={number: replace(summary, class_names=names)},
+        file=hostile,
+    )
+    html = rendered(study_page([study]))
+    read = PageReader(html)
+    assert read.scripts == 0
+    assert "<script>" not in html
+    assert read.text.count(hostile) >= 2
+
+
+def test_two_studies_stand_side_by_side(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, runs)
+    other = replace(tiny_study.spec, name="empty")
+    directory = StudyDirectory.of(runs, "empty")
+    directory.create()
+    directory.specification.write_text(dump_study(other))
+    out = report(["tiny", "empty"], out=tmp_path / "two.html", runs=runs)
+    text = PageReader(out.read_text()).text
+    assert "Studies tiny, empty" in text
+    assert "The studies are on the same data and splits." in text
+    assert "empty: Overview" in text
+    assert "No trial is COMPLETE and feasible yet." in text
+    study = reported_study("tiny", runs)
+    elsewhere = replace(
+        study, records=tuple(replace(r, data_fingerprint="f" * 64) for r in study.records)
+    )
+    text = PageReader(rendered(study_page([study, elsewhere]))).text
+    assert "their values cannot be compared" in text
+
+
+def test_a_study_without_a_complete_trial_has_a_page(tiny_study: TinyStudy) -> None:
+    study = reported_study("tiny", tiny_study.runs)
+    failed = tuple(record for record in study.records if record.state == "FAIL")
+    for kept in ((), failed, study.records[:1], study.records[-1:]):
+        front = ordered_front(kept, study.spec.objectives)
+        part = replace(study, records=kept, front=front, summaries={}, importances=())
+        text = PageReader(rendered(study_page([part]))).text
+        assert "Overview" in text
+
+
+def test_it_shows_a_running_study_and_named_trials(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    with hold_lease(tiny_study.directory.lease):
+        arguments = ["tiny", "--runs", str(tiny_study.runs), "--out", str(tmp_path / "r.html")]
+        done = CliRunner().invoke(report_command, [*arguments, "--trial", "1", "--trial", "0"])
+    assert done.exit_code == 0, done.output
+    text = PageReader((tmp_path / "r.html").read_text()).text
+    assert "still running: tiny" in text
+    assert "Trial 0" in text
+    assert "Trial 1" in text
+
+
+def test_bad_input_is_one_line_and_loses_nothing(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    out, runs = tmp_path / "report.html", tiny_study.runs
+    out.write_text("before")
+    with pytest.raises(UserError, match="no such study"):
+        report(["tinny"], out=out, runs=runs)
+    with pytest.raises(UserError, match=r"--trial 9: tiny has no such trial; it has 0 to 3"):
+        report(["tiny"], out=out, runs=runs, trials=[9])
+    with pytest.raises(StorageError, match="cannot be written"):
+        report(["tiny"], out=tmp_path / "absent" / "report.html", runs=runs)
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy)
+    summary = next(copy.glob("tiny/trials/*/repeat_0/summary.json"))
+    summary.write_text(summary.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(CorruptFile, match=r"summary\.json"):
+        report(["tiny"], out=out, runs=copy)
+    assert out.read_text() == "before"
+
+
+def test_it_reads_files_without_torch_ray_or_mlflow(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    script = (
+        "import sys; from balpoe.launch.report import report; "
+        f"report(['tiny'], runs={str(tiny_study.runs)!r}, out={str(tmp_path / 'r.html')!r}); "
+        "print([name for name in ('torch', 'ray', 'mlflow') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from balpoe.config import StudySpec
 from balpoe.evaluation.prediction_summary import PredictionSummary
 from balpoe.reporting.figures.class_figures import class_accuracy, confusion, marginals
+from balpoe.reporting.figures.confidence_figure import confidence_over_epochs
 from balpoe.reporting.figures.course_figures import failures, learning_curves, progress, timeline
+from balpoe.reporting.figures.distribution_figure import distribution_results
 from balpoe.reporting.figures.drawing import Drawing
 from balpoe.reporting.figures.expert_figures import contributions, shots_by_expert
 from balpoe.reporting.figures.front_figures import (
@@ -20,6 +22,7 @@ from balpoe.reporting.figures.reliability import reliability_diagrams
 from balpoe.reporting.figures.trend_figures import trends
 from balpoe.study.search.importance import Importance
 from balpoe.study.trials.record import TrialRecord
+from balpoe.training.epoch import EpochResult
 
 
 def study_drawings(
@@ -46,8 +49,21 @@ def study_drawings(
     return tuple(drawing for drawing in drawn if drawing is not None)
 
 
-def prediction_drawings(summary: PredictionSummary, subject: str) -> tuple[Drawing, ...]:
-    """Return the figures of the predictions of one trial or model, which `subject` names."""
+def prediction_drawings(
+    summary: PredictionSummary,
+    subject: str,
+    *,
+    history: Sequence[EpochResult] = (),
+    final: Mapping[str, float] | None = None,
+) -> tuple[Drawing, ...]:
+    """Return the figures of the predictions of one trial or model for which there are data.
+
+    Args:
+        summary: The summary of its predictions.
+        subject: Its name.
+        history: Its epochs.
+        final: The metrics of a model on the test distributions, as `metrics.json` holds them.
+    """
     drawn = (
         reliability_diagrams(summary, subject),
         class_accuracy(summary, subject),
@@ -55,5 +71,7 @@ def prediction_drawings(summary: PredictionSummary, subject: str) -> tuple[Drawi
         marginals(summary, subject),
         shots_by_expert(summary, subject),
         contributions(summary, subject),
+        confidence_over_epochs(history, subject),
+        distribution_results(final or {}, subject),
     )
     return tuple(drawing for drawing in drawn if drawing is not None)

@@ -61,9 +61,6 @@ _STYLE: Final[dict[Any, Any]] = {  # matplotlib's own type lists three hundred n
 }
 _DOTS_PER_INCH: Final = 150
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Drawing:
@@ -137,17 +134,6 @@ def new_figure(
     figure = Figure(figsize=(WIDTH_INCHES, height_inches))
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, list(axes.flat)
-
-
-def in_common_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that draws: texts and ticks take their style when they are created."""
-
-    @functools.wraps(draw)
-    def styled(*arguments: P.args, **options: P.kwargs) -> R:
-        with _style():
-            return draw(*arguments, **options)
-
-    return styled
 
 
 def _style() -> Any:

@@ -95,10 +95,12 @@ def study_sections(study: ReportedStudy) -> Iterator[Section]:
     if drawings:
         yield Section("The search in figures", drawings)
     points = {record.identity.number: name for name, record in _points(study).items()}
+    histories = {record.identity.number: record.history for record in study.trials}
     for number, summary in study.summaries.items():
         name = f"trial {number}"
         known = f" ({points[number]})" if number in points else ""
-        yield Section(f"Trial {number}{known}", prediction_drawings(summary, name))
+        drawings = prediction_drawings(summary, name, history=histories.get(number, ()))
+        yield Section(f"Trial {number}{known}", drawings)
     if study.trials:
         yield Section("All trials", (table_of("", _trial_rows(study), _TRIALS),), folded=True)
     failed = [record for record in study.records if record.failure]

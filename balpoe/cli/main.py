@@ -29,7 +29,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *("run", "submit", "export", "train", "evaluate", "predict", "onnx", "data"),
+    *("run", "submit", "try_point", "export", "train", "evaluate", "predict", "onnx", "data"),
     *("status", "show", "report", "stop", "sync", "check", "doctor", "clean", "ui"),
 )
 for name in COMMANDS:

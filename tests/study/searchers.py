@@ -6,6 +6,7 @@ from balpoe.config import StudySpec
 from balpoe.study.execution.gpu_memory import GpuMemory
 from balpoe.study.execution.interruption import Interruption
 from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.steering import Steering
 from balpoe.study.execution.trial_queue import TrialQueue
 from balpoe.study.execution.trial_recorder import TrialRecorder
 from balpoe.study.records.study_trials import StudyTrials
@@ -21,4 +22,5 @@ def searcher_of(spec: StudySpec, directory: StudyDirectory, listener: Listener) 
     recorder = TrialRecorder(spec, trials, listener, interruption, None)
     queue = TrialQueue(spec, trials, recorder, account)
     memory = GpuMemory(spec, directory.memory)
-    return StudySearcher(queue, recorder, listener, interruption, account, memory)
+    steering = Steering(spec, directory, trials, recorder, account, 0)
+    return StudySearcher(queue, recorder, listener, interruption, account, memory, steering)

@@ -10,6 +10,7 @@ from balpoe.config import StudySpec
 from balpoe.study.execution.gpu_memory import GpuMemory
 from balpoe.study.execution.interruption import Interruption
 from balpoe.study.execution.searcher import StudySearcher
+from balpoe.study.execution.steering import Steering
 from balpoe.study.execution.trial import RunTrial, run_trial
 from balpoe.study.execution.trial_queue import TrialQueue
 from balpoe.study.execution.trial_recorder import TrialRecorder
@@ -88,8 +89,10 @@ def run_trials(
     recorder = TrialRecorder(spec, trials, listener, interruption, early_stopping)
     queue = TrialQueue(spec, trials, recorder, account)
     memory = GpuMemory(spec, directory.memory)
-    searcher = StudySearcher(queue, recorder, listener, interruption, account, memory)
+    steering = Steering(spec, directory, trials, recorder, account, number)
+    searcher = StudySearcher(queue, recorder, listener, interruption, account, memory, steering)
     run_tune(spec, directory, searcher, interruption, run=run, sign=sign, other_hosts=other_hosts)
     if searcher.fault is not None:
         raise searcher.fault
+    steering.finish()
     return LaunchEnd(interruption.signal, recorder.failing_alike)

@@ -11,6 +11,7 @@ from ray.tune.search import Searcher
 
 from balpoe.study.execution.gpu_memory import GpuMemory
 from balpoe.study.execution.interruption import Interruption
+from balpoe.study.execution.steering import Steering
 from balpoe.study.execution.trial_actor import (
     COMPLETE,
     EPOCH,
@@ -46,8 +47,10 @@ class StudySearcher(Searcher):
         interruption: Interruption,
         account: Account,
         memory: GpuMemory,
+        steering: Steering,
     ) -> None:
         super().__init__()
+        self._steering = steering
         self._queue = queue
         self._recorder = recorder
         self._listener = listener
@@ -86,6 +89,10 @@ class StudySearcher(Searcher):
     def on_death(self, trial_id: str, failure: Failure) -> None:
         """Pass the failure of a trial on whose worker died."""
         self._guarded(self._fail, self._ended(trial_id), failure)
+
+    def poll_requests(self) -> None:
+        """Execute requests of users."""
+        self._guarded(self._steering.poll, self._running.values())
 
     def announce_stop(self) -> None:
         """Tell the listener that the study stops, and why if the user did not ask for it."""

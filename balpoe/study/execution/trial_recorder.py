@@ -9,7 +9,7 @@ from balpoe.config import StudySpec
 from balpoe.errors import NonFiniteError, StorageError, UserError
 from balpoe.study.execution.interruption import Interruption
 from balpoe.study.records.study_trials import StudyTrials
-from balpoe.study.search.pruning import EarlyStopping, RungResult
+from balpoe.study.search.pruning import EarlyStopping, StoppedAt
 from balpoe.study.trials.events import (
     AttemptEnded,
     EpochReported,
@@ -28,13 +28,13 @@ from balpoe.training.epoch import EpochResult
 class RunningTrial:
     """A trial that a worker runs.
 
-    `epoch` is the last epoch that it reported (0: none), `pruned_with` the result at a rung with
-    which it is pruned.
+    `epoch` is the last epoch that it reported (0: none), `pruned_with` the result with which it is
+    pruned, at a rung or at the request of a user.
     """
 
     trial: TrialToRun
     epoch: int = 0
-    pruned_with: RungResult | None = None
+    pruned_with: StoppedAt | None = None
 
 
 class TrialRecorder:
@@ -58,6 +58,7 @@ class TrialRecorder:
         self._interruption = interruption
         self._early_stopping = early_stopping
         self._first_trials = FirstTrials(spec.resources.concurrent_trials)
+        self._stopped: set[TrialIdentity] = set()
         self.finished = trials.finished()
         self.failing_alike: Failure | None = None
 
@@ -74,6 +75,14 @@ class TrialRecorder:
     def is_pruned(self, running: RunningTrial, epoch: int, metrics: Mapping[str, object]) -> bool:
         """Return whether a trial is pruned after `epoch`; repeats never are."""
         trial = running.trial
+        if trial.identity in self._stopped:
+            objectives = {
+                name: float(value)
+                for name, value in metrics.items()
+                if name in self._spec.objectives and isinstance(value, int | float)
+            }
+            running.pruned_with = StoppedAt(epoch, objectives)
+            return True
         if self._early_stopping is None or trial.identity.repeat:
             return False
         running.pruned_with = self._early_stopping.judge(
@@ -90,7 +99,11 @@ class TrialRecorder:
             self.prune(identity, result)
         return result is not None
 
-    def prune(self, identity: TrialIdentity, result: RungResult) -> None:
+    def stop(self, identity: TrialIdentity) -> None:
+        """Have a running trial end as pruned after its running epoch."""
+        self._stopped.add(identity)
+
+    def prune(self, identity: TrialIdentity, result: StoppedAt) -> None:
         """Record a trial as pruned with `result`."""
         self._trials.prune(identity, result.epoch, result.objectives)
         self.finished += 1

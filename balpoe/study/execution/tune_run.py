@@ -166,6 +166,7 @@ class _Callback(tune.Callback):
         self._searcher.on_death(trial.trial_id, failure_of_worker(trial))
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        self._searcher.poll_requests()
         if self._interruption.requested and not self._announced:
             self._announced = True
             self._searcher.announce_stop()

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from balpoe.config import CategoricalParameter, Choice, IntParameter, Parameter, StudySpec
 from balpoe.config.assignment import assigned
+from balpoe.config.known_points import KnownPoint
 from balpoe.study.records.optuna_trial import (
     ENDED,
     FAILURE,
@@ -52,6 +53,7 @@ from balpoe.study.trials.retries import RetryState
 logger = logging.getLogger(__name__)
 
 _LAUNCHES, _LAUNCHED = "launches", "launched"
+_REQUEST = "request"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -115,6 +117,14 @@ class Ledger:
                 elif self._warm_start is not None:
                     return self._ask_warm_started(self._warm_start)
             return self._started(self._study.ask())
+
+    def enqueue(self, point: KnownPoint, request: str) -> None:
+        """Have Optuna propose a point next, before planned trials; once for the same `request`."""
+        planned = PlannedTrial(point.parameters, point.decided, bool(point.outside))
+        with self._storage_errors():
+            known = {trial.user_attrs.get(_REQUEST) for trial in self._trials(*TrialState)}
+            if request not in known:
+                self._enqueue(planned, {_REQUEST: request})
 
     def _ask_warm_started(self, warm_start: WarmStart) -> TrialToRun:
         proposed = warm_start.ask(self._study.get_trials(deepcopy=False))
@@ -226,17 +236,17 @@ class Ledger:
         """Return the records of all trials by number, without their histories."""
         return tuple(record_of(trial, self._spec) for trial in self._trials())
 
-    def _enqueue(self, planned: PlannedTrial) -> None:
+    def _enqueue(self, planned: PlannedTrial, attributes: Mapping[str, str] | None = None) -> None:
         """Have Optuna propose a planned trial next.
 
         Of a point outside the search space Optuna gets no parameters: it would take them for
         those of another point.
         """
         if planned.outside:
-            attributes = {FIXED: dict(planned.parameters)}
-            self._study.enqueue_trial({}, user_attrs=attributes)
+            fixed = {FIXED: dict(planned.parameters)}
+            self._study.enqueue_trial({}, user_attrs={**fixed, **(attributes or {})})
         else:
-            self._study.enqueue_trial(dict(planned.decided))
+            self._study.enqueue_trial(dict(planned.decided), user_attrs=dict(attributes or {}))
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Choice]:
         decided, fixed = trial.params, trial.user_attrs.get(FIXED)

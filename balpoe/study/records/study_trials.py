@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from balpoe.config import StudySpec
 from balpoe.config.constraints import excesses, violated
+from balpoe.config.known_points import KnownPoint
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.record_store import RecordStore, with_repeats
@@ -90,6 +91,10 @@ class StudyTrials:
     def ask(self) -> TrialToRun:
         """Propose a new trial."""
         return self._ledger.ask()
+
+    def enqueue(self, point: KnownPoint, request: str) -> None:
+        """Propose a point next, once for the same request; it waits in the storage."""
+        self._ledger.enqueue(point, request)
 
     def resume(self, identity: TrialIdentity) -> TrialToRun:
         """Begin one more attempt at a trial; of a repeat, also the first."""

@@ -24,15 +24,21 @@ from balpoe.training.epoch import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
-class RungResult:
-    """The result of a trial at a rung, that is after `epoch`.
+class StoppedAt:
+    """The objectives, if they were evaluated, after the `epoch` at which a trial was stopped."""
+
+    epoch: int
+    objectives: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RungResult(StoppedAt):
+    """The result of a trial at a rung.
 
     Lower `losses` are better. `violation` is the total excess over those constraints that can be
     judged at a rung.
     """
 
-    epoch: int
-    objectives: Mapping[str, float]
     losses: tuple[float, ...]
     violation: float
 

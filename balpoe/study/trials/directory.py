@@ -136,6 +136,11 @@ class StudyDirectory:
         return self.path / "running_epochs.json"
 
     @property
+    def requests(self) -> Path:
+        """The directory of requests to the driver."""
+        return self.path / "requests"
+
+    @property
     def tune(self) -> Path:
         """Tune's own files, which are deleted after a launch."""
         return self.path / "tune"

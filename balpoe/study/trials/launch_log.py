@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,19 @@ from balpoe.config import StudySpec, to_plain
 from balpoe.json_record import read_record
 from balpoe.study.trials.earlier_records import EARLIER_LAUNCH
 from balpoe.study.trials.environment import Environment, current_environment
+from balpoe.study.trials.requests import Answer, Request
 
 FORMAT = 2
 _FORMATS = (FORMAT, EARLIER_LAUNCH)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """A request that reached the driver at the Unix time `time`, and what it did."""
+
+    time: float
+    request: Request
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Launch:
 
     `number` counts from 0, `started` is in Unix seconds, `study` holds every setting. `warm_start`
     are the trials of earlier studies from which the sampler learned, by the names of the studies.
+    `requests` are those of users while the launch ran.
     """
 
     number: int
@@ -37,6 +49,7 @@ class Launch:
     environment: Environment
     study: Mapping[str, Any]
     warm_start: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    requests: tuple[LoggedRequest, ...] = ()
 
 
 def log_launch(
@@ -61,10 +74,37 @@ def log_launch(
         warm_start or {},
     )
     create_directory(directory)
-    text = json.dumps({"format": FORMAT, **asdict(launch)}, indent=1, ensure_ascii=False)
-    file = directory / f"{number:04d}.json"
+    return _write(directory, launch)
+
+
+def log_request(directory: Path, number: int, request: Request, answer: Answer) -> None:
+    """Add a request and its answer to the file of launch `number`.
+
+    Raises:
+        CorruptFile: the file is missing or damaged.
+        StorageError: the file cannot be written.
+    """
+    launch = _read(_file(directory, number))
+    logged = LoggedRequest(time.time(), request, answer)
+    _write(directory, replace(launch, requests=(*launch.requests, logged)))
+
+
+def _write(directory: Path, launch: Launch) -> Path:
+    content = asdict(launch)
+    if not launch.requests:  # most launches have none, and earlier versions know no requests
+        del content["requests"]
+    text = json.dumps({"format": FORMAT, **content}, indent=1, ensure_ascii=False)
+    file = _file(directory, launch.number)
     write_text_atomically(file, text + "\n")
     return file
+
+
+def _file(directory: Path, number: int) -> Path:
+    return directory / f"{number:04d}.json"
+
+
+def _read(file: Path) -> Launch:
+    return read_record(file, Launch, "restore it", formats=_FORMATS)
 
 
 def logged_launches(directory: Path) -> tuple[Launch, ...]:
@@ -74,7 +114,7 @@ def logged_launches(directory: Path) -> tuple[Launch, ...]:
         CorruptFile: a file is damaged or of another format.
     """
     files = sorted(directory.glob("*.json"))
-    return tuple(read_record(file, Launch, "restore it", formats=_FORMATS) for file in files)
+    return tuple(map(_read, files))
 
 
 def launch_at(launches: Sequence[Launch], moment: float) -> Launch | None:

@@ -1,19 +1,21 @@
 """Figures with the classes from head to tail: accuracy, marginals and confusion.
 
-C classes, in descending order of their training images.
+C classes, in descending order of their training images; K classes or groups of neighbours.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balpoe.evaluation.prediction_summary import PredictionSummary, ScorerSummary
+from balpoe.evaluation.prediction_summary import PredictionSummary
 from balpoe.reporting.figures.drawing import (
     INK,
-    MARKERS,
     MUTED,
     PALETTE,
     SEQUENTIAL,
@@ -22,57 +24,69 @@ from balpoe.reporting.figures.drawing import (
     new_figure,
     styled,
 )
-from balpoe.reporting.figures.reliability import named_scorers
+from balpoe.reporting.figures.scorer_panels import (
+    MOST_NAMED_CLASSES,
+    NamedScorer,
+    class_order,
+    images_of,
+    name_classes,
+    named_scorers,
+    panel_columns,
+    percent,
+    shown_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_NAMES, _LONGEST_NAME = 30, 14
-_MOST_CELLS = 200
-_COLUMNS, _PANEL_INCHES = 3, 2.1
-
-
-def class_order(summary: PredictionSummary) -> list[int]:
-    """Return the classes from head to tail; classes with as many images keep their order."""
-    return sorted(range(len(summary.class_names)), key=lambda y: -summary.train_counts_c[y])
+_MOST_CELLS = 100
+_GROUPS = 50  # of the confusion matrix, if there are more classes
+_MOST_SINGLE = 40  # classes with a point for each expert
+_MEANS = 20  # groups of neighbours whose means are drawn for more classes
+_MOST_NUMBERS = 10
 
 
 @styled
 def class_accuracy(summary: PredictionSummary, subject: str) -> Drawing:
-    """Draw the accuracy on each class, of the ensemble and of each expert."""
-    figure, (axes,) = new_figure(height_inches=3.4)
+    """Draw the accuracy on each class, of the ensemble and of each expert, and its images.
+
+    For many classes, the experts are drawn as means over groups of neighbours.
+    """
+    scorers = named_scorers(summary)
     order = class_order(summary)
-    places = np.arange(len(order))
-    counts = axes.twinx()
-    counts.bar(places, [summary.train_counts_c[y] for y in order], color=MUTED, alpha=0.25)
-    counts.set(yscale="log", ylabel="training images")
-    logarithmic(counts.yaxis)
-    counts.grid(visible=False)
-    axes.set_zorder(counts.get_zorder() + 1)
-    axes.patch.set_visible(False)
-    for i, (label, expert) in enumerate(named_scorers(summary)[1:]):
-        colour, marker = PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]
-        _recall_line(axes, expert, order, label, color=colour, marker=marker, linewidth=0.9)
-    _recall_line(axes, summary.ensemble, order, "ensemble", color=INK, marker="", linewidth=2.4)
+    figure, (axes, counts) = new_figure(2, height_inches=4.2, height_ratios=[3, 1], sharex=True)
+    is_single = len(order) <= _MOST_SINGLE
+    for scorer in reversed(scorers):  # the ensemble is drawn over the experts
+        _draw_recalls(axes, scorer, order, is_main=scorer is scorers[0], is_single=is_single)
     axes.set(ylabel="accuracy on the class %", ylim=(-3, 103))
-    name_classes(axes, summary, order)
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=8, borderaxespad=0.2
-    )
+    trained = [summary.train_counts_c[y] for y in order]
+    if is_single:
+        counts.bar(range(len(order)), trained, 0.7, color=MUTED)
+    else:
+        counts.plot(range(len(order)), trained, color=INK, linewidth=1, drawstyle="steps-mid")
+    counts.set(yscale="log", ylabel="training\nimages", ylim=(0.7 * max(1, min(trained)), None))
+    logarithmic(counts.yaxis)
+    counts.set_yticks(sorted({max(1, min(trained)), max(1, *trained)}))
+    name_classes(counts, summary)
+    figure.align_ylabels()
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4, fontsize=8)
     recalls = {
-        y: recall for y, recall in enumerate(summary.ensemble.recall_c) if recall is not None
+        y: recall for y, recall in enumerate(scorers[0].summary.recall_c) if recall is not None
     }
     worst = min(recalls, key=lambda y: (recalls[y], y))
+    means = "" if is_single else f"; lines: means over {_MEANS} groups of neighbouring classes"
     return Drawing(
         name="class_accuracy",
         title=f"Accuracy by class of {subject}",
         caption=(
-            f"{_split(summary)} images of each class that are right; classes from the most to the "
-            "fewest training images (grey bars, logarithmic)."
+            f"{images_of(summary)}, prior unknown: images of each class that are right{means}. "
+            "Classes from the most to the fewest training images (below, logarithmic); one "
+            "without images has no point."
         ),
         alternative=(
-            f"The accuracy of the ensemble on {len(recalls)} classes from head to tail. Worst: "
-            f"{summary.class_names[worst]}, {100 * recalls[worst]:.1f} %."
+            f"The accuracy of the {scorers[0].name} on {len(recalls):,} classes from head to tail. "
+            f"Worst: {shown_name(summary.class_names[worst])}, {100 * recalls[worst]:.1f} %."
         ),
         figure=figure,
     )
@@ -82,35 +96,52 @@ def class_accuracy(summary: PredictionSummary, subject: str) -> Drawing:
 def marginals(summary: PredictionSummary, subject: str) -> Drawing:
     """Draw the target prior and the estimated marginal (Aimar et al. 2023, Figure 3b)."""
     scorers = named_scorers(summary)
-    columns = min(_COLUMNS, len(scorers))
+    columns = panel_columns(len(scorers))
     rows = -(-len(scorers) // columns)
-    figure, panels = new_figure(rows, columns, height_inches=rows * _PANEL_INCHES + 0.3)
+    figure, panels = new_figure(
+        rows, columns, height_inches=1.7 * rows + 1, sharex=True, sharey=True
+    )
     order = class_order(summary)
-    for place, (panel, (name, scorer)) in enumerate(zip(panels, scorers, strict=False)):
-        x = np.arange(len(order))
-        marginal = [scorer.marginal_c[y] for y in order]
+    for place, (panel, scorer) in enumerate(zip(panels, scorers, strict=False)):
         panel.plot(
-            x, [scorer.target_prior_c[y] for y in order], color=INK, linestyle="--", label="target"
+            range(len(order)),
+            [100 * scorer.summary.marginal_c[y] for y in order],
+            "o" if len(order) <= 100 else ".",
+            markersize=3.5 if len(order) <= 100 else 1.5,
+            color=PALETTE[1],
+            label="estimated",
         )
-        marker = "o" if len(order) <= _MOST_NAMES else ""
-        panel.plot(x, marginal, marker=marker, markersize=3, color=PALETTE[1], label="estimated")
-        panel.set(yscale="log", xticks=[])
+        panel.plot(
+            range(len(order)),
+            [100 * scorer.summary.target_prior_c[y] for y in order],
+            color=INK,
+            linewidth=1.2,
+            label="target",
+        )
+        panel.set_yscale("log")
         logarithmic(panel.yaxis)
-        if place + columns >= len(scorers):
-            panel.set_xlabel("class, head to tail")
-        panel.set_title(f"{name}\nKL {scorer.kl_to_target_prior:.3f}", fontsize=8)
+        divergence = f"{scorer.summary.kl_to_target_prior:.3f}"
+        panel.set_title(f"{scorer.name_and_lambda}\nKL {divergence}", fontsize=8)
         if place % columns == 0:
-            panel.set_ylabel("probability")
-    panels[0].legend(fontsize=7)
+            panel.set_ylabel("probability %")
+        if place + columns >= len(scorers):
+            panel.tick_params(labelbottom=True)
+            if columns == 1:
+                name_classes(panel, summary)
+            else:
+                panel.set_xticks([0, len(order) - 1], ["head", "tail"])
     for empty in panels[len(scorers) :]:
         empty.set_axis_off()
-    divergences = ", ".join(f"{name} {s.kl_to_target_prior:.3f}" for name, s in scorers)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2, fontsize=8)
+    divergences = ", ".join(f"{s.name} {s.summary.kl_to_target_prior:.3f}" for s in scorers)
     return Drawing(
         name="marginals",
         title=f"Target prior and estimated marginal of {subject}",
         caption=(
-            "The prior that λ aims at (dashed) and the mean predicted probability of each class "
-            f"over class-balanced {_split(summary).lower()} inputs; KL(target ‖ estimated) in nats."
+            f"{images_of(summary)}. The prior that λ aims at (line) and the mean predicted "
+            "probability of each class with classes weighted the same (points), classes from the "
+            "most to the fewest training images, logarithmic; KL(target ‖ estimated) in nats."
         ),
         alternative=f"Divergences of the marginals from the target priors: {divergences}.",
         figure=figure,
@@ -122,77 +153,95 @@ def confusion(summary: PredictionSummary, subject: str) -> Drawing:
     """Draw the confusion matrix of the ensemble on a logarithmic scale."""
     from matplotlib.colors import LogNorm
 
-    matrix_kk = _binned_confusion(summary)
+    matrix_kk = _grouped_confusion(summary)
+    classes, side = len(summary.class_names), len(matrix_kk)
+    most = max(2, int(matrix_kk.max()))
     figure, (axes,) = new_figure(height_inches=4.6)
     axes.grid(visible=False)
     image = axes.imshow(
         np.ma.masked_equal(matrix_kk, 0),
-        norm=LogNorm(vmin=1, vmax=max(2, int(matrix_kk.max()))),
+        norm=LogNorm(vmin=1, vmax=most),
         cmap=SEQUENTIAL,
         interpolation="nearest",
     )
     logarithmic(figure.colorbar(image, ax=axes, label="images", shrink=0.85).ax.yaxis)
-    order = class_order(summary)
-    if len(order) <= _MOST_NAMES:
-        names = [_short(summary.class_names[y]) for y in order]
-        axes.set_xticks(range(len(order)), names, rotation=90, fontsize=7)
-        axes.set_yticks(range(len(order)), names, fontsize=7)
     axes.set(xlabel="predicted, head to tail", ylabel="true, head to tail")
+    if classes <= MOST_NAMED_CLASSES:
+        name_classes(axes, summary, size=7)
+        names = [shown_name(summary.class_names[y]) for y in class_order(summary)]
+        axes.set_yticks(range(side), names, fontsize=7)
+        axes.set_xlabel("predicted, head to tail")
+    if side <= _MOST_NUMBERS:
+        _write_numbers(axes, matrix_kk, most)
+    merged = ""
+    if side < classes:
+        merged = f" {classes:,} classes are merged into {side} groups of neighbours."
+        axes.set(xlabel="predicted group, head to tail", ylabel="true group, head to tail")
     right = sum(images for true, predicted, images in summary.confusion if true == predicted)
     total = sum(images for *_, images in summary.confusion)
-    merged = ""
-    if len(order) > _MOST_CELLS:
-        merged = f" {len(order)} classes are merged into {len(matrix_kk)} groups of neighbours."
     return Drawing(
         name="confusion",
         title=f"Confusion matrix of {subject}",
         caption=(
-            f"{_split(summary)} images by true and predicted class, prior unknown; classes in "
-            f"order of their training images, white: none.{merged}"
+            f"{images_of(summary)} by true and predicted class, prior unknown; classes in order of "
+            f"their training images, logarithmic; empty: no images.{merged}"
         ),
-        alternative=f"Confusion matrix: {right} of {total} images are on the diagonal.",
+        alternative=f"Confusion matrix: {right:,} of {total:,} images are on the diagonal.",
         figure=figure,
     )
 
 
-def name_classes(axes: Axes, summary: PredictionSummary, order: list[int]) -> None:
-    """Label the x-axis with the names of the classes where there is room."""
-    if len(order) > _MOST_NAMES:
-        axes.set_xlabel("class, head to tail")
-        return
-    names = [_short(summary.class_names[y]) for y in order]
-    is_long = max(map(len, names)) * len(names) > 70
-    axes.set_xticks(range(len(order)), names, rotation=90 if is_long else 0, fontsize=8)
-
-
-def _recall_line(
-    axes: Axes, scorer: ScorerSummary, order: list[int], label: str, *, marker: str, **style: Any
+def _draw_recalls(
+    axes: Axes, scorer: NamedScorer, order: Sequence[int], *, is_main: bool, is_single: bool
 ) -> None:
-    recalls = [scorer.recall_c[y] for y in order]
+    recalls = [percent(scorer.summary.recall_c[y]) for y in order]
+    style: dict[str, Any] = {
+        "color": scorer.colour,
+        "marker": scorer.marker,
+        "markersize": scorer.marker_size,
+        "linewidth": 1.6 if is_main else 0.7,
+        "label": scorer.name_and_lambda,
+    }
+    if is_single:
+        axes.plot(range(len(order)), recalls, **style)
+        return
+    if is_main:
+        axes.plot(range(len(order)), recalls, ".", color=scorer.colour, markersize=2, alpha=0.4)
+    ranges = neighbours(len(order), _MEANS)
     axes.plot(
-        range(len(order)),
-        [np.nan if recall is None else 100 * recall for recall in recalls],
-        marker=marker if len(order) <= _MOST_NAMES else "",
-        label=label,
+        [(low + high - 1) / 2 for low, high in ranges],
+        [_mean(recalls[low:high]) for low, high in ranges],
         **style,
     )
 
 
-def _binned_confusion(summary: PredictionSummary) -> NDArray[np.int64]:
-    """Return the images by true and predicted group of classes, from head to tail."""
-    rank = {y: place for place, y in enumerate(class_order(summary))}
-    size = -(-len(rank) // _MOST_CELLS)
-    groups = -(-len(rank) // size)
+def neighbours(classes: int, groups: int) -> list[tuple[int, int]]:
+    """Return ranges of places, from head to tail, of groups that are as equal as possible."""
+    return list(pairwise(round(g * classes / groups) for g in range(groups + 1)))
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def _grouped_confusion(summary: PredictionSummary) -> NDArray[np.int64]:
+    """Return the images by true and predicted class or group of classes, from head to tail."""
+    order = class_order(summary)
+    groups = len(order) if len(order) <= _MOST_CELLS else _GROUPS
+    group_c = {
+        order[place]: group
+        for group, (low, high) in enumerate(neighbours(len(order), groups))
+        for place in range(low, high)
+    }
     matrix_kk = np.zeros((groups, groups), np.int64)
     for true, predicted, images in summary.confusion:
-        matrix_kk[rank[true] // size, rank[predicted] // size] += images
+        matrix_kk[group_c[true], group_c[predicted]] += images
     return matrix_kk
 
 
-def _split(summary: PredictionSummary) -> str:
-    return "Validation" if summary.split == "val" else "Test"
-
-
-def _short(name: str) -> str:
-    name = " ".join(name.split())
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _write_numbers(axes: Axes, matrix_kk: NDArray[np.int64], most: int) -> None:
+    for row, column in np.argwhere(matrix_kk).tolist():
+        images = int(matrix_kk[row, column])
+        colour = "black" if images > most**0.6 else "white"
+        axes.text(column, row, f"{images:,}", ha="center", va="center", color=colour, fontsize=7)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -82,14 +84,14 @@ class Drawing:
 
     def svg(self) -> str:
         """Return the figure as an SVG element with a transparent background."""
-        with _style():
+        with _style(), _without_glyph_warnings():
             buffer = io.StringIO()
             self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         return buffer.getvalue()
 
     def png(self) -> bytes:
         """Return the figure as a PNG image on white."""
-        with _style():
+        with _style(), _without_glyph_warnings():
             buffer = io.BytesIO()
             self.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
         return buffer.getvalue()
@@ -140,3 +142,11 @@ def _style() -> Any:
     import matplotlib as mpl
 
     return mpl.rc_context(_STYLE)
+
+
+@contextmanager
+def _without_glyph_warnings() -> Iterator[None]:
+    """Silence the warning about characters that the font lacks; browsers have other fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield

@@ -5,101 +5,143 @@ K bins of equal width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from balpoe.evaluation.prediction_summary import (
     BinnedConfidences,
     PredictionSummary,
     ScorerSummary,
 )
-from balpoe.reporting.figures.drawing import INK, MUTED, PALETTE, Drawing, new_figure, styled
+from balpoe.reporting.figures.drawing import INK, PALETTE, Drawing, new_figure, styled
+from balpoe.reporting.figures.scorer_panels import (
+    images_of,
+    named_scorers,
+    panel_columns,
+    percent,
+)
+from balpoe.reporting.formatting import bare_number, label_with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLUMNS = 4
-_PANEL_INCHES = 2.2
+_TICKS = (0, 50, 100)
+_ECE, _BALANCED_ECE = "val/ece", "val/balanced_ece"
 
 
 @styled
 def reliability_diagrams(summary: PredictionSummary, subject: str) -> Drawing:
-    """Draw the accuracy in each confidence bin above the number of images in it.
+    """Draw the accuracy in each confidence bin above its images, or its weight.
 
     `subject` names the trial or the model. Images have equal weights, unless classes have different
     numbers of images: then classes have equal weights, as in the papers' balanced test sets.
     """
     scorers = named_scorers(summary)
-    columns = min(_COLUMNS, len(scorers))
+    columns = panel_columns(len(scorers))
     rows = -(-len(scorers) // columns)
-    figure, panels = new_figure(rows, columns, height_inches=rows * _PANEL_INCHES + 0.5)
-    texts = []
-    for place, (panel, (name, scorer)) in enumerate(zip(panels, scorers, strict=False)):
-        bins = scorer.by_images if summary.is_balanced else scorer.by_classes
-        _draw(panel, name, bins)
-        if place % columns == 0:
-            panel.set_ylabel("accuracy")
-        if place + columns >= len(scorers):
-            panel.set_xlabel("confidence")
-        texts.append(f"{name}: ECE {_percent(bins.ece)}, MCE {_percent(bins.mce)}")
-    for empty in panels[len(scorers) :]:
-        empty.set_axis_off()
+    figure, axes = new_figure(
+        2 * rows,
+        columns,
+        height_inches=0.4 + (2.6 if columns == 3 else 3.2) * rows,
+        height_ratios=[3, 1] * rows,
+    )
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, columns)
+        scorer_at = row // 2 * columns + column
+        if scorer_at >= len(scorers):
+            panel.set_axis_off()
+            continue
+        scorer = scorers[scorer_at]
+        bins = shown_bins(summary, scorer.summary)
+        if row % 2 == 0:
+            _draw_accuracy(panel, bins)
+            panel.set_title(f"{scorer.name_and_lambda}\n{_errors(summary, bins)}", fontsize=8)
+            panel.set_ylabel("accuracy %" if column == 0 else "")
+        else:
+            _draw_weight(panel, bins, summary.is_balanced)
+            counted = "images" if summary.is_balanced else "weight %"
+            panel.set_ylabel(counted if column == 0 else "")
+            is_lowest = scorer_at + columns >= len(scorers)
+            panel.set_xlabel("confidence %" if is_lowest else "")
+    figure.align_ylabels()
     weighted = "images" if summary.is_balanced else "classes"
-    images = sum(summary.images_c)
+    other = ""
+    if not summary.is_balanced:
+        bins = summary.ensemble.by_images
+        ece, floor, mce = (bare_number(_ECE, v) for v in (bins.ece, bins.ece_floor, bins.mce))
+        other = (
+            f" With images weighted the same, the ensemble has ECE {ece} % (floor {floor} %) and "
+            f"MCE {mce} %."
+        )
+    texts = [
+        f"{scorer.name} {_errors(summary, shown_bins(summary, scorer.summary), ', ')}"
+        for scorer in scorers
+    ]
     return Drawing(
         name="reliability",
         title=f"Reliability of {subject}",
         caption=(
-            f"Accuracy (bars) in {len(summary.ensemble.by_images.images)} bins of the confidence "
-            f"on {images} {_SPLITS[summary.split]} images, {weighted} weighted the same; hatched: "
-            "the gap to the mean confidence. The grey bars below are the share of images. "
-            "Calibrated predictions reach the diagonal. In brackets: the ECE that perfectly "
-            "calibrated predictions would show."
+            f"{images_of(summary)}, {weighted} weighted the same, prior unknown; "
+            f"{len(summary.ensemble.by_images.images)} bins of the confidence. Bars: accuracy in "
+            "the bin; points: the same at the mean confidence of the bin, with the gap to the "
+            "diagonal, which calibrated predictions reach. Below: "
+            f"{'images' if summary.is_balanced else 'share of the weight'} in each bin. Floor: "
+            "mean ± sd of the ECE of perfectly calibrated predictions with these confidences."
+            f"{other}"
         ),
         alternative=f"Reliability diagrams of {subject}. {'; '.join(texts)}.",
         figure=figure,
     )
 
 
-_SPLITS = {"val": "validation", "test": "test"}
-_SHARE_HEIGHT = 0.25  # of all images, in units of the accuracy
+def shown_bins(summary: PredictionSummary, scorer: ScorerSummary) -> BinnedConfidences:
+    """Return the bins of a scorer that are drawn; see `reliability_diagrams`."""
+    return scorer.by_images if summary.is_balanced else scorer.by_classes
 
 
-def named_scorers(summary: PredictionSummary) -> list[tuple[str, ScorerSummary]]:
-    """Return the ensemble, followed by its experts if it has several, each with its name."""
-    experts = summary.experts if len(summary.experts) > 1 else ()
-    named = [(f"expert {i}, λ = {expert.lam:.2g}", expert) for i, expert in enumerate(experts)]
-    return [("ensemble", summary.ensemble), *named]
-
-
-def _draw(axes: Axes, name: str, bins: BinnedConfidences) -> None:
+def _draw_accuracy(axes: Axes, bins: BinnedConfidences) -> None:
     count = len(bins.images)
-    edges = [k / count for k in range(count)]
-    accuracy = [0.0 if value is None else value for value in bins.accuracy]
-    confidence = [0.0 if value is None else value for value in bins.confidence]
-    gaps = [c - a for a, c in zip(accuracy, confidence, strict=True)]
-    style: dict[str, Any] = {"width": 1 / count, "align": "edge", "linewidth": 0.5}
-    axes.bar(edges, accuracy, color=PALETTE[0], edgecolor="white", label="accuracy", **style)
+    confidence = [percent(value) for value in bins.confidence]
+    accuracy = [percent(value) for value in bins.accuracy]
     axes.bar(
-        edges,
-        gaps,
-        bottom=accuracy,
-        color="none",
-        edgecolor=PALETTE[1],
-        hatch="////",
-        label="gap",
-        **style,
+        [100 * k / count for k in range(count)],
+        [0 if value is None else 100 * value for value in bins.accuracy],
+        100 / count,
+        align="edge",
+        color=PALETTE[5],
+        alpha=0.55,
+        edgecolor=PALETTE[0],
+        linewidth=0.6,
     )
-    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-    total = sum(bins.images)
-    shares = [-_SHARE_HEIGHT * images / total for images in bins.images]
-    axes.bar(edges, shares, color=MUTED, edgecolor="white", label="share of images", **style)
-    axes.set(xlim=(0, 1), ylim=(-_SHARE_HEIGHT - 0.03, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-    axes.axhline(0, color=INK, linewidth=0.5)
-    axes.set_title(
-        f"{name}\nECE {_percent(bins.ece)} ({_percent(bins.ece_floor)})\nMCE {_percent(bins.mce)}",
-        fontsize=7,
+    axes.plot([0, 100], [0, 100], "--", color=INK, linewidth=0.8, label="calibrated")
+    axes.vlines(confidence, accuracy, confidence, color=PALETTE[1], linewidth=1.5)
+    axes.plot(
+        confidence, accuracy, "o", color=PALETTE[1], markersize=3, label="bins", clip_on=False
     )
+    axes.set(xlim=(0, 100), ylim=(0, 100), xticks=_TICKS, yticks=_TICKS)
+    axes.tick_params(labelbottom=False)
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
+def _draw_weight(axes: Axes, bins: BinnedConfidences, is_balanced: bool) -> None:
+    count = len(bins.images)
+    heights = bins.images if is_balanced else [100 * weight for weight in bins.weight]
+    axes.bar(
+        [100 * k / count for k in range(count)],
+        heights,
+        100 / count,
+        align="edge",
+        color=PALETTE[0],
+        edgecolor="white",
+        linewidth=0.4,
+    )
+    axes.set(xlim=(0, 100), xticks=_TICKS, ylim=(0, 1.1 * max(heights)))
+    axes.locator_params(axis="y", nbins=3, integer=True)
+
+
+def _errors(summary: PredictionSummary, bins: BinnedConfidences, separator: str = "\n") -> str:
+    """Return `ECE 4.1 %, MCE 9.0 %` and the floor."""
+    name = label_with_unit(_ECE if summary.is_balanced else _BALANCED_ECE, short=True)
+    ece, floor, sd, mce = (
+        bare_number(_ECE, value)
+        for value in (bins.ece, bins.ece_floor, bins.ece_floor_sd, bins.mce)
+    )
+    return f"{name.removesuffix(' %')} {ece} %, MCE {mce} %{separator}floor {floor} ±{sd} %"

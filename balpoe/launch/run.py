@@ -24,7 +24,7 @@ from balpoe.launch.study_file import (
     load_with_absolute_paths,
     refuse_changes_since_last_launch,
 )
-from balpoe.launch.tracking import current_origin, tracking_store
+from balpoe.launch.tracking import class_counts, current_origin, tracking_store
 from balpoe.launch.warm_start_studies import warm_start_studies
 from balpoe.study.execution.executor import LaunchEnd, run_trials
 from balpoe.study.execution.interruption import exit_at_sigterm
@@ -45,6 +45,7 @@ from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import (
     MirrorReport,
     MirrorWriter,
+    Origin,
     Outcome,
     TrackingStore,
     start_mirror,
@@ -133,7 +134,8 @@ def run(
         execute = functools.partial(
             run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
         )
-        outcome = _launch(spec, directory, uploads, tracking, command, watch, execute)
+        origin = current_origin(Path(study_file))
+        outcome = _launch(spec, directory, uploads, tracking, origin, command, watch, execute)
         return replace(outcome, directory=shown)
 
 
@@ -168,6 +170,7 @@ def _launch(
     directory: StudyDirectory,
     uploads: DriverUploads,
     tracking: TrackingStore,
+    origin: Origin,
     command: str,
     watch: Watch,
     execute: Callable[[StudySpec, StudyDirectory, Listener], LaunchEnd],
@@ -176,7 +179,11 @@ def _launch(
     recorded, launches = store.records(), store.launches()
     was_finished = is_finished(spec, recorded, launches)
     mirror = start_mirror(
-        tracking, spec, current_origin(), study_description(spec, command=command)
+        tracking,
+        spec,
+        origin,
+        study_description(spec, command=command),
+        functools.partial(class_counts, directory),
     )
     for record in recorded:
         mirror.submit(record)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.runs import OPTION, find_study, is_remote, local_runs
-from balpoe.launch.tracking import current_origin, tracking_store
+from balpoe.launch.tracking import class_counts, current_origin, tracking_store
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.spent_budget import is_finished
@@ -58,6 +59,7 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
                 front=front,
                 records=records,
             ),
+            class_counts=functools.partial(class_counts, directory),
         )
     return SyncReport(store.tracking_uri, len(records))
 

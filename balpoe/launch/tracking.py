@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.errors import UserError
 from balpoe.exporting.export_files import exporting_study
+from balpoe.study.records.trial_summaries import trial_summary
 from balpoe.study.storage.postgres_address import SECRETS
 from balpoe.study.trials.directory import StudyDirectory
-from balpoe.study.trials.environment import current_environment
+from balpoe.study.trials.environment import current_environment, git_commit
+from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import Origin, TrackingStore, local_store, store_at
 
 OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
@@ -106,10 +108,22 @@ def study_exported_from(configuration_file: Path) -> StudyDirectory | None:
     return study if study is not None and study.specification.is_file() else None
 
 
-def current_origin() -> Origin:
-    """Return the user and the git commit of this process."""
+def current_origin(study_file: Path | None = None) -> Origin:
+    """Return the user and the git commit of this process, and the commit of a study file."""
     environment = current_environment()
-    return Origin(environment.user, environment.git_commit)
+    commit = None if study_file is None else git_commit(study_file.absolute().parent)
+    return Origin(environment.user, environment.git_commit, commit)
+
+
+def class_counts(directory: StudyDirectory, record: TrialRecord) -> Mapping[str, int] | None:
+    """Return the training images of each class of a trial; None without a stored summary."""
+    try:
+        summary = trial_summary(directory, record)
+    except UserError:
+        return None  # the record counts; `balpoe doctor` names damaged files
+    if summary is None:
+        return None
+    return dict(zip(summary.class_names, summary.train_counts_c, strict=True))
 
 
 def log_models(

@@ -40,13 +40,12 @@ def trial_pages(server: Server, *, runs: Path | str = RUNS) -> Mapping[str, str]
     pages, directory = {}, local_runs(runs)
     for name in study_names(directory):
         try:
-            spec, _ = find_study(name, directory)
+            find_study(name, directory)
         except UserError as error:
             reason = "; ".join(str(error).splitlines())
             logger.warning("%s: its trials are not listed: %s", name, reason)
             continue
-        metric, direction = next(iter(spec.objectives.items()))
-        page = trials_page(server.url, name, metric, direction)
+        page = trials_page(server.url, name)
         if page is not None:
             pages[name] = page
     return pages

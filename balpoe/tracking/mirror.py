@@ -11,21 +11,34 @@ and the trial gets a new one.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from mlflow.entities import Param, Run, RunTag
 
 from balpoe.config import StudySpec
 from balpoe.config.earlier_names import class_weighted_names
+from balpoe.files import dump_configuration
 from balpoe.study.search.planned_trials import point_name
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import run_data
 from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.run_lookup import find_or_create_experiment
 from balpoe.tracking.study_runs import Key, StudyRuns
+from balpoe.tracking.study_summary import StudySummary
 from balpoe.tracking.tracking_store import TrackingStore, open_client
+from balpoe.tracking.trial_contents import (
+    CONFIGURATION,
+    dataset_input,
+    fixed_parameters,
+    trial_configuration,
+)
 
+ClassCounts = Callable[[TrialRecord], Mapping[str, int] | None]
+"""Returns the training images of each class of a finished trial; None if unknown."""
+
+_MOST_RANKS = 10
+"""Of trials with a new rank, written after a trial has ended; the others follow later."""
 _CLASS_WEIGHTED = "class_weighted"
 _OF_RUN = (
     "val/accuracy, val/ece, val/mce and val/nll, where logged, are of an earlier version and "
@@ -55,7 +68,12 @@ class Mirror:
     """Writes trial records of one study to an MLflow store. Not thread-safe."""
 
     def __init__(
-        self, store: TrackingStore, spec: StudySpec, origin: Origin, description: str = ""
+        self,
+        store: TrackingStore,
+        spec: StudySpec,
+        origin: Origin,
+        description: str = "",
+        class_counts: ClassCounts = lambda record: None,
     ) -> None:
         """Open the store, and find or create the study's experiment and parent run.
 
@@ -64,6 +82,7 @@ class Mirror:
             spec: The study; its name is that of the experiment and of the parent run.
             origin: Stated on the parent run and on each new child run.
             description: Markdown for the parent run; by default the study's question.
+            class_counts: The class counts of a finished trial, for its data set.
 
         Raises:
             MlflowException: the store cannot be reached or refuses the request.
@@ -73,7 +92,11 @@ class Mirror:
         self._origin = origin
         self._experiment_id = find_or_create_experiment(self._client, store, spec.name)
         self._runs = StudyRuns(self._client, self._experiment_id, spec.name)
-        self._parent_id = self._find_or_create_parent(description or spec.question)
+        self._class_counts = class_counts
+        parent = self._find_or_create_parent(description or spec.question)
+        self._parent_id = str(parent.info.run_id)
+        self._summary = StudySummary(self._client, spec, parent)
+        self._summary.write_view(self._client.get_experiment(self._experiment_id))
         self._children: dict[Key, _ChildRun] = {}
         self._has_failed = False
         self._is_tagged = False
@@ -104,6 +127,18 @@ class Mirror:
             self._has_failed = True
             raise
 
+    def summarise(self, most: int | None = _MOST_RANKS) -> None:
+        """Update what depends on all trials: the study's metrics, and the ranks of trials.
+
+        Raises:
+            MlflowException: the store cannot be reached or refuses the request; the call can be
+                repeated.
+        """
+        records = {k: child.record for k, child in self._children.items() if child.record}
+        runs = {key: child.run_id for key, child in self._children.items()}
+        stored = {key: run.data.tags for key, run in self._stored_trials().items()}
+        self._summary.update(records, runs, stored, most)
+
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         """End the parent run, and mark the runs of unfinished trials as killed.
 
@@ -112,6 +147,7 @@ class Mirror:
                 repeated.
         """
         self._delete_duplicates()
+        self.summarise(most=None)
         for child in self._children.values():
             if child.record is not None and child.record.state == "RUNNING":
                 self._client.set_terminated(child.run_id, status="KILLED")
@@ -119,7 +155,7 @@ class Mirror:
             self._client.set_tag(self._parent_id, run_data.NOTE, description)
         self._client.set_terminated(self._parent_id, status=run_data.STUDY_STATUS[outcome])
 
-    def _find_or_create_parent(self, description: str) -> str:
+    def _find_or_create_parent(self, description: str) -> Run:
         run = self._runs.parent()
         if run is None:
             tags = self._runs.tags("study") | self._origin.tags
@@ -127,7 +163,7 @@ class Mirror:
         else:
             self._client.update_run(run.info.run_id, status="RUNNING")
         self._client.set_tag(run.info.run_id, run_data.NOTE, description)
-        return str(run.info.run_id)
+        return run
 
     def _delete_duplicates(self) -> None:
         self._runs.parent(self._parent_id)
@@ -199,20 +235,41 @@ class Mirror:
         return tags
 
     def _write_state(self, child: _ChildRun, record: TrialRecord) -> str:
-        """Write parameters, objectives and state; return the status of the run."""
+        """Write parameters and state; return the status of the run."""
         self._client.log_batch(
             child.run_id,
-            metrics=run_data.objective_metrics(record),
-            params=[Param(name, str(value)) for name, value in record.parameters.items()],
+            params=self._missing_params(child, record),
             tags=[RunTag(name, value) for name, value in self._tags(record).items()],
         )
         status = run_data.TRIAL_STATUS[record.state]
         if record.ended is not None:
             end = run_data.milliseconds(record.ended)
+            self._write_data_and_configuration(child, record)
             self._client.set_terminated(child.run_id, status, end_time=end)
         elif child.status != status:
             self._client.update_run(child.run_id, status=status)
         return status
+
+    def _missing_params(self, child: _ChildRun, record: TrialRecord) -> list[Param]:
+        """Return the parameters that the run lacks: a parameter cannot change in MLflow."""
+        if child.record is not None:
+            return []
+        key = (record.identity.number, record.identity.repeat)
+        run = self._stored_trials().get(key)
+        known = run.data.params if run is not None and run.info.run_id == child.run_id else {}
+        searched = {name: str(value) for name, value in record.parameters.items()}
+        values = fixed_parameters(self._spec, record) | searched
+        return [Param(name, values[name]) for name in values if name not in known]
+
+    def _write_data_and_configuration(self, child: _ChildRun, record: TrialRecord) -> None:
+        if record.data_fingerprint is not None:
+            counts = self._class_counts(record)
+            data = dataset_input(self._spec, record.data_fingerprint, counts)
+            self._client.log_inputs(child.run_id, datasets=[data])
+        configuration = trial_configuration(self._spec, record)
+        if configuration is not None:
+            text = dump_configuration(configuration)
+            self._client.log_text(child.run_id, text, CONFIGURATION)
 
     def _holds(self, run: Run, record: TrialRecord) -> bool:
         """Whether `run` holds all of `record`; the status is written last."""

@@ -11,7 +11,7 @@ import functools
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class Sink(Protocol):
 
     def mirror(self, record: TrialRecord) -> None:
         """Update one trial; the call can be repeated."""
+
+    def summarise(self) -> None:
+        """Update what depends on all trials; the call can be repeated."""
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         """End the study's run; the call can be repeated."""
@@ -69,7 +72,11 @@ class _Closing:
 
 
 def start_mirror(
-    store: TrackingStore, spec: StudySpec, origin: Origin, description: str = ""
+    store: TrackingStore,
+    spec: StudySpec,
+    origin: Origin,
+    description: str = "",
+    class_counts: Callable[[TrialRecord], Mapping[str, int] | None] = lambda record: None,
 ) -> MirrorWriter:
     """Start mirroring a study; the thread imports MLflow and opens the store.
 
@@ -80,7 +87,7 @@ def start_mirror(
     def open_mirror() -> Sink:
         from balpoe.tracking.mirror import Mirror
 
-        return Mirror(store, spec, origin, description)
+        return Mirror(store, spec, origin, description, class_counts)
 
     return MirrorWriter(open_mirror)
 
@@ -139,10 +146,15 @@ class MirrorWriter:
                 return
         sink = self._sink
         assert sink is not None
+        has_ended = False
         while (record := self._next()) is not None:
             began = time.monotonic()
             is_written = self._attempt(functools.partial(sink.mirror, record))
             self._settle(record, is_written, time.monotonic() - began)
+            has_ended = has_ended or (is_written and record.state != "RUNNING")
+            # once for all trials that wait: after a restart these are all trials of the study
+            if has_ended and self._is_idle():
+                has_ended = not self._attempt(sink.summarise)
         closing = self._closing
         assert closing is not None
         while not self._finished:
@@ -173,6 +185,12 @@ class MirrorWriter:
                 for key, record in self._pending.items()
                 if self._due[key] <= time.monotonic()
             )
+
+    def _is_idle(self) -> bool:
+        """Return whether no record is due; closing ends with a summary of its own."""
+        with self._changed:
+            is_due = any(self._due[key] <= time.monotonic() for key in self._pending)
+            return self._closing is None and not is_due
 
     def _settle(self, record: TrialRecord, is_written: bool, seconds: float) -> None:
         """Remove a written record; queue it last if it was refused or is outdated.

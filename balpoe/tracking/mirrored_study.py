@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from balpoe.tracking.run_data import OBJECTIVE
 from balpoe.tracking.run_lookup import tagged_runs
 from balpoe.tracking.tracking_store import TrackingStore, open_client, storage_errors
+from balpoe.tracking.trial_contents import FIXED
+from balpoe.tracking.trial_ranks import SEEDS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 class MirroredRun:
     """The run of one repeat of a trial.
 
-    `status` is MLflow's: RUNNING, FINISHED, FAILED or KILLED. `steps` are the epochs of every
-    epoch metric, in the order of their times.
+    `status` is MLflow's: RUNNING, FINISHED, FAILED or KILLED. `parameters` are the
+    searched ones, `steps` the epochs of every epoch metric, in the order of their times.
     """
 
     number: int
@@ -58,12 +60,14 @@ def mirrored_study(store: TrackingStore, study: str) -> MirroredStudy:
 
 
 def _mirrored_run(client: MlflowClient, run: Run) -> MirroredRun:
-    names = [name for name in run.data.metrics if not name.startswith(OBJECTIVE)]
+    names = [name for name in run.data.metrics if not name.startswith((OBJECTIVE, SEEDS))]
     return MirroredRun(
         number=int(run.data.tags["number"]),
         repeat=int(run.data.tags["repeat"]),
         status=str(run.info.status),
-        parameters=dict(run.data.params),
+        parameters={
+            name: value for name, value in run.data.params.items() if not name.startswith(FIXED)
+        },
         steps={name: _steps(client, run.info.run_id, name) for name in names},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
@@ -23,6 +23,7 @@ def rebuild(
     origin: Origin,
     outcome: Outcome,
     description: str,
+    class_counts: Callable[[TrialRecord], Mapping[str, int] | None] = lambda record: None,
 ) -> None:
     """Write what `store` lacks of a study.
 
@@ -33,6 +34,7 @@ def rebuild(
         origin: Stated on the runs that are created now.
         outcome: Sets the status of the study's run.
         description: Markdown for the study's run.
+        class_counts: The class counts of a finished trial, for its data set.
 
     Raises:
         StorageError: the store cannot be reached or written.
@@ -40,7 +42,7 @@ def rebuild(
     with storage_errors(store, "cannot be written", _HINT):
         from balpoe.tracking.mirror import Mirror
 
-        mirror = Mirror(store, spec, origin, description)
+        mirror = Mirror(store, spec, origin, description, class_counts)
         for record in records:
             mirror.mirror(record)
         mirror.finish(outcome, description)

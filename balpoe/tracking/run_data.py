@@ -22,7 +22,7 @@ USER, GIT_COMMIT = "mlflow.user", "mlflow.source.git.commit"
 PARENT_RUN, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 # A metric of every epoch; the last one of its epoch to be written.
 EPOCH_MARKER = "train/loss"
-OBJECTIVE = "objective/"
+OBJECTIVE = "objective/"  # of runs that an earlier version wrote
 _LONGEST_CLASS = 180
 TRIAL_STATUS: Mapping[TrialState, str] = {
     "RUNNING": "RUNNING",
@@ -39,15 +39,23 @@ STUDY_STATUS: Mapping[Outcome, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The user and the commit of the code that created a run; None if unknown."""
+    """The user and the commit of the code that created a run; None if unknown.
+
+    `study_commit` is the commit of the study file.
+    """
 
     user: str | None = None
     git_commit: str | None = None
+    study_commit: str | None = None
 
     @property
     def tags(self) -> dict[str, str]:
-        """MLflow's system tags for both."""
-        tags = {USER: self.user, GIT_COMMIT: self.git_commit}
+        """MLflow's system tags for user and code, and `study_commit`."""
+        tags = {
+            USER: self.user,
+            GIT_COMMIT: self.git_commit,
+            "study_commit": self.study_commit,
+        }
         return {name: value for name, value in tags.items() if value is not None}
 
 
@@ -92,22 +100,6 @@ def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:
         for name in sorted(result.metrics, key=lambda name: (name == EPOCH_MARKER, name)):
             value = result.metrics[name]
             yield Metric(metric_key(name), value, milliseconds(result.unix_time), result.epoch)
-
-
-def objective_metrics(record: TrialRecord) -> list[Metric]:
-    """`objective/<metric>`, which only trials with objectives have.
-
-    MLflow drops a metric that it already holds with the same time, step and value.
-    """
-    from mlflow.entities import Metric
-
-    if record.objectives is None or not record.history:
-        return []
-    last = record.history[-1]
-    return [
-        Metric(metric_key(f"{OBJECTIVE}{name}"), value, milliseconds(last.unix_time), last.epoch)
-        for name, value in record.objectives.items()
-    ]
 
 
 def metric_key(name: str) -> str:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import IO
 
-from balpoe.config import Direction
 from balpoe.errors import UserError
+from balpoe.tracking.shared_view import KEY, TAG
 from balpoe.tracking.tracking_store import TrackingStore
 
 HOST = "127.0.0.1"
@@ -70,28 +70,28 @@ def serving(store: TrackingStore, port: int) -> Iterator[Server]:
             _end(process)
 
 
-def trials_page(url: str, study: str, metric: str, direction: Direction) -> str | None:
+def trials_page(url: str, study: str) -> str | None:
     """The page of the server at `url` that lists the trials of `study`, the best first.
 
-    None if the server has no such study or does not answer. By default MLflow opens an
-    experiment on its pages for language models and shows the parent run only.
+    None if the server has no such study or does not answer.
     """
     name = urllib.parse.urlencode({"experiment_name": study})
     try:
         with urllib.request.urlopen(
             f"{url}/api/2.0/mlflow/experiments/get-by-name?{name}", timeout=_ANSWER_SECONDS
         ) as answer:
-            identifier = json.load(answer)["experiment"]["experiment_id"]
+            experiment = json.load(answer)["experiment"]
     except (OSError, HTTPException):  # HTTPError, URLError and timeouts are OSErrors
         return None
-    view = {
-        "workflowType": "machine_learning",
-        "searchFilter": "tags.role = 'trial'",
-        "orderByKey": f"metrics.`{metric}`",
-        "orderByAsc": str(direction == "minimize").lower(),
-    }
-    query = urllib.parse.urlencode(view, quote_via=urllib.parse.quote)
-    return f"{url}/#/experiments/{identifier}/runs?{query}"
+    runs = f"{url}/#/experiments/{experiment['experiment_id']}/runs"
+    # By default MLflow shows runs as evaluations of language models. It ignores a shared view beside
+    # a filter or an order.
+    view = {"workflowType": "machine_learning"}
+    if any(tag["key"] == TAG for tag in experiment.get("tags", ())):
+        view["viewStateShareKey"] = KEY
+    else:  # a study that an earlier version mirrored
+        view["searchFilter"] = "tags.role = 'trial'"
+    return f"{runs}?{urllib.parse.urlencode(view, quote_via=urllib.parse.quote)}"
 
 
 def _command(store: TrackingStore, port: int) -> list[str]:

@@ -16,7 +16,7 @@ def study_description(
     front: Sequence[TrialRecord] = (),
     records: Sequence[TrialRecord] = (),
 ) -> str:
-    """Return the question, the command that continues the study, and its front if there is one.
+    """Return the front if there is one, the question, and the command that continues the study.
 
     Args:
         spec: The study.
@@ -26,9 +26,10 @@ def study_description(
     """
     objectives = ", ".join(f"{goal} `{name}`" for name, goal in spec.objectives.items())
     paragraphs = [
+        # first, because MLflow shows 8,000 characters
+        "\n".join(_table(spec, front, records)) if front else "",
         spec.question,
         f"{spec.budget.in_words} that {objectives}. Start or continue: `{command}`",
-        "\n".join(_table(spec, front, records)) if front else "",
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 

@@ -6,14 +6,12 @@ FINISHED once all is written. So logging can be interrupted and repeated at any 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow.pyfunc
 import numpy as np
@@ -26,6 +24,7 @@ from balpoe.tracking.pyfunc_model import ARTIFACT
 from balpoe.tracking.run_data import Origin, epoch_metrics, milliseconds
 from balpoe.tracking.run_lookup import find_or_create_experiment, tag_filter, tagged_runs
 from balpoe.tracking.tracking_store import TrackingStore, open_client
+from balpoe.tracking.trial_contents import flat_parameters
 from balpoe.training.epoch import EpochResult
 from balpoe.training.model_directory import Provenance, TrainedModel, load_model
 
@@ -70,12 +69,8 @@ def log_trained_model(
 def _log_values(client: MlflowClient, run_id: str, model_id: str, model: TrainedModel) -> None:
     history = [EpochResult(**epoch) for epoch in model.metrics["epochs"]]
     metrics = [*epoch_metrics(history), *_test_metrics(model, history[-1], run_id, model_id)]
-    plain = dict(model.provenance.configuration)
-    cost = plain.pop("cost", None)  # a matrix exceeds the length of MLflow's parameters
-    values = dict(_flat(plain)) | {"seed": model.provenance.seed}
-    if cost is not None:
-        values["cost_sha256"] = hashlib.sha256(json.dumps(cost).encode()).hexdigest()
-    params = [Param(key, str(value)) for key, value in values.items()]
+    values = flat_parameters(model.provenance.configuration) | {"seed": str(model.provenance.seed)}
+    params = [Param(key, value) for key, value in values.items()]
     client.log_batch(run_id, metrics=metrics, params=params)
 
 
@@ -122,11 +117,3 @@ def _signature(provenance: Provenance) -> ModelSignature:
         inputs=Schema([TensorSpec(np.dtype(np.uint8), images)]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), probabilities)]),
     )
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

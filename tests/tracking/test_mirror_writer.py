@@ -35,6 +35,7 @@ class RecordingSink:
     def __init__(self) -> None:
         self.written: list[TrialRecord] = []
         self.finished: list[Outcome] = []
+        self.summaries = 0
         self.refused: set[int] = set()
         self.entered = threading.Event()
         self.gate = threading.Event()
@@ -46,6 +47,9 @@ class RecordingSink:
         if record.identity.number in self.refused:
             raise ConnectionError("refused")
         self.written.append(record)
+
+    def summarise(self) -> None:
+        self.summaries += 1
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         self.finished.append(outcome)

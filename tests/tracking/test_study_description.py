@@ -17,7 +17,7 @@ def test_a_new_study_states_its_question_and_how_to_continue(spec: StudySpec) ->
     )
 
 
-def test_the_front_is_a_markdown_table_of_parameters_and_means_over_seeds(
+def test_the_front_comes_first_as_a_table_of_parameters_and_means_over_seeds(
     spec: StudySpec, make_record: Callable[..., TrialRecord]
 ) -> None:
     front = [make_record(3, 1, "COMPLETE", accuracy=0.93333), make_record(1, 1, "COMPLETE")]
@@ -25,7 +25,7 @@ def test_the_front_is_a_markdown_table_of_parameters_and_means_over_seeds(
     records = [*front, further]
     description = study_description(spec, command=COMMAND, front=front, records=records)
     lines = description.splitlines()
-    assert lines[-4:] == [
+    assert lines[:4] == [
         "| trial | mixup.alpha | val/accuracy | val/ece | seeds |",
         "| ---: | ---: | ---: | ---: | ---: |",
         "| 3 | 0.75 | 0.9333 | 0.05 | 1 |",

@@ -10,7 +10,7 @@ from balpoe.tracking import server
 
 
 def _page(port: int) -> str | None:
-    return server.trials_page(f"http://127.0.0.1:{port}", "tiny", "val/accuracy", "maximize")
+    return server.trials_page(f"http://127.0.0.1:{port}", "tiny")
 
 
 def test_a_server_that_never_answers_has_no_page(monkeypatch: pytest.MonkeyPatch) -> None:

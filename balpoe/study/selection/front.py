@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -95,6 +96,53 @@ def non_dominated(points_nm: Losses) -> NDArray[np.bool_]:
         is_on_front_n[first] = True
         left = left[(points_nm[left] < points_nm[first]).any(axis=1)]
     return is_on_front_n
+
+
+def front_ranks(losses_nm: Losses) -> NDArray[np.int_]:
+    """Return the rank of non-domination of N points with M losses, [N].
+
+    The rank is 0 on the front, and 1 on the front of the points without rank 0, and so on (fast
+    non-dominated sorting, Deb et al. 2002). Equal points have the same rank.
+    """
+    if not len(losses_nm):
+        return np.zeros(0, np.int_)
+    points_um, point_n = np.unique(losses_nm, axis=0, return_inverse=True)
+    rank_u = np.zeros(len(points_um), np.int_)
+    left, rank = np.arange(len(points_um)), 0
+    while left.size:
+        is_on_front = non_dominated(points_um[left])
+        rank_u[left[is_on_front]] = rank
+        left, rank = left[~is_on_front], rank + 1
+    return rank_u[point_n.reshape(-1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a trial in its study: its rank of non-domination, and its position from 1."""
+
+    front: int
+    position: int
+
+
+def trial_places(
+    records: Sequence[TrialRecord], directions: Mapping[str, Direction]
+) -> Mapping[int, Place]:
+    """Return the place of each feasible trial by its number, from means over its repeats.
+
+    Trials are ordered by the rank of non-domination, then by the first objective, the second one
+    and so on, then by number: no dominated trial precedes one that dominates it.
+    """
+    found = candidates(records)
+    if not found:
+        return {}
+    loss_nm = np.array(
+        [losses({name: each.mean(name) for name in directions}, directions) for each in found]
+    )
+    ranks = front_ranks(loss_nm).tolist()
+    order = sorted(
+        range(len(found)), key=lambda n: (ranks[n], *loss_nm[n].tolist(), found[n].number)
+    )
+    return {found[n].number: Place(ranks[n], position) for position, n in enumerate(order, start=1)}
 
 
 def _on_front(losses: Sequence[tuple[Item, tuple[float, ...]]]) -> tuple[Item, ...]:

@@ -3,6 +3,7 @@
 Importing this package does not import mlflow, which takes seconds.
 """
 
+from balpoe.tracking.logged_figures import log_study_figures, log_trial_figures
 from balpoe.tracking.mirror_writer import MirrorReport, MirrorWriter, start_mirror
 from balpoe.tracking.mirrored_study import MirroredStudy, mirrored_study
 from balpoe.tracking.rebuild import rebuild
@@ -18,6 +19,8 @@ __all__ = [
     "Outcome",
     "TrackingStore",
     "local_store",
+    "log_study_figures",
+    "log_trial_figures",
     "mirrored_study",
     "rebuild",
     "start_mirror",

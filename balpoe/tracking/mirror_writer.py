@@ -217,7 +217,7 @@ class MirrorWriter:
 
     def _period(self, seconds: float) -> float:
         """Return the time until the next epochs are written, if a write takes `seconds`."""
-        rest = _REST_PER_WRITE * seconds * len(self._written)
+        rest = _REST_PER_WRITE * seconds * max(1, len(self._written))
         return min(max(rest, _EPOCHS_PERIOD_SECONDS), _LONGEST_EPOCHS_PERIOD_SECONDS)
 
     def _attempt(self, action: Callable[[], None]) -> bool:

@@ -84,8 +84,8 @@ def trials_page(url: str, study: str) -> str | None:
     except (OSError, HTTPException):  # HTTPError, URLError and timeouts are OSErrors
         return None
     runs = f"{url}/#/experiments/{experiment['experiment_id']}/runs"
-    # By default MLflow shows runs as evaluations of language models. It ignores a shared view beside
-    # a filter or an order.
+    # By default MLflow shows runs as evaluations of language models. A filter or an order in the
+    # address makes it ignore the shared view.
     view = {"workflowType": "machine_learning"}
     if any(tag["key"] == TAG for tag in experiment.get("tags", ())):
         view["viewStateShareKey"] = KEY

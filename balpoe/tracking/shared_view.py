@@ -39,6 +39,13 @@ def experiment_tags(spec: StudySpec) -> dict[str, str]:
     return {KIND_TAG: KIND, TAG: f"{_COMPRESSED}{packed}"}
 
 
+def view_state(value: str) -> dict[str, Any]:
+    """Return the state of a view from the value of its tag."""
+    packed = base64.b64decode(value.removeprefix(_COMPRESSED))
+    state: dict[str, Any] = json.loads(zlib.decompress(packed))
+    return state
+
+
 def shown_metrics(spec: StudySpec) -> tuple[str, ...]:
     """Return the metrics of the table: the objectives, accuracy, ECE, MCE and KL."""
     return tuple(dict.fromkeys((*spec.objectives, *_METRICS)))

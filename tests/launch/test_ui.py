@@ -25,6 +25,7 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.tracking.server import Server
+from balpoe.tracking.shared_view import KEY, TAG, view_state
 
 STUDY = """
 name: whole
@@ -75,10 +76,17 @@ def test_it_shows_the_studies_until_ctrl_c_and_leaves_no_process(
     assert process.stdout.readline() == "trials of tiny, the best first:\n"
     page = urllib.parse.urlsplit(process.stdout.readline().strip().replace("#/", ""))
     view = dict(urllib.parse.parse_qsl(page.query))
+    assert view == {"workflowType": "machine_learning", "viewStateShareKey": KEY}
+    identifier = page.path.split("/")[2]
+    with urllib.request.urlopen(
+        f"{url}/api/2.0/mlflow/experiments/get?experiment_id={identifier}"
+    ) as answer:
+        tags = {tag["key"]: tag["value"] for tag in json.load(answer)["experiment"]["tags"]}
+    state = view_state(tags[TAG])
     search = {
-        "experiment_ids": [page.path.split("/")[2]],
-        "filter": view["searchFilter"],
-        "order_by": [f"{view['orderByKey']} {'ASC' if view['orderByAsc'] == 'true' else 'DESC'}"],
+        "experiment_ids": [identifier],
+        "filter": state["searchFilter"],
+        "order_by": [f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"],
     }
     request = urllib.request.Request(
         f"{url}/api/2.0/mlflow/runs/search",

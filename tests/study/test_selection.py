@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from balpoe.config import Direction
 from balpoe.config.constraints import violated
-from balpoe.study.selection.front import ordered_front, pareto_front
+from balpoe.study.selection.front import front_ranks, ordered_front, pareto_front
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
@@ -88,3 +88,17 @@ def test_front_and_order_are_those_of_the_means_over_repeats() -> None:
 
 def _repeat(record: TrialRecord) -> TrialRecord:
     return replace(record, identity=replace(record.identity, repeat=1))
+
+
+def test_ranks_are_those_of_fronts_that_are_peeled_off() -> None:
+    points = [(0, 3), (1, 1), (3, 0), (1, 2), (2, 2), (1, 1), (4, 4)]
+    assert front_ranks(np.array(points, float)).tolist() == [0, 0, 0, 1, 2, 0, 3]
+    assert front_ranks(np.zeros((0, 2))).tolist() == []
+
+
+def test_a_point_has_a_higher_rank_than_all_that_dominate_it() -> None:
+    points = np.random.default_rng(0).integers(0, 6, (60, 3)).astype(float)
+    ranks = front_ranks(points)
+    for point, rank in zip(points, ranks, strict=True):
+        better = (points <= point).all(axis=1) & (points < point).any(axis=1)
+        assert rank == (ranks[better].max() + 1 if better.any() else 0)

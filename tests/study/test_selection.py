@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import optuna
 from hypothesis import given, settings
 from hypothesis import strategies as st

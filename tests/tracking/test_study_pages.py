@@ -189,9 +189,10 @@ def test_a_trial_has_all_its_parameters_its_data_and_its_configuration(
     assert run.data.params["mixup.alpha"] == "0.25"
     assert run.data.params["fixed/model.backbone"] == spec.base.model.backbone
     assert run.data.tags["study_commit"] == "5badc0de"
+    assert run.inputs is not None
     [data] = [found.dataset for found in run.inputs.dataset_inputs]
     assert (data.name, data.digest) == ("digits_lt", "0123")
-    assert json.loads(data.profile) == {
+    assert json.loads(data.profile or "") == {
         "fingerprint": "sha256:0123",
         "class_counts": {"one": 100, "two": 5},
     }

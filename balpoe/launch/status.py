@@ -19,9 +19,9 @@ from balpoe.study.selection.comparison import Comparisons, pair_verdicts
 from balpoe.study.selection.race import affordable, race
 from balpoe.study.storage.storage_record import driver_of
 
-_POLL_SECONDS = 1.0
-_REST_PER_READ = 10.0
-"""Reading a study with thousands of trials takes seconds: it may use 1/10 of a core."""
+_POLL_SECONDS, _LONGEST_POLL_SECONDS = 1.0, 10.0
+_REST_PER_READ = 3.0
+"""Reading a study with thousands of trials takes seconds: it may use a quarter of a core."""
 
 
 def status(study: str, *, runs: Path | str = RUNS) -> StudyStatus:
@@ -66,4 +66,5 @@ def follow_status(study: str, *, runs: Path | str = RUNS) -> Iterator[StudyStatu
         yield found
         if found.driver is None:
             return
-        time.sleep(max(_POLL_SECONDS, _REST_PER_READ * (time.monotonic() - began)))
+        rest = _REST_PER_READ * (time.monotonic() - began)
+        time.sleep(min(max(rest, _POLL_SECONDS), _LONGEST_POLL_SECONDS))

@@ -129,4 +129,5 @@ class Steering:
         [point] = found.points
         self._trials.enqueue(point, pending.name)
         values = ", ".join(f"{path} {value}" for path, value in point.parameters.items())
-        return Answer(False, f"the next new trial has {values}")
+        outside = f"; outside the search space: {', '.join(point.outside)}" if point.outside else ""
+        return Answer(False, f"the next new trial has {values}{outside}")

@@ -11,14 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from balpoe.evaluation.input_checks import refuse_non_finite_logits
-from balpoe.method.calibration_bins import refuse_impossible_labels
-from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
-
 
 @dataclass(frozen=True)
 class ClassResults:
@@ -75,31 +67,6 @@ class ResultsByPrior:
     known: ClassResults | None
 
 
-def class_results(
-    logits_nec: Tensor, labels_n: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
-) -> ResultsByPrior:
-    """Return the results of the product of experts on all test images.
-
-    Raises:
-        NonFiniteError: logits are NaN or infinite.
-        DataError: there are no images, or a label is no class.
-    """
-    classes = len(prior_c)
-    refuse_impossible_labels(labels_n, classes)
-    refuse_non_finite_logits(logits_nec)
-    product_nc = product_of_experts(logits_nec.to("cpu", torch.float64))
-    images_c = torch.bincount(labels_n, minlength=classes)
-    known = None
-    if images_c.all():
-        adjusted_nc = adjust_to_prior(
-            product_nc,
-            trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
-            test_prior_c=(images_c / images_c.sum()).double(),
-        )
-        known = counted(adjusted_nc, labels_n)
-    return ResultsByPrior(counted(product_nc, labels_n), known)
-
-
 def as_plain(results: ResultsByPrior, class_names: Sequence[str]) -> dict[str, Any]:
     """Return the results as plain data: by prior, a section for each class.
 
@@ -118,16 +85,6 @@ def from_plain(plain: Mapping[str, Any]) -> ResultsByPrior:
     unknown = _from_plain(plain["prior_unknown"])
     known = plain["prior_known"]
     return ResultsByPrior(unknown, None if known is None else _from_plain(known))
-
-
-def counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
-    """Return the results of the most probable classes of logits [N, C]."""
-    classes = logits_nc.shape[1]
-    pairs_p, images_p = torch.unique(
-        labels_n * classes + logits_nc.argmax(dim=1), return_counts=True
-    )
-    pairs = ((int(pair) // classes, int(pair) % classes) for pair in pairs_p)
-    return ClassResults(classes, dict(zip(pairs, images_p.tolist(), strict=True)))
 
 
 def _distinct(class_names: Sequence[str]) -> list[str]:

@@ -15,13 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, Shift
+from balpoe.config.shifts import SHIFTS, WHOLE_TEST, Shift, metric_prefix
 from balpoe.evaluation.image_weights import class_weighted, effective_sample_size, shift_weights
 from balpoe.evaluation.scoring import Evaluation, evaluate
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.long_tailed_counts import shifted_test_indices
-
-WHOLE_TEST = "test"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,8 +67,7 @@ class DistributionEvaluation:
     @property
     def split(self) -> str:
         """The prefix of its metrics: `test`, `test_forward_10`, `test_forward_10_known_prior`."""
-        shift = "" if self.distribution == WHOLE_TEST else f"_{self.distribution}"
-        return f"{WHOLE_TEST}{shift}{KNOWN_PRIOR if self.known_prior else ''}"
+        return metric_prefix(self.distribution, known_prior=self.known_prior)
 
     def scalars(self) -> dict[str, float]:
         """The metrics of the ensemble and the experts: `test_forward_10/expert_0/accuracy`."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from balpoe.evaluation.class_results import ClassResults, counted
+from balpoe.evaluation.class_counting import counted
+from balpoe.evaluation.class_results import ClassResults
 from balpoe.evaluation.kl_divergence import balanced_marginals
 from balpoe.evaluation.metric_floors import ece_floors
 from balpoe.evaluation.prediction_summary import (

@@ -34,15 +34,8 @@ from balpoe.study.selection.side_by_side import (
     differences_from_first,
 )
 from balpoe.training.final_training import class_results_on, evaluate_on
-from balpoe.training.model_directory import (
-    MODEL,
-    NOT_KEPT,
-    Calibration,
-    TrainedModel,
-    is_model,
-    load_model,
-    seed_directories,
-)
+from balpoe.training.model_directory import NOT_KEPT, Calibration, TrainedModel, load_model
+from balpoe.training.model_files import MODEL, is_model, seed_directories
 
 
 @dataclass(frozen=True, eq=False, slots=True)

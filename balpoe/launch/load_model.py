@@ -7,7 +7,8 @@ from pathlib import Path
 from balpoe.errors import StorageError
 from balpoe.inference import Classifier
 from balpoe.launch.device_option import choose_device
-from balpoe.training.model_directory import is_model, load_model, seed_directories
+from balpoe.training.model_directory import load_model
+from balpoe.training.model_files import is_model, seed_directories
 
 
 def load(model: Path | str, *, device: str | None = None) -> Classifier:

@@ -35,10 +35,10 @@ from balpoe.training.final_training import (
     train_final,
 )
 from balpoe.training.model_card import write_model_card
-from balpoe.training.model_directory import (
+from balpoe.training.model_directory import load_model
+from balpoe.training.model_files import (
     VALIDATION_PREDICTIONS,
     is_model,
-    load_model,
     seed_directories,
     seed_directory,
 )

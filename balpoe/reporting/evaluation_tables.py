@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from rich.console import RenderableType
 
 from balpoe.config import metric_table, shift_metrics
-from balpoe.config.shifts import KNOWN_PRIOR
-from balpoe.evaluation.distributions import WHOLE_TEST, DistributionEvaluation
+from balpoe.config.shifts import KNOWN_PRIOR, WHOLE_TEST
 from balpoe.reporting.formatting import (
     FLOOR_NOTE,
     NO_VALUE,
@@ -24,7 +24,41 @@ from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 from balpoe.study.selection.side_by_side import distinct_metrics
 
-FinalEvaluation = Sequence[DistributionEvaluation]
+
+class ScoredDistribution(Protocol):
+    """The metrics on one test distribution, just computed or read from the files of a model.
+
+    The fields are those of `balpoe.evaluation.distributions.DistributionEvaluation`, which is one."""
+
+    @property
+    def distribution(self) -> str:
+        """The name of the distribution: `test`, `forward_10`."""
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+
+    @property
+    def effective_images(self) -> float:
+        """The effective sample size of the weighted images."""
+
+    @property
+    def known_prior(self) -> bool:
+        """Whether the predictions are adjusted to the class frequencies."""
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether all images are used, weighted by class."""
+
+    @property
+    def split(self) -> str:
+        """The prefix of the metrics: `test_forward_10_known_prior`."""
+
+    def scalars(self) -> Mapping[str, float]:
+        """Return the metrics by name, empty if the distribution cannot be measured."""
+
+
+FinalEvaluation = Sequence[ScoredDistribution]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
 
 
@@ -43,7 +77,7 @@ def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> Renderable
     )
 
 
-def _evaluation_cells(scalars: Scalars, row: DistributionEvaluation) -> Iterator[Cell]:
+def _evaluation_cells(scalars: Scalars, row: ScoredDistribution) -> Iterator[Cell]:
     name = distribution_name(row.distribution)
     yield text_cell("test set", name, style="bold", no_wrap=True)
     yield number_cell("images", f"{row.images:,}")
@@ -67,7 +101,7 @@ def _weighted_shifts(seeds: Sequence[FinalEvaluation]) -> str:
 
 
 def _why_dashes(seeds: Sequence[FinalEvaluation]) -> str:
-    missing = any(row.evaluation is None for row in seeds[0])
+    missing = not all(row.scalars() for row in seeds[0])
     return "\n–: a class has no test images" if missing else ""
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.metrics import BALANCED
-from balpoe.evaluation.distributions import WHOLE_TEST
+from balpoe.config.shifts import WHOLE_TEST
 from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
 from balpoe.evaluation.scoring import Metrics
 from balpoe.evaluation.validated_choices import (

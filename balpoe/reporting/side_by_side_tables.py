@@ -11,8 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from balpoe.config import metric_table, shift_metrics
-from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.evaluation.distributions import WHOLE_TEST
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, WHOLE_TEST
 from balpoe.reporting.evaluation_tables import distribution_name
 from balpoe.reporting.formatting import (
     FLOOR_NOTE,

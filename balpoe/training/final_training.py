@@ -15,33 +15,33 @@ import torch
 
 from balpoe.atomic_write import ensure_writable
 from balpoe.config import Configuration, to_plain
+from balpoe.config.shifts import WHOLE_TEST
 from balpoe.data.description import test_fingerprint
 from balpoe.data.held_out import held_out_images
 from balpoe.data.image_locations import positions
 from balpoe.data.splits import FinalSplits, Images
 from balpoe.errors import StorageError
-from balpoe.evaluation.class_results import ResultsByPrior, as_plain, class_results
-from balpoe.evaluation.distributions import (
-    WHOLE_TEST,
-    DistributionEvaluation,
-    evaluate_distributions,
-)
+from balpoe.evaluation.class_counting import class_results
+from balpoe.evaluation.class_results import ResultsByPrior, as_plain
+from balpoe.evaluation.distributions import DistributionEvaluation, evaluate_distributions
 from balpoe.method.priors import class_prior
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
-    CARD,
-    HELD_OUT_PREDICTIONS,
     OUTSIDE_A_STUDY,
-    TEST_PREDICTIONS,
-    VALIDATION_PREDICTIONS,
     Calibration,
     Provenance,
     TrainedModel,
-    is_model,
     load_model,
     save_model,
+)
+from balpoe.training.model_files import (
+    CARD,
+    HELD_OUT_PREDICTIONS,
+    TEST_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+    is_model,
 )
 from balpoe.training.precision import INFERENCE
 from balpoe.training.predictions_file import Predictions, write_predictions

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import metric_table, shift_metrics
-from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, WHOLE_TEST
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, from_plain
-from balpoe.evaluation.distributions import WHOLE_TEST
 from balpoe.method.long_tailed_counts import shot_groups
 from balpoe.method.priors import mean_lambda
-from balpoe.training.model_directory import CARD, Provenance, TrainedModel, seed_directory
+from balpoe.training.model_directory import Provenance, TrainedModel
+from balpoe.training.model_files import CARD, seed_directory
 
 _CLASSES_SHOWN = 20
 _NUMBERS = ("images", "effective_images")

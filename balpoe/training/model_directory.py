@@ -34,33 +34,30 @@ from torch import Tensor
 from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import CostMatrix, ExpertsConfig, ModelConfig
 from balpoe.data.splits import DataDescription, Images
-from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.json_record import as_record, read_record
+from balpoe.json_record import as_record
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.parquet_tables import sha256_of
 from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
+from balpoe.training.model_files import (
+    FORMAT,
+    HELD_OUT_PREDICTIONS,
+    HINT,
+    MANIFEST,
+    METRICS,
+    MODEL,
+    TEST_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+    WEIGHTS,
+    changed,
+    checked_contents,
+    read_manifest,
+)
 from balpoe.training.precision import INFERENCE
 from balpoe.training.prediction import EvaluationInput, predict
 from balpoe.training.predictions_file import Predictions, read_predictions
 from balpoe.training.search_validation import SearchValidation, ValidationPredictions
-
-FORMAT = 2
-_WITHOUT_PREDICTIONS = 1
-_SEED = "seed_"
-WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
-    "weights.safetensors",
-    "model.json",
-    "metrics.json",
-    "manifest.json",
-    "README.md",
-)
-TEST_PREDICTIONS, VALIDATION_PREDICTIONS, HELD_OUT_PREDICTIONS = (
-    "test_predictions.parquet",
-    "validation_predictions.parquet",
-    "held_out_predictions.parquet",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,6 @@ class Calibration:
 
 OUTSIDE_A_STUDY = Calibration(None, "the model was trained outside of a study")
 NOT_KEPT: Final = "the model was saved by a version of balpoe that kept none"
-_HINT = "restore it or train again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +109,6 @@ class Provenance:
         rows = tuple(tuple(row) for row in plain["rows"])
         cost = CostMatrix(classes=tuple(plain["classes"]), rows=rows)
         return cost_tensor(cost, self.description.class_names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """The sha256 of the other files by name."""
-
-    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -194,7 +183,7 @@ class TrainedModel:
         """Return the path of a file whose content is the one in the manifest."""
         path = self.directory / name
         if sha256_of(path) != self.sha256.get(name):
-            raise _changed(path)
+            raise changed(path)
         return path
 
 
@@ -235,26 +224,6 @@ def save_model(
     write_bytes_atomically(path / MANIFEST, _json({"format": FORMAT, "sha256": digests}))
 
 
-def is_model(path: Path) -> bool:
-    """Return whether `path` is a finished model directory."""
-    return (path / MANIFEST).is_file()
-
-
-def seed_directory(path: Path, seed: int) -> Path:
-    """Return the directory of the model of one seed in that of a training with several seeds."""
-    return path / f"{_SEED}{seed}"
-
-
-def seed_directories(path: Path) -> tuple[Path, ...]:
-    """Return the finished models `seed_<s>` of a training with several seeds, in their order."""
-    found = {
-        int(child.name.removeprefix(_SEED)): child
-        for child in path.glob(f"{_SEED}*")
-        if child.name.removeprefix(_SEED).isdecimal() and is_model(child)
-    }
-    return tuple(found[seed] for seed in sorted(found))
-
-
 def load_model(path: Path) -> TrainedModel:
     """Read a model directory after checking that no file in it was changed.
 
@@ -262,8 +231,8 @@ def load_model(path: Path) -> TrainedModel:
         StorageError: there is no model at `path`.
         CorruptFile: a file is damaged, changed or missing, or of another format.
     """
-    manifest = _manifest(path)
-    contents = _checked_contents(path, manifest)
+    manifest = read_manifest(path)
+    contents = checked_contents(path, manifest, (WEIGHTS, MODEL, METRICS))
     provenance = _provenance(path / MODEL, json.loads(contents[MODEL]))
     experts = _untrained(provenance)
     experts.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
@@ -274,7 +243,7 @@ def load_model(path: Path) -> TrainedModel:
 def _provenance(path: Path, content: dict[str, Any]) -> Provenance:
     content.pop("format", None)  # the manifest has it too
     not_kept = asdict(Calibration(None, NOT_KEPT))
-    return as_record(path, {"calibration": not_kept, **content}, Provenance, _HINT)
+    return as_record(path, {"calibration": not_kept, **content}, Provenance, HINT)
 
 
 def _untrained(provenance: Provenance) -> ExpertEnsemble:
@@ -287,33 +256,6 @@ def _untrained(provenance: Provenance) -> ExpertEnsemble:
         channels=provenance.description.channels,
         classes=len(provenance.description.class_names),
         generators=[torch.Generator() for _ in range(networks)],
-    )
-
-
-def _manifest(path: Path) -> _Manifest:
-    if not is_model(path):
-        raise StorageError(f"{path}: holds no finished model ({MANIFEST} is missing)")
-    formats = (FORMAT, _WITHOUT_PREDICTIONS)
-    return read_record(path / MANIFEST, _Manifest, _HINT, formats=formats)
-
-
-def _checked_contents(path: Path, manifest: _Manifest) -> dict[str, bytes]:
-    contents = {}
-    for name in (WEIGHTS, MODEL, METRICS):
-        try:
-            contents[name] = (path / name).read_bytes()
-        except OSError as error:
-            raise CorruptFile(
-                f"{path / name}: cannot be read ({error.strerror}); {_HINT}"
-            ) from error
-        if hashlib.sha256(contents[name]).hexdigest() != manifest.sha256.get(name):
-            raise _changed(path / name)
-    return contents
-
-
-def _changed(path: Path) -> CorruptFile:
-    return CorruptFile(
-        f"{path}: was changed after it was saved (its sha256 differs from the manifest's); {_HINT}"
     )
 
 

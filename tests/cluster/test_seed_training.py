@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from balpoe.exit_status import SIGNALLED
-from balpoe.training.model_directory import VALIDATION_PREDICTIONS, load_model
+from balpoe.training.model_directory import load_model
+from balpoe.training.model_files import VALIDATION_PREDICTIONS
 from tests.cluster.ray_nodes import RayCluster, ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -25,13 +25,13 @@ from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
 from balpoe.models.experts import build_experts
 from balpoe.training.model_directory import (
-    HELD_OUT_PREDICTIONS,
     OUTSIDE_A_STUDY,
     Calibration,
     Provenance,
     load_model,
     save_model,
 )
+from balpoe.training.model_files import HELD_OUT_PREDICTIONS
 from balpoe.training.predictions_file import Predictions, write_predictions
 
 CLASSES = ("cat", "dog", "Übermut", "鳥")

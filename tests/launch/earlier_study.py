@@ -13,7 +13,7 @@ from balpoe.study.execution.trial import TrialTask, run_trial
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
-from balpoe.training.model_directory import MANIFEST, MODEL
+from balpoe.training.model_files import MANIFEST, MODEL
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SUFFIXES = (".json", ".yaml")

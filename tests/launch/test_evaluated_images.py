@@ -20,7 +20,8 @@ from balpoe.data import load_final_splits
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.errors import CorruptFile, DataError, StorageError
 from balpoe.training.final_training import FinalTraining, final_epochs, train_final
-from balpoe.training.model_directory import MANIFEST, MODEL, load_model
+from balpoe.training.model_directory import load_model
+from balpoe.training.model_files import MANIFEST, MODEL
 
 WriteImages = Callable[[str, Sequence[int]], Path]
 COUNTS = {"train": (40, 20, 10), "test": (20,) * 3}

@@ -22,7 +22,7 @@ from balpoe.launch.planned_trainings import default_output
 from balpoe.launch.train import train
 from balpoe.reporting.training_display import TrainingProgress
 from balpoe.study.storage.lease import hold_lease
-from balpoe.training.model_directory import VALIDATION_PREDICTIONS
+from balpoe.training.model_files import VALIDATION_PREDICTIONS
 
 CONFIGURATION = """
 data: {name: digits_lt}

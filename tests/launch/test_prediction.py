@@ -28,7 +28,7 @@ from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import DataError, StorageError, UserError
 from balpoe.reporting.prediction_display import PredictionProgress
 from balpoe.training.final_training import FinalTraining, train_final
-from balpoe.training.model_directory import HELD_OUT_PREDICTIONS, MANIFEST
+from balpoe.training.model_files import HELD_OUT_PREDICTIONS, MANIFEST
 
 BALPOE = str(Path(sys.executable).parent / "balpoe")
 IMAGES = 300

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from balpoe.evaluation.class_results import ClassResults, as_plain, class_results, from_plain
+from balpoe.evaluation.class_counting import class_results
+from balpoe.evaluation.class_results import ClassResults, as_plain, from_plain
 from balpoe.evaluation.scoring import evaluate
 from balpoe.method.priors import class_prior
 

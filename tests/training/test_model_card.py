@@ -16,15 +16,8 @@ from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, as_pla
 from balpoe.evaluation.temperature import Temperatures
 from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_card import model_card, write_model_card
-from balpoe.training.model_directory import (
-    CARD,
-    MANIFEST,
-    METRICS,
-    MODEL,
-    Calibration,
-    TrainedModel,
-    load_model,
-)
+from balpoe.training.model_directory import Calibration, TrainedModel, load_model
+from balpoe.training.model_files import CARD, MANIFEST, METRICS, MODEL
 
 CARRIED = Calibration(Temperatures(1.25, (0.5, 2.0)), "carried over from 18 images of trial 7")
 

@@ -13,7 +13,8 @@ from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.training.epoch import EpochResult
 from balpoe.training.final_training import FinalTraining, evaluate_on, train_final
-from balpoe.training.model_directory import (
+from balpoe.training.model_directory import TrainedModel, load_model
+from balpoe.training.model_files import (
     CARD,
     MANIFEST,
     METRICS,
@@ -21,8 +22,6 @@ from balpoe.training.model_directory import (
     TEST_PREDICTIONS,
     VALIDATION_PREDICTIONS,
     WEIGHTS,
-    TrainedModel,
-    load_model,
 )
 from balpoe.training.training import Training
 

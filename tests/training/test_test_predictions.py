@@ -21,7 +21,8 @@ from balpoe.data.splits import DataDescription
 from balpoe.errors import CorruptFile
 from balpoe.inference import Classifier
 from balpoe.training.final_training import FinalTraining, train_final
-from balpoe.training.model_directory import TEST_PREDICTIONS, TrainedModel, load_model
+from balpoe.training.model_directory import TrainedModel, load_model
+from balpoe.training.model_files import TEST_PREDICTIONS
 from balpoe.training.test_predictions import METADATA, write_test_predictions
 
 CPU = torch.device("cpu")

@@ -19,8 +19,7 @@ import numpy as np
 
 from balpoe.config import shift_metrics
 from balpoe.config.metrics import BALANCED
-from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
-from balpoe.evaluation.distributions import WHOLE_TEST
+from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, WHOLE_TEST
 from balpoe.study.selection.comparison import (
     VERDICTS,
     Difference,

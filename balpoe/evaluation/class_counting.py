@@ -1,0 +1,49 @@
+"""The results of each class of predictions: C classes, E experts, N images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from balpoe.evaluation.class_results import ClassResults, ResultsByPrior
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
+from balpoe.method.calibration_bins import refuse_impossible_labels
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
+from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
+
+
+def class_results(
+    logits_nec: Tensor, labels_n: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
+) -> ResultsByPrior:
+    """Return the results of the product of experts on all test images.
+
+    Raises:
+        NonFiniteError: logits are NaN or infinite.
+        DataError: there are no images, or a label is no class.
+    """
+    classes = len(prior_c)
+    refuse_impossible_labels(labels_n, classes)
+    refuse_non_finite_logits(logits_nec)
+    product_nc = product_of_experts(logits_nec.to("cpu", torch.float64))
+    images_c = torch.bincount(labels_n, minlength=classes)
+    known = None
+    if images_c.all():
+        adjusted_nc = adjust_to_prior(
+            product_nc,
+            trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
+            test_prior_c=(images_c / images_c.sum()).double(),
+        )
+        known = counted(adjusted_nc, labels_n)
+    return ResultsByPrior(counted(product_nc, labels_n), known)
+
+
+def counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
+    """Return the results of the most probable classes of logits [N, C]."""
+    classes = logits_nc.shape[1]
+    pairs_p, images_p = torch.unique(
+        labels_n * classes + logits_nc.argmax(dim=1), return_counts=True
+    )
+    pairs = ((int(pair) // classes, int(pair) % classes) for pair in pairs_p)
+    return ClassResults(classes, dict(zip(pairs, images_p.tolist(), strict=True)))

@@ -1,0 +1,161 @@
+"""The results of a trained model as its directory has them, read without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balpoe.config.shifts import metric_prefix
+from balpoe.evaluation.class_results import ResultsByPrior, from_plain
+from balpoe.evaluation.prediction_summary import PredictionSummary
+from balpoe.json_record import as_record
+from balpoe.training.model_files import HINT, METRICS, MODEL, checked_contents, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDistribution:
+    """The metrics of a model on one test distribution, without or with its prior known."""
+
+    distribution: str
+    images: int
+    effective_images: float
+    known_prior: bool
+    is_weighted: bool
+    metrics: Mapping[str, float]
+
+    @property
+    def split(self) -> str:
+        """The prefix of the metrics."""
+        return metric_prefix(self.distribution, known_prior=self.known_prior)
+
+    def scalars(self) -> Mapping[str, float]:
+        """Return the metrics by name, empty if the distribution cannot be measured."""
+        return self.metrics
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StoredResults:
+    """The results of one trained model.
+
+    Attributes:
+        path: The model directory.
+        seed: The seed of the training.
+        lambdas: The λ of each expert.
+        configuration: The whole configuration as plain data.
+        class_names: The names of the classes.
+        class_counts: The training images of each class.
+        fingerprint: The fingerprint of the training images.
+        test_fingerprint: That of the test images; None in models of earlier versions.
+        balpoe_version: The version that trained the model.
+        origin: The data on which temperatures were fitted, or why there are none.
+        metrics: The metrics of the test set and its shifts, such as `test_forward_10/ece`.
+        distributions: The test distributions with their metrics; empty in models of earlier
+            versions, which did not store the numbers of images.
+        classes: The results of each class; None in models of earlier versions.
+        epochs: The number of epochs.
+        seconds: The sum of the times of the epochs.
+        summary: The summary of the test predictions; None in models of earlier versions.
+    """
+
+    path: Path
+    seed: int
+    lambdas: tuple[float, ...]
+    configuration: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    fingerprint: str
+    test_fingerprint: str | None
+    balpoe_version: str
+    origin: str | None
+    metrics: Mapping[str, float]
+    distributions: tuple[StoredDistribution, ...]
+    classes: ResultsByPrior | None
+    epochs: int
+    seconds: float
+    summary: PredictionSummary | None = None
+
+
+def read_results(path: Path) -> StoredResults:
+    """Read the results of the model directory `path`; the weights are not read.
+
+    Raises:
+        StorageError: there is no finished model at `path`.
+        CorruptFile: a file is damaged, changed or missing, or of another format.
+    """
+    contents = checked_contents(path, read_manifest(path), (MODEL, METRICS))
+    model = as_record(path / MODEL, json.loads(contents[MODEL]), _Model, HINT, other_fields=True)
+    about = as_record(path / MODEL, model.description, _Description, HINT, other_fields=True)
+    metrics = as_record(
+        path / METRICS, json.loads(contents[METRICS]), _Metrics, HINT, other_fields=True
+    )
+    return StoredResults(
+        path=path,
+        seed=model.seed,
+        lambdas=model.lambdas,
+        configuration=model.configuration,
+        class_names=about.class_names,
+        class_counts=about.class_counts,
+        fingerprint=about.fingerprint,
+        test_fingerprint=model.test_fingerprint,
+        balpoe_version=model.balpoe_version,
+        origin=None if model.calibration is None else model.calibration["origin"],
+        metrics=metrics.final,
+        distributions=tuple(_distributions(metrics)),
+        classes=None if metrics.per_class is None else from_plain(metrics.per_class),
+        epochs=len(metrics.epochs),
+        seconds=sum(epoch["metrics"].get("epoch_seconds", 0.0) for epoch in metrics.epochs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """The part of `model.json` that is shown."""
+
+    configuration: Mapping[str, Any]
+    seed: int
+    lambdas: tuple[float, ...]
+    description: Mapping[str, Any]
+    balpoe_version: str
+    calibration: Mapping[str, Any] | None = None
+    test_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """The part of the description of the training images that is shown."""
+
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """The part of `metrics.json` that is shown."""
+
+    epochs: Sequence[Mapping[str, Any]]
+    final: Mapping[str, float]
+    distributions: Mapping[str, Mapping[str, Any]] | None = None
+    per_class: Mapping[str, Any] | None = None
+
+
+def _distributions(metrics: _Metrics) -> list[StoredDistribution]:
+    return [
+        StoredDistribution(
+            distribution=name,
+            images=numbers["images"],
+            effective_images=numbers["effective_images"],
+            known_prior=known_prior,
+            is_weighted=numbers.get("weighted", numbers["images"] != numbers["effective_images"]),
+            metrics=_beginning_with(metric_prefix(name, known_prior=known_prior), metrics.final),
+        )
+        for name, numbers in (metrics.distributions or {}).items()
+        for known_prior in (False, True)
+    ]
+
+
+def _beginning_with(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.startswith(f"{prefix}/")}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from balpoe.cli.options import device_option, json_option
 from balpoe.errors import UserError
@@ -74,7 +75,7 @@ def evaluate(
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
         return
     rows = [seed.rows for seed in seeds]
-    tables = [
+    tables: list[RenderableType] = [
         evaluation_table(model.name, rows),
         detail_table(rows, seeds[0].lambdas if experts else ()),
     ]
@@ -92,20 +93,21 @@ def _evaluate_several(
     models: tuple[Path, ...], *, shifts: bool, as_json: bool, device: str | None
 ) -> None:
     from balpoe.launch.evaluate import evaluate as evaluate_models
-    from balpoe.reporting.side_by_side_tables import side_by_side_tables
+    from balpoe.reporting.side_by_side_tables import side_by_side_tables, untested_models
 
     compared = evaluate_models(models, shifts=shifts, device=device)
     if as_json:
         click.echo(json.dumps(_plain_comparison(compared), indent=1, allow_nan=False))
         return
-    _print_apart(
-        side_by_side_tables(
-            [each.path for each in compared.models],
-            [each.metrics for each in compared.models],
-            compared.differences,
-            compared.models[0].seeds[0].rows[0].images,
-        )
+    paths = [each.path for each in compared.models]
+    tables = side_by_side_tables(
+        paths,
+        [each.metrics for each in compared.models],
+        compared.differences,
+        compared.models[0].seeds[0].rows[0].images,
     )
+    notes = (Text(note, style="dim") for note in untested_models(paths, compared.differences))
+    _print_apart((*tables, *notes))
 
 
 def _print_apart(tables: Iterable[RenderableType]) -> None:

@@ -10,7 +10,7 @@ from balpoe.cli.options import runs_option
 
 
 @click.command()
-@click.argument("studies", metavar="STUDY...", nargs=-1, required=True)
+@click.argument("shown", metavar="STUDY|MODEL...", nargs=-1, required=True)
 @click.option(
     "--trial",
     "trials",
@@ -26,12 +26,14 @@ from balpoe.cli.options import runs_option
     help="File to write.",
 )
 @runs_option
-def report(studies: tuple[str, ...], trials: tuple[int, ...], out: Path, runs: str) -> None:
-    """Write a page with tables and figures of STUDY, or of several studies side by side.
+def report(shown: tuple[str, ...], trials: tuple[int, ...], out: Path, runs: str) -> None:
+    """Write a page with tables and figures of each STUDY and of each MODEL on the test set.
 
-    The page is one HTML file that needs no network. The studies may be running.
+    A MODEL is the directory of a trained model, or of a training with several seeds; everything
+    else is the name of a study. Several of a kind are shown side by side. The page is one HTML file
+    that needs no network. The studies may be running.
     """
     from balpoe.launch.report import report as write_report
 
-    written = write_report(studies, trials=trials, out=out, runs=runs)
+    written = write_report(shown, trials=trials, out=out, runs=runs)
     click.echo(f"report  {written}")

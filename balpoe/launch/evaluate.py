@@ -35,7 +35,7 @@ from balpoe.study.selection.side_by_side import (
 )
 from balpoe.training.final_training import class_results_on, evaluate_on
 from balpoe.training.model_directory import NOT_KEPT, Calibration, TrainedModel, load_model
-from balpoe.training.model_files import MODEL, is_model, seed_directories
+from balpoe.training.model_files import MODEL, model_directories
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -235,9 +235,7 @@ def _held_out(trained: TrainedModel) -> tuple[Tensor, Tensor] | None:
 
 
 def _model_paths(path: Path) -> tuple[Path, ...]:
-    if is_model(path):
-        return (path,)
-    found = seed_directories(path)
+    found = model_directories(path)
     if not found:
         raise StorageError(
             f"{path}: holds no finished model; `balpoe train` writes one, and continues an "

@@ -1,4 +1,4 @@
-"""The command `report`: studies as one HTML page, from their files alone."""
+"""The command `report`: studies and models as one HTML page, from their files alone."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.errors import UserError
+from balpoe.errors import DataError, UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
+from balpoe.reporting.report.model_sections import ReportedModel
 from balpoe.reporting.report.page import Page
 from balpoe.reporting.report.rendering import rendered
 from balpoe.reporting.report.study_pages import study_page
@@ -24,32 +25,70 @@ from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.storage_record import driver_of, storage_of
 from balpoe.study.trials.launch_log import logged_launches
 from balpoe.study.trials.record import TrialRecord
+from balpoe.training.model_files import model_directories
 from balpoe.training.predictions_file import label_counts
+from balpoe.training.stored_results import read_results
 
 REPORT = Path("report.html")
 """The default file of a report."""
 
 
 def report(
-    studies: Sequence[str],
+    shown: Sequence[str | Path],
     *,
     trials: Sequence[int] = (),
     out: Path | str = REPORT,
     runs: Path | str = RUNS,
 ) -> Path:
-    """Write a page that shows one study, or several side by side; return its path.
+    """Write a page that shows studies and trained models, several side by side; return its path.
 
-    Trials on the front, known points and `trials` have figures of their own. The studies may be
-    running. Only files are read, and only `out` is written, atomically.
+    Of `shown`, a directory of a model or of a training with several seeds is a model, everything
+    else the name of a study. Trials on the front, known points and `trials` have figures of their
+    own. The studies may be running. Only files are read, and only `out` is written, atomically.
 
     Raises:
         UserError: there is no such study or trial.
-        CorruptFile: a file of a study is damaged or of another format.
+        DataError: models are of different data, or have other classes than a study.
+        CorruptFile: a file of a study or model is damaged or of another format.
         StorageError: a study cannot be read, or `out` not written.
     """
-    directory = local_runs(runs)
-    found = [reported_study(name, directory, trials=trials) for name in dict.fromkeys(studies)]
-    return write_page(study_page(found), Path(out))
+    paths = {name: model_directories(Path(name)) for name in dict.fromkeys(map(str, shown))}
+    models = [_reported_model(Path(name), found) for name, found in paths.items() if found]
+    names = [name for name, found in paths.items() if not found]
+    if trials and not names:
+        raise UserError("--trial: is of a study, and no study is given")
+    directory = local_runs(runs) if names else Path(runs)
+    studies = [reported_study(name, directory, trials=trials) for name in names]
+    _refuse_different_data(models, studies)
+    return write_page(study_page(studies, models), Path(out))
+
+
+def _reported_model(path: Path, seeds: Iterable[Path]) -> ReportedModel:
+    return ReportedModel(path, tuple(read_results(seed) for seed in seeds), time.time())
+
+
+def _refuse_different_data(
+    models: Sequence[ReportedModel], studies: Sequence[ReportedStudy]
+) -> None:
+    """Refuse models that differ from the first one, or from a study, in classes or images."""
+    for model in models:
+        first, other = models[0].seeds[0], model.seeds[0]
+        differing = None
+        if first.class_names != other.class_names:
+            differing = "classes"
+        elif None not in (prints := {first.test_fingerprint, other.test_fingerprint}) and (
+            len(prints) > 1
+        ):
+            differing = "test images"
+        if differing is not None:
+            raise DataError(
+                f"{model.path}: has other {differing} than {models[0].path}; only models of the "
+                f"same data can be compared"
+            )
+        for study in studies:
+            summary = next(iter(study.summaries.values()), None)
+            if summary is not None and summary.class_names != other.class_names:
+                raise DataError(f"{model.path}: has other classes than the study {study.spec.name}")
 
 
 def write_page(page: Page, out: Path) -> Path:

@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior
 from balpoe.reporting.formatting import NO_VALUE, figures_of_seeds, mean_and_sd
-from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
+from balpoe.reporting.table_style import Cell, CellTable, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 
 _MOST_MATRIX_CLASSES = 10
@@ -26,7 +23,7 @@ Shares = Callable[[ClassResults], Sequence[float | None]]
 
 def class_tables(
     seeds: Seeds, class_names: Sequence[str], class_counts: Sequence[int]
-) -> Iterator[RenderableType]:
+) -> Iterator[CellTable]:
     """Yield the table of classes, then the confusions with the prior unknown and known.
 
     `class_counts` are the training images of each class; they give the order from head to tail.
@@ -87,7 +84,7 @@ def _worst(seeds: Seeds) -> set[int]:
 
 def _confusion_table(
     prior: str, seeds: Sequence[ClassResults], names: Sequence[str], order: Sequence[int]
-) -> RenderableType:
+) -> CellTable:
     """The confusion matrix, or the most frequent confusions if there are many classes."""
     images: Counter[tuple[int, int]] = Counter()
     for results in seeds:
@@ -95,11 +92,11 @@ def _confusion_table(
     summed = "" if len(seeds) == 1 else f", sum over {len(seeds)} seeds"
     name_of = dict(zip(order, names, strict=True))
     if len(order) <= _MOST_MATRIX_CLASSES:
-        # in the table, title and caption would be as narrow as a matrix of few classes
-        return Group(
-            Text(f"Confusion matrix, prior {prior}", style="bold"),
-            table_of("", (_matrix_cells(images, y, name_of) for y in order)),
-            Text(f"images{summed}; rows: class, columns: predicted class", style="table.caption"),
+        return table_of(
+            f"Confusion matrix, prior {prior}",
+            (_matrix_cells(images, y, name_of) for y in order),
+            f"images{summed}; rows: class, columns: predicted class",
+            narrow=True,
         )
     confused = Counter({pair: n for pair, n in images.items() if pair[0] != pair[1]})
     most = confused.most_common(_MOST_CONFUSIONS)

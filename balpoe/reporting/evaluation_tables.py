@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from rich.console import RenderableType
-
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, WHOLE_TEST
 from balpoe.reporting.formatting import (
@@ -20,7 +18,7 @@ from balpoe.reporting.formatting import (
     label_with_unit,
     mean_and_sd,
 )
-from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
+from balpoe.reporting.table_style import Cell, CellTable, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 from balpoe.study.selection.side_by_side import distinct_metrics
 
@@ -28,7 +26,8 @@ from balpoe.study.selection.side_by_side import distinct_metrics
 class ScoredDistribution(Protocol):
     """The metrics on one test distribution, just computed or read from the files of a model.
 
-    The fields are those of `balpoe.evaluation.distributions.DistributionEvaluation`, which is one."""
+    `balpoe.evaluation.distributions.DistributionEvaluation` is one.
+    """
 
     @property
     def distribution(self) -> str:
@@ -62,7 +61,7 @@ FinalEvaluation = Sequence[ScoredDistribution]
 Scalars = Sequence[Mapping[str, float]]  # of each seed, such as `test_forward_10/expert_0/ece`
 
 
-def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> RenderableType:
+def evaluation_table(model: str, seeds: Sequence[FinalEvaluation]) -> CellTable:
     """Accuracy and ECE on every test distribution, without and with its prior."""
     scalars = _scalars(seeds)
     return table_of(
@@ -105,7 +104,7 @@ def _why_dashes(seeds: Sequence[FinalEvaluation]) -> str:
     return "\n–: a class has no test images" if missing else ""
 
 
-def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()) -> RenderableType:
+def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()) -> CellTable:
     """Every metric on the whole test set: a column for the ensemble and each expert with a λ."""
     scalars = _scalars(seeds)
     names = {WHOLE_TEST: "product"}

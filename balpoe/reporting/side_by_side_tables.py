@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from rich.console import RenderableType
-from rich.text import Text
-
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, WHOLE_TEST
 from balpoe.reporting.evaluation_tables import distribution_name
@@ -22,7 +19,7 @@ from balpoe.reporting.formatting import (
     mean_and_sd,
     signed_number,
 )
-from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
+from balpoe.reporting.table_style import Cell, CellTable, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import over_seeds
 from balpoe.study.selection.comparison import Difference
 from balpoe.study.selection.side_by_side import ModelDifferences, SeedMetrics
@@ -35,20 +32,20 @@ def side_by_side_tables(
     paths: Sequence[Path],
     models: Sequence[SeedMetrics],
     differences: Sequence[ModelDifferences],
-    images: int,
-) -> Iterator[RenderableType]:
-    """Yield the figures of all models, the differences from the first one, and why some lack.
+    images: int | None,
+) -> Iterator[CellTable]:
+    """Yield the figures of all models, and the differences from the first one.
 
     Args:
         paths: The models.
         models: The metrics of their seeds.
         differences: The differences of all but the first one from it.
-        images: The number of test images.
+        images: The number of test images; None if it is not known.
     """
     names = _short_names(paths)
     whole = [name for name in differences[0].differences if name.startswith(f"{WHOLE_TEST}/")]
     yield table_of(
-        f"{distribution_name(WHOLE_TEST)}, {images:,} images",
+        distribution_name(WHOLE_TEST) + ("" if images is None else f", {images:,} images"),
         (_figure_cells(name, model, whole) for name, model in zip(names, models, strict=True)),
         f"mean ± sd over n seeds; {FLOOR_NOTE}{_balanced_floor(whole)}",
     )
@@ -68,9 +65,16 @@ def side_by_side_tables(
                 (_shift_cells(shift.name, found.differences) for shift in SHIFTS),
                 f"*: separable\n{_FAMILY}",
             )
-    for name, found in zip(names[1:], differences, strict=True):
-        if found.reason is not None:
-            yield Text(f"{name} is not tested: {found.reason}", style="dim")
+
+
+def untested_models(paths: Sequence[Path], differences: Sequence[ModelDifferences]) -> list[str]:
+    """Return for each model that was not tested against the first one why."""
+    names = _short_names(paths)[1:]
+    return [
+        f"{name} is not tested: {found.reason}"
+        for name, found in zip(names, differences, strict=True)
+        if found.reason is not None
+    ]
 
 
 def _balanced_floor(metrics: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -36,7 +37,8 @@ class CellTable:
 
     `columns` are the heads with their styles, `rows` the texts below them. A `dense` table has no
     padding, which gives its columns room in a terminal. `rule_after_first` draws a line below the
-    first row.
+    first row. In a terminal, a `narrow` table has its title and caption outside of it, where they
+    may be wider.
     """
 
     title: str
@@ -45,14 +47,22 @@ class CellTable:
     caption: str | None = None
     dense: bool = False
     rule_after_first: bool = False
+    narrow: bool = False
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> RenderableType:
         """Return the table in the common style; no text is parsed as markup."""
+        table = self._untitled()
+        title = Text(self.title, style="bold")
+        caption = None if self.caption is None else Text(self.caption, style="table.caption")
+        if self.narrow:
+            return Group(title, table, caption or Text())
+        table.title, table.caption = title, caption
+        return table
+
+    def _untitled(self) -> Table:
         table = Table(
             *(replace(column) for column in self.columns),  # Rich keeps the rows in the columns
-            title=Text(self.title, style="bold"),
             title_justify="left",
-            caption=None if self.caption is None else Text(self.caption, style="table.caption"),
             caption_justify="left",
             box=box.SIMPLE_HEAD,
             padding=0 if self.dense else (0, 1, 0, 0),

@@ -24,6 +24,7 @@ from balpoe.errors import StorageError
 from balpoe.evaluation.class_counting import class_results
 from balpoe.evaluation.class_results import ResultsByPrior, as_plain
 from balpoe.evaluation.distributions import DistributionEvaluation, evaluate_distributions
+from balpoe.evaluation.summarising import prediction_summary
 from balpoe.method.priors import class_prior
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -40,12 +41,14 @@ from balpoe.training.model_files import (
     CARD,
     HELD_OUT_PREDICTIONS,
     TEST_PREDICTIONS,
+    TEST_SUMMARY,
     VALIDATION_PREDICTIONS,
     is_model,
 )
 from balpoe.training.precision import INFERENCE
 from balpoe.training.predictions_file import Predictions, write_predictions
 from balpoe.training.search_validation import ValidationFile
+from balpoe.training.summary_file import write_summary
 from balpoe.training.test_predictions import write_test_predictions
 from balpoe.training.training import Training, training_identity
 from balpoe.training.validation_metrics import bayes_scalars
@@ -164,7 +167,16 @@ def _save(task: FinalTraining, training: Training, splits: FinalSplits) -> None:
         splits.description,
         identity=provenance.identity,
     )
-    written = [TEST_PREDICTIONS]
+    summary = prediction_summary(
+        logits_nec,
+        splits.test.labels_n,
+        split="test",
+        class_names=splits.description.class_names,
+        class_counts=splits.description.class_counts,
+        lambdas=training.lambdas,
+    )
+    write_summary(task.path / TEST_SUMMARY, summary)
+    written = [TEST_PREDICTIONS, TEST_SUMMARY]
     if task.validation is not None:
         written.append(VALIDATION_PREDICTIONS)
     held_out = held_out_images(task.configuration.data, splits)

@@ -9,6 +9,7 @@
 and, except for models of earlier versions,
 
     test_predictions.parquet         the predictions for the test images
+    test_summary.json                their summary, which figures and reports show
     validation_predictions.parquet   those of the search trial for its validation images; only in
                                      models of exported configurations
     held_out_predictions.parquet     those of the model for the validation images that its training

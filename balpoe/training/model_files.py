@@ -24,6 +24,7 @@ WEIGHTS, MODEL, METRICS, MANIFEST, CARD = (
     "manifest.json",
     "README.md",
 )
+TEST_SUMMARY = "test_summary.json"
 TEST_PREDICTIONS, VALIDATION_PREDICTIONS, HELD_OUT_PREDICTIONS = (
     "test_predictions.parquet",
     "validation_predictions.parquet",

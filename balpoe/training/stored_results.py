@@ -12,7 +12,15 @@ from balpoe.config.shifts import metric_prefix
 from balpoe.evaluation.class_results import ResultsByPrior, from_plain
 from balpoe.evaluation.prediction_summary import PredictionSummary
 from balpoe.json_record import as_record
-from balpoe.training.model_files import HINT, METRICS, MODEL, checked_contents, read_manifest
+from balpoe.training.model_files import (
+    HINT,
+    METRICS,
+    MODEL,
+    TEST_SUMMARY,
+    checked_contents,
+    read_manifest,
+)
+from balpoe.training.summary_file import read_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,11 @@ class StoredResults:
     seconds: float
     summary: PredictionSummary | None = None
 
+    @property
+    def test_images(self) -> int | None:
+        """The number of test images; None in models of earlier versions."""
+        return None if self.classes is None else sum(self.classes.unknown.images_c)
+
 
 def read_results(path: Path) -> StoredResults:
     """Read the results of the model directory `path`; the weights are not read.
@@ -85,7 +98,10 @@ def read_results(path: Path) -> StoredResults:
         StorageError: there is no finished model at `path`.
         CorruptFile: a file is damaged, changed or missing, or of another format.
     """
-    contents = checked_contents(path, read_manifest(path), (MODEL, METRICS))
+    manifest = read_manifest(path)
+    has_summary = TEST_SUMMARY in manifest.sha256
+    names = (MODEL, METRICS, *((TEST_SUMMARY,) if has_summary else ()))
+    contents = checked_contents(path, manifest, names)
     model = as_record(path / MODEL, json.loads(contents[MODEL]), _Model, HINT, other_fields=True)
     about = as_record(path / MODEL, model.description, _Description, HINT, other_fields=True)
     metrics = as_record(
@@ -107,6 +123,7 @@ def read_results(path: Path) -> StoredResults:
         classes=None if metrics.per_class is None else from_plain(metrics.per_class),
         epochs=len(metrics.epochs),
         seconds=sum(epoch["metrics"].get("epoch_seconds", 0.0) for epoch in metrics.epochs),
+        summary=read_summary(path / TEST_SUMMARY) if has_summary else None,
     )
 
 

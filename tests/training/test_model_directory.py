@@ -20,6 +20,7 @@ from balpoe.training.model_files import (
     METRICS,
     MODEL,
     TEST_PREDICTIONS,
+    TEST_SUMMARY,
     VALIDATION_PREDICTIONS,
     WEIGHTS,
 )
@@ -85,7 +86,7 @@ def test_nothing_but_the_model_is_left_at_the_end(
 ) -> None:
     train_seed(configuration, splits, tmp_path / "model")
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {WEIGHTS, MODEL, METRICS, TEST_PREDICTIONS, MANIFEST, CARD}
+    assert names == {WEIGHTS, MODEL, METRICS, TEST_PREDICTIONS, TEST_SUMMARY, MANIFEST, CARD}
 
 
 def test_predictions_of_an_interrupted_training_of_another_export_are_removed(

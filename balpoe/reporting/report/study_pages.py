@@ -1,4 +1,4 @@
-"""Pages that show one study, or several side by side."""
+"""Pages that show studies and models, several of a kind side by side."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from balpoe.reporting.formatting import NO_VALUE, duration, label_with_unit, mean_and_sd
+from balpoe.reporting.report.model_sections import ReportedModel, model_sections
 from balpoe.reporting.report.page import Page, Prose, Section
 from balpoe.reporting.report.study_sections import ReportedStudy, study_sections, utc
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.study.selection.candidates import metrics_over_seeds
 
 
-def study_page(studies: Sequence[ReportedStudy]) -> Page:
-    """Return the page of one study, or of several with a comparison before them."""
-    names = ", ".join(study.spec.name for study in studies)
-    now = utc(studies[0].now)
+def study_page(studies: Sequence[ReportedStudy], models: Sequence[ReportedModel] = ()) -> Page:
+    """Return the page of studies and models, a comparison before several of a kind."""
+    titles = [
+        *_title("Study", "Studies", [study.spec.name for study in studies]),
+        *_title("Model", "Models", [model.name for model in models]),
+    ]
+    now = utc(min([*(study.now for study in studies), *(model.now for model in models)]))
     running = [study.spec.name for study in studies if study.driver]
     state = f"; still running: {', '.join(running)}" if running else ""
     return Page(
-        title=f"Study {names}" if len(studies) == 1 else f"Studies {names}",
-        subtitle=f"As of {now} UTC{state}. Made by balpoe from the files of the study.",
-        sections=tuple(_sections(studies)),
+        title=", ".join(titles),
+        subtitle=f"As of {now} UTC{state}. Made by balpoe from stored files alone.",
+        sections=(*_sections(studies), *model_sections(models)),
     )
+
+
+def _title(one: str, several: str, names: Sequence[str]) -> list[str]:
+    return [f"{one if len(names) == 1 else several} {', '.join(names)}"] if names else []
 
 
 def _sections(studies: Sequence[ReportedStudy]) -> Iterator[Section]:
     if len(studies) == 1:
         yield from study_sections(studies[0])
+    if len(studies) < 2:
         return
     yield Section("Side by side", (Prose((_data(studies),)), table_of("", _rows(studies), _BEST)))
     for study in studies:

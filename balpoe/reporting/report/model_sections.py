@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from balpoe.reporting.class_tables import class_tables
 from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
+from balpoe.reporting.figures.distribution_figure import distribution_results
 from balpoe.reporting.figures.drawings import prediction_drawings
 from balpoe.reporting.formatting import NO_VALUE, duration
 from balpoe.reporting.report.page import Listing, Part, Prose, Section
 from balpoe.reporting.side_by_side_tables import side_by_side_tables, untested_models
-from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
+from balpoe.reporting.table_style import Cell, number_cell, table_of
 from balpoe.study.selection.side_by_side import (
     SeedMetrics,
     compared_metrics,
@@ -70,6 +72,12 @@ def _model_parts(model: ReportedModel) -> Iterator[Part]:
     if all(rows):
         yield evaluation_table(model.name, rows)
         yield detail_table(rows, seeds[0].lambdas)
+    shared = [name for name in seeds[0].metrics if all(name in seed.metrics for seed in seeds)]
+    means = {name: fmean(seed.metrics[name] for seed in seeds) for name in shared}
+    over = "one seed" if len(seeds) == 1 else f"mean over {len(seeds)} seeds"
+    shifts = distribution_results(means, f"{model.name} ({over})")
+    if shifts is not None:
+        yield shifts
     results = [seed.classes for seed in seeds if seed.classes is not None]
     if len(results) == len(seeds):
         yield from class_tables(results, seeds[0].class_names, seeds[0].class_counts)

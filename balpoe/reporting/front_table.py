@@ -122,7 +122,12 @@ def front_tables(
             for name, record in points.items()
             for cells in _gain_rows(spec, name, record, best, records, compared, floors or {})
         )
-        yield table_of(f"Gain of trial {best} over the known points", rows, f"{_GAIN}{effects}")
+        yield table_of(
+            f"Gain of trial {best} over the known points",
+            rows,
+            f"{_GAIN}{effects}",
+            dense=_has_floors(spec, floors or {}),  # the floors need the room of the padding
+        )
 
 
 def failure_notes(spec: StudySpec, records: Sequence[TrialRecord]) -> list[str]:
@@ -238,14 +243,15 @@ def _gain_rows(
             verdict = "infeasible: not tested"
         elif other != best:
             verdict = "one seed: not tested" if difference is None else _verdict(difference)
-        values = [mean_and_sd(metric, own[metric]) if metric in own else NO_VALUE]
-        if _has_floors(spec, floors):
-            floor = floors.get(other, {}).get(metric)
-            values.append(NO_VALUE if floor is None else bare_number(metric, floor))
+        value = mean_and_sd(metric, own[metric]) if metric in own else NO_VALUE
+        floor = floors.get(other, {}).get(metric)
+        if floor is not None:
+            value = f"{value} ({bare_number(metric, floor)})"
         yield _gain_cells(
             name if place == 0 else "",
             metric,
-            values,
+            "value (floor)" if _has_floors(spec, floors) else "value",
+            value,
             difference,
             comparison.n if comparison else 0,
             verdict,
@@ -259,15 +265,13 @@ def _has_floors(spec: StudySpec, floors: Mapping[int, Mapping[str, float]]) -> b
 def _gain_cells(
     name: str,
     metric: str,
-    values: Sequence[str],
+    head: str,
+    value: str,
     difference: Difference | None,
     n: int,
     verdict: str,
 ) -> Iterator[Cell]:
-    """The cells of a known point and an objective; `difference` is positive where it is a gain.
-
-    `values` are the objective and, where the table has them, its floor.
-    """
+    """The cells of a known point and an objective; `difference` is positive where it is a gain."""
     gain = interval = NO_VALUE
     if difference is not None and difference.mean is not None:
         gain = signed_number(metric, difference.mean)
@@ -276,8 +280,7 @@ def _gain_cells(
             interval = f"{low}..{high}"
     yield text_cell("known point", name, style="bold", no_wrap=True)
     yield text_cell("objective", label_with_unit(metric))
-    yield number_cell("value", values[0], style="green")
-    yield from (number_cell("floor", floor) for floor in values[1:])
+    yield number_cell(head, value, style="green")
     yield number_cell("gain", gain)
     yield number_cell("interval", interval)
     yield number_cell("n", str(n))

@@ -11,6 +11,7 @@ from balpoe.launch.runs import find_study, local_runs
 from balpoe.study.records.cleaning import Surplus, remove, surplus
 from balpoe.study.records.record_store import summaries
 from balpoe.study.storage.storage_record import hold_study
+from balpoe.study.trials.launch_log import stopped_trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,18 @@ class CleanReport:
 def clean(study: str, *, delete: bool = False, runs: Path | str = RUNS) -> CleanReport:
     """Find the checkpoints and predictions of ended trials off the front; `delete` them if asked.
 
-    Exported trials keep theirs.
+    Exported trials and trials that a user stopped keep theirs.
 
     Raises:
         UserError: there is no such study, or it is running.
-        CorruptFile: the result of a trial is damaged.
+        CorruptFile: the result of a trial or the log of a launch is damaged.
         StorageError: a file cannot be deleted.
     """
     spec, directory = find_study(study, local_runs(runs))
     with hold_study(directory):
         exported = dict(exported_trials(directory.exports)).values()
-        items = surplus(spec, directory, summaries(spec, directory), exported=exported)
+        kept = {*exported, *stopped_trials(directory.launches)}
+        items = surplus(spec, directory, summaries(spec, directory), kept=kept)
         if delete:
             remove(directory, items)
     return CleanReport(items, delete)

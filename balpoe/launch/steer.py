@@ -12,12 +12,16 @@ from balpoe.config.known_points import known_points
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import drivers_runs, find_study, is_remote, local_runs
+from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
+from balpoe.study.search.spent_budget import search_is_over
 from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.storage.storage_record import driver_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.requests import PendingRequest, Request, write_request
 
 _POLL_SECONDS = 0.2
+_ANSWER_SECONDS = 180.0
+"""A driver that begins its launch may first load data, connect to a cluster and start Ray."""
 
 
 def stop_trial(study: str, trial: int, *, runs: Path | str = RUNS) -> str:
@@ -44,6 +48,7 @@ def try_point(study: str, assignments: Sequence[str], *, runs: Path | str = RUNS
     """
     spec, directory = find_study(study, local_runs(runs))
     point = parsed_point(spec, assignments)
+    _refuse_finished_search(spec, directory)
     request = Request("try", point=point)
     driver = driver_of(directory)
     if driver is not None:
@@ -52,6 +57,13 @@ def try_point(study: str, assignments: Sequence[str], *, runs: Path | str = RUNS
         raise UserError(f"{study}: is not being run; start it, then repeat this")
     write_request(directory.requests, request)
     return "no process runs the study: the next launch tries this point first"
+
+
+def _refuse_finished_search(spec: StudySpec, directory: StudyDirectory) -> None:
+    trials = summaries(spec, directory)
+    spent = spent_so_far(spec, directory, with_repeats(spec, directory, trials))
+    if search_is_over(spec, trials, spent):
+        raise UserError(f"{spec.name}: the search is finished; raise its budget in the study file")
 
 
 def parsed_point(spec: StudySpec, assignments: Sequence[str]) -> Mapping[str, Choice]:
@@ -113,6 +125,7 @@ def _answer(
 
 
 def _awaited(study: str, pending: PendingRequest, directory: StudyDirectory) -> str:
+    deadline = time.monotonic() + _ANSWER_SECONDS
     while True:
         is_driven = driver_of(directory) is not None
         answer = pending.taken_answer()
@@ -123,4 +136,7 @@ def _awaited(study: str, pending: PendingRequest, directory: StudyDirectory) -> 
             raise UserError(f"{study}: {answer.message}")
         if answer is not None:
             return answer.message
+        if time.monotonic() > deadline:
+            pending.delete()
+            raise UserError(f"{study}: its driver has not answered for {_ANSWER_SECONDS:.0f} s")
         time.sleep(_POLL_SECONDS)

@@ -21,7 +21,9 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.launch_log import log_launch, log_request
 from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.requests import Answer, Request
 
 
 class TinyStudy(Protocol):
@@ -106,6 +108,20 @@ def test_a_trial_that_was_stopped_can_still_be_taken_up(tiny_study: TinyStudy) -
     directory = tiny_study.directory.trial(identity)
     task = TrialTask(tiny_study.spec, identity, running.parameters, directory)
     assert [result.epoch for result in run_trial(task)] == [2]
+
+
+def test_a_trial_that_a_user_stopped_keeps_its_files(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    copy = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, copy)
+    _, directory = find_study("tiny", copy)
+    number = min(_off_the_front(tiny_study))
+    directory.trial(TrialIdentity("tiny", number)).predictions.write_bytes(b"of a stopped trial")
+    log_launch(directory.launches, tiny_study.spec, number=0, started=0.0)
+    request = Request("stop trial", trial=number)
+    log_request(directory.launches, 0, request, Answer(True, "it was refused"))
+    assert number in {item.identity.number for item in clean("tiny", runs=copy).items}
+    log_request(directory.launches, 0, request, Answer(False, "it is stopped"))
+    assert number not in {item.identity.number for item in clean("tiny", runs=copy).items}
 
 
 def test_an_exported_trial_keeps_its_files_off_the_front_too(

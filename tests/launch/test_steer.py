@@ -95,3 +95,24 @@ def test_a_driver_that_ends_leaves_no_request(tiny_study: TinyStudy, tmp_path: P
         with pytest.raises(UserError, match="its driver ended before it took the request"):
             CliRunner().invoke(stop, arguments, catch_exceptions=False)
     assert list(pending_requests(directory.requests)) == []
+
+
+def test_a_finished_search_refuses_a_point(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("balpoe.launch.steer.search_is_over", lambda *_: True)
+        with pytest.raises(UserError, match="tiny: the search is finished; raise its budget"):
+            try_point("tiny", ["experts.count=2"], runs=runs)
+    assert not StudyDirectory.of(runs, "tiny").requests.exists()
+
+
+def test_a_driver_that_does_not_answer_is_named(tiny_study: TinyStudy, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, runs)
+    directory = StudyDirectory.of(runs, "tiny")
+    with hold_lease(directory.lease), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("balpoe.launch.steer._ANSWER_SECONDS", 0.1)
+        with pytest.raises(UserError, match=r"tiny: its driver has not answered for 0 s"):
+            stop_trial("tiny", 3, runs=runs)
+    assert list(pending_requests(directory.requests)) == []

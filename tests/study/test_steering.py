@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -20,10 +21,12 @@ from balpoe.study.execution.trial import Course, TrialTask
 from balpoe.study.execution.trial_recorder import RunningTrial, TrialRecorder
 from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.study_trials import StudyTrials
+from balpoe.study.search.pruning import StoppedAt
 from balpoe.study.search.spent_budget import Account, SpentBudget
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.events import EpochReported, StudyEvent, TrialEnded
 from balpoe.study.trials.launch_log import log_launch, logged_launches
+from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.record import TrialIdentity, TrialToRun
 from balpoe.study.trials.requests import Answer, Request, write_request
 from balpoe.training.epoch import EpochResult
@@ -172,6 +175,8 @@ def test_the_request_to_stop_a_trial_outlives_a_killed_driver(
     resumed = RunningTrial(after.trials.resume(TrialIdentity("digits", 0)))
     after.steering.poll([resumed])
     assert after.recorder.is_pruned(resumed, 1, METRICS)
+    assert resumed.pruned_with is not None
+    after.recorder.prune(resumed.trial.identity, resumed.pruned_with)
     after.steering.poll([])
     assert len(list(directory.requests.glob("*.request.json"))) == 0
 
@@ -211,7 +216,7 @@ def test_refusals_name_the_reason(make_spec: MakeSpec, directory: StudyDirectory
     )
     driver.recorder.finished = 2
     assert refusal(Request("try", point={"experts.count": 1})) == (
-        "the budget of the study is spent: raise it in the study file"
+        "the budget of the study has no trial left: raise it in the study file"
     )
     assert [each.answer.refused for each in logged_launches(directory.launches)[0].requests] == [
         True
@@ -226,4 +231,81 @@ def test_a_damaged_request_stops_nothing(
     (directory.requests / "a.request.json").write_text("{")
     answer = driver.ask(Request("try", point={"experts.count": 1}))
     assert answer is not None
-    assert "a.request.json: damaged" in caplog.text
+    driver.steering.poll([])
+    assert caplog.text.count("a.request.json: damaged") == 1
+
+
+def test_a_stop_outlives_the_death_of_the_worker(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    driver = Driver(make_spec(), directory)
+    trial = driver.begin()
+    assert driver.ask(Request("stop trial", trial=0)) is not None
+    driver.running.clear()  # its worker dies
+    driver.steering.poll(driver.running)
+    assert len(list(directory.requests.glob("*.request.json"))) == 1
+    resumed = RunningTrial(driver.trials.resume(trial.identity))
+    assert resumed.trial.identity.attempt == 1
+    assert driver.recorder.is_pruned(resumed, 1, METRICS)
+
+
+@pytest.mark.parametrize("source", ["this attempt", "an earlier attempt"])
+def test_a_trial_is_pruned_with_the_values_that_it_last_reported(
+    make_spec: MakeSpec, directory: StudyDirectory, source: str
+) -> None:
+    driver = Driver(make_spec(), directory)
+    running = RunningTrial(driver.begin())
+    last = EpochResult(2, 0.0, METRICS)
+    if source == "this attempt":
+        driver.recorder.report(running, last)
+        driver.recorder.report(running, EpochResult(3, 0.0, {"train/loss": 1.0}))
+    else:
+        files = directory.trial(running.trial.identity)
+        files.create()
+        write_metrics(files.metrics, [EpochResult(1, 0.0, {"train/loss": 1.0}), last])
+    driver.recorder.stop(running.trial.identity)
+    unusable = {"val/accuracy": math.nan, "val/ece": 0.1}
+    assert driver.recorder.is_pruned(running, 4, unusable)
+    assert running.pruned_with == StoppedAt(2, {"val/accuracy": 0.5, "val/ece": 0.2})
+
+
+def test_running_and_waiting_trials_count_in_the_budget(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    driver = Driver(make_spec(trials=3), directory)
+    driver.begin()
+    point = {"experts.count": 2, "experts.spread": 0.25}
+    answers = [driver.ask(Request("try", point=point)) for _ in range(3)]
+    assert [answer is not None and answer.refused for answer in answers] == [False, False, True]
+    stop = driver.ask(Request("stop trial", trial=1))
+    assert stop == Answer(True, "trial 1 waits to be started")
+
+
+def test_a_point_that_was_tried_is_tried_again_with_a_remark(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    driver = Driver(make_spec(), directory)
+    request = Request("try", point={"experts.count": 2, "experts.spread": 0.25})
+    first = driver.ask(request)
+    assert first is not None
+    assert "same parameters" not in first.message
+    driver.begin()
+    second = driver.ask(request)
+    assert second is not None
+    assert second.message.endswith("; trial 0 has the same parameters")
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_point_that_waits_for_a_launch_is_its_first_new_trial(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    write_request(directory.requests, Request("try", point={"experts.count": 3}))
+    spec = make_spec(trials=1)
+    assert run_trials(spec, directory, lambda _: None, run=ends_at_once) == LaunchEnd()
+    [trial] = Ledger(spec, directory).records()
+    assert trial.parameters["experts.count"] == 3
+
+
+def ends_at_once(task: TrialTask) -> Course:
+    yield EpochResult(1, time.time(), METRICS)
+    return METRICS

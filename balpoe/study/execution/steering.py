@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from balpoe.config import StudySpec
+from balpoe.config import Choice, StudySpec
 from balpoe.config.known_points import known_points
 from balpoe.errors import CorruptFile
 from balpoe.study.execution.trial_recorder import RunningTrial, TrialRecorder
@@ -55,6 +55,7 @@ class Steering:
         self._now = now
         self._next = 0.0
         self._stopping: dict[str, PendingRequest] = {}
+        self._damaged: set[str] = set()
         delete_old_answers(directory.requests)
 
     def poll(self, running: Collection[RunningTrial]) -> None:
@@ -68,25 +69,29 @@ class Steering:
         self._next = self._now() + _PERIOD_SECONDS
         for found in pending_requests(self._directory.requests):
             if isinstance(found, CorruptFile):
-                logger.warning("%s", found)
+                self._warn(str(found))
             elif found.name not in self._stopping:
                 self._execute(found, running)
-        self._delete_stops(each.trial.identity.number for each in running)
+        if self._stopping:  # a trial whose worker died is unfinished, although it does not run
+            self.finish()
 
     def finish(self) -> None:
         """Delete the requests to stop trials that have ended; called at the end of the launch."""
-        self._delete_stops(identity.number for identity in self._trials.unfinished())
-
-    def _delete_stops(self, unfinished: Iterable[int]) -> None:
-        numbers = set(unfinished)
+        numbers = {identity.number for identity in self._trials.unfinished()}
         for name, pending in [*self._stopping.items()]:
             if pending.request.trial not in numbers:
                 pending.delete()
                 del self._stopping[name]
 
+    def _warn(self, message: str) -> None:
+        """Log a damaged request once, not at every look."""
+        if message not in self._damaged:
+            self._damaged.add(message)
+            logger.warning("%s", message)
+
     def _execute(self, pending: PendingRequest, running: Collection[RunningTrial]) -> None:
         is_stop = pending.request.kind == "stop trial"
-        answer = self._stop(pending.request, running) if is_stop else self._try(pending)
+        answer = self._stop(pending.request, running) if is_stop else self._try(pending, running)
         if answer is None:
             return
         log_request(self._directory.launches, self._number, pending.request, answer)
@@ -113,15 +118,21 @@ class Steering:
             if record.identity.repeat == 0
         }
         if number not in states:
-            return Answer(True, f"there is no trial {number}")
+            is_waiting = number in self._trials.waiting()
+            waits = f"trial {number} waits to be started"
+            return Answer(True, waits if is_waiting else f"there is no trial {number}")
         if states[number] == "RUNNING":
             return None
         return Answer(True, f"trial {number} has ended as {states[number]}")
 
-    def _try(self, pending: PendingRequest) -> Answer:
-        spent = self._account.spent(self._recorder.finished)
+    def _try(self, pending: PendingRequest, running: Collection[RunningTrial]) -> Answer:
+        searched = sum(each.trial.identity.repeat == 0 for each in running)
+        waiting = len(self._trials.waiting())
+        spent = self._account.spent(self._recorder.finished + searched + waiting)
         if budget_spent(self._spec.budget, spent):
-            return Answer(True, "the budget of the study is spent: raise it in the study file")
+            return Answer(
+                True, "the budget of the study has no trial left: raise it in the study file"
+            )
         given = {"": dict(pending.request.point or {})}
         found = known_points(given, self._spec.search, self._spec.base, self._spec.sampler)
         if not found.points:
@@ -130,4 +141,11 @@ class Steering:
         self._trials.enqueue(point, pending.name)
         values = ", ".join(f"{path} {value}" for path, value in point.parameters.items())
         outside = f"; outside the search space: {', '.join(point.outside)}" if point.outside else ""
-        return Answer(False, f"the next new trial has {values}{outside}")
+        equal = self._equal_trial(point.parameters)
+        again = "" if equal is None else f"; trial {equal} has the same parameters"
+        return Answer(False, f"the next new trial has {values}{outside}{again}")
+
+    def _equal_trial(self, parameters: Mapping[str, Choice]) -> int | None:
+        trials = self._trials.summaries()
+        found = (each for each in trials if dict(each.parameters) == dict(parameters))
+        return next((each.identity.number for each in found), None)

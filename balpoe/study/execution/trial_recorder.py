@@ -28,12 +28,13 @@ from balpoe.training.epoch import EpochResult
 class RunningTrial:
     """A trial that a worker runs.
 
-    `epoch` is the last epoch that it reported (0: none), `pruned_with` the result with which it is
-    pruned, at a rung or at the request of a user.
+    `epoch` is the last epoch that it reported (0: none), `evaluated` the last one with objectives,
+    `pruned_with` the result with which it is pruned, at a rung or at the request of a user.
     """
 
     trial: TrialToRun
     epoch: int = 0
+    evaluated: StoppedAt | None = None
     pruned_with: StoppedAt | None = None
 
 
@@ -58,7 +59,7 @@ class TrialRecorder:
         self._interruption = interruption
         self._early_stopping = early_stopping
         self._first_trials = FirstTrials(spec.resources.concurrent_trials)
-        self._stopped: set[TrialIdentity] = set()
+        self._stopped: set[int] = set()
         self.finished = trials.finished()
         self.failing_alike: Failure | None = None
 
@@ -70,24 +71,22 @@ class TrialRecorder:
         """Send an epoch of a trial."""
         running.epoch, metrics = result.epoch, result.metrics
         objectives = {name: metrics[name] for name in self._spec.objectives if name in metrics}
+        running.evaluated = self._evaluated(result.epoch, metrics) or running.evaluated
         self._listener(EpochReported(running.trial.identity, result.epoch, objectives, result))
 
     def is_pruned(self, running: RunningTrial, epoch: int, metrics: Mapping[str, object]) -> bool:
         """Return whether a trial is pruned after `epoch`; repeats never are."""
         trial = running.trial
-        if trial.identity in self._stopped:
-            objectives = {
-                name: float(value)
-                for name, value in metrics.items()
-                if name in self._spec.objectives and isinstance(value, int | float)
-            }
-            running.pruned_with = StoppedAt(epoch, objectives)
-            return True
-        if self._early_stopping is None or trial.identity.repeat:
+        if trial.identity.repeat:
             return False
-        running.pruned_with = self._early_stopping.judge(
-            trial.identity.number, trial.parameters, epoch, metrics
-        )
+        number = trial.identity.number
+        if self._early_stopping is not None:
+            running.pruned_with = self._early_stopping.judge(
+                number, trial.parameters, epoch, metrics
+            )
+        if number in self._stopped:
+            last = self._evaluated(epoch, metrics) or running.evaluated
+            running.pruned_with = last or self._stored(trial.identity, epoch)
         return running.pruned_with is not None
 
     def prune_unfinished(self, identity: TrialIdentity) -> bool:
@@ -100,8 +99,21 @@ class TrialRecorder:
         return result is not None
 
     def stop(self, identity: TrialIdentity) -> None:
-        """Have a running trial end as pruned after its running epoch."""
-        self._stopped.add(identity)
+        """Have a trial end as pruned after the running epoch, of this attempt or a later one."""
+        self._stopped.add(identity.number)
+
+    def _evaluated(self, epoch: int, metrics: Mapping[str, object]) -> StoppedAt | None:
+        """Return the objectives of an epoch; None if one is missing or not finite."""
+        try:
+            return StoppedAt(epoch, finite_objectives(metrics, self._spec.objectives))
+        except NonFiniteError:
+            return None
+
+    def _stored(self, identity: TrialIdentity, epoch: int) -> StoppedAt:
+        """Return the last objectives of earlier attempts; without any, `epoch` alone."""
+        stored = reversed(self._trials.stored_history(identity))
+        found = (self._evaluated(each.epoch, each.metrics) for each in stored)
+        return next(filter(None, found), StoppedAt(epoch, {}))
 
     def prune(self, identity: TrialIdentity, result: StoppedAt) -> None:
         """Record a trial as pruned with `result`."""

@@ -1,6 +1,7 @@
 """Surplus files of a study: checkpoints and predictions of ended trials off the front.
 
 Exported trials keep their files: the temperatures of a final model are fitted on the predictions.
+Trials that a user stopped keep theirs too.
 Parameters, objectives, curves and results of all trials are kept, and all files of unfinished
 trials and repeats.
 """
@@ -42,9 +43,9 @@ def surplus(
     directory: StudyDirectory,
     trials: Sequence[TrialRecord],
     *,
-    exported: Collection[int | None],
+    kept: Collection[int | None],
 ) -> tuple[Surplus, ...]:
-    """Return the surplus of ended repeats of `trials` off the front, except `exported` trials."""
+    """Return the surplus of ended repeats of `trials` off the front, except trials `kept`."""
     known = candidates(with_repeats(spec, directory, trials))
     front = {candidate.number for candidate in mean_front(known, spec.objectives)}
     ended = (trial for trial in trials if trial.state != "RUNNING")
@@ -52,7 +53,7 @@ def surplus(
     found = (
         Surplus(identity, files, surplus_files.get(files, {}))
         for trial in ended
-        if trial.identity.number not in front and trial.identity.number not in exported
+        if trial.identity.number not in front and trial.identity.number not in kept
         for identity, files in _ended_repeats(directory, trial)
     )
     return tuple(item for item in found if item.size_bytes)

@@ -126,6 +126,10 @@ class Ledger:
             if request not in known:
                 self._enqueue(planned, {_REQUEST: request})
 
+    def waiting(self) -> tuple[int, ...]:
+        """Return the numbers of the trials that wait to be asked for."""
+        return tuple(trial.number for trial in self._trials(TrialState.WAITING))
+
     def _ask_warm_started(self, warm_start: WarmStart) -> TrialToRun:
         proposed = warm_start.ask(self._study.get_trials(deepcopy=False))
         self._suggest(proposed)

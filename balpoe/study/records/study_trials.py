@@ -25,6 +25,7 @@ from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.objectives import finite_objectives
 from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialToRun
 from balpoe.study.trials.retries import RetryState
+from balpoe.training.epoch import EpochResult
 
 
 class StudyTrials:
@@ -95,6 +96,15 @@ class StudyTrials:
     def enqueue(self, point: KnownPoint, request: str) -> None:
         """Propose a point next, once for the same request; it waits in the storage."""
         self._ledger.enqueue(point, request)
+
+    def waiting(self) -> tuple[int, ...]:
+        """Return the numbers of the trials that wait to be asked for."""
+        return self._ledger.waiting()
+
+    def stored_history(self, identity: TrialIdentity) -> tuple[EpochResult, ...]:
+        """Return the epochs of a trial that its files have."""
+        metrics = self._files.refresh_trial(identity).metrics
+        return read_metrics(metrics) if metrics.exists() else ()
 
     def resume(self, identity: TrialIdentity) -> TrialToRun:
         """Begin one more attempt at a trial; of a repeat, also the first."""

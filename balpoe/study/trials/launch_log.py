@@ -117,6 +117,20 @@ def logged_launches(directory: Path) -> tuple[Launch, ...]:
     return tuple(map(_read, files))
 
 
+def stopped_trials(directory: Path) -> frozenset[int]:
+    """Return the trials that users have stopped in the launches in `directory`.
+
+    Raises:
+        CorruptFile: a file is damaged or of another format.
+    """
+    return frozenset(
+        logged.request.trial
+        for launch in logged_launches(directory)
+        for logged in launch.requests
+        if logged.request.trial is not None and not logged.answer.refused
+    )
+
+
 def launch_at(launches: Sequence[Launch], moment: float) -> Launch | None:
     """Return the launch that was running at `moment` (Unix seconds); None if it is not known."""
     begun = [launch for launch in launches if launch.started <= moment]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from balpoe.cli.options import device_option, json_option
+from balpoe.cli.options import device_option, json_option, runs_option
 from balpoe.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,16 +38,26 @@ if TYPE_CHECKING:
 @click.option(
     "--shifts", is_flag=True, help="Compare several models on the long-tailed test sets too."
 )
+@click.option(
+    "--register",
+    metavar="NAME",
+    help="Log the metrics to the runs of the models in the MLflow store of --runs, and register "
+    "each seed as a version of the model NAME; the first seed gets the alias champion, since test "
+    "scores choose no seed.",
+)
 @json_option("Print all metrics as JSON.")
 @device_option
+@runs_option
 def evaluate(
     models: tuple[Path, ...],
     experts: bool,
     post_hoc: bool,
     per_class: bool,
     shifts: bool,
+    register: str | None,
     as_json: bool,
     device: str | None,
+    runs: str,
 ) -> None:
     """Evaluate MODELS on the test set and its ten long-tailed shifts.
 
@@ -55,6 +65,8 @@ def evaluate(
     seeds the tables show mean and standard deviation. Several models of the same data are put side
     by side: the differences from the first one are paired over the seeds that both have.
     """
+    if register is not None and len(models) > 1:
+        raise UserError(f"--register: takes one model, got {len(models)}")
     if len(models) > 1:
         single = {"experts": experts, "post-hoc": post_hoc, "per-class": per_class}
         for option, given in single.items():
@@ -71,6 +83,8 @@ def evaluate(
 
     [model] = models
     seeds = evaluate_model(model, post_hoc=post_hoc, device=device)
+    if register is not None:
+        _register(register, seeds, runs)
     if as_json:
         click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
         return
@@ -87,6 +101,17 @@ def evaluate(
         validated = [seed.validated for seed in seeds if seed.validated is not None]
         tables += post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration)
     _print_apart(tables)
+
+
+def _register(name: str, seeds: Sequence[SeedEvaluation], runs: str) -> None:
+    from balpoe.launch.runs import local_runs
+    from balpoe.launch.tracking import register_evaluated
+
+    evaluated = {
+        seed.path: {key: value for row in seed.rows for key, value in row.scalars().items()}
+        for seed in seeds
+    }
+    register_evaluated(name, evaluated, runs=local_runs(runs))
 
 
 def _evaluate_several(

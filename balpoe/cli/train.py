@@ -72,6 +72,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     "--tracking-uri",
     help="MLflow server or database of the models [default: that of the study].",
 )
+@click.option(
+    "--register",
+    metavar="NAME",
+    help="Register each seed as a version of the MLflow model NAME; the first of --seeds gets the "
+    "alias champion, since test scores choose no seed.",
+)
 @json_option("Print the models as JSON at the end.")
 @runs_option
 def train(

@@ -23,7 +23,7 @@ from balpoe.launch import RUNS
 from balpoe.launch.device_option import choose_device
 from balpoe.launch.planned_trainings import PlannedTraining, planned_trainings
 from balpoe.launch.search_temperatures import NOTHING, passed_on_by_search
-from balpoe.launch.tracking import log_models
+from balpoe.launch.tracking import log_models, refuse_bad_name
 from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
 from balpoe.training.costs import refuse_other_classes
@@ -84,6 +84,7 @@ def train(
     cpus: int = ...,
     gpus: float | None = ...,
     tracking_uri: str | None = ...,
+    register: str | None = ...,
     on_progress: Callable[[TrainingProgress], None] = ...,
 ) -> TrainedSeeds: ...
 
@@ -100,6 +101,7 @@ def train(
     cpus: int = ...,
     gpus: float | None = ...,
     tracking_uri: str | None = ...,
+    register: str | None = ...,
     on_progress: Callable[[TrainingProgress], None] = ...,
 ) -> tuple[TrainedSeeds, ...]: ...
 
@@ -115,6 +117,7 @@ def train(
     cpus: int = 1,
     gpus: float | None = None,
     tracking_uri: str | None = None,
+    register: str | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> TrainedSeeds | tuple[TrainedSeeds, ...]:
     """Train one or several configurations on the whole training set, once per seed.
@@ -136,6 +139,8 @@ def train(
         cpus: CPUs of each seed on a cluster.
         gpus: GPUs of each seed on a cluster; by default 1 if the cluster has any.
         tracking_uri: An MLflow store; by default that of the study.
+        register: A registered model of MLflow of which each seed becomes a version; the first seed
+            is its `champion`, since no seed has a validation score and test scores do not choose.
         on_progress: Called after every epoch.
 
     Returns:
@@ -149,6 +154,10 @@ def train(
     else:
         files = configuration_file
     _refuse_bad_seeds(seeds)
+    if register is not None:
+        refuse_bad_name(register)
+        if len(files) > 1:
+            raise UserError(f"--register: takes one configuration, got {len(files)}")
     if address != LOCAL and device is not None:
         raise UserError("--device: seeds on a cluster use the GPUs of --gpus")
     planned = planned_trainings(
@@ -169,6 +178,7 @@ def train(
                 training,
                 held.enter_context(_tasks(training, seeds)),
                 _Progress(training.configuration.training.epochs, label, on_progress),
+                register,
             )
             for training, label in zip(planned, labels, strict=True)
         ]
@@ -274,13 +284,14 @@ class _Training:
     planned: PlannedTraining
     tasks: list[FinalTraining]
     progress: _Progress
+    register: str | None = None
 
     def finish(self) -> TrainedSeeds:
         """Write the card of all seeds, log their models and return them."""
         planned = self.planned
         trained = TrainedSeeds(planned.file, planned.path, tuple(task.seed for task in self.tasks))
         _write_common_card(trained.path, trained.models[0])
-        unlogged = log_models(planned.store, planned.file, trained.models)
+        unlogged = log_models(planned.store, planned.file, trained.models, self.register)
         return replace(trained, unlogged=unlogged)
 
 

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
 import numpy as np
@@ -91,7 +91,7 @@ def _log_files(
     with tempfile.TemporaryDirectory(prefix="balpoe_mlflow_") as scratch:
         directory = Path(scratch) / "model"
         with warnings.catch_warnings():
-            # MLflow asks for an input example in spite of the signature.
+            # MLflow warns of types that the signature states.
             warnings.simplefilter("ignore")
             mlflow.pyfunc.save_model(
                 path=directory,
@@ -99,6 +99,7 @@ def _log_files(
                 python_model=str(_CODE),
                 artifacts={ARTIFACT: str(path.resolve())},
                 signature=_signature(provenance),
+                input_example=_input_example(provenance),
                 pip_requirements=[f"balpoe=={provenance.balpoe_version}"],
             )
         client.log_model_artifacts(model_id, str(directory))
@@ -106,6 +107,13 @@ def _log_files(
     if not outputs or not outputs.model_outputs:  # the store refuses a second one
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+
+
+def _input_example(provenance: Provenance) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """One image whose pixels are the mean of the training images, uint8 [1, H, W, D]."""
+    data = provenance.description
+    mean_d = np.asarray(data.normalisation.mean).round().clip(0, 255).astype(np.uint8)
+    return np.broadcast_to(mean_d, (1, data.height, data.width, data.channels)).copy()
 
 
 def _signature(provenance: Provenance) -> ModelSignature:

@@ -34,7 +34,7 @@ def register_models(store: TrackingStore, name: str, identities: Sequence[str]) 
     versions = _versions(client, name)
     for identity in identities:
         if identity not in versions:
-            versions[identity] = _register(client, name, identity)
+            versions[identity] = _register(client, store, name, identity)
     champion = versions[identities[0]]
     registered = client.get_registered_model(name)
     if str(registered.aliases.get(CHAMPION)) != champion:
@@ -82,14 +82,17 @@ def _versions(client: MlflowClient, name: str) -> dict[str, str]:
     return {v.tags["identity"]: str(v.version) for v in found if "identity" in v.tags}
 
 
-def _register(client: MlflowClient, name: str, identity: str) -> str:
+def _register(client: MlflowClient, store: TrackingStore, name: str, identity: str) -> str:
     run = _run(client, identity)
     [model, *_] = client.search_logged_models(
         [run.info.experiment_id], tag_filter({"role": "final", "identity": identity})
     )
+    # A server refuses paths. For a database, MLflow 3.17 looks for a `models:` source in the store
+    # of the process instead of that of the client.
+    is_server = store.tracking_uri.startswith("http")
     version = client.create_model_version(
         name,
-        source=f"models:/{model.model_id}",
+        source=f"models:/{model.model_id}" if is_server else str(model.artifact_location),
         run_id=run.info.run_id,
         tags={"identity": identity, "seed": run.data.params.get("seed", "")},
         description=run.info.run_name,

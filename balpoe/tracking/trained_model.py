@@ -112,7 +112,7 @@ def _log_files(
 def _input_example(provenance: Provenance) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """One image whose pixels are the mean of the training images, uint8 [1, H, W, D]."""
     data = provenance.description
-    mean_d = np.asarray(data.normalisation.mean).round().clip(0, 255).astype(np.uint8)
+    mean_d = (255 * np.asarray(data.normalisation.mean)).round().astype(np.uint8)
     return np.broadcast_to(mean_d, (1, data.height, data.width, data.channels)).copy()
 
 

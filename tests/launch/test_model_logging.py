@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
+from mlflow.models import Model
 
 import balpoe
 from balpoe.data import load_final_splits
 from balpoe.errors import UserError
 from balpoe.files import configuration_from_plain
 from balpoe.launch.export import export
+from balpoe.launch.tracking import register_evaluated
 from balpoe.launch.train import TrainedSeeds, train
 
 
@@ -139,3 +141,35 @@ def test_training_imports_mlflow_only_when_there_is_something_to_log() -> None:
     code = "import sys, balpoe.launch.train; print('mlflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_registered_seeds_are_versions_once_and_the_first_seed_is_the_champion(
+    tiny_study: TinyStudy, configuration: Path, trained: TrainedSeeds
+) -> None:
+    client = MlflowClient(_uri(tiny_study))
+    for _ in range(2):
+        again = train(configuration, [1, 2], out=trained.path, register="tiny model")
+        assert again.unlogged is None
+    evaluated = {path: {"test/new": 0.5, "test/accuracy": -1.0} for path in trained.models}
+    register_evaluated("tiny model", evaluated, runs=tiny_study.runs)
+    versions = client.search_model_versions("name = 'tiny model'")
+    assert sorted(version.tags["seed"] for version in versions) == ["1", "2"]
+    champion = client.get_model_version_by_alias("tiny model", "champion")
+    assert champion.tags["seed"] == "1"
+    run = client.get_run(str(champion.run_id))
+    assert run.data.metrics["test/new"] == 0.5
+    assert run.data.metrics["test/accuracy"] >= 0  # what the training logged stays
+    directory = str(champion.source).removeprefix("file://")
+    metadata = Model.load(directory)
+    assert metadata.signature is not None
+    assert metadata.saved_input_example_info is not None
+    loaded = mlflow.pyfunc.load_model(directory)
+    example = metadata.load_input_example(directory)
+    assert loaded.predict(np.asarray(example, np.uint8)).shape == (1, 10)
+
+
+def test_several_configurations_or_bad_names_are_not_registered(configuration: Path) -> None:
+    with pytest.raises(UserError, match=r"^--register: takes one configuration, got 2"):
+        train([configuration, configuration], [1], register="tiny")
+    with pytest.raises(UserError, match=r"^--register: must be letters"):
+        train(configuration, [1], register="a/b")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,12 @@ from balpoe.study.trials.objectives import losses
 from balpoe.study.trials.record import TrialRecord, TrialState
 
 _MOST_COLOURED = len(PALETTE)
+_MANY = 100
+_STOPPED: Mapping[TrialState, tuple[str, str]] = {
+    "PRUNED": ("x", "pruned"),
+    "FAIL": ("+", "failed"),
+}
+_ON_HATCH = {"facecolor": "white", "linewidth": 0, "pad": 0.6}
 _STATES: dict[TrialState, tuple[str, str, str]] = {
     "COMPLETE": ("complete", PALETTE[0], ""),
     "PRUNED": ("pruned", PALETTE[4], "//"),
@@ -40,39 +46,84 @@ _STATES: dict[TrialState, tuple[str, str, str]] = {
 def learning_curves(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
     """Draw each objective by epoch; None without an evaluated epoch.
 
-    The front is coloured, a cross ends the curve of a pruned or failed trial.
+    The front is coloured. Markers end the curves of pruned and of failed trials.
     """
+    from matplotlib.ticker import MaxNLocator
+
     curves = [r for r in records if r.identity.repeat == 0 and r.history]
     shown = [name for name in spec.objectives if any(_curve(r, name)[0] for r in curves)]
     if not shown:
         return None
     front = [each.number for each in mean_front(candidates(records), spec.objectives)]
     colours = dict(zip(front[:_MOST_COLOURED], PALETTE, strict=False))
-    figure, panels = new_figure(1, len(shown), height_inches=3.2)
-    for panel, objective in zip(panels, shown, strict=True):
+    columns = len(shown) if len(shown) <= 3 else 2
+    rows = -(-len(shown) // columns)
+    figure, panels = new_figure(rows, columns, height_inches=0.5 + 2.8 * rows)
+    for panel, objective in zip(panels, shown, strict=False):
+        for rung in spec.rungs:
+            panel.axvline(rung, color=INK, linewidth=0.6, linestyle=":")
         for record in sorted(curves, key=lambda r: r.identity.number in colours):
             epochs, values = _curve(record, objective)
-            number = record.identity.number
-            style: dict[str, Any] = {"color": MUTED, "linewidth": 0.7, "alpha": 0.6}
-            if number in colours:
-                style = {"color": colours[number], "linewidth": 1.8, "label": f"trial {number}"}
-            panel.plot(epochs, values, **style)
-            if record.state in ("PRUNED", "FAIL") and epochs:
-                panel.plot(epochs[-1:], values[-1:], marker="x", color=INK, markersize=4)
+            panel.plot(epochs, values, **_curve_style(record, colours, len(curves)))
+        for state, (marker, label) in _STOPPED.items():
+            ends = [_curve(r, objective) for r in curves if r.state == state]
+            ends = [(epochs, values) for epochs, values in ends if epochs]
+            if ends:
+                panel.plot(
+                    [epochs[-1] for epochs, _ in ends],
+                    [values[-1] for _, values in ends],
+                    color=INK,
+                    linestyle="",
+                    marker=marker,
+                    markersize=4,
+                    label=label,
+                )
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         panel.set(xlabel="epoch", ylabel=label_with_unit(objective))
-    if colours:
-        panels[0].legend(fontsize=7)
+    for empty in panels[len(shown) :]:
+        empty.set_axis_off()
+    entries: dict[str, Any] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    if entries:
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside upper center",
+            ncols=5,
+            fontsize=8,
+        )
     stopped = sum(record.state == "PRUNED" for record in curves)
+    of_front = f"{len(colours)} of the {len(front)} trials on" if len(colours) < len(front) else ""
     return Drawing(
         name="learning_curves",
         title="Learning curves",
         caption=(
-            f"Validation metrics by epoch of {len(curves)} trials (first seed); coloured: the "
-            "front, ×: the end of a pruned or failed trial."
+            f"Validation metrics by epoch of {len(curves)} trials, n = 1 seed (the first); "
+            f"coloured: {of_front or 'the trials on'} the front; grey: the others."
+            + (" Dotted: the epochs at which trials are compared." if spec.rungs else "")
         ),
-        alternative=f"Curves of {len(curves)} trials, of which {stopped} were pruned.",
+        alternative=(
+            f"Curves of {len(curves)} trials, of which {stopped} were pruned and "
+            f"{sum(record.state == 'FAIL' for record in curves)} failed."
+        ),
         figure=figure,
     )
+
+
+def _curve_style(record: TrialRecord, colours: Mapping[int, str], curves: int) -> dict[str, Any]:
+    number = record.identity.number
+    if number not in colours:
+        return {"color": MUTED, "linewidth": 0.7, "alpha": 0.6 if curves <= _MANY else 0.25}
+    return {
+        "color": colours[number],
+        "linewidth": 1.6,
+        "marker": MARKERS[list(colours).index(number)],
+        "markersize": 4,
+        "markevery": [-1],  # one marker tells the curves apart in grey
+        "label": f"trial {number}",
+    }
 
 
 def _curve(record: TrialRecord, metric: str) -> tuple[list[int], list[float]]:
@@ -95,6 +146,8 @@ def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
     )
     if not spans:
         return None
+    from matplotlib.ticker import MaxNLocator
+
     origin = spans[0][0]
     hours = max(end for _, end, _ in spans) - origin
     unit, seconds = ("hours", 3600.0) if hours > 3 * 3600 else ("minutes", 60.0)
@@ -138,11 +191,15 @@ def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
                     ha="center",
                     va="center",
                     fontsize=6,
-                    color="white",
+                    color="white" if record.state == "COMPLETE" else INK,
+                    bbox=None if record.state == "COMPLETE" else _ON_HATCH,
                 )
-    axes.set(xlabel=f"{unit} since the first trial began", ylabel="lane", yticks=range(lanes))
-    axes.invert_yaxis()
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=8)
+    axes.set(xlabel=f"{unit} since the first trial began", ylabel="lane")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+    axes.set_ylim(lanes - 0.5, -0.5)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False, axis="y")
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return Drawing(
         name="timeline",
         title="Timeline",
@@ -190,7 +247,8 @@ def progress(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
             epochs.append(spent)
             values.append(_progress_value(spec, losses_nm[:so_far], reference_m))
     figure, (axes,) = new_figure(height_inches=2.8)
-    axes.step(epochs, values, where="post", color=PALETTE[0], marker=MARKERS[0], markersize=3)
+    marker = MARKERS[0] if len(epochs) <= _MANY else ""
+    axes.step(epochs, values, where="post", color=PALETTE[0], marker=marker, markersize=3)
     [*objectives] = spec.objectives
     label = "hypervolume" if len(objectives) > 1 else f"best {label_with_unit(objectives[0])}"
     axes.set(xlabel="epochs spent", ylabel=label)
@@ -202,9 +260,14 @@ def progress(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
         name="progress",
         title="Progress of the search",
         caption=(
-            f"{label} of the feasible trials so far (first seed), after each trial; all epochs "
-            "count, those of pruned and failed trials too. The reference point of a hypervolume is "
-            "the worst value of each objective in this study."
+            f"{label[0].upper()}{label[1:]} of the feasible trials so far, after each of "
+            f"{len(complete)} (n = 1 seed, the first). All epochs of the search "
+            "count, those of pruned and failed trials too."
+            + (
+                " The reference point is the worst value of each objective among these trials."
+                if len(objectives) > 1
+                else ""
+            )
         ),
         alternative=f"After {spent} epochs: {final}.",
         figure=figure,
@@ -232,11 +295,14 @@ def failures(records: Sequence[TrialRecord]) -> Drawing | None:
 
     figure, (axes,) = new_figure(height_inches=0.9 + 0.35 * len(counts))
     names = sorted(counts, key=lambda name: (-counts[name], name))
-    axes.barh(range(len(names)), [counts[name] for name in names], color=PALETTE[1])
+    bars = axes.barh(range(len(names)), [counts[name] for name in names], color=PALETTE[1])
+    axes.bar_label(bars, padding=3, fontsize=8)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False, axis="y")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set(xlabel="failed trials and repeats")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     listed = ", ".join(f"{name} {counts[name]}" for name in names)
     return Drawing(
         name="failures",

@@ -12,8 +12,8 @@ from balpoe.reporting.figures.course_figures import failures, learning_curves, p
 from balpoe.reporting.figures.distribution_figure import distribution_results
 from balpoe.reporting.figures.drawing import Drawing
 from balpoe.reporting.figures.expert_figures import contributions, shots_by_expert
-from balpoe.reporting.figures.front_figures import (
-    front,
+from balpoe.reporting.figures.front_figures import front
+from balpoe.reporting.figures.parameter_figures import (
     importance,
     parallel_coordinates,
     parameters,

@@ -38,8 +38,10 @@ def trends(spec: StudySpec, records: Sequence[TrialRecord]) -> Iterator[Drawing]
             if path in spec.search and value is not None:
                 means = {k: v.mean for k, v in metrics_over_seeds(records, number).items()}
                 points[float(value)].append(means)
-        if len(points) >= _FEWEST_TRIALS:
-            yield _trend(name, label, metrics, points)
+        every = [means for each in points.values() for means in each]
+        present = [metric for metric in metrics if any(metric in means for means in every)]
+        if len(points) >= _FEWEST_TRIALS and present:
+            yield _trend(name, label, present, points)
 
 
 @styled

@@ -137,9 +137,8 @@ def _scatter(
     named = [*chosen[:_MOST_NAMED]]
     named += [each for each in known if names[each.number] and each.number not in numbers]
     texts = {each.number: f"{each.number} {names[each.number] or ''}".strip() for each in named}
-    label_points(
-        axes, [(*_place(each, pair), texts[each.number]) for each in named[: 2 * _MOST_NAMED]]
-    )
+    labels = [(*_place(each, pair), texts[each.number]) for each in named[: 2 * _MOST_NAMED]]
+    label_points(axes, labels, [_place(each, pair) for each in known])
     x, y = pair
     axes.set(xlabel="trial" if x is None else label_with_unit(x), ylabel=label_with_unit(y))
 

@@ -9,14 +9,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SIZE: Final = 7.5
-_CHARACTER, _LINE, _GAP = 0.6 * _SIZE, 1.1 * _SIZE, 4.0
+_CHARACTER, _LINE, _GAP = 0.65 * _SIZE, 1.4 * _SIZE, 4.0
 """Width, height and distance from the point, in points of print."""
 
 Box = tuple[float, float, float, float]
 
 
-def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None:
-    """Write each text beside its point (x, y), at the free place that is nearest.
+def label_points(
+    axes: Axes,
+    labels: Sequence[tuple[float, float, str]],
+    others: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write each text beside its point (x, y), at the place that covers least of the other points.
 
     All points are plotted before, since their extent decides what overlaps.
     """
@@ -24,14 +28,14 @@ def label_points(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     places = [
         ((x - left) / (right - left) * width, (y - bottom) / (top - bottom) * height)
-        for x, y, _ in labels
+        for x, y in [*((x, y) for x, y, _ in labels), *others]
     ]
     taken: list[Box] = [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
-    for (x, y, text), (at_x, at_y) in zip(labels, places, strict=True):
+    for (x, y, text), (at_x, at_y) in zip(labels, places, strict=False):
         offsets = _offsets(_CHARACTER * len(text))
         boxes = [_box(at_x + dx, at_y + dy, text) for dx, dy in offsets]
         overlaps = [sum(_overlap(box, other) for other in taken) for box in boxes]
-        outside = [box[0] < 0 or box[2] > width + 12 or box[3] > height + 8 for box in boxes]
+        outside = [min(box[:2]) < 0 or box[2] > width + 12 or box[3] > height + 8 for box in boxes]
         costs = [o + 1e3 * out for o, out in zip(overlaps, outside, strict=True)]
         best = costs.index(min(costs))
         taken.append(boxes[best])

@@ -12,7 +12,6 @@ from matplotlib.container import ErrorbarContainer
 from balpoe.config import Direction, IntParameter, StudySpec
 from balpoe.reporting.figures.drawing import Drawing
 from balpoe.reporting.figures.front_figures import front
-from balpoe.reporting.figures.point_labels import label_points
 from balpoe.study.trials.record import TrialRecord
 from tests.reporting.figures.invented_study import (
     ACCURACY,
@@ -129,13 +128,14 @@ def test_without_a_complete_trial_there_is_no_front() -> None:
     assert front(SPEC, invented_trials(SPEC, 4, ["FAIL", "PRUNED", "RUNNING"])) is None
 
 
-def test_labels_of_close_points_do_not_cover_each_other() -> None:
-    records = [
-        invented_record(100 + n, {ACCURACY: 0.9 + n / 1000, ECE: 0.05 + n / 1000}) for n in range(4)
-    ]
-    far = invented_record(0, {ACCURACY: 0.5, ECE: 0.3})
-    (axes,) = _drawn([*records, far]).figure.axes
-    before = len(axes.texts)
-    label_points(axes, [(r * 0.1 + 90, 5.0, f"trial {r}") for r in range(4)])
-    offsets = [text.xyann for text in axes.texts[before:]]  # type: ignore[attr-defined]
-    assert len(set(offsets)) > 1
+def test_labels_of_close_points_cover_neither_each_other_nor_the_points() -> None:
+    close = [invented_record(n, {ACCURACY: 0.9 + n / 400, ECE: 0.1 + n / 400}) for n in range(4)]
+    far = invented_record(9, {ACCURACY: 0.5, ECE: 0.3})
+    drawing = _drawn([*close, far])
+    (axes,) = drawing.figure.axes
+    drawing.png()  # which places the texts
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 4
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    points = axes.transData.transform([p for group in _points(axes).values() for p in group])
+    assert not any(box.contains(x, y) for box in boxes for x, y in points)

@@ -35,7 +35,7 @@ def label_points(
         offsets = _offsets(_CHARACTER * len(text))
         boxes = [_box(at_x + dx, at_y + dy, text) for dx, dy in offsets]
         overlaps = [sum(_overlap(box, other) for other in taken) for box in boxes]
-        outside = [min(box[:2]) < 0 or box[2] > width + 12 or box[3] > height + 8 for box in boxes]
+        outside = [box[0] < 0 or box[2] > width + 12 or box[3] > height + 8 for box in boxes]
         costs = [o + 1e3 * out for o, out in zip(overlaps, outside, strict=True)]
         best = costs.index(min(costs))
         taken.append(boxes[best])

@@ -25,15 +25,26 @@ from balpoe.cli.options import runs_option
     show_default=True,
     help="File to write.",
 )
+@click.option(
+    "--log", is_flag=True, help="Log the page of a single STUDY, and its figures, to MLflow too."
+)
 @runs_option
-def report(shown: tuple[str, ...], trials: tuple[int, ...], out: Path, runs: str) -> None:
+def report(
+    shown: tuple[str, ...], trials: tuple[int, ...], out: Path, log: bool, runs: str
+) -> None:
     """Write a page with tables and figures of each STUDY and of each MODEL on the test set.
 
     A MODEL is the directory of a trained model, or of a training with several seeds; everything
     else is the name of a study. Several of a kind are shown side by side. The page is one HTML file
     that needs no network. The studies may be running.
     """
+    from balpoe.launch.report import log_report
     from balpoe.launch.report import report as write_report
 
+    if log and len(shown) > 1:
+        raise click.UsageError("--log needs a single STUDY: a page belongs to the run of one study")
     written = write_report(shown, trials=trials, out=out, runs=runs)
     click.echo(f"report  {written}")
+    if log:
+        log_report(shown[0], runs=runs, page=written)
+        click.echo("logged  page and figures, in the runs of the study and its trials in MLflow")

@@ -84,7 +84,20 @@ def _run(study: Path, *, as_json: bool, **options: Any) -> StudyOutcome:
             f"the next launch or `balpoe sync {outcome.spec.name}` writes them",
             err=True,
         )
+    elif outcome.end.signal is None and outcome.records:
+        _log_report(outcome)
     return outcome
+
+
+def _log_report(outcome: StudyOutcome) -> None:
+    """Log the page and the figures of the study to MLflow; a failure is a warning."""
+    from balpoe.launch.report import log_report
+
+    try:
+        runs = outcome.directory.path.parent
+        log_report(outcome.spec.name, runs=runs, with_trials=False)
+    except Exception as error:  # the study is complete and stored
+        click.echo(f"warning: MLflow lacks the figures of the study: {error}", err=True)
 
 
 def _early_end(outcome: StudyOutcome) -> str | None:

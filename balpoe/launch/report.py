@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.errors import DataError, UserError
+from balpoe.errors import DataError, StorageError, UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
+from balpoe.launch.tracking import stored_store
+from balpoe.reporting.figures.drawings import prediction_drawings, study_drawings
 from balpoe.reporting.report.model_sections import ReportedModel
 from balpoe.reporting.report.page import Page
 from balpoe.reporting.report.rendering import rendered
@@ -23,8 +26,10 @@ from balpoe.study.search.planned_trials import tried_points
 from balpoe.study.search.spent_budget import spent_by_launches
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.storage_record import driver_of, storage_of
+from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.launch_log import logged_launches
-from balpoe.study.trials.record import TrialRecord
+from balpoe.study.trials.record import TrialIdentity, TrialRecord
+from balpoe.tracking import log_study_figures, log_trial_figures
 from balpoe.training.model_files import model_directories
 from balpoe.training.predictions_file import label_counts
 from balpoe.training.stored_results import read_results
@@ -61,6 +66,40 @@ def report(
     studies = [reported_study(name, directory, trials=trials) for name in names]
     _refuse_different_data(models, studies)
     return write_page(study_page(studies, models), Path(out))
+
+
+def log_report(
+    study: str, *, runs: Path | str = RUNS, page: Path | None = None, with_trials: bool = True
+) -> None:
+    """Log the page and the figures of a study to its runs in MLflow.
+
+    Args:
+        study: The name of the study.
+        runs: The directory of the studies.
+        page: A page that is written already; by default it is rendered.
+        with_trials: Whether the trials of the front and the known points get their figures too.
+
+    Raises:
+        UserError: there is no such study.
+        CorruptFile: a file of the study is damaged or of another format.
+        StorageError: the study cannot be read, MLflow not be reached or written, or it has no run
+            of the study.
+    """
+    directory = local_runs(runs)
+    found = reported_study(study, directory)
+    drawings = study_drawings(found.spec, found.records, found.importances)
+    store = stored_store(StudyDirectory.of(directory, study), directory)
+    with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
+        page = page or write_page(study_page([found]), Path(scratch) / REPORT.name)
+        pngs = {drawing.name: drawing.png() for drawing in drawings}
+        if not log_study_figures(store, study, pngs, page):
+            raise StorageError(
+                f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
+                f"writes it"
+            )
+    for number, summary in found.summaries.items() if with_trials else ():
+        pngs = {d.name: d.png() for d in prediction_drawings(summary, f"trial {number}")}
+        log_trial_figures(store, TrialIdentity(study, number), pngs)
 
 
 def _reported_model(path: Path, seeds: Iterable[Path]) -> ReportedModel:

@@ -67,6 +67,15 @@ def model_store(configuration_file: Path, runs: Path, uri: str | None) -> Tracki
     return choose_store(study.path.parent, uri, saved=_saved_uri(study))
 
 
+def stored_store(directory: StudyDirectory, runs: Path) -> TrackingStore:
+    """Return the MLflow store of the study, as `tracking_store` does; nothing is saved.
+
+    Raises:
+        UserError: MLflow has no store of this kind, or the address contains a password.
+    """
+    return choose_store(runs, None, saved=_saved_uri(directory))
+
+
 def choose_store(runs: Path, uri: str | None, *, saved: str | None = None) -> TrackingStore:
     """Return the store at `uri`, else at `saved`, else of the environment, else in `runs`.
 

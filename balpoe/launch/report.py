@@ -69,7 +69,7 @@ def report(
 
 
 def log_report(
-    study: str, *, runs: Path | str = RUNS, page: Path | None = None, with_trials: bool = True
+    study: str, *, runs: Path | str = RUNS, page: Path | None = None, details: int | None = None
 ) -> None:
     """Log the page and the figures of a study to its runs in MLflow.
 
@@ -77,7 +77,8 @@ def log_report(
         study: The name of the study.
         runs: The directory of the studies.
         page: A page that is written already; by default it is rendered.
-        with_trials: Whether the trials of the front and the known points get their figures too.
+        details: The most trials that are shown in detail and get figures, the front first; None:
+            the front and the known points.
 
     Raises:
         UserError: there is no such study.
@@ -86,7 +87,7 @@ def log_report(
             of the study.
     """
     directory = local_runs(runs)
-    found = reported_study(study, directory)
+    found = reported_study(study, directory, details=details)
     drawings = study_drawings(found.spec, found.records, found.importances)
     store = stored_store(StudyDirectory.of(directory, study), directory)
     with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
@@ -97,7 +98,7 @@ def log_report(
                 f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
                 f"writes it"
             )
-    for number, summary in found.summaries.items() if with_trials else ():
+    for number, summary in found.summaries.items():
         pngs = {d.name: d.png() for d in prediction_drawings(summary, f"trial {number}")}
         log_trial_figures(store, TrialIdentity(study, number), pngs)
 
@@ -140,8 +141,13 @@ def write_page(page: Page, out: Path) -> Path:
     return out.absolute()
 
 
-def reported_study(name: str, runs: Path, *, trials: Iterable[int] = ()) -> ReportedStudy:
+def reported_study(
+    name: str, runs: Path, *, trials: Iterable[int] = (), details: int | None = None
+) -> ReportedStudy:
     """Read what a report shows of the study `name`.
+
+    At most `details` trials are shown in detail, the front first; None: the front, the known points
+    and `trials`.
 
     Raises:
         UserError: there is no such study, or it has no trial of a number in `trials`.
@@ -168,9 +174,10 @@ def reported_study(name: str, runs: Path, *, trials: Iterable[int] = ()) -> Repo
         record.identity.number: record
         for record in (*front, *tried_points(spec, records).values(), *named)
     }
+    shown = dict(list(detailed.items())[:details])
     if front:
         study_files(directory).refresh_trial(front[0].identity)  # with its predictions
-    summaries = {number: trial_summary(directory, r) for number, r in detailed.items()}
+    summaries = {number: trial_summary(directory, r) for number, r in shown.items()}
     known = {number: summary for number, summary in summaries.items() if summary is not None}
     return ReportedStudy(
         spec=spec,
@@ -178,6 +185,7 @@ def reported_study(name: str, runs: Path, *, trials: Iterable[int] = ()) -> Repo
         front=front,
         importances=importances(spec, records),
         summaries=known,
+        not_detailed=tuple(detailed.keys() - shown.keys()),
         floors={number: summary.floors for number, summary in known.items()},
         validation_counts=(
             label_counts(directory.trial(front[0].identity).predictions) if front else None

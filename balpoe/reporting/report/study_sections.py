@@ -50,6 +50,7 @@ class ReportedStudy:
         spent: The spent budget.
         launches: The log of the launches.
         driver: The process that runs the study, or None.
+        not_detailed: The other trials on the front or at known points that could be shown.
         file: The study file of the last launch, as text.
         now: When the files were read.
     """
@@ -59,6 +60,7 @@ class ReportedStudy:
     front: tuple[TrialRecord, ...]
     importances: tuple[Importance, ...]
     summaries: Mapping[int, PredictionSummary]
+    not_detailed: tuple[int, ...]
     floors: Mapping[int, Mapping[str, float]]
     validation_counts: Sequence[int] | None
     spent: SpentBudget
@@ -171,7 +173,10 @@ def _untested(study: ReportedStudy) -> Iterator[str]:
             yield f"Importance for {label(each.objective)}: {each.reason}."
     wanted = {*numbers, *(record.identity.number for record in _points(study).values())}
     complete = {r.identity.number for r in study.trials if r.state == "COMPLETE"}
-    missing = sorted((wanted & complete) - study.summaries.keys())
+    if study.not_detailed:
+        listed = ", ".join(map(str, sorted(study.not_detailed)))
+        yield f"The figures of trials {listed} are left out: `balpoe report` draws them."
+    missing = sorted((wanted & complete) - study.summaries.keys() - set(study.not_detailed))
     if missing:
         listed = ", ".join(map(str, missing))
         yield (

@@ -95,8 +95,8 @@ def _log_report(outcome: StudyOutcome) -> None:
 
     try:
         runs = outcome.directory.path.parent
-        # all trials of a front take seconds to draw; `balpoe report --log` draws them
-        log_report(outcome.spec.name, runs=runs, details=1)
+        # the figures of trials take seconds to draw: `balpoe report --log` draws them
+        log_report(outcome.spec.name, runs=runs, details=0)
     except Exception as error:  # the study is complete and stored
         click.echo(f"warning: MLflow lacks the figures of the study: {error}", err=True)
 

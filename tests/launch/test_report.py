@@ -13,12 +13,14 @@ from typing import Protocol
 
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from balpoe.cli.report import report as report_command
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.files import dump_study
-from balpoe.launch.report import report, reported_study
+from balpoe.launch.report import log_report, report, reported_study
+from balpoe.launch.sync import sync
 from balpoe.reporting.report.rendering import rendered
 from balpoe.reporting.report.study_pages import study_page
 from balpoe.study.records.record_store import RecordStore
@@ -205,3 +207,41 @@ def test_it_reads_files_without_torch_ray_or_mlflow(tiny_study: TinyStudy, tmp_p
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_it_is_logged_to_the_runs_of_the_study_and_of_its_trials(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.runs, runs)
+    with pytest.raises(StorageError, match="has no run of the study tiny; `balpoe sync tiny`"):
+        log_report("tiny", runs=runs)
+    sync("tiny", runs=runs)
+    log_report("tiny", runs=runs, details=0)
+    out = tmp_path / "r.html"
+    arguments = ["tiny", "--log", "--runs", str(runs), "--out", str(out)]
+    done = CliRunner().invoke(report_command, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    client = MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    [study] = client.search_runs([experiment.experiment_id], "tags.role = 'study'")
+    names = {file.path for file in client.list_artifacts(study.info.run_id)}
+    assert {"report.html", "figures", "images"} <= names
+    logged = client.download_artifacts(study.info.run_id, "report.html", str(tmp_path))
+    assert Path(logged).read_text() == out.read_text()
+    trials = client.search_runs([experiment.experiment_id], "tags.role = 'trial'")
+    with_figures = {
+        trial.data.tags["number"]
+        for trial in trials
+        if client.list_artifacts(trial.info.run_id, "figures")
+    }
+    assert with_figures == {str(n) for n in reported_study("tiny", runs).summaries}
+
+
+def test_a_page_without_details_says_where_they_are(tiny_study: TinyStudy) -> None:
+    study = reported_study("tiny", tiny_study.runs, details=0)
+    read = PageReader(rendered(study_page([study])))
+    assert "reliability" not in read.figures
+    assert "are left out: `balpoe report` draws them." in read.text
+    assert "earlier version" not in read.text

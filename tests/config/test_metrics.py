@@ -39,6 +39,7 @@ def test_the_names_are_read_without_torch_and_in_the_order_of_files_and_tables()
     assert read.stdout.split() == [
         *("accuracy", "top_5_accuracy", "balanced_accuracy", "macro_f1"),
         *("accuracy_many", "accuracy_medium", "accuracy_few", "nll", "balanced_nll"),
+        "confidence",
         *("ece", "ece_floor", "ece_floor_sd"),
         *("balanced_ece", "balanced_ece_floor", "balanced_ece_floor_sd", "mce", "balanced_mce"),
         *("kl_to_target_prior", "kl_to_target_prior_matched"),

@@ -245,8 +245,8 @@ bugdet: {trials: 12}
         ("val/accuracy: maximize", "'[key]': [1]",
          "x.yaml:5 objectives.[key]: unknown metric; known are val/accuracy, "
          "val/top_5_accuracy, val/balanced_accuracy, val/macro_f1, val/accuracy_many, "
-         "val/accuracy_medium, val/accuracy_few, "
-         "val/nll, val/balanced_nll, val/ece, val/balanced_ece, val/mce, val/balanced_mce, "
+         "val/accuracy_medium, val/accuracy_few, val/nll, val/balanced_nll, val/confidence, "
+         "val/ece, val/balanced_ece, val/mce, val/balanced_mce, "
          "val/kl_to_target_prior, val/kl_to_target_prior_matched, val/expected_cost, "
          "val/balanced_expected_cost, val/forward_2/accuracy and its like, "
          "val/class/<name>/recall\n"

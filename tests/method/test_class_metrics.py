@@ -55,6 +55,15 @@ def test_macro_f1_is_a_mean_over_the_classes_that_have_images() -> None:
     assert found.macro_f1 == pytest.approx((f1_0 + f1_1) / 2)
 
 
+def test_confidence_is_the_mean_of_the_highest_probability_over_images() -> None:
+    logits_n1c, labels_n = drawn((60, 11, 2))
+    prior_c = torch.tensor([3, 2, 1], dtype=torch.float64) / 6
+    for test_prior_c, offset_c in ((None, 0), (prior_c, (3 * prior_c).log())):
+        probabilities_nc = (logits_n1c[:, 0].double() + offset_c).softmax(dim=1)
+        found = scored(logits_n1c, labels_n, test_prior_c=test_prior_c)
+        assert found.confidence == pytest.approx(float(probabilities_nc.amax(dim=1).mean()))
+
+
 def test_the_five_most_probable_count_from_100_classes_on() -> None:
     logits_n1c, labels_n = drawn((2,) * 100)
     expected = top_k_accuracy_score(labels_n, logits_n1c[:, 0], k=5)

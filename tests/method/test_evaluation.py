@@ -142,7 +142,7 @@ def test_the_names_of_the_scalars() -> None:
     metrics = {
         *("accuracy", "balanced_accuracy", "accuracy_many", "accuracy_medium", "accuracy_few"),
         *("macro_f1", "nll", "ece", "mce", "balanced_nll", "balanced_ece", "balanced_mce"),
-        *("kl_to_target_prior", "kl_to_target_prior_matched"),
+        *("confidence", "kl_to_target_prior", "kl_to_target_prior_matched"),
     }
     owners = ("val", "val/expert_0", "val/expert_1", "val/expert_2")
     assert set(scalars) == {f"{owner}/{metric}" for owner in owners for metric in metrics}

@@ -23,8 +23,8 @@ from balpoe.evaluation.prediction_summary import (
     WithoutExpert,
 )
 from balpoe.evaluation.predictions import Predictions
-from balpoe.evaluation.scoring import evaluate_product, predictions_of_experts
-from balpoe.method.calibration_bins import ReliabilityBins
+from balpoe.evaluation.scoring import predictions_of_experts
+from balpoe.method.calibration_bins import ReliabilityBins, bin_confidences
 from balpoe.method.calibration_floor import CalibrationFloor
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
@@ -74,7 +74,7 @@ def prediction_summary(
         experts=tuple(experts),
         confusion=_confusion(counted(product_nc, predictions.labels_b)),
         disagreement_ee=_disagreement(predictions.predicted_mb[:-1]),
-        without_expert_e=_without_each(logits_nec, labels_n, class_counts, lambdas),
+        without_expert_e=_without_each(logits_nec, predictions),
         floors=ece_floors(
             metrics,
             product_nc,
@@ -153,28 +153,20 @@ def _disagreement(predicted_en: Tensor) -> tuple[tuple[float, ...], ...]:
     )
 
 
-def _without_each(
-    logits_nec: Tensor, labels_n: Tensor, class_counts: Sequence[int], lambdas: Sequence[float]
-) -> tuple[WithoutExpert, ...]:
-    if len(lambdas) == 1:
+def _without_each(logits_nec: Tensor, predictions: Predictions) -> tuple[WithoutExpert, ...]:
+    count = logits_nec.shape[1]
+    if count == 1:
         return ()
-    experts = range(len(lambdas))
-    others = ([e for e in experts if e != left_out] for left_out in experts)
-    return tuple(_ensemble_of(each, logits_nec, labels_n, class_counts, lambdas) for each in others)
+    others = ([e for e in range(count) if e != left_out] for left_out in range(count))
+    return tuple(_ensemble_of(logits_nec[:, each], predictions) for each in others)
 
 
-def _ensemble_of(
-    experts: Sequence[int],
-    logits_nec: Tensor,
-    labels_n: Tensor,
-    class_counts: Sequence[int],
-    lambdas: Sequence[float],
-) -> WithoutExpert:
-    metrics = evaluate_product(
-        product_of_experts(logits_nec[:, list(experts)].detach().to("cpu", torch.float64)),
-        labels_n,
-        prior_c=class_prior(class_counts),
-        lam=mean_lambda([lambdas[e] for e in experts]),
-        class_counts=class_counts,
-    )
-    return WithoutExpert(metrics.values["balanced_accuracy"], metrics.values["balanced_ece"])
+def _ensemble_of(logits_nec: Tensor, predictions: Predictions) -> WithoutExpert:
+    """Score the product of these experts; `predictions` give labels and weights."""
+    product_nc = product_of_experts(logits_nec.detach().to("cpu", torch.float64))
+    highest_n, predicted_n = product_nc.log_softmax(dim=-1).max(dim=-1)
+    correct_n = predicted_n == predictions.labels_b
+    weights_n = predictions.balanced_weights_b
+    bins = bin_confidences(highest_n.exp(), correct_n, weights_b=weights_n)
+    accuracy = float((correct_n * weights_n).sum() / weights_n.sum())
+    return WithoutExpert(accuracy, bins.ece)

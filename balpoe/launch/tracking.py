@@ -18,7 +18,6 @@ from balpoe.study.trials.environment import current_environment, git_commit
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import Origin, TrackingStore, local_store, store_at
 from balpoe.tracking.tracking_store import storage_errors
-from balpoe.training.model_directory import load_model
 
 OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
 LOCAL = "local"
@@ -164,6 +163,7 @@ def log_models(
             log_trained_model(store, path, experiment=experiment, name=name, origin=origin)
         if register is not None:
             from balpoe.tracking.registry import register_models
+            from balpoe.training.model_directory import load_model
 
             identities = [load_model(path).provenance.identity for path in models]
             register_models(store, register, identities)
@@ -195,6 +195,8 @@ def register_evaluated(
     """
     refuse_bad_name(name)
     store = choose_store(runs, tracking_uri)
+    from balpoe.training.model_directory import load_model  # it imports torch
+
     identities = {path: load_model(path).provenance.identity for path in evaluated}
     with storage_errors(store, "cannot be written", "start it or check its address"):
         from balpoe.tracking.registry import has_model, log_evaluation, register_models

@@ -92,6 +92,17 @@ def test_it_agrees_with_the_metrics_of_the_same_logits(
     right = sum(images for true, predicted, images in summary.confusion if true == predicted)
     assert right / len(labels_n) == summary.ensemble.accuracy
     assert summary.images_c == tuple(torch.bincount(labels_n, minlength=4).tolist())
+    for left_out, without in enumerate(summary.without_expert_e):
+        others = [e for e in range(experts) if e != left_out]
+        scored = evaluate(
+            logits_nec[:, others],
+            labels_n,
+            prior_c=class_prior(COUNTS),
+            lambdas=[LAMBDAS[e] for e in others],
+            class_counts=COUNTS,
+        ).ensemble
+        assert without.balanced_accuracy == pytest.approx(scored.balanced_accuracy)
+        assert without.balanced_ece == pytest.approx(scored.balanced_ece)
 
 
 def test_experts_that_agree_add_nothing_and_one_that_is_always_wrong_harms() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +25,7 @@ from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
+from tests.launch.page_reader import PageReader
 
 FIGURES = {"front", "parameters", "parallel_coordinates", "learning_curves", "progress", "timeline"}
 TRIAL_FIGURES = {"reliability", "class_accuracy", "confusion", "marginals", "shots"}
@@ -36,39 +35,6 @@ class TinyStudy(Protocol):
     runs: Path
     spec: StudySpec
     directory: StudyDirectory
-
-
-class PageReader(HTMLParser):
-    """Collects what a test looks at: elements are balanced, figures, links, texts."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.figures: list[str] = []
-        self.labels: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.scripts = 0
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        found = dict(attributes)
-        if tag == "figure":
-            self.figures.append(found["id"] or "")
-        if tag == "svg":
-            self.labels.append(found.get("aria-label") or "")
-        if "id" in found and tag != "figure":
-            self.ids.append(found["id"] or "")
-        self.scripts += tag == "script"
-        values = [
-            value or "" for name, value in attributes if name in ("href", "src", "xlink:href")
-        ]
-        self.references += values
-        for _, value in attributes:
-            self.references += re.findall(r"url\((#[^)]*)\)", value or "")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture(scope="module")

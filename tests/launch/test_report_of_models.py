@@ -27,7 +27,7 @@ from balpoe.training.model_files import METRICS, MODEL, TEST_SUMMARY
 from balpoe.training.stored_results import StoredResults, read_results
 from tests.launch.conftest import TinyStudy
 from tests.launch.earlier_study import EarlierStudy
-from tests.launch.test_report import PageReader
+from tests.launch.page_reader import PageReader
 
 FIGURES = {"reliability", "class_accuracy", "confusion", "marginals", "shots", "contributions"}
 CONFIGURATION = Configuration(

@@ -88,7 +88,9 @@ def test_every_trial_is_a_child_run_with_its_parameters_and_epochs(
     for run in children:
         assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
         searched = {"experts.count", "experts.spread", "experts.sharing", "mixup.alpha"}
-        assert set(run.data.params) - {"experts.centre"} == searched
+        fixed = {name for name in run.data.params if name.startswith("fixed/")}
+        assert set(run.data.params) - fixed - {"experts.centre"} == searched
+        assert {"fixed/data.name", "fixed/model.backbone", "fixed/training.epochs"} <= fixed
         for metric in ("val/accuracy", "val/ece", "val/mce", "val/kl_to_target_prior"):
             history = client.get_metric_history(run.info.run_id, metric)
             assert [point.step for point in history] == list(range(1, EPOCHS + 1))
@@ -130,6 +132,7 @@ def test_an_exported_configuration_is_trained_on_every_seed(models: Path) -> Non
     for seed in (1, 2):
         names = {path.name for path in (models / f"seed_{seed}").iterdir()}
         files = {"weights.safetensors", "model.json", "metrics.json", "manifest.json"}
+        files |= {"test_summary.json"}
         predictions = {f"{name}_predictions.parquet" for name in ("test", "validation", "held_out")}
         assert names == files | predictions | {"README.md"}
     assert "n = 2 seed(s)" in (models / "README.md").read_text()

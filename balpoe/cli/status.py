@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import click
 from rich.console import Console
 
 from balpoe.cli.options import dashboard_option, json_option, runs_option
+from balpoe.exit_status import SIGNALLED
 
 
 @click.command()
@@ -26,7 +28,10 @@ def status(study: str, as_json: bool, address: str | None, follow: bool, runs: s
     if address is not None:
         sys.exit(_status_on_cluster(study, address, as_json=as_json, follow=follow))
     if follow:
-        _follow(study, runs, as_json=as_json)
+        try:
+            _follow(study, runs, as_json=as_json)
+        except KeyboardInterrupt:  # the study keeps running
+            sys.exit(SIGNALLED + signal.SIGINT)
         return
     from balpoe.launch.status import status as status_of
     from balpoe.reporting.study_status import status_plain, status_report

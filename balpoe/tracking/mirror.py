@@ -196,9 +196,10 @@ class Mirror:
 
     def _replace(self, child: _ChildRun, epoch: int, record: TrialRecord) -> _ChildRun:
         """Close a run that holds another value of `epoch` than the record; return a new run."""
+        # The role last: without it, an interrupted call is repeated as a whole.
+        self._client.set_terminated(child.run_id, status="KILLED")
         for name, value in run_data.replaced_tags(epoch).items():
             self._client.set_tag(child.run_id, name, value)
-        self._client.set_terminated(child.run_id, status="KILLED")
         self._runs.refresh()
         return self._create_child(record)
 

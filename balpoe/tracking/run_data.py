@@ -76,9 +76,9 @@ def identity_tags(record: TrialRecord) -> dict[str, str]:
 
 
 def replaced_tags(epoch: int) -> dict[str, str]:
-    """The tags of a run that was closed; the role keeps it out of searches for trials."""
+    """The tags of a run that was closed; the role, the last one, keeps it out of searches."""
     why = f"epoch {epoch} was trained again after a failure and had another {EPOCH_MARKER}"
-    return {"role": "replaced", "replaced": why}
+    return {"replaced": why, "role": "replaced"}
 
 
 def state_tags(record: TrialRecord) -> dict[str, str]:

@@ -224,6 +224,19 @@ def test_every_kind_of_damage_is_found_and_named(
     assert fault in "\n".join(patient.faults()[check])
 
 
+@pytest.mark.parametrize(
+    ("trial", "epoch", "is_fault"), [(3, 2, False), (3, 3, True), (0, 3, True)]
+)
+def test_mlflow_may_have_epochs_after_the_last_checkpoint_of_an_unfinished_trial(
+    patient: Patient, trial: int, epoch: int, is_fault: bool
+) -> None:
+    """A killed driver leaves them; trial 3 has 1 of 2 epochs on disk, trial 0 is COMPLETE."""
+    run = patient.run_of(trial)
+    time = int(run.info.start_time) + 10**9
+    patient.client.log_metric(run.info.run_id, "train/loss", 1.0, time, epoch)
+    assert ("MLflow agrees with the trials" in patient.faults()) == is_fault
+
+
 def test_a_tracking_server_of_the_shell_changes_nothing_for_a_study_that_has_a_mirror(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

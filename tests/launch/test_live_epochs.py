@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Run
 
+from balpoe.launch.doctor import doctor
 from balpoe.launch.status import status
 from balpoe.reporting.study_status import status_plain
 from balpoe.tracking.run_data import EPOCH_MARKER
@@ -84,6 +85,7 @@ def test_epochs_are_mirrored_before_a_checkpoint_and_each_value_once_after_a_kil
     assert before == {epoch: 1 / epoch for epoch in range(1, len(before) + 1)}
     assert 5 < len(before) < EPOCHS
     assert _shown_epoch(tmp_path) <= 2, "without a driver, the epochs that are on disk"
+    assert not [check for check in doctor("live", runs=tmp_path / "runs") if check.faults]
 
     with _launch(tmp_path, shift) as supervisor:
         assert supervisor.wait(200) == 0

@@ -57,6 +57,11 @@ def test_epochs_follow_those_of_the_checkpoint_each_once(spec: StudySpec, tmp_pa
     write_metrics(files.metrics, [_result(1)])
     assert report(_result(2, loss=3.0)) == [_result(1), _result(2, loss=3.0)]
 
+    # the worker of a stopped trial has not written its files yet
+    ended = live.after(TrialEnded(second, "PRUNED"))
+    assert list(ended.history) == [_result(1), _result(2, loss=3.0)]
+
+    live.after(TrialStarted(second, trial.parameters))
     write_metrics(files.metrics, [_result(1), _result(2), _result(3)])
     ended = live.after(TrialEnded(trial.identity, "PRUNED"))
     assert [result.epoch for result in ended.history] == [1, 2, 3]

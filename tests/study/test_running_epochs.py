@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -90,6 +91,16 @@ def test_a_damaged_file_or_one_of_a_later_version_shows_nothing(
 ) -> None:
     directory.running_epochs.write_text(content)
     assert with_running_epochs(directory, [_trial(0, 1)]) == (_trial(0, 1),)
+
+
+def test_the_file_of_a_killed_driver_is_deleted_at_the_next_launch(
+    directory: StudyDirectory,
+) -> None:
+    epoch = {"number": 0, "repeat": 0, "attempt": 0, "epoch": 7, "unix_time": 1.0}
+    directory.running_epochs.write_text(json.dumps({"format": 1, "trials": [epoch]}))
+    _await_epochs(directory, [_trial(0, 1)], [7])
+    with RunningEpochsFile(directory):
+        _await_epochs(directory, [_trial(0, 1)], [1])
 
 
 def test_a_directory_that_cannot_be_written_harms_nothing(directory: StudyDirectory) -> None:

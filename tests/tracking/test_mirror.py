@@ -13,6 +13,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from balpoe.config import StudySpec
@@ -226,6 +227,34 @@ def test_an_epoch_that_is_trained_again_with_another_value_closes_the_run(
     Mirror(store, spec, ORIGIN).mirror(other)  # a rebuild finds the new run
     assert len(_runs(store, spec, "replaced")) == 1
     assert len(_runs(store, spec, "trial")) == 2
+
+
+@pytest.mark.parametrize("failing", ["set_terminated", "set_tag", "create_run"])
+def test_closing_a_run_is_completed_after_a_failed_request(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    mirror.mirror(make_record(0, 3))
+    other = make_record(0, 2, attempt=1, loss=2.5)
+
+    def fail(*arguments: object, **options: object) -> None:
+        if failing != "set_tag" or arguments[2] == "role":
+            raise MlflowException("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, failing, fail)
+        with pytest.raises(MlflowException):
+            mirror.mirror(other)
+    mirror.mirror(other)
+    (replaced,) = _runs(store, spec, "replaced")
+    assert replaced.info.status == "KILLED"
+    assert "replaced" in replaced.data.tags
+    (run,) = _runs(store, spec, "trial")
+    assert [point.value for point in _history(store, run, "train/loss")] == [2.5, 1.25]
 
 
 def test_a_run_that_a_crash_left_without_metrics_is_taken_up(

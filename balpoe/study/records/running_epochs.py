@@ -1,6 +1,6 @@
 """The newest epoch of every running trial, in a file that the driver rewrites for `status`.
 
-It is for display alone: it is not synced to disk, and a reader ignores it once the driver is gone.
+It is for display alone: it is not flushed to disk, and a reader ignores it once the driver is gone.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ class RunningEpochsFile:
             self._is_ended = True
             self._changed.notify()
         self._thread.join(_END_SECONDS)
-        with suppress(OSError, StorageError):
-            self._files.delete([self._path])
+        self._delete()
 
     def _run(self) -> None:
+        self._delete()  # the file of a driver that was killed
         is_remote = self._files.remote is not None
         period = _UPLOAD_PERIOD_SECONDS if is_remote else _PERIOD_SECONDS
         while True:
@@ -105,6 +105,10 @@ class RunningEpochsFile:
                 self._write(json.dumps({"format": FORMAT, **asdict(content)}))
             with self._changed:
                 self._changed.wait_for(lambda: self._is_ended, timeout=period)
+
+    def _delete(self) -> None:
+        with suppress(OSError, StorageError):
+            self._files.delete([self._path])
 
     def _write(self, text: str) -> None:
         unfinished = self._path.with_name(f".{self._path.name}.tmp")

@@ -40,11 +40,16 @@ def study_panel(progress: StudyProgress) -> RenderableType:
 
 
 def trial_line(record: TrialRecord, progress: StudyProgress) -> str:
+    """A plain line for a trial that has ended, with the time of the launch."""
+    return f"{outcome_line(record, progress)} ({_time(progress)})"
+
+
+def outcome_line(record: TrialRecord, progress: StudyProgress) -> str:
     """A plain line for a trial that has ended."""
     width = 0 if progress.trials is None else 2 * len(str(progress.trials)) + 1
-    place = f"[{progress.so_far:>{width}}]"
-    ended = f"{trial_name(record.identity)} {_STATES[record.state]}: {_outcome(record)}"
-    return f"{place} {ended} ({_time(progress)})"
+    ended = f"[{progress.so_far:>{width}}] {trial_name(record.identity)} {_STATES[record.state]}"
+    outcome = _outcome(record)
+    return f"{ended}: {outcome}" if outcome else ended
 
 
 def state_counts(progress: StudyProgress) -> str:
@@ -58,8 +63,8 @@ def _outcome(record: TrialRecord) -> str:
     """The reason of a failure, the epoch at which the trial was pruned, or its objectives."""
     if record.failure:
         return record.failure
-    if record.state == "PRUNED":
-        return f"stopped after epoch {epochs_done(record)}"
+    if record.state == "PRUNED":  # summaries have no epochs
+        return f"stopped after epoch {epochs_done(record)}" if record.history else ""
     objectives = "  ".join(
         label_and_number(name, value) for name, value in (record.objectives or {}).items()
     )

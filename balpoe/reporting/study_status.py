@@ -17,7 +17,7 @@ from balpoe.reporting.formatting import (
     trial_name,
 )
 from balpoe.reporting.front_table import parameter_cells
-from balpoe.reporting.study_panel import state_counts, trial_line
+from balpoe.reporting.study_panel import outcome_line, state_counts
 from balpoe.reporting.study_progress import RunningTrial, StudyProgress, study_progress
 from balpoe.reporting.table_style import Cell, table_of, text_cell
 from balpoe.reporting.time_left import epochs_done, epochs_of
@@ -82,7 +82,7 @@ def status_changes(before: StudyStatus | None, after: StudyStatus) -> Iterator[s
                 name = trial_name(trial.identity)
                 yield f"{name}: epoch {epoch}/{epochs_of(after.spec, trial)}"
         elif before is not None and (earlier is None or earlier.state == "RUNNING"):
-            yield trial_line(trial, progress)
+            yield outcome_line(trial, progress)
 
 
 def status_plain(status: StudyStatus) -> dict[str, Any]:

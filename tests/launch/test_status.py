@@ -89,6 +89,9 @@ def test_while_a_driver_runs_a_trial_shows_its_newest_epoch(
     assert status_plain(found)["running"][0]["epoch"] == 2
     assert list(status_changes(status("tiny", runs=runs), found)) == ["trial 3: epoch 2/2"]
     assert list(status_changes(found, found)) == []
+    ended = replace(found.trials[3], state="PRUNED", history=())
+    pruned = replace(found, trials=(*found.trials[:3], ended))
+    assert list(status_changes(found, pruned)) == ["[4/4] trial 3 pruned"]
 
 
 def test_following_a_study_ends_with_its_driver(

@@ -37,10 +37,10 @@ class LiveRecords:
             self._running[key] = replace(known, history=(*earlier, event.result))
             return self._running[key]
         record = self._store.record(*key)
-        known = self._running.pop(key, None)
+        before = self._running.pop(key, None)
         if isinstance(event, TrialStarted):
             self._running[key] = replace(record, history=())
-        elif known is not None and len(known.history) > len(record.history):
+        elif before is not None and len(before.history) > len(record.history):
             # the worker of a stopped trial writes its files after this event, a dead one never
-            record = replace(record, history=known.history)
+            record = replace(record, history=before.history)
         return record

@@ -19,7 +19,7 @@ from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.study_runs import Key
-from balpoe.tracking.tracking_store import TrackingStore
+from balpoe.tracking.tracking_store import TrackingStore, import_mlflow
 
 _EPOCHS_PERIOD_SECONDS = 5.0
 """The time between two writes of new epochs of the same trial, where the store is fast."""
@@ -85,6 +85,7 @@ def start_mirror(
     """
 
     def open_mirror() -> Sink:
+        import_mlflow()
         from balpoe.tracking.mirror import Mirror
 
         return Mirror(store, spec, origin, description, class_counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+_IMPORT = threading.Lock()
 _SERVERS = ("http", "https")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SQLITE = "sqlite:///"
@@ -76,13 +78,23 @@ def store_at(tracking_uri: str, runs: Path) -> TrackingStore:
     )
 
 
+def import_mlflow() -> None:
+    """Import MLflow with its settings; call this before the first import from it.
+
+    Threads that import its modules at the same time see them partially initialised.
+    """
+    with _IMPORT:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import mlflow  # noqa: F401
+
+
 def open_client(store: TrackingStore) -> MlflowClient:
     """Import MLflow and open `store`, creating the tables of a new database.
 
     On two cores the import takes 3.5 s and the tables of a new SQLite file 2.6 s.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    import_mlflow()
     from mlflow import MlflowClient
 
     for name in _VERBOSE_LOGGERS:
@@ -101,6 +113,7 @@ def open_client(store: TrackingStore) -> MlflowClient:
 @contextmanager
 def storage_errors(store: TrackingStore, problem: str, hint: str) -> Iterator[None]:
     """Raise `StorageError` for any exception of MLflow or its database within the block."""
+    import_mlflow()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

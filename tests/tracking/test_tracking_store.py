@@ -34,3 +34,25 @@ def test_a_process_that_dies_while_it_makes_the_tables_leaves_a_database_for_oth
     again = open_client(local_store(tmp_path))
     assert again.get_experiment_by_name("another") is not None
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_two_threads_may_import_mlflow_at_the_same_time(tmp_path: Path) -> None:
+    script = f"""
+import pathlib
+from balpoe.config import *
+from balpoe.data.sources.digits_lt import DigitsLT
+from balpoe.tracking import Origin, local_store, mirrored_study, start_mirror
+spec = StudySpec(
+    name="first",
+    base=Configuration(data=DigitsLT()),
+    search={{"mixup.alpha": FloatParameter(low=0.0, high=1.0)}},
+    objectives={{"val/ece": "minimize"}},
+    budget=BudgetConfig(trials=1),
+)
+store = local_store(pathlib.Path({str(tmp_path)!r}))
+writer = start_mirror(store, spec, Origin())
+mirrored_study(store, "first")
+assert writer.close("finished", deadline_seconds=60).error is None
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

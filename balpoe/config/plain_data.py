@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from balpoe.config.bounds import Bounded
@@ -24,6 +24,15 @@ def to_plain(section: Bounded) -> dict[str, Any]:
     plain = _plain(section)
     assert isinstance(plain, dict)
     return plain
+
+
+def leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the single values of plain data, each with its dotted path."""
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def identifying(section: Bounded) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.errors import DataError, StorageError, UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
-from balpoe.launch.tracking import stored_store
-from balpoe.reporting.figures.drawings import prediction_drawings, study_drawings
+from balpoe.launch.tracking import saved_store
 from balpoe.reporting.report.model_sections import ReportedModel
 from balpoe.reporting.report.page import Page
 from balpoe.reporting.report.rendering import rendered
@@ -88,18 +87,17 @@ def log_report(
     """
     directory = local_runs(runs)
     found = reported_study(study, directory, details=details)
-    drawings = study_drawings(found.spec, found.records, found.importances)
-    store = stored_store(StudyDirectory.of(directory, study), directory)
+    store = saved_store(StudyDirectory.of(directory, study), directory)
     with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
         page = page or write_page(study_page([found]), Path(scratch) / REPORT.name)
-        pngs = {drawing.name: drawing.png() for drawing in drawings}
+        pngs = {drawing.name: drawing.png() for drawing in found.drawings}
         if not log_study_figures(store, study, pngs, page):
             raise StorageError(
                 f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
                 f"writes it"
             )
-    for number, summary in found.summaries.items():
-        pngs = {d.name: d.png() for d in prediction_drawings(summary, f"trial {number}")}
+    for number, drawings in found.trial_drawings.items():
+        pngs = {drawing.name: drawing.png() for drawing in drawings}
         log_trial_figures(store, TrialIdentity(study, number), pngs)
 
 

@@ -66,15 +66,6 @@ def model_store(configuration_file: Path, runs: Path, uri: str | None) -> Tracki
     return choose_store(study.path.parent, uri, saved=_saved_uri(study))
 
 
-def stored_store(directory: StudyDirectory, runs: Path) -> TrackingStore:
-    """Return the MLflow store of the study, as `tracking_store` does; nothing is saved.
-
-    Raises:
-        UserError: MLflow has no store of this kind, or the address contains a password.
-    """
-    return choose_store(runs, None, saved=_saved_uri(directory))
-
-
 def choose_store(runs: Path, uri: str | None, *, saved: str | None = None) -> TrackingStore:
     """Return the store at `uri`, else at `saved`, else of the environment, else in `runs`.
 
@@ -122,7 +113,7 @@ def study_exported_from(configuration_file: Path) -> StudyDirectory | None:
 def current_origin(study_file: Path | None = None) -> Origin:
     """Return the user and the git commit of this process, and the commit of a study file."""
     environment = current_environment()
-    commit = None if study_file is None else git_commit(study_file.absolute().parent)
+    commit = None if study_file is None else git_commit(study_file.absolute())
     return Origin(environment.user, environment.git_commit, commit)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from balpoe.config import Configuration, StudySpec, to_plain, with_parameters
+from balpoe.config.plain_data import leaves
 from balpoe.errors import InvalidFields
 from balpoe.study.trials.record import TrialRecord
 
@@ -41,7 +42,7 @@ def flat_parameters(configuration: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields of a plain configuration by dotted path; costs by their digest."""
     plain = dict(configuration)
     cost = plain.pop("cost", None)  # a matrix exceeds the length of MLflow's parameters
-    values = {path: str(value)[:_LONGEST_VALUE] for path, value in _flat(plain)}
+    values = {path: str(value)[:_LONGEST_VALUE] for path, value in leaves(plain)}
     if cost is not None:
         values["cost_sha256"] = hashlib.sha256(json.dumps(cost).encode()).hexdigest()
     return values
@@ -70,11 +71,3 @@ def dataset_input(
         profile=json.dumps(profile | counts, ensure_ascii=False),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from balpoe.launch.tracking import current_origin
 from balpoe.study.trials.environment import current_environment, git_commit
 
 
@@ -33,9 +34,9 @@ def test_the_commit_is_that_of_the_code_and_says_whether_the_code_was_changed(
     git("add", ".")
     git("commit", "-m", "code")
     head = git("rev-parse", "HEAD")
-    assert git_commit(tmp_path) == head
+    assert git_commit(tmp_path / "environment.py") == head
     (tmp_path / "environment.py").write_text("changed")
-    assert git_commit(tmp_path) == f"{head}-dirty"
+    assert git_commit(tmp_path / "environment.py") == f"{head}-dirty"
 
 
 def test_code_that_is_merely_installed_inside_a_repository_has_no_commit(tmp_path: Path) -> None:
@@ -43,4 +44,15 @@ def test_code_that_is_merely_installed_inside_a_repository_has_no_commit(tmp_pat
     (tmp_path / "study.yaml").write_text("")
     git("add", ".")
     git("commit", "-m", "a study")
-    assert git_commit(tmp_path) is None
+    assert git_commit(tmp_path / "environment.py") is None
+
+
+def test_a_study_file_has_the_commit_of_its_repository_if_it_is_tracked(tmp_path: Path) -> None:
+    git = _repository(tmp_path)
+    study, other = tmp_path / "study.yaml", tmp_path / "other.yaml"
+    study.write_text("name: a")
+    git("add", ".")
+    git("commit", "-m", "study")
+    other.write_text("name: b")
+    assert current_origin(study).study_commit == git("rev-parse", "HEAD")
+    assert current_origin(other).study_commit is None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from balpoe.config import StudySpec
 from balpoe.evaluation.prediction_summary import PredictionSummary
+from balpoe.reporting.figures.drawing import Drawing
 from balpoe.reporting.figures.drawings import prediction_drawings, study_drawings
 from balpoe.reporting.formatting import (
     NO_VALUE,
@@ -35,7 +37,7 @@ from balpoe.study.trials.launch_log import Launch
 from balpoe.study.trials.record import TrialRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the cached figures
 class ReportedStudy:
     """A study at the Unix time `now`, as its files have it.
 
@@ -74,6 +76,22 @@ class ReportedStudy:
         """The trials without their repeats."""
         return tuple(record for record in self.records if record.identity.repeat == 0)
 
+    @cached_property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """The figures of the study, drawn once for the page and for MLflow."""
+        return study_drawings(self.spec, self.records, self.importances)
+
+    @cached_property
+    def trial_drawings(self) -> Mapping[int, tuple[Drawing, ...]]:
+        """The figures of each trial that is shown in detail, by its number."""
+        histories = {record.identity.number: record.history for record in self.trials}
+        return {
+            number: prediction_drawings(
+                summary, f"trial {number}", history=histories.get(number, ())
+            )
+            for number, summary in self.summaries.items()
+        }
+
     @property
     def data_fingerprint(self) -> str | None:
         """The fingerprint of the data; None before the first COMPLETE trial."""
@@ -93,15 +111,11 @@ def study_sections(study: ReportedStudy) -> Iterator[Section]:
         )
         yield Section("Front", tuple(tables))
     yield Section("What was not tested", (Listing(tuple(_untested(study))),))
-    drawings = study_drawings(study.spec, study.records, study.importances)
-    if drawings:
-        yield Section("The search in figures", drawings)
+    if study.drawings:
+        yield Section("The search in figures", study.drawings)
     points = {record.identity.number: name for name, record in _points(study).items()}
-    histories = {record.identity.number: record.history for record in study.trials}
-    for number, summary in study.summaries.items():
-        name = f"trial {number}"
+    for number, drawings in study.trial_drawings.items():
         known = f" ({points[number]})" if number in points else ""
-        drawings = prediction_drawings(summary, name, history=histories.get(number, ()))
         yield Section(f"Trial {number}{known}", drawings)
     if study.trials:
         yield Section("All trials", (table_of("", _trial_rows(study), _TRIALS),), folded=True)

@@ -15,6 +15,7 @@ from balpoe.config.assignment import COUNT, assigned
 from balpoe.config.constraints import excesses
 from balpoe.config.earlier_names import weighted_classes
 from balpoe.config.parameters import canonical_parameters, field_value
+from balpoe.config.plain_data import leaves
 from balpoe.errors import InvalidFields, UserError
 from balpoe.study.trials.events import WarmStarted
 from balpoe.study.trials.record import TrialRecord
@@ -109,7 +110,7 @@ def _last_metrics(trial: TrialRecord) -> Mapping[str, float]:
 
 def _other_settings(spec: StudySpec, earlier: StudySpec) -> Iterator[str]:
     """Yield the fields that neither study searches and that differ."""
-    theirs, ours = (dict(_leaves(_plain(study.base), "")) for study in (earlier, spec))
+    theirs, ours = (dict(leaves(_plain(study.base))) for study in (earlier, spec))
     for path in theirs.keys() | ours.keys():
         searched = path in spec.search or path in earlier.search
         if not searched and theirs.get(path) != ours.get(path):
@@ -142,11 +143,3 @@ def _canonical(configuration: Configuration) -> dict[str, Any]:
 
 def _plain(configuration: Configuration) -> dict[str, Any]:
     return {name: value for name, value in to_plain(configuration).items() if name != "data"}
-
-
-def _leaves(plain: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in plain.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

@@ -29,14 +29,14 @@ class Environment:
 def current_environment() -> Environment:
     """Return the environment of this process at the first call: its code does not change either."""
     versions = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
-    return Environment(versions, git_commit(Path(__file__).parent), _user())
+    return Environment(versions, git_commit(Path(__file__)), _user())
 
 
-def git_commit(directory: Path) -> str | None:
-    """Return the commit of the code in `directory`; None if git does not track it."""
-    if _git(directory, "ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return None  # installed, perhaps inside an unrelated repository
-    return _git(directory, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+def git_commit(file: Path) -> str | None:
+    """Return the commit of the repository of `file`; None if git does not track the file."""
+    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
+        return None  # installed code, perhaps inside an unrelated repository
+    return _git(file.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

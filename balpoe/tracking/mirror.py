@@ -30,7 +30,7 @@ from balpoe.tracking.tracking_store import TrackingStore, open_client
 from balpoe.tracking.trial_contents import (
     CONFIGURATION,
     dataset_input,
-    fixed_parameters,
+    run_parameters,
     trial_configuration,
 )
 
@@ -220,7 +220,7 @@ class Mirror:
         # Before the state, so that an interruption leaves no state without its epochs.
         self._client.log_batch(child.run_id, metrics=list(run_data.epoch_metrics(fresh)))
         status = child.status
-        if child.record is None or run_data.state_tags(child.record) != run_data.state_tags(record):
+        if child.record is None or not _has_state(child.record, record):
             status = self._write_state(child, record)
         markers = child.markers if not fresh else {**child.markers, **_markers(record)}
         return _ChildRun(child.run_id, markers, status, record)
@@ -254,12 +254,11 @@ class Mirror:
     def _missing_params(self, child: _ChildRun, record: TrialRecord) -> list[Param]:
         """Return the parameters that the run lacks: a parameter cannot change in MLflow."""
         if child.record is not None:
-            return []
-        key = (record.identity.number, record.identity.repeat)
-        run = self._stored_trials().get(key)
-        known = run.data.params if run is not None and run.info.run_id == child.run_id else {}
-        searched = {name: str(value) for name, value in record.parameters.items()}
-        values = fixed_parameters(self._spec, record) | searched
+            known = run_parameters(self._spec, child.record)
+        else:
+            run = self._stored_trials().get((record.identity.number, record.identity.repeat))
+            known = run.data.params if run is not None and run.info.run_id == child.run_id else {}
+        values = run_parameters(self._spec, record)
         return [Param(name, values[name]) for name in values if name not in known]
 
     def _write_data_and_configuration(self, child: _ChildRun, record: TrialRecord) -> None:
@@ -277,8 +276,19 @@ class Mirror:
         is_written = run.info.status == run_data.TRIAL_STATUS[record.state]
         is_ended = record.state != "RUNNING" and is_written
         has_tags = self._tags(record).items() <= run.data.tags.items()
+        has_parameters = record.parameters.keys() <= run.data.params.keys()
         last = record.history[-1].epoch if record.history else 0
-        return is_ended and has_tags and not _lacking_names(run, record, last)
+        has_all = has_tags and has_parameters and not _lacking_names(run, record, last)
+        return is_ended and has_all
+
+
+def _has_state(written: TrialRecord, record: TrialRecord) -> bool:
+    """Return whether two records of a repeat differ neither in state nor in parameters.
+
+    A driver that is killed while a trial is sampled leaves the trial with a part of its parameters.
+    """
+    same_tags = run_data.state_tags(written) == run_data.state_tags(record)
+    return same_tags and written.parameters == record.parameters
 
 
 def _markers(record: TrialRecord) -> dict[int, float]:

@@ -29,13 +29,21 @@ def trial_configuration(spec: StudySpec, record: TrialRecord) -> Configuration |
         return None
 
 
-def fixed_parameters(spec: StudySpec, record: TrialRecord) -> dict[str, str]:
-    """Return the fields of a trial's configuration that are not searched, as `fixed/<path>`."""
+def run_parameters(spec: StudySpec, record: TrialRecord) -> dict[str, str]:
+    """Return the sampled parameters of a trial, and the fixed ones as `fixed/<path>`.
+
+    A field that the study searches is fixed only in a trial that has ended without it: a driver
+    that is killed while a trial is sampled leaves the trial with a part of its parameters.
+    """
     configuration = trial_configuration(spec, record)
-    if configuration is None:
-        return {}
-    fields = flat_parameters(to_plain(configuration))
-    return {f"{FIXED}{path}": fields[path] for path in fields if path not in record.parameters}
+    fields = {} if configuration is None else flat_parameters(to_plain(configuration))
+    pending = spec.search if record.state == "RUNNING" else {}
+    fixed = {
+        f"{FIXED}{path}": value
+        for path, value in fields.items()
+        if path not in record.parameters and path not in pending
+    }
+    return fixed | {name: str(value) for name, value in record.parameters.items()}
 
 
 def flat_parameters(configuration: Mapping[str, Any]) -> dict[str, str]:

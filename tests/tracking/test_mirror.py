@@ -278,6 +278,46 @@ def test_a_run_that_a_crash_left_without_metrics_is_taken_up(
     assert run.data.params["mixup.alpha"] == "0.0"
 
 
+@pytest.mark.parametrize("other_process", [False, True])
+@pytest.mark.parametrize("state", ["RUNNING", "COMPLETE"])
+def test_a_trial_that_a_killed_driver_left_half_sampled_gets_its_other_parameters(
+    mirror: Mirror,
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    other_process: bool,
+    state: str,
+) -> None:
+    sampled = make_record(4, 2, state)
+    mirror.mirror(replace(sampled, parameters={}, state="RUNNING", history=()))
+    (run,) = _runs(store, spec, "trial")
+    assert "mixup.alpha" not in run.data.params
+    (Mirror(store, spec, ORIGIN) if other_process else mirror).mirror(sampled)
+    (run,) = _runs(store, spec, "trial")
+    assert run.data.params["mixup.alpha"] == str(sampled.parameters["mixup.alpha"])
+    assert "fixed/mixup.alpha" not in run.data.params
+
+
+def test_a_searched_field_that_an_ended_trial_has_not_sampled_is_fixed(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    for state in ("RUNNING", "PRUNED"):
+        mirror.mirror(replace(make_record(4, 2, state), parameters={}))
+        (run,) = _runs(store, spec, "trial")
+        fixed = {"fixed/mixup.alpha"} & run.data.params.keys()
+        assert fixed == (set() if state == "RUNNING" else {"fixed/mixup.alpha"})
+
+
+def test_an_ended_run_that_lacks_parameters_gets_them(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    ended = make_record(4, 2, "COMPLETE")
+    mirror.mirror(replace(ended, parameters={}))
+    Mirror(store, spec, ORIGIN).mirror(ended)
+    (run,) = _runs(store, spec, "trial")
+    assert run.data.params["mixup.alpha"] == str(ended.parameters["mixup.alpha"])
+
+
 @pytest.fixture
 def late_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
     """Time out the next creation of a run; the returned function executes it late."""

@@ -24,7 +24,7 @@ from balpoe.launch.study_file import (
     load_with_absolute_paths,
     refuse_changes_since_last_launch,
 )
-from balpoe.launch.tracking import class_counts, current_origin, tracking_store
+from balpoe.launch.tracking import class_counts, study_origin, tracking_store
 from balpoe.launch.warm_start_studies import warm_start_studies
 from balpoe.study.execution.executor import LaunchEnd, run_trials
 from balpoe.study.execution.interruption import exit_at_sigterm
@@ -131,10 +131,14 @@ def run(
         tracking = tracking_store(directory, copies, tracking_uri)
         uploads.upload()
         command = command or shlex.join(["balpoe", "run", str(study_file)])
+        origin = study_origin(directory, Path(study_file))
         execute = functools.partial(
-            run_trials, earlier=earlier, confirm_lease=confirm_lease, other_hosts=address != LOCAL
+            run_trials,
+            earlier=earlier,
+            confirm_lease=confirm_lease,
+            other_hosts=address != LOCAL,
+            study_commit=origin.study_files[-1].commit,
         )
-        origin = current_origin(Path(study_file))
         outcome = _launch(spec, directory, uploads, tracking, origin, command, watch, execute)
         return replace(outcome, directory=shown)
 

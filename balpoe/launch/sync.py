@@ -9,7 +9,7 @@ from pathlib import Path
 
 from balpoe.launch import RUNS
 from balpoe.launch.runs import OPTION, find_study, is_remote, local_runs
-from balpoe.launch.tracking import class_counts, current_origin, tracking_store
+from balpoe.launch.tracking import class_counts, study_origin, tracking_store
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.search.spent_budget import is_finished
@@ -51,7 +51,7 @@ def sync(study: str, *, runs: Path | str = RUNS, tracking_uri: str | None = None
             store,
             spec,
             records,
-            origin=current_origin(),
+            origin=study_origin(directory),
             outcome=outcome,
             description=study_description(
                 spec,

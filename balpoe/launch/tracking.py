@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from balpoe.atomic_write import write_text_atomically
-from balpoe.errors import UserError
+from balpoe.errors import CorruptFile, UserError
 from balpoe.exporting.export_files import exporting_study
 from balpoe.study.records.trial_summaries import trial_summary
 from balpoe.study.storage.postgres_address import SECRETS
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.environment import current_environment, git_commit
+from balpoe.study.trials.launch_log import logged_launches
 from balpoe.study.trials.record import TrialRecord
-from balpoe.tracking import Origin, TrackingStore, local_store, store_at
+from balpoe.tracking import Origin, StudyFileCommit, TrackingStore, local_store, store_at
 from balpoe.tracking.tracking_store import storage_errors
 
 OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
@@ -110,11 +113,25 @@ def study_exported_from(configuration_file: Path) -> StudyDirectory | None:
     return study if study is not None and study.specification.is_file() else None
 
 
-def current_origin(study_file: Path | None = None) -> Origin:
-    """Return the user and the git commit of this process, and the commit of a study file."""
+def current_origin() -> Origin:
+    """Return the user and the git commit of this process."""
     environment = current_environment()
-    commit = None if study_file is None else git_commit(study_file.absolute())
-    return Origin(environment.user, environment.git_commit, commit)
+    return Origin(environment.user, environment.git_commit)
+
+
+def study_origin(directory: StudyDirectory, study_file: Path | None = None) -> Origin:
+    """Return the origin of a study: of this process, and of the study file of each launch.
+
+    `study_file` is that of a launch that begins now.
+    """
+    try:
+        launches = logged_launches(directory.launches)
+    except CorruptFile:
+        launches = ()  # the commits are remarks; `balpoe doctor` names damaged files
+    files = [StudyFileCommit(launch.started, launch.study_commit) for launch in launches]
+    if study_file is not None:
+        files.append(StudyFileCommit(time.time(), git_commit(study_file.absolute())))
+    return replace(current_origin(), study_files=tuple(files))
 
 
 def class_counts(directory: StudyDirectory, record: TrialRecord) -> Mapping[str, int] | None:

@@ -7,7 +7,7 @@ from balpoe.tracking.logged_figures import log_study_figures, log_trial_figures
 from balpoe.tracking.mirror_writer import MirrorReport, MirrorWriter, start_mirror
 from balpoe.tracking.mirrored_study import MirroredStudy, mirrored_study
 from balpoe.tracking.rebuild import rebuild
-from balpoe.tracking.run_data import Origin, Outcome
+from balpoe.tracking.run_data import Origin, Outcome, StudyFileCommit
 from balpoe.tracking.study_description import study_description
 from balpoe.tracking.tracking_store import TrackingStore, local_store, store_at
 
@@ -17,6 +17,7 @@ __all__ = [
     "MirroredStudy",
     "Origin",
     "Outcome",
+    "StudyFileCommit",
     "TrackingStore",
     "local_store",
     "log_study_figures",

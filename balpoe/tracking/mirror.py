@@ -22,6 +22,7 @@ from balpoe.files import dump_configuration
 from balpoe.study.search.planned_trials import point_name
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import run_data
+from balpoe.tracking.metric_batches import complete_epoch, write_curves, write_epochs
 from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.run_lookup import find_or_create_experiment
 from balpoe.tracking.study_runs import Key, StudyRuns
@@ -162,6 +163,8 @@ class Mirror:
             run = self._client.create_run(self._experiment_id, tags=tags, run_name=self._spec.name)
         else:
             self._client.update_run(run.info.run_id, status="RUNNING")
+        for name, value in self._origin.study_tags().items():
+            self._client.set_tag(run.info.run_id, name, value)
         self._client.set_tag(run.info.run_id, run_data.NOTE, description)
         return run
 
@@ -180,16 +183,17 @@ class Mirror:
             return _ChildRun(run_id, _markers(record), status, record)
         history = self._client.get_metric_history(run_id, run_data.EPOCH_MARKER)
         child = _ChildRun(run_id, {metric.step: metric.value for metric in history}, status)
-        if _differing_epoch(child, record) is None:
-            self._write_lacking_names(run, record, max(child.markers, default=0))
+        if child.markers and _differing_epoch(child, record) is None:
+            self._complete(run, record, newest=max(child.markers))
         return child
 
     def _create_child(self, record: TrialRecord) -> _ChildRun:
+        origin = self._origin.tags | self._origin.study_tags(record.started)
         parent = {run_data.PARENT_RUN: self._parent_id}
         run = self._client.create_run(
             self._experiment_id,
             start_time=run_data.milliseconds(record.started),
-            tags=run_data.identity_tags(record) | self._origin.tags | parent,
+            tags=run_data.identity_tags(record) | origin | parent,
             run_name=run_data.run_name(record),
         )
         return _ChildRun(str(run.info.run_id), {}, str(run.info.status))
@@ -203,13 +207,19 @@ class Mirror:
         self._runs.refresh()
         return self._create_child(record)
 
-    def _write_lacking_names(self, run: Run, record: TrialRecord, epoch: int) -> None:
-        """Write the metrics up to `epoch` that a run of an earlier version has by other names."""
-        names = _lacking_names(run, record, epoch)
+    def _complete(self, run: Run, record: TrialRecord, newest: int) -> None:
+        """Write what the run lacks up to its newest epoch.
+
+        These are metrics that a run of an earlier version has by other names, and the rest of an
+        epoch after a failure.
+        """
+        run_id = str(run.info.run_id)
+        written = [result for result in record.history if result.epoch <= newest]
+        names = _lacking_names(run, record, newest)
         if names:
-            written = [result for result in record.history if result.epoch <= epoch]
-            metrics = [each for each in run_data.epoch_metrics(written) if each.key in names]
-            self._client.log_batch(str(run.info.run_id), metrics=metrics)
+            write_curves(self._client, run_id, written, names)
+        if written and written[-1].epoch == newest:
+            complete_epoch(self._client, run_id, written[-1])
 
     def _stored_trials(self) -> Mapping[Key, Run]:
         return self._runs.trials({key: child.run_id for key, child in self._children.items()})
@@ -218,7 +228,7 @@ class Mirror:
         newest = max(child.markers, default=0)
         fresh = [result for result in record.history if result.epoch > newest]
         # Before the state, so that an interruption leaves no state without its epochs.
-        self._client.log_batch(child.run_id, metrics=list(run_data.epoch_metrics(fresh)))
+        write_epochs(self._client, child.run_id, fresh)
         status = child.status
         if child.record is None or not _has_state(child.record, record):
             status = self._write_state(child, record)

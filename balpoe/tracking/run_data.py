@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ Outcome = Literal["finished", "failed", "interrupted"]
 
 # MLflow's system tags. `MlflowClient.create_run` sets none of them.
 USER, GIT_COMMIT = "mlflow.user", "mlflow.source.git.commit"
+STUDY_COMMIT = "study_commit"
 PARENT_RUN, NOTE = "mlflow.parentRunId", "mlflow.note.content"
-# A metric of every epoch; the last one of its epoch to be written.
+# A metric of every epoch; the first one of its epoch to be written.
 EPOCH_MARKER = "train/loss"
 OBJECTIVE = "objective/"  # of runs that an earlier version wrote
 _LONGEST_CLASS = 180
@@ -38,25 +40,40 @@ STUDY_STATUS: Mapping[Outcome, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class StudyFileCommit:
+    """The commit of the study file in the launch that began at the Unix time `launched`.
+
+    None if git does not track the file, or if an earlier version launched the study.
+    """
+
+    launched: float
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """The user and the commit of the code that created a run; None if unknown.
 
-    `study_commit` is the commit of the study file.
+    `study_files` are the commits of the study file, one for each launch, in order.
     """
 
     user: str | None = None
     git_commit: str | None = None
-    study_commit: str | None = None
+    study_files: tuple[StudyFileCommit, ...] = ()
 
     @property
     def tags(self) -> dict[str, str]:
-        """MLflow's system tags for user and code, and `study_commit`."""
-        tags = {
-            USER: self.user,
-            GIT_COMMIT: self.git_commit,
-            "study_commit": self.study_commit,
-        }
-        return {name: value for name, value in tags.items() if value is not None}
+        """MLflow's system tags for user and code."""
+        return _known({USER: self.user, GIT_COMMIT: self.git_commit})
+
+    def study_tags(self, began: float = math.inf) -> dict[str, str]:
+        """The tag `study_commit` of what began at the Unix time `began`, by default now."""
+        commits = [each.commit for each in self.study_files if each.launched <= began]
+        return _known({STUDY_COMMIT: commits[-1]}) if commits else {}
+
+
+def _known(tags: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in tags.items() if value is not None}
 
 
 def run_name(record: TrialRecord) -> str:
@@ -93,11 +110,11 @@ def state_tags(record: TrialRecord) -> dict[str, str]:
 
 
 def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:
-    """The metrics of each epoch with the epoch's own time; the marker is the last one."""
+    """The metrics of each epoch with the epoch's own time; the marker is the first one."""
     from mlflow.entities import Metric
 
     for result in history:
-        for name in sorted(result.metrics, key=lambda name: (name == EPOCH_MARKER, name)):
+        for name in sorted(result.metrics, key=lambda name: (name != EPOCH_MARKER, name)):
             value = result.metrics[name]
             yield Metric(metric_key(name), value, milliseconds(result.unix_time), result.epoch)
 

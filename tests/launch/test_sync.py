@@ -23,6 +23,7 @@ from balpoe.study.object_store.remote_directory import RemoteDirectory
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.launch_log import log_launch
 
 
 class TinyStudy(Protocol):
@@ -94,6 +95,32 @@ def _without_run_ids(contents: dict[str, Any]) -> dict[str, Any]:
     return {
         name: (status, params, {k: v for k, v in tags.items() if k != "mlflow.parentRunId"}, curves)
         for name, (status, params, tags, curves) in contents.items()
+    }
+
+
+def test_an_empty_store_gets_the_commit_of_the_study_file_in_the_launch_of_each_trial(
+    tiny_study: TinyStudy, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.directory.path, runs / "tiny")
+    started = [r.started for r in RecordStore(tiny_study.spec, tiny_study.directory).records()]
+    launches = {"c0ffee": 0.0, None: started[1], "5badc0de": started[2]}
+    for number, (commit, moment) in enumerate(launches.items()):
+        log_launch(
+            StudyDirectory.of(runs, "tiny").launches,
+            tiny_study.spec,
+            number=number,
+            started=moment,
+            study_commit=commit,
+        )
+    contents = _contents(sync("tiny", runs=runs).tracking_uri)
+    commits = {name: tags.get("study_commit") for name, (_, _, tags, _) in contents.items()}
+    assert commits == {
+        "tiny": "5badc0de",
+        "trial 0000": "c0ffee",
+        "trial 0001": None,
+        "trial 0002": "5badc0de",
+        "trial 0003": "5badc0de",
     }
 
 

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from balpoe.launch.tracking import current_origin
+from balpoe.launch.tracking import study_origin
+from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.environment import current_environment, git_commit
 
 
@@ -54,5 +55,8 @@ def test_a_study_file_has_the_commit_of_its_repository_if_it_is_tracked(tmp_path
     git("add", ".")
     git("commit", "-m", "study")
     other.write_text("name: b")
-    assert current_origin(study).study_commit == git("rev-parse", "HEAD")
-    assert current_origin(other).study_commit is None
+    directory = StudyDirectory(tmp_path / "runs")
+    tracked = study_origin(directory, study)
+    assert tracked.study_tags() == {"study_commit": git("rev-parse", "HEAD")}
+    assert tracked.study_tags(began=0.0) == {}
+    assert study_origin(directory, other).study_tags() == {}

@@ -27,10 +27,11 @@ def test_every_launch_keeps_its_settings_and_its_code(tmp_path: Path) -> None:
     assert logged_launches(directory) == ()
     log_launch(directory, SPEC, number=0, started=100.0)
     larger = dataclasses.replace(SPEC, budget=BudgetConfig(trials=20))
-    log_launch(directory, larger, number=1, started=200.0)
+    log_launch(directory, larger, number=1, started=200.0, study_commit="c0ffee")
     first, second = logged_launches(directory)
     assert (first.study["budget"]["trials"], second.study["budget"]["trials"]) == (8, 20)
     assert first.environment == current_environment()
+    assert (first.study_commit, second.study_commit) == (None, "c0ffee")
     assert (first.number, first.started, second.number) == (0, 100.0, 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -376,34 +376,93 @@ def test_the_run_of_a_study_that_a_late_server_made_twice_is_there_once_in_the_e
     assert parent.info.status == "FINISHED"
 
 
-def test_a_crash_between_two_batches_leaves_every_epoch_once_in_the_end(
-    mirror: Mirror,
+@dataclass
+class FailingRequest:
+    """Fails the request of this `number`, from 1; `sizes` are the metrics of each request."""
+
+    number: int = 0
+    sizes: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def failing_request(monkeypatch: pytest.MonkeyPatch) -> FailingRequest:
+    """The store receives the requests into which MLflow's client splits a batch."""
+    log_batch: Callable[..., None] = SqlAlchemyStore.log_batch
+    failing = FailingRequest()
+
+    def count_and_fail(
+        self: SqlAlchemyStore, run_id: str, metrics: Sequence[Metric], **rest: Any
+    ) -> None:
+        if metrics:
+            failing.sizes.append(len(metrics))
+            if len(failing.sizes) == failing.number:
+                raise ConnectionError("the server went away")
+        log_batch(self, run_id, metrics=metrics, **rest)
+
+    monkeypatch.setattr(SqlAlchemyStore, "log_batch", count_and_fail)
+    return failing
+
+
+def _timed(record: TrialRecord, attempt: int) -> TrialRecord:
+    """Add the time of each epoch, which is another one in each attempt."""
+    history = tuple(
+        replace(
+            result,
+            unix_time=result.unix_time + 50.0 * attempt,
+            metrics={**result.metrics, "epoch_seconds": 1.0 + attempt},
+        )
+        for result in record.history
+    )
+    return replace(record, history=history)
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+@pytest.mark.parametrize(("experts", "failing"), [(396, 2), (1300, 2), (1300, 4), (2597, 6)])
+def test_a_kill_between_two_requests_leaves_every_metric_of_an_epoch_once_in_the_end(
     store: TrackingStore,
     spec: StudySpec,
     make_record: MakeRecord,
-    monkeypatch: pytest.MonkeyPatch,
+    failing_request: FailingRequest,
+    same_process: bool,
+    experts: int,
+    failing: int,
 ) -> None:
-    log_batch: Callable[..., None] = SqlAlchemyStore.log_batch
-    sizes: list[int] = []
-
-    # MLflow's client splits a batch into requests; the store receives each of them.
-    def fail_at_the_second(
-        self: SqlAlchemyStore, run_id: str, metrics: Sequence[Metric], **rest: Any
-    ) -> None:
-        sizes.append(len(metrics))
-        if len(sizes) == 2:
-            raise ConnectionError("the server went away")
-        log_batch(self, run_id, metrics=metrics, **rest)
-
-    record = make_record(0, 5, "COMPLETE", experts=397)  # 5 epochs of 400 metrics
-    monkeypatch.setattr(SqlAlchemyStore, "log_batch", fail_at_the_second)
+    mirror = Mirror(store, spec, ORIGIN)
+    failing_request.number, failing_request.sizes = failing, []
+    # an epoch has `experts` + 4 metrics; no checkpoint has one, so that all are trained again
     with pytest.raises(ConnectionError):
-        mirror.mirror(record)
+        mirror.mirror(_timed(make_record(0, 3, experts=experts), attempt=0))
+    again = mirror if same_process else Mirror(store, spec, ORIGIN)
+    again.mirror(_timed(make_record(0, 4, experts=experts, attempt=1), attempt=1))
+    again.mirror(_timed(make_record(0, 5, "COMPLETE", experts=experts, attempt=1), attempt=1))
+    (run,) = _runs(store, spec, "trial")
+    # the first, the last and one metric in each request of an epoch
+    names = {f"val/expert_{expert}/ece" for expert in range(0, experts, 250)}
+    for metric in ("train/loss", "val/accuracy", "val/ece", "epoch_seconds", *names):
+        steps = [point.step for point in _history(store, run, metric)]
+        assert sorted(steps) == [1, 2, 3, 4, 5], metric
+    assert max(failing_request.sizes) <= 1000
+    assert len(run.data.metrics) == experts + 4
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_metrics_that_an_earlier_version_named_otherwise_are_there_once_after_a_kill(
+    store: TrackingStore,
+    spec: StudySpec,
+    make_record: MakeRecord,
+    failing_request: FailingRequest,
+    failing: int,
+) -> None:
+    Mirror(store, spec, ORIGIN).mirror(make_record(0, 5))
+    failing_request.number, failing_request.sizes = failing, []
+    record = make_record(0, 5, experts=500)  # 499 curves of 5 epochs are lacking
+    with pytest.raises(ConnectionError):
+        Mirror(store, spec, ORIGIN).mirror(record)
     Mirror(store, spec, ORIGIN).mirror(record)
     (run,) = _runs(store, spec, "trial")
-    for metric in ("train/loss", "val/accuracy", "val/expert_0/ece", "val/expert_396/ece"):
-        assert [point.step for point in _history(store, run, metric)] == [1, 2, 3, 4, 5]
-    assert max(sizes) == 1000
+    for expert in range(0, 500, 33):
+        points = _history(store, run, f"val/expert_{expert}/ece")
+        assert [point.step for point in points] == [1, 2, 3, 4, 5]
 
 
 def test_trials_sort_by_objective_and_filter_by_state(

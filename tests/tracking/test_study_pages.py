@@ -19,9 +19,10 @@ from balpoe.config import StudySpec
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking.logged_figures import log_study_figures, log_trial_figures
 from balpoe.tracking.mirror import Mirror
-from balpoe.tracking.run_data import Origin
+from balpoe.tracking.run_data import Origin, StudyFileCommit
 from balpoe.tracking.shared_view import KIND, KIND_TAG, TAG, TRIALS_FILTER, view_state
 from balpoe.tracking.tracking_store import TrackingStore, local_store
+from tests.tracking.conftest import START
 
 MakeRecord = Callable[..., TrialRecord]
 
@@ -33,7 +34,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
 
 @pytest.fixture
 def mirror(store: TrackingStore, spec: StudySpec) -> Mirror:
-    return Mirror(store, spec, Origin("ada", "c0ffee", "5badc0de"), class_counts=_counts)
+    launches = (StudyFileCommit(0.0, "5badc0de"), StudyFileCommit(START + 1000, "0ddba11"))
+    return Mirror(store, spec, Origin("ada", "c0ffee", launches), class_counts=_counts)
 
 
 def _counts(record: TrialRecord) -> dict[str, int]:
@@ -189,6 +191,7 @@ def test_a_trial_has_all_its_parameters_its_data_and_its_configuration(
     assert run.data.params["mixup.alpha"] == "0.25"
     assert run.data.params["fixed/model.backbone"] == spec.base.model.backbone
     assert run.data.tags["study_commit"] == "5badc0de"
+    assert _parent(store, spec).data.tags["study_commit"] == "0ddba11"
     assert run.inputs is not None
     [data] = [found.dataset for found in run.inputs.dataset_inputs]
     assert (data.name, data.digest) == ("digits_lt", "0123")

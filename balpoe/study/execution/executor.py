@@ -45,6 +45,7 @@ def run_trials(
     earlier: Sequence[EarlierStudy] = (),
     confirm_lease: ConfirmLease = unconfirmed,
     other_hosts: bool = False,
+    study_commit: str | None = None,
     run: RunTrial = run_trial,
 ) -> LaunchEnd:
     """Run the study's trials until its budget is spent, SIGINT stops it, or all fail alike.
@@ -60,6 +61,7 @@ def run_trials(
         confirm_lease: It is called before every write to the storage and raises once the lease
             is lost.
         other_hosts: Whether trials may run on other hosts; they use the clock of this one.
+        study_commit: The commit of the study file, for the log of launches.
         run: Runs a trial.
 
     Raises:
@@ -80,6 +82,7 @@ def run_trials(
         number=number,
         started=trials.launches()[-1],
         warm_start={each.study: each.trials for each in (study.event for study in earlier)},
+        study_commit=study_commit,
     )
     for study in earlier:
         listener(study.event)

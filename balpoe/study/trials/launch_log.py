@@ -40,7 +40,8 @@ class Launch:
 
     `number` counts from 0, `started` is in Unix seconds, `study` holds every setting. `warm_start`
     are the trials of earlier studies from which the sampler learned, by the names of the studies.
-    `requests` are those of users while the launch ran.
+    `requests` are those of users while the launch ran. `study_commit` is the commit of the study
+    file; None if git does not track it.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Launch:
     study: Mapping[str, Any]
     warm_start: Mapping[str, Sequence[int]] = field(default_factory=dict)
     requests: tuple[LoggedRequest, ...] = ()
+    study_commit: str | None = None
 
 
 def log_launch(
@@ -59,6 +61,7 @@ def log_launch(
     number: int,
     started: float,
     warm_start: Mapping[str, Sequence[int]] | None = None,
+    study_commit: str | None = None,
 ) -> Path:
     """Write the file of a launch to `directory`; return its path.
 
@@ -72,6 +75,7 @@ def log_launch(
         current_environment(),
         to_plain(spec),
         warm_start or {},
+        study_commit=study_commit,
     )
     create_directory(directory)
     return _write(directory, launch)
@@ -91,8 +95,9 @@ def log_request(directory: Path, number: int, request: Request, answer: Answer) 
 
 def _write(directory: Path, launch: Launch) -> Path:
     content = asdict(launch)
-    if not launch.requests:  # most launches have none, and earlier versions know no requests
-        del content["requests"]
+    for name in ("requests", "study_commit"):  # which many launches lack, and earlier versions
+        if not content[name]:
+            del content[name]
     text = json.dumps({"format": FORMAT, **content}, indent=1, ensure_ascii=False)
     file = _file(directory, launch.number)
     write_text_atomically(file, text + "\n")

@@ -8,6 +8,7 @@ from balpoe.config.configuration import (
     ExpertsConfig,
     MixupConfig,
     Precision,
+    ReweightingConfig,
     Sharing,
     TrainingConfig,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "RaceConfig",
     "RandAugmentConfig",
     "ResourcesConfig",
+    "ReweightingConfig",
     "SamplerConfig",
     "Sharing",
     "StudySpec",

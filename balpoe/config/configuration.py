@@ -22,7 +22,7 @@ from balpoe.config.bounds import (
 )
 from balpoe.config.cost import CostMatrix
 from balpoe.config.data import DataSource
-from balpoe.config.loss import LOSSES, Loss
+from balpoe.config.loss import LOSSES, Loss, WeightNormalisation
 from balpoe.config.mixing import MIXERS, Mixer
 from balpoe.config.model import ModelConfig
 from balpoe.config.plain_data import ADDED, ADDED_SECTION
@@ -30,6 +30,7 @@ from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
 Sharing = Literal["shared", "independent", "linear"]
+ClassSampling = Literal["image", "class_balanced", "square_root", "progressive"]
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 
@@ -41,6 +42,8 @@ class ExpertsConfig(Bounded):
     (a single expert has `centre`), unless `lambdas` lists them. With `sharing: shared` each
     expert owns the last `owned_stages` stages and its classifier: two stages in the released
     code; the supplement states one for the large data sets.
+
+    `class_lambdas` has a bias for each class (in their order), for each expert (Theorem 1).
     """
 
     count: Count = 3
@@ -49,19 +52,48 @@ class ExpertsConfig(Bounded):
     lambdas: tuple[Real, ...] | None = None
     sharing: Sharing = "shared"
     owned_stages: Annotated[int, Bounds(at_least=1, at_most=3)] = field(default=2, metadata=ADDED)
+    class_lambdas: tuple[tuple[Real, ...], ...] | None = field(default=None, metadata=ADDED_SECTION)
 
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Require one λ per expert in `lambdas`."""
-        if self.lambdas is not None and len(self.lambdas) != self.count:
-            message = f"must be as many as count ({self.count}), got {len(self.lambdas)}"
-            yield FieldProblem("lambdas", message)
+        """Require one λ, or one list of them, per expert, and lists of the same length."""
+        for name in ("lambdas", "class_lambdas"):
+            values = getattr(self, name)
+            if values is not None and len(values) != self.count:
+                message = f"must be as many as count ({self.count}), got {len(values)}"
+                yield FieldProblem(name, message)
+        if self.class_lambdas is not None:
+            if self.lambdas is not None:
+                yield FieldProblem("class_lambdas", "replaces lambdas: leave one of them out")
+            lengths = sorted({len(lambdas) for lambdas in self.class_lambdas})
+            if len(lengths) > 1:
+                message = f"must list as many classes for every expert, got {shown(lengths)}"
+                yield FieldProblem("class_lambdas", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixupConfig(Bounded):
-    """The strength of mixing: ξ ~ Beta(α, α); α = 0 switches mixing off (ERM)."""
+    """The strength of mixing: ξ ~ Beta(α, α); α = 0 switches mixing off (ERM).
+
+    Mixing stops after the share `until` of the epochs.
+    """
 
     alpha: NonNegative = 0.0
+    until: Fraction = field(default=1.0, metadata=ADDED_SECTION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReweightingConfig(Bounded):
+    """Class weights from the share `start` of the epochs on (deferred re-weighting, DRW).
+
+    The weights are (1 − β)/(1 − β^n), scaled to a mean of 1 over the classes, for n training images
+    of a class (Cui et al., CVPR 2019, eq. 2, and Cao et al., NeurIPS 2019, section 3.3); β = 0
+    switches them off. `normalisation` divides the weighted sum of losses by the weights of the
+    `batch`, as the released code, or by its number of `images`, as Cui et al.
+    """
+
+    beta: Annotated[float, Bounds(at_least=0, at_most=0.9999999)] = 0.0
+    start: Fraction = 0.8
+    normalisation: WeightNormalisation = "batch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +111,12 @@ class TrainingConfig(Bounded):
 
     `precision` is the format of convolutions and matrix products; `auto` is bfloat16 where the
     device has hardware for it, else float32.
+
+    `class_sampling` says how the images of an epoch are drawn. Each `image` is visited once; or
+    classes are drawn (`class_balanced`: equally often; `square_root`: in proportion to √n;
+    `progressive`: from in proportion to n in the first to equally often in the last epoch), and
+    images within a class in turn. Every epoch has as many images (Kang et al., ICLR 2020,
+    section 4.1).
     """
 
     epochs: Count = 200
@@ -94,6 +132,7 @@ class TrainingConfig(Bounded):
     precision: Precision = "auto"
     evaluate_every: Count = 1
     accumulate: Count = field(default=1, metadata=ADDED)
+    class_sampling: ClassSampling = field(default="image", metadata=ADDED_SECTION)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def further_problems(self) -> Iterator[FieldProblem]:
@@ -121,4 +160,16 @@ class Configuration(Bounded):
     training: TrainingConfig = field(default_factory=TrainingConfig)
     loss: Loss = field(default_factory=lambda: LOSSES["logit_adjustment"](), metadata=ADDED_SECTION)
     mixing: Mixer = field(default_factory=lambda: MIXERS["mixup"](), metadata=ADDED_SECTION)
+    reweighting: ReweightingConfig = field(
+        default_factory=ReweightingConfig, metadata=ADDED_SECTION
+    )
     cost: CostMatrix | None = field(default=None, metadata=ADDED_SECTION)
+
+    def further_problems(self) -> Iterator[FieldProblem]:
+        """Yield what does not go with the loss or the mixer."""
+        yield from self.loss.problems(self)
+        yield from self.mixing.problems(self)
+        by_batch = self.reweighting.beta and self.reweighting.normalisation == "batch"
+        if by_batch and self.training.accumulate > 1:
+            message = "batch needs the weights of whole batches: set accumulate: 1, or images here"
+            yield FieldProblem("reweighting", message, ("normalisation",))

@@ -6,30 +6,77 @@ B batch, E experts of the whole ensemble, C classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from balpoe.config.entry_tables import Entry, Table
+from balpoe.errors import FieldProblem
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from balpoe.config.configuration import Configuration
+
+WeightNormalisation = Literal["batch", "images"]
+"""Divide a weighted sum of losses by the weights of the batch, or by its number of images."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LossContext:
     """The properties of a training that a loss may depend on.
 
-    `class_counts` are the training images of each of the C classes, `prior_c` is their share
-    (float64 [C], on the CPU), `lambdas` holds the bias λ of each of the E experts. The tensors
-    of the loss are on `device`.
+    Attributes:
+        class_counts: The training images of each of the C classes.
+        prior_c: Their share π, float64 [C], on the CPU.
+        sampled_prior_c: The share of each class in the draws of the last epoch, float64 [C]: π
+            unless `training.class_sampling` changes it.
+        final_weights_c: The weight of each class in the last epoch, float64 [C].
+        lambdas_ex: The bias λ of each expert, float64 [E, 1], or for each class [E, C].
+        logit_scale: κ of a cosine classifier; 1 for a linear one.
+        epochs: The number of epochs.
+        reweighted_from: The first epoch (from 0) with class weights; None without.
+        device: The device of the tensors of the loss.
     """
 
     class_counts: tuple[int, ...]
     prior_c: Tensor
-    lambdas: tuple[float, ...]
+    sampled_prior_c: Tensor
+    final_weights_c: Tensor
+    lambdas_ex: Tensor
+    logit_scale: float
     epochs: int
+    reweighted_from: int | None
     device: torch.device
+
+
+class ClassWeights:
+    """The weight of each class in a mean of losses; 1 before the epoch `start` (from 0)."""
+
+    def __init__(self, weights_c: Tensor, start: int, normalisation: WeightNormalisation) -> None:
+        self._final_c = weights_c
+        self._weights_c = weights_c.new_ones(len(weights_c))
+        self._start = start
+        self._normalisation = normalisation
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the weights in place: a captured step reads them at the same address."""
+        if epoch >= self._start:
+            self._weights_c.copy_(self._final_c)
+        else:
+            self._weights_c.fill_(1.0)
+
+    def mean(self, losses_b: Tensor, labels_b: Tensor, share: Tensor | None = None) -> Tensor:
+        """Return Σ share·w·ℓ, divided by Σ w or by the number of images, as one element.
+
+        `share` is that of the labels in mixed images: one ([]), or one per image ([B]).
+        """
+        weights_b = self._weights_c.index_select(0, labels_b)
+        weighted_b = weights_b * losses_b if share is None else weights_b * losses_b * share
+        if self._normalisation == "batch":
+            return weighted_b.sum() / weights_b.sum()
+        return weighted_b.mean()
 
 
 class Criterion(ABC):
@@ -54,16 +101,22 @@ class Criterion(ABC):
         *,
         partner_labels_b: Tensor | None = None,
         xi: Tensor | None = None,
+        class_weights: ClassWeights | None = None,
     ) -> Tensor:
         """Return the mean over the batch of ξ·ℓ(y) + (1 − ξ)·ℓ(y_partner), as one element.
 
         `xi` is the share of the images with `labels_b`, one for the batch or one per image. It is
-        None, and so are the labels of the partners, where nothing is mixed.
+        None, and so are the labels of the partners, where nothing is mixed. With `class_weights`
+        the means of ξ·ℓ(y) and of (1 − ξ)·ℓ(y_partner) are weighted each by its own labels.
         """
         losses_b = self.per_image(expert, logits_bc, labels_b)
-        if partner_labels_b is not None and xi is not None:
-            losses_b = self.per_image(expert, logits_bc, partner_labels_b).lerp(losses_b, xi)
-        return losses_b.mean()
+        if partner_labels_b is None or xi is None:
+            return class_weights.mean(losses_b, labels_b) if class_weights else losses_b.mean()
+        partner_losses_b = self.per_image(expert, logits_bc, partner_labels_b)
+        if class_weights is None:
+            return partner_losses_b.lerp(losses_b, xi).mean()
+        mean = class_weights.mean(losses_b, labels_b, xi)
+        return mean + class_weights.mean(partner_losses_b, partner_labels_b, 1 - xi)
 
     def start_epoch(self, epoch: int) -> None:
         """Adapt the loss to an epoch (from 0) before its first step.
@@ -74,15 +127,54 @@ class Criterion(ABC):
         return
 
 
+class JointCriterion(Criterion):
+    """A loss of each expert that depends on the logits of the others, for the same images.
+
+    The step holds the activations of all experts at once.
+    """
+
+    @abstractmethod
+    def means(
+        self,
+        logits_bec: Tensor,
+        labels_b: Tensor,
+        *,
+        partner_labels_b: Tensor | None = None,
+        xi: Tensor | None = None,
+        class_weights: ClassWeights | None = None,
+    ) -> Tensor:
+        """Return the mean loss of each expert over the batch: float32 [E].
+
+        `logits_bec` are float32; the other arguments are those of `mean`.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss(Entry, ABC):
-    """The settings of a loss; abstract."""
+    """The settings of a loss; abstract.
+
+    `uses_lambdas` says whether the loss depends on the biases λ of the experts.
+    """
 
     name: str
+    uses_lambdas: ClassVar[bool] = False
 
     @abstractmethod
     def criterion(self, context: LossContext) -> Criterion:
         """Return the loss of one training."""
+
+    def log_target_priors(self, context: LossContext) -> Tensor:
+        """Return the logarithm of the prior that each expert aims at: float64 [E, C], on the CPU.
+
+        A constant may be added for each expert. By default it is the share of the classes in the
+        draws times the weights of the classes: what the cross-entropy aims at.
+        """
+        aimed_c = context.sampled_prior_c.log() + context.final_weights_c.log()
+        return aimed_c.expand(len(context.lambdas_ex), -1).clone()
+
+    def problems(self, configuration: Configuration) -> Iterator[FieldProblem]:
+        """Yield what else in a configuration does not go with this loss; none by default."""
+        return iter(())
 
 
 LOSSES = Table(

@@ -32,10 +32,10 @@ from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.search_validation import SearchValidation, ValidationFile
-from balpoe.training.training import configured_lambdas
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from balpoe.config import AugmentationConfig, TrainingConfig
 from balpoe.config.augmentation import DrawnOperations, Policy
-from balpoe.config.mixing import Mixer
+from balpoe.config.mixing import Mixer, PartnerSampling
 from balpoe.errors import StorageError
 from balpoe.training.augmentation.resized_crop import draw_boxes
+from balpoe.training.orders import Labels, Order, partners_within
 from balpoe.training.streams import Purpose, policy_streams, random_stream
 
 _IMAGES_AT_ONCE = 2**16  # part of what a seed means
@@ -32,7 +33,7 @@ class Draws:
     `top_sb` and `left_sb` the corner of the crop in the padded image, `box_sb4` the top, left,
     height and width of a resized crop ([S, B, 0] without), `flip_sb` booleans, `angle_sb`
     counter-clockwise degrees, `operation_sbl` and `magnitude_sbl` the operations of the
-    augmentation policies, `mixing_s` ([S, ...]) the draws of the mixer.
+    augmentation policies, `mixing_s` ([S, ...]) the draws of the mixer (zeros without one).
     """
 
     order_sb: Tensor
@@ -69,12 +70,22 @@ class Draws:
         return Draws(*(tensor.index_select(0, index) for tensor in self.tensors()))
 
 
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """A mixer, its strength α > 0, and how it draws partners; None for a permutation of a batch."""
+
+    mixer: Mixer
+    alpha: float
+    partners: PartnerSampling | None = None
+
+
 class EpochDraws:
-    """The draws of one epoch over `images` images of `height` times `width` pixels.
+    """The draws of one epoch that visits images of `height` times `width` pixels in `order_n`.
 
     Iterating yields the full batches, in one block or several, then the last partial one. They
     are drawn during the iteration, 65,536 images at a time. Only the order of all images is kept
-    (`order_n`, int32 [N]): in memory, or on disk where there are more images than that.
+    (int32 [N]): in memory, or on disk where there are more images than that. `labels_n` are those
+    of the training set; partners may be drawn by them. Without `mixing`, images are not mixed.
 
     Raises:
         StorageError: there is no space in the directory for temporary files.
@@ -83,9 +94,9 @@ class EpochDraws:
     def __init__(
         self,
         training: TrainingConfig,
-        mixer: Mixer,
-        alpha: float,
-        images: int,
+        mixing: Mixing | None,
+        order_n: Order,
+        labels_n: Labels,
         *,
         height: int,
         width: int,
@@ -93,12 +104,11 @@ class EpochDraws:
         epoch: int,
     ) -> None:
         self._training = training
-        self._mixer, self._alpha = mixer, alpha
+        self._mixing = mixing
+        self._labels_n = labels_n
         self._height, self._width = height, width
         self._seed, self._epoch = seed, epoch
-        everything = np.arange(images, dtype=np.int32)
-        order_n = random_stream(seed, Purpose.ORDER, epoch).permutation(everything)
-        self.order_n = order_n if images <= _IMAGES_AT_ONCE else _on_disk(order_n)
+        self.order_n = order_n if len(order_n) <= _IMAGES_AT_ONCE else _on_disk(order_n)
 
     def __iter__(self) -> Iterator[Draws]:
         batch_size, images = self._training.batch_size, len(self.order_n)
@@ -106,7 +116,7 @@ class EpochDraws:
         policies = self._training.augmentation.all_policies()
         of_policies = policy_streams(self._seed, [each.name for each in policies], self._epoch)
         steps = -(-images // batch_size)
-        mixing_s = self._mixer.draw(self._alpha, steps, batch_size, streams[Purpose.MIXING])
+        mixing_s = self._mixing_draws(steps, streams[Purpose.MIXING])
         at_once = max(1, _IMAGES_AT_ONCE // batch_size) * batch_size
         for start in range(0, images, at_once):
             order_n = self.order_n[start : start + at_once]
@@ -123,12 +133,30 @@ class EpochDraws:
             ):
                 if part:
                     first = (start + part.start) // batch_size
-                    yield _cut_batches(drawn, part, size, mixing_s[first:], streams)
+                    partner_sb = self._partners(order_n[part.start : part.stop], size, streams)
+                    yield _cut_batches(drawn, part, size, mixing_s[first:], partner_sb)
+
+    def _mixing_draws(self, steps: int, generator: np.random.Generator) -> Tensor:
+        if self._mixing is None:
+            return torch.zeros(steps)
+        batch_size = self._training.batch_size
+        return self._mixing.mixer.draw(self._mixing.alpha, steps, batch_size, generator)
+
+    def _partners(
+        self, order_n: Order, batch_size: int, streams: Mapping[Purpose, np.random.Generator]
+    ) -> npt.NDArray[np.int64]:
+        """Return the place in its batch of the partner of each image: int64 [S, B]."""
+        sampling = None if self._mixing is None else self._mixing.partners
+        order_sb = order_n.reshape(-1, batch_size)
+        if sampling is not None and not sampling.whole_set:
+            return partners_within(self._labels_n[order_sb], sampling, streams[Purpose.PARTNERS])
+        identity_sb = np.tile(np.arange(batch_size), (len(order_sb), 1))
+        return streams[Purpose.PAIRING].permuted(identity_sb, axis=1)
 
 
 def _draw_images(
     augmentation: AugmentationConfig,
-    order_n: npt.NDArray[np.int32],
+    order_n: Order,
     height: int,
     width: int,
     streams: Mapping[Purpose, np.random.Generator],
@@ -166,12 +194,10 @@ def _cut_batches(
     part: range,
     batch_size: int,
     mixing_s: Tensor,
-    streams: Mapping[Purpose, np.random.Generator],
+    partner_sb: npt.NDArray[np.int64],
 ) -> Draws:
-    """Return the draws of the images in `part`, as rows of `batch_size` with a pairing each."""
+    """Return the draws of the images in `part`, as rows of `batch_size`."""
     steps = len(part) // batch_size
-    identity_sb = np.tile(np.arange(batch_size), (steps, 1))
-    pairing_sb = streams[Purpose.PAIRING].permuted(identity_sb, axis=1)
     return Draws(
         **{
             name: torch.from_numpy(
@@ -179,12 +205,12 @@ def _cut_batches(
             )
             for name, array in drawn.items()
         },
-        partner_sb=torch.from_numpy(pairing_sb),
+        partner_sb=torch.from_numpy(partner_sb),
         mixing_s=mixing_s[:steps],
     )
 
 
-def _on_disk(order_n: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _on_disk(order_n: Order) -> Order:
     """Return the same order, memory-mapped from a temporary file without a name."""
     try:
         with tempfile.TemporaryFile() as file:

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,18 +20,20 @@ from balpoe.data.splits import Images, ImageSet, Normalisation
 from balpoe.method.long_tailed_counts import Indices
 from balpoe.training.augmentation.pixel_source import ImageGatherer, PixelSource
 from balpoe.training.draws import Draws
-
-Order = npt.NDArray[np.int32]
+from balpoe.training.orders import Order
 
 
 class ImageFeed(ABC):
-    """The images of all learners; the steps of each learner gather them from its source."""
+    """The images of all streams; a step gathers the images of each stream from its source.
+
+    A learner has a stream, and a second one if the partners of its images come from the whole set.
+    """
 
     sources: Sequence[ImageGatherer]
 
     @abstractmethod
     def epoch(self, orders: Sequence[Order]) -> AbstractContextManager[Callable[[], None]]:
-        """Return the context of an epoch in which the learners visit images in these orders.
+        """Return the context of an epoch in which the streams visit images in these orders.
 
         Its value is to be called before each step: it loads the images of the step.
         """
@@ -43,7 +44,7 @@ def image_feed(
     normalisation: Normalisation,
     augmentation: AugmentationConfig,
     *,
-    learners: int,
+    streams: int,
     batch_size: int,
     device: torch.device,
 ) -> ImageFeed:
@@ -53,28 +54,28 @@ def image_feed(
         DataError: augmentation policies need 1 or 3 channels.
     """
     if isinstance(images, ImageSet):
-        return _MemoryFeed(PixelSource(images, normalisation, augmentation, device), learners)
+        return _MemoryFeed(PixelSource(images, normalisation, augmentation, device), streams)
     height, width, channels = images.shape_hwd
     buffers = [
         torch.zeros(batch_size, height, width, channels, dtype=torch.uint8, device=device)
-        for _ in range(learners)
+        for _ in range(streams)
     ]
     sources = [_BufferSource(buffer_bhwd, normalisation, augmentation) for buffer_bhwd in buffers]
     return _StreamFeed(images, buffers, sources)
 
 
 class _MemoryFeed(ImageFeed):
-    """All learners gather from the same images in memory; nothing is loaded."""
+    """All streams gather from the same images in memory; nothing is loaded."""
 
-    def __init__(self, source: PixelSource, learners: int) -> None:
-        self.sources = [source] * learners
+    def __init__(self, source: PixelSource, streams: int) -> None:
+        self.sources = [source] * streams
 
     def epoch(self, orders: Sequence[Order]) -> AbstractContextManager[Callable[[], None]]:
         return nullcontext(lambda: None)
 
 
 class _StreamFeed(ImageFeed):
-    """Each learner gathers from a buffer of one batch, at a fixed address for CUDA graphs."""
+    """Each stream has a buffer of one batch, at a fixed address for CUDA graphs."""
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class _BufferSource:
 
 
 def _interleaved(orders: Sequence[Order], batch_size: int) -> Iterator[Indices]:
-    """Yield the images of the first step of every learner, of the second step, and so on."""
+    """Yield the images of the first step of every stream, of the second step, and so on."""
     for start in range(0, len(orders[0]), batch_size):
         for order_n in orders:
             yield order_n[start : start + batch_size].astype(np.int64)

@@ -1,27 +1,44 @@
 """The state of a training in progress: networks, momentum and the running losses.
 
-S steps, B batch, E experts, C classes.
+S steps, B batch, E experts, C classes, N images.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from balpoe.config import Configuration
-from balpoe.config.loss import LossContext
+from balpoe.config.loss import ClassWeights
 from balpoe.data.splits import DataDescription, Images
-from balpoe.method.priors import class_prior
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.models.pretrained import load_pretrained
 from balpoe.training.capture import CapturedSteps
-from balpoe.training.draws import Draws, EpochDraws
+from balpoe.training.draws import Draws, EpochDraws, Mixing
 from balpoe.training.image_feed import image_feed
 from balpoe.training.learner import Learner, Stepper
+from balpoe.training.loss_context import loss_context
+from balpoe.training.orders import epoch_order, partner_order
 from balpoe.training.precision import autocast_dtype, float32_kernels
-from balpoe.training.streams import network_seed, weight_generator
+from balpoe.training.schedule import epoch_at
+from balpoe.training.streams import (
+    Purpose,
+    network_seed,
+    partner_seed,
+    random_stream,
+    weight_generator,
+)
+
+
+class _StepKind(NamedTuple):
+    """Steps that are captured apart from those of other kinds."""
+
+    batch_size: int
+    mixes: bool
 
 
 class Optimisation:
@@ -30,7 +47,6 @@ class Optimisation:
     def __init__(
         self,
         configuration: Configuration,
-        lambdas: Sequence[float],
         images: Images,
         description: DataDescription,
         *,
@@ -38,7 +54,7 @@ class Optimisation:
         device: torch.device,
     ) -> None:
         self._configuration = configuration
-        self._images = len(images)
+        self._labels_n = images.compact_labels_n.numpy()
         self._description = description
         self._seed = seed
         self._device = device
@@ -47,19 +63,21 @@ class Optimisation:
             memory_format=torch.channels_last,  # type: ignore[call-overload]
         )
         training = configuration.training
-        context = LossContext(
-            class_counts=tuple(description.class_counts),
-            prior_c=class_prior(description.class_counts),
-            lambdas=tuple(lambdas),
-            epochs=training.epochs,
-            device=device,
-        )
+        context = loss_context(configuration, description.class_counts, device)
         self._criterion = configuration.loss.criterion(context)
+        self._class_weights: ClassWeights | None = None
+        if context.reweighted_from is not None:
+            self._class_weights = ClassWeights(
+                context.final_weights_c.to(device).float(),
+                context.reweighted_from,
+                configuration.reweighting.normalisation,
+            )
         # of several networks, each has one expert
         self._learners = [
-            Learner(network, self._criterion, first_expert=number)
+            Learner(network, self._criterion, number, self._class_weights)
             for number, network in enumerate(self.experts.networks)
         ]
+        self._mixing = _mixing(configuration, description.class_counts)
         self._learning_rate = torch.zeros((), device=device)
         self._optimiser = torch.optim.SGD(
             self.experts.parameters(),
@@ -74,7 +92,7 @@ class Optimisation:
             images,
             description.normalisation,
             training.augmentation,
-            learners=len(self._learners),
+            streams=len(self._learners) * (2 if self._pairs_with_whole_set else 1),
             batch_size=min(training.batch_size, len(images)),
             device=device,
         )
@@ -83,11 +101,11 @@ class Optimisation:
             self._optimiser,
             self._feed.sources,
             images.compact_labels_n.to(device),
-            mixer=configuration.mixing if configuration.mixup.alpha > 0 else None,
+            torch.tensor(description.class_counts, dtype=torch.float32, device=device),
             autocast_dtype=autocast_dtype(training.precision, device),
             accumulate=training.accumulate,
         )
-        self._captured: dict[int, CapturedSteps] = {}
+        self._captured: dict[_StepKind, CapturedSteps] = {}
 
     def run_epoch(self, epoch: int, learning_rate: float) -> tuple[float, ...]:
         """Train for one epoch (from 0).
@@ -99,16 +117,27 @@ class Optimisation:
         self.experts.train()
         self._learning_rate.fill_(learning_rate)
         self._criterion.start_epoch(epoch)
+        if self._class_weights is not None:
+            self._class_weights.start_epoch(epoch)
         for learner in self._learners:
             learner.loss_sum_e.zero_()
-        drawn = [self._draw(epoch, network) for network in range(len(self._learners))]
+        training = self._configuration.training
+        mixes = epoch < epoch_at(self._configuration.mixup.until, training)
+        mixing = self._mixing if mixes else None
+        drawn = [
+            draws
+            for network in range(len(self._learners))
+            for draws in self._draws(epoch, network, mixing)
+        ]
         with (
             float32_kernels(self._configuration.training.precision, self._device),
             self._feed.epoch([draws.order_n for draws in drawn]) as load_images,
         ):
             for blocks in zip(*drawn, strict=True):
-                self._run_block([block.to(self._device) for block in blocks], load_images)
-        loss_e = torch.cat([learner.loss_sum_e for learner in self._learners]) / self._images
+                draws = [block.to(self._device) for block in blocks]
+                self._run_block(draws, mixing, load_images)
+        loss_e = torch.cat([learner.loss_sum_e for learner in self._learners])
+        loss_e /= len(self._labels_n)
         return tuple(loss_e.tolist())
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -129,34 +158,62 @@ class Optimisation:
             self._optimiser.state[parameter]["momentum_buffer"] = momenta[f"momentum.{name}"]
         return momenta if self._configuration.training.momentum else {}
 
-    def _draw(self, epoch: int, network: int) -> EpochDraws:
-        return EpochDraws(
-            self._configuration.training,
-            self._configuration.mixing,
-            self._configuration.mixup.alpha,
-            self._images,
+    @property
+    def _pairs_with_whole_set(self) -> bool:
+        partners = None if self._mixing is None else self._mixing.partners
+        return partners is not None and partners.whole_set
+
+    def _draws(self, epoch: int, network: int, mixing: Mixing | None) -> list[EpochDraws]:
+        """Return the draws of an epoch for a network, and those of partners from the whole set."""
+        training = self._configuration.training
+        drawn = functools.partial(
+            EpochDraws,
+            training,
+            labels_n=self._labels_n,
             height=self._description.height,
             width=self._description.width,
-            seed=network_seed(self._seed, network),
             epoch=epoch,
         )
+        seed = network_seed(self._seed, network)
+        order_n = epoch_order(
+            self._labels_n,
+            training.class_sampling,
+            epoch / training.epochs,
+            random_stream(seed, Purpose.ORDER, epoch),
+        )
+        draws = [drawn(mixing, order_n, seed=seed)]
+        if self._mixing is not None and self._mixing.partners and self._pairs_with_whole_set:
+            stream = random_stream(seed, Purpose.PARTNERS, epoch)
+            order_n = partner_order(self._labels_n, self._mixing.partners, stream)
+            draws.append(drawn(None, order_n, seed=partner_seed(seed)))
+        return draws
 
-    def _run_block(self, draws: Sequence[Draws], load_images: Callable[[], None]) -> None:
+    def _run_block(
+        self, draws: Sequence[Draws], mixing: Mixing | None, load_images: Callable[[], None]
+    ) -> None:
         """Take steps of one batch size: replayed on a GPU, one by one on the CPU.
 
         The first block of a batch size has the most steps.
         """
+        step = functools.partial(self._stepper.step, mixer=mixing.mixer if mixing else None)
         if self._device.type != "cuda":
             for index in range(draws[0].steps):
                 load_images()
-                self._stepper.step(draws, torch.tensor([index]))
+                step(draws, torch.tensor([index]))
             return
-        batch_size = draws[0].batch_size
-        if batch_size not in self._captured:
+        kind = _StepKind(draws[0].batch_size, mixes=mixing is not None)
+        if kind not in self._captured:
             sums = [learner.loss_sum_e for learner in self._learners]
             state = [*self.tensors().values(), *sums]
-            self._captured[batch_size] = CapturedSteps(self._stepper.step, draws, state)
-        self._captured[batch_size].run(draws, load_images)
+            self._captured[kind] = CapturedSteps(step, draws, state)
+        self._captured[kind].run(draws, load_images)
+
+
+def _mixing(configuration: Configuration, class_counts: Sequence[int]) -> Mixing | None:
+    alpha = configuration.mixup.alpha
+    if alpha == 0:
+        return None
+    return Mixing(configuration.mixing, alpha, configuration.mixing.partner_sampling(class_counts))
 
 
 def initial_experts(

@@ -23,8 +23,13 @@ def _learning_rate(training: TrainingConfig, epoch: int) -> float:
         return training.learning_rate * (epoch + 1) / warmup_epochs
     if training.schedule == "cosine":
         return training.learning_rate * (1 + math.cos(math.pi * epoch / training.epochs)) / 2
-    passed = sum(epoch >= round(_epochs(share, training)) for share in training.milestones)
+    passed = sum(epoch >= epoch_at(share, training) for share in training.milestones)
     return training.learning_rate * training.decay**passed
+
+
+def epoch_at(share: float, training: TrainingConfig) -> int:
+    """Return the epoch (from 0) that begins after a share of the epochs."""
+    return round(_epochs(share, training))
 
 
 def _epochs(share: float, training: TrainingConfig) -> float:

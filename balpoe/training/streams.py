@@ -28,10 +28,12 @@ class Purpose(IntEnum):
     MIXING = 5
     PAIRING = 6
     RESIZED_CROP = 7
+    PARTNERS = 11  # 8 to 10 are those of policies
 
 
 _POLICY_PURPOSES: Final = {"colour_jitter": 8, "auto_augment": 9, "rand_augment": 10}
 _NAMED_POLICIES = 2**32
+_PARTNERS = 2**32
 _NEXT_OF_THE_SAME_NAME = 2**40
 
 
@@ -68,6 +70,11 @@ def network_seed(seed: int, network: int) -> int:
     if network == 0:
         return seed
     return _non_negative_int64(np.random.SeedSequence((seed, network)))
+
+
+def partner_seed(seed: int) -> int:
+    """Return the seed of the draws for partners from the whole training set."""
+    return _non_negative_int64(np.random.SeedSequence((seed, _PARTNERS)))
 
 
 def _non_negative_int64(sequence: np.random.SeedSequence) -> int:

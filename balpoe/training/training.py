@@ -22,11 +22,11 @@ from balpoe.config import Configuration, Precision, identifying
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
 from balpoe.method.long_tailed_counts import is_balanced
-from balpoe.method.priors import expert_lambdas
 from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.memory import peak_memory_mib
 from balpoe.training.optimisation import Optimisation
 from balpoe.training.prediction import EvaluationInput, predict
@@ -71,7 +71,7 @@ class Training:
         self._identity = training_identity(configuration, description, seed)
         self.lambdas = configured_lambdas(configuration)
         self._optimisation = Optimisation(
-            configuration, self.lambdas, train, description, seed=seed, device=device
+            configuration, train, description, seed=seed, device=device
         )
         self.experts = self._optimisation.experts
         self.history: tuple[EpochResult, ...] = ()
@@ -169,14 +169,6 @@ class Training:
         scalars["parameters"] = float(weights)
         # the forty shifted metrics are needed for the last epoch, the result of a trial, only
         return scalars | shift_scalars(*evaluated) if last else scalars
-
-
-def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
-    """Return the bias λ of each expert."""
-    experts = configuration.experts
-    if experts.lambdas is not None:
-        return experts.lambdas
-    return expert_lambdas(experts.count, experts.spread, experts.centre)
 
 
 def training_identity(configuration: Configuration, description: DataDescription, seed: int) -> str:

@@ -19,7 +19,6 @@ from torchvision import transforms
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.data.splits import ImageSet, Normalisation
-from balpoe.method.mixers.mixup import Mixup
 from balpoe.training.augmentation.pixel_source import PixelSource
 from balpoe.training.draws import EpochDraws
 
@@ -49,7 +48,11 @@ def ours(images: ImageSet, augmentation: AugmentationConfig) -> float:
     source = PixelSource(images, NORMALISATION, augmentation, torch.device("cpu"))
     training = TrainingConfig(batch_size=BATCH, augmentation=augmentation)
     started = time.perf_counter()
-    (draws,) = EpochDraws(training, Mixup(), 0.0, IMAGES, height=SIDE, width=SIDE, seed=0, epoch=0)
+    order_n = np.random.default_rng(0).permutation(np.arange(IMAGES, dtype=np.int32))
+    labels_n = images.labels_n.numpy()
+    (draws,) = EpochDraws(
+        training, None, order_n, labels_n, height=SIDE, width=SIDE, seed=0, epoch=0
+    )
     for index in range(draws.steps):
         source.batch(draws.step(torch.tensor([index])))
     return IMAGES / (time.perf_counter() - started)

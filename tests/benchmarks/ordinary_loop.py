@@ -20,9 +20,9 @@ from torchvision import transforms
 
 from balpoe.config import Configuration
 from balpoe.data import SearchSplits
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.optimisation import initial_experts
 from balpoe.training.schedule import learning_rates
-from balpoe.training.training import configured_lambdas
 
 WORKERS = 4
 

@@ -19,7 +19,7 @@ from balpoe.config import (
 )
 from balpoe.data.sources.parquet import ParquetImages
 from balpoe.files import dump_configuration, dump_study, load_configuration, load_study
-from balpoe.training.training import configured_lambdas
+from balpoe.training.loss_context import configured_lambdas
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

@@ -27,11 +27,11 @@ from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import read_result
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration, TrainedModel, load_model
 from balpoe.training.model_files import VALIDATION_PREDICTIONS
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.search_validation import SearchValidation
-from balpoe.training.training import configured_lambdas
 from tests.study.older_results import rewrite_in_format_1
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "0.1.0-99a681c"

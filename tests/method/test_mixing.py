@@ -11,6 +11,7 @@ from scipy.stats import beta, kstest
 from torch import Tensor
 from torch.testing import assert_close
 
+from balpoe.config.mixing import Pairs
 from balpoe.method.mixers.mixup import Mixup
 
 seeds = st.integers(0, 2**32 - 1)
@@ -22,9 +23,10 @@ def draw_xi(alpha: float, steps: int, generator: np.random.Generator) -> Tensor:
 
 
 def mix_images(images: Tensor, partner_images: Tensor, xi: Tensor) -> Tensor:
-    mixed, share = Mixup().mix(images, partner_images, xi)
-    assert share is xi
-    return mixed
+    labels_b = torch.zeros(len(images), dtype=torch.int64)
+    mixed = Mixup().mix(images, partner_images, xi, Pairs(labels_b, labels_b, torch.ones(1)))
+    assert mixed.xi is xi
+    return mixed.images_bdhw
 
 
 def random_images(seed: int, count: int = 6) -> Tensor:
@@ -43,18 +45,12 @@ def test_xi_follows_the_symmetric_beta_distribution(alpha: float) -> None:
     assert kstest(xi_s.numpy(), beta(alpha, alpha).cdf).pvalue > 0.01
 
 
-@given(seed=seeds, alpha=st.floats(0, 100))
+@given(seed=seeds, alpha=st.floats(2**-20, 100))
 def test_xi_is_a_float32_share_for_every_alpha(seed: int, alpha: float) -> None:
     xi_s = draw_xi(alpha, 50, np.random.default_rng(seed))
     assert xi_s.shape == (50,)
     assert xi_s.dtype == torch.float32
     assert ((xi_s >= 0) & (xi_s <= 1)).all()
-
-
-def test_alpha_0_is_no_mixing_and_draws_nothing() -> None:
-    generator = np.random.default_rng(3)
-    assert torch.equal(draw_xi(0.0, 5, generator), torch.ones(5))
-    assert generator.random() == np.random.default_rng(3).random()
 
 
 def test_xi_depends_on_its_generator_alone() -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -101,8 +102,8 @@ def measured(images: int) -> int:
     )
     step, taken, found = Stepper.step, [], []
 
-    def measure(self: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
-        step(self, draws, index)
+    def measure(self: Stepper, draws: Sequence[Draws], index: torch.Tensor, **options: Any) -> None:
+        step(self, draws, index, **options)
         taken.append(index)
         if len(taken) == STEPS:
             found.append(own_bytes())

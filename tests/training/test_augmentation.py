@@ -16,7 +16,6 @@ from torchvision.transforms import functional as torchvision_functional
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.data.splits import ImageSet, Normalisation
 from balpoe.errors import DataError
-from balpoe.method.mixers.mixup import Mixup
 from balpoe.training.augmentation.pixel_source import Normaliser, PixelSource, apply_operations
 from balpoe.training.augmentation.resized_crop import resized_boxes
 from balpoe.training.draws import Draws, EpochDraws
@@ -148,9 +147,9 @@ def every_policy_drawn() -> Draws:
     """One step of `EVERY_POLICY` on six images of 32x32."""
     (drawn,) = EpochDraws(
         TrainingConfig(batch_size=6, augmentation=EVERY_POLICY),
-        Mixup(),
-        0.0,
-        6,
+        None,
+        np.arange(6, dtype=np.int32),
+        np.zeros(6, np.int64),
         height=32,
         width=32,
         seed=0,

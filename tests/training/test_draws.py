@@ -8,8 +8,9 @@ import torch
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
 from balpoe.method.mixers.mixup import Mixup
-from balpoe.training.draws import Draws, EpochDraws
-from balpoe.training.streams import network_seed
+from balpoe.training.draws import Draws, EpochDraws, Mixing
+from balpoe.training.orders import epoch_order
+from balpoe.training.streams import Purpose, network_seed, random_stream
 
 TRAINING = TrainingConfig(
     batch_size=32, augmentation=AugmentationConfig(crop_padding=4, flip=True, rotation_degrees=15)
@@ -19,8 +20,17 @@ TRAINING = TrainingConfig(
 def draw(
     training: TrainingConfig = TRAINING, *, seed: int = 0, epoch: int = 0
 ) -> tuple[Draws, ...]:
-    return tuple(
-        EpochDraws(training, Mixup(), 0.4, 100, height=32, width=32, seed=seed, epoch=epoch)
+    return tuple(epoch_draws(training, 100, seed=seed, epoch=epoch))
+
+
+def epoch_draws(
+    training: TrainingConfig, images: int, *, seed: int = 0, epoch: int = 0
+) -> EpochDraws:
+    labels_n = np.zeros(images, np.int64)
+    order_n = epoch_order(labels_n, "image", 0.0, random_stream(seed, Purpose.ORDER, epoch))
+    mixing = Mixing(Mixup(), 0.4)
+    return EpochDraws(
+        training, mixing, order_n, labels_n, height=32, width=32, seed=seed, epoch=epoch
     )
 
 
@@ -46,7 +56,7 @@ def test_draws_stay_in_their_ranges() -> None:
 
 
 def test_crops_flips_and_angles_have_the_intended_distribution() -> None:
-    blocks = EpochDraws(TRAINING, Mixup(), 0.4, 20_000, height=32, width=32, seed=3, epoch=0)
+    blocks = epoch_draws(TRAINING, 20_000, seed=3)
     tops = torch.cat([block.top_sb.flatten() for block in blocks]).bincount(minlength=9)
     assert (tops / 20_000 - 1 / 9).abs().max() < 0.01
     flips = torch.cat([block.flip_sb.flatten() for block in blocks]).double().mean()
@@ -111,7 +121,7 @@ def test_an_epoch_of_many_images_is_drawn_in_blocks_and_visits_them_in_the_same_
 ) -> None:
     whole = draw()
     monkeypatch.setattr("balpoe.training.draws._IMAGES_AT_ONCE", 70)
-    drawn = EpochDraws(TRAINING, Mixup(), 0.4, 100, height=32, width=32, seed=0, epoch=0)
+    drawn = epoch_draws(TRAINING, 100)
     blocks = tuple(drawn)
     assert [block.order_sb.shape for block in blocks] == [(2, 32), (1, 32), (1, 4)]
     assert drawn.order_n.tolist() == flattened(blocks, "order_sb")

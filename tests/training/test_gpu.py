@@ -19,7 +19,7 @@ from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
 from balpoe.training.augmentation.colour_operations import blend, look_up
 from balpoe.training.augmentation.operations import Operation
-from balpoe.training.draws import Draws
+from balpoe.training.draws import Draws, Mixing
 from balpoe.training.optimisation import Optimisation
 from balpoe.training.precision import float32_kernels
 from balpoe.training.training import Training
@@ -61,10 +61,16 @@ def test_captured_steps_train_like_steps_taken_one_by_one(
     configuration = replace(configuration, experts=ExpertsConfig(count=2, sharing=sharing))
     captured = trained(configuration, train, validation, description, "cuda")
 
-    def one_by_one(self: Optimisation, draws: Sequence[Draws], bring: Callable[[], None]) -> None:
+    def one_by_one(
+        self: Optimisation,
+        draws: Sequence[Draws],
+        mixing: Mixing | None,
+        bring: Callable[[], None],
+    ) -> None:
+        mixer = None if mixing is None else mixing.mixer
         for index in range(draws[0].steps):
             bring()
-            self._stepper.step(draws, torch.tensor([index], device="cuda"))
+            self._stepper.step(draws, torch.tensor([index], device="cuda"), mixer)
 
     monkeypatch.setattr(Optimisation, "_run_block", one_by_one)
     eager = trained(configuration, train, validation, description, "cuda")

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,6 @@ from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
 from balpoe.errors import WorkerDied
 from balpoe.training.checkpoint import CheckpointDirectory
-from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
 from balpoe.training.training import Training
 
@@ -137,10 +137,10 @@ def test_a_training_whose_process_is_killed_tells_so_and_leaves_none(
 ) -> None:
     step = Stepper.step
 
-    def kill_and_step(stepper: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
+    def kill_and_step(stepper: Stepper, *arguments: Any, **options: Any) -> None:
         for pid in _decoding_processes():
             os.kill(pid, signal.SIGKILL)
-        step(stepper, draws, index)
+        step(stepper, *arguments, **options)
 
     monkeypatch.setattr(Stepper, "step", kill_and_step)
     with pytest.raises(WorkerDied):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 import torch
@@ -23,10 +24,10 @@ from balpoe.data.splits import DataDescription, ImageSet, Normalisation
 from balpoe.errors import NonFiniteError
 from balpoe.training.augmentation.resized_crop import CentreCrop
 from balpoe.training.checkpoint import CheckpointDirectory
-from balpoe.training.draws import Draws
 from balpoe.training.learner import Stepper
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.streams import network_seed
-from balpoe.training.training import Training, configured_lambdas, training_identity
+from balpoe.training.training import Training, training_identity
 
 CPU = torch.device("cpu")
 NONE = AugmentationConfig()
@@ -236,8 +237,8 @@ def test_an_epoch_that_was_broken_off_is_not_saved(
     next(epochs)
     step = Stepper.step
 
-    def interrupt(stepper: Stepper, draws: Sequence[Draws], index: torch.Tensor) -> None:
-        step(stepper, draws, index)
+    def interrupt(stepper: Stepper, *arguments: Any, **options: Any) -> None:
+        step(stepper, *arguments, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Stepper, "step", interrupt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from balpoe.config.mixing import MIXERS, Mixer
+from balpoe.config.mixing import MIXERS, Mixed, Mixer, Pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,19 +22,17 @@ class Mixup(Mixer):
     def draw(
         self, alpha: float, steps: int, batch_size: int, generator: np.random.Generator
     ) -> Tensor:
-        """Draw one ξ per step, float32 [S]; α = 0 gives ξ = 1 (ERM) and draws nothing."""
+        """Draw one ξ per step, float32 [S]."""
         import numpy as np
         import torch
 
-        if alpha == 0:
-            return torch.ones(steps)
         return torch.from_numpy(generator.beta(alpha, alpha, size=steps).astype(np.float32))
 
     def mix(
-        self, images_bdhw: Tensor, partner_images_bdhw: Tensor, drawn: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, images_bdhw: Tensor, partner_images_bdhw: Tensor, drawn: Tensor, pairs: Pairs
+    ) -> Mixed:
         """Return the combination of the images, and ξ (`drawn`, a scalar) for the labels.
 
         Both ends are exact: ξ = 1 gives `images_bdhw` to the last bit.
         """
-        return partner_images_bdhw.lerp(images_bdhw, drawn), drawn
+        return Mixed(partner_images_bdhw.lerp(images_bdhw, drawn), drawn)

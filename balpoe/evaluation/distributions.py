@@ -67,7 +67,7 @@ class DistributionEvaluation:
     @property
     def split(self) -> str:
         """The prefix of its metrics: `test`, `test_forward_10`, `test_forward_10_known_prior`."""
-        return metric_prefix(self.distribution, known_prior=self.known_prior)
+        return metric_prefix(self.distribution, "known" if self.known_prior else "unknown")
 
     def scalars(self) -> dict[str, float]:
         """The metrics of the ensemble and the experts: `test_forward_10/expert_0/accuracy`."""

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from balpoe.config.shifts import PriorKnowledge
 from balpoe.errors import DataError
 from balpoe.evaluation.distributions import Distribution, distributions
 from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimator, thinning
@@ -23,7 +24,6 @@ from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_exp
 from balpoe.method.priors import mean_lambda, target_prior
 
 Scaling = Literal["none", "ensemble", "experts"]
-PriorKnowledge = Literal["unknown", "known", "estimated"]
 
 MOST_EXPERTS = 9  # 511 subsets, of which 31 are balanced if the λs are equidistant
 _ROUNDING = 1e-9  # of λs that are written in decimals
@@ -114,45 +114,37 @@ def evaluate_post_hoc(
     found = list(distributions(labels_n, class_counts))
     all_experts = Scorer(tuple(range(len(lambdas))))
     offsets_ec = training_offsets(prior_c, lambdas)
-    estimator = None
-    if held_out is not None:
-        estimator = PriorEstimator(
-            HeldOut(all_experts.logits(held_out[0], None, offsets_ec), held_out[1]),
-            trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
-            class_prior_c=prior_c,
-        )
+    estimator = None if held_out is None else _estimator(held_out, prior_c, lambdas)
     rows = []
     for scorer in scorers(lambdas, scaled=temperatures is not None):
         product_nc = scorer.logits(logits_nec, temperatures, offsets_ec)
         lam = mean_lambda([lambdas[e] for e in scorer.experts])
         for distribution in found:
-            indices_b = distribution.indices_b
-            logits_bc, labels_b = product_nc[indices_b], labels_n[indices_b]
             priors: dict[PriorKnowledge, Tensor | None] = {
                 "unknown": None,
                 "known": distribution.prior_c,
             }
             if scorer == all_experts:
+                logits_bc = product_nc[distribution.indices_b]
                 priors["estimated"] = _estimated(logits_bc, distribution, estimator)
             for prior, test_prior_c in priors.items():
                 metrics = None
                 if distribution.is_measurable and (prior == "unknown" or test_prior_c is not None):
-                    metrics = evaluate_product(
-                        logits_bc,
-                        labels_b,
+                    metrics = _metrics(
+                        product_nc,
+                        labels_n,
+                        distribution,
                         prior_c=prior_c,
                         lam=lam,
                         class_counts=class_counts,
-                        class_weights_c=distribution.class_weights_c,
                         test_prior_c=test_prior_c,
-                        is_final=True,
                     )
                 rows.append(
                     PostHocEvaluation(
                         scorer,
                         prior,
                         distribution.name,
-                        len(labels_b),
+                        len(distribution.indices_b),
                         distribution.effective_images,
                         metrics,
                     )
@@ -160,12 +152,77 @@ def evaluate_post_hoc(
     return tuple(rows)
 
 
+def metrics_with_estimated_priors(
+    logits_nec: Tensor,
+    labels_n: Tensor,
+    *,
+    prior_c: Tensor,
+    lambdas: Sequence[float],
+    class_counts: Sequence[int],
+    held_out: tuple[Tensor, Tensor],
+) -> dict[str, Metrics]:
+    """Return the metrics of all experts by test distribution, with its prior estimated.
+
+    They are those of `evaluate_post_hoc`, whose arguments and errors these are. Distributions
+    whose prior cannot be estimated are left out.
+    """
+    estimator = _estimator(held_out, prior_c, lambdas)
+    product_nc = product_of_experts(logits_nec)
+    found = {}
+    for distribution in distributions(labels_n, class_counts):
+        test_prior_c = _estimated(product_nc[distribution.indices_b], distribution, estimator)
+        if distribution.is_measurable and test_prior_c is not None:
+            found[distribution.name] = _metrics(
+                product_nc,
+                labels_n,
+                distribution,
+                prior_c=prior_c,
+                lam=mean_lambda(lambdas),
+                class_counts=class_counts,
+                test_prior_c=test_prior_c,
+            )
+    return found
+
+
+def _metrics(
+    product_nc: Tensor,
+    labels_n: Tensor,
+    distribution: Distribution,
+    *,
+    prior_c: Tensor,
+    lam: float,
+    class_counts: Sequence[int],
+    test_prior_c: Tensor | None,
+) -> Metrics:
+    return evaluate_product(
+        product_nc[distribution.indices_b],
+        labels_n[distribution.indices_b],
+        prior_c=prior_c,
+        lam=lam,
+        class_counts=class_counts,
+        class_weights_c=distribution.class_weights_c,
+        test_prior_c=test_prior_c,
+        is_final=True,
+    )
+
+
+def _estimator(
+    held_out: tuple[Tensor, Tensor], prior_c: Tensor, lambdas: Sequence[float]
+) -> PriorEstimator:
+    logits_nec, labels_n = held_out
+    return PriorEstimator(
+        HeldOut(product_of_experts(logits_nec), labels_n),
+        trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
+        class_prior_c=prior_c,
+    )
+
+
 def _estimated(
     logits_bc: Tensor, distribution: Distribution, estimator: PriorEstimator | None
 ) -> Tensor | None:
     if estimator is None or distribution.class_weights_c is not None:
         return None  # unlabelled images have no class weights
-    return estimator.estimate(logits_bc[:: thinning(*logits_bc.shape)]).prior_c
+    return estimator.prior(logits_bc[:: thinning(*logits_bc.shape)])
 
 
 def balanced_subsets(lambdas: Sequence[float]) -> tuple[tuple[int, ...], ...]:

@@ -151,22 +151,14 @@ class PriorEstimator:
             DataError: there are no images.
             NonFiniteError: a logit is NaN or infinite.
         """
-        if len(logits_nc) == 0:
-            raise DataError("there are no images to estimate a prior from: give at least one")
-        refuse_non_finite_logits(logits_nc.unsqueeze(1))
         prior_c = self._prior_c
-        log_likelihoods_nc = self._scorer.log_likelihoods(logits_nc)
-        p_value = _p_value(
-            self._posteriors(log_likelihoods_nc), self._posteriors_nc, self._labels_n, prior_c
-        )
-        likelihoods_nc = (log_likelihoods_nc - log_likelihoods_nc.amax(dim=-1, keepdim=True)).exp()
-        del log_likelihoods_nc
-        images, known = len(likelihoods_nc), len(self._labels_n)
-        posterior = _Posterior(likelihoods_nc, prior_c, known / (known + images))
+        likelihoods_nc, p_value = self._tested(logits_nc)
+        posterior = self._posterior(likelihoods_nc)
         best = posterior.most_evident()
         moved = p_value <= LEVEL and best.variance > 0
         estimate_c = best.prior_c if moved else prior_c
         low_c, high_c = posterior.interval()
+        images = len(logits_nc)
         return PriorEstimate(
             prior_c=estimate_c,
             low_c=torch.minimum(low_c, estimate_c),
@@ -175,11 +167,38 @@ class PriorEstimator:
             p_value=p_value,
             variance=best.variance if moved else 0.0,
             images=images,
-            held_out=known,
+            held_out=len(self._labels_n),
             iterations=best.iterations,
             gap=best.gap / images,
             converged=self._scorer.converged and best.gap <= _TOLERANCE,
         )
+
+    def prior(self, logits_nc: Tensor) -> Tensor:
+        """Return `estimate(logits_nc).prior_c`, float64 [C], without what it does not depend on."""
+        likelihoods_nc, p_value = self._tested(logits_nc)
+        if p_value > LEVEL:
+            return self._prior_c
+        best = self._posterior(likelihoods_nc).most_evident()
+        return best.prior_c if best.variance > 0 else self._prior_c
+
+    def _tested(self, logits_nc: Tensor) -> tuple[Tensor, float]:
+        """Return the likelihoods [N, C], at most 1, and the p-value of the training prior."""
+        if len(logits_nc) == 0:
+            raise DataError("there are no images to estimate a prior from: give at least one")
+        refuse_non_finite_logits(logits_nc.unsqueeze(1))
+        log_likelihoods_nc = self._scorer.log_likelihoods(logits_nc)
+        p_value = _p_value(
+            self._posteriors(log_likelihoods_nc),
+            self._posteriors_nc,
+            self._labels_n,
+            self._prior_c,
+        )
+        highest_n1 = log_likelihoods_nc.amax(dim=-1, keepdim=True)
+        return (log_likelihoods_nc - highest_n1).exp(), p_value
+
+    def _posterior(self, likelihoods_nc: Tensor) -> _Posterior:
+        known = len(self._labels_n)
+        return _Posterior(likelihoods_nc, self._prior_c, known / (known + len(likelihoods_nc)))
 
     def _posteriors(self, log_likelihoods_nc: Tensor) -> Tensor:
         return (log_likelihoods_nc + self._prior_c.log()).softmax(dim=-1)

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.metrics import BALANCED
-from balpoe.config.shifts import WHOLE_TEST
-from balpoe.evaluation.post_hoc import PostHocEvaluation, PriorKnowledge, Scorer
+from balpoe.config.shifts import WHOLE_TEST, PriorKnowledge
+from balpoe.evaluation.post_hoc import PostHocEvaluation, Scorer
 from balpoe.evaluation.scoring import Metrics
 from balpoe.evaluation.validated_choices import (
     CHOICE_METRIC,

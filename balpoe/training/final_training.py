@@ -28,6 +28,7 @@ from balpoe.evaluation.summarising import prediction_summary
 from balpoe.method.priors import class_prior
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.estimated_priors import estimated_prior_results
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
@@ -153,8 +154,12 @@ def _save(task: FinalTraining, training: Training, splits: FinalSplits) -> None:
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
     prior_c = class_prior(splits.description.class_counts)
     metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
+    held_out = _held_out_logits(task, training, splits)
+    estimated = estimated_prior_results(logits_nec, splits.test, provenance, held_out)
+    metrics |= estimated.scalars
     details = {
         "distributions": image_numbers(evaluations),
+        "no_estimated_prior": estimated.missing,
         "per_class": as_plain(
             class_results_on(logits_nec, splits.test, provenance), splits.description.class_names
         ),
@@ -179,9 +184,9 @@ def _save(task: FinalTraining, training: Training, splits: FinalSplits) -> None:
     written = [TEST_PREDICTIONS, TEST_SUMMARY]
     if task.validation is not None:
         written.append(VALIDATION_PREDICTIONS)
-    held_out = held_out_images(task.configuration.data, splits)
     if held_out is not None:
-        _write_held_out_predictions(task.path, training, held_out)
+        predictions = Predictions(*(tensor.numpy() for tensor in held_out))
+        write_predictions(task.path / HELD_OUT_PREDICTIONS, predictions)
         written.append(HELD_OUT_PREDICTIONS)
     save_model(
         task.path,
@@ -221,10 +226,14 @@ def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str,
     }
 
 
-def _write_held_out_predictions(path: Path, training: Training, images: Images) -> None:
-    logits_nec = training.predict(images, INFERENCE).numpy()
-    predictions = Predictions(logits_nec, images.labels_n.numpy())
-    write_predictions(path / HELD_OUT_PREDICTIONS, predictions)
+def _held_out_logits(
+    task: FinalTraining, training: Training, splits: FinalSplits
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return logits [N, E, C] and labels [N] of the labelled images that the training left out."""
+    images = held_out_images(task.configuration.data, splits)
+    if images is None:
+        return None
+    return training.predict(images, INFERENCE), images.labels_n
 
 
 def _copy_validation_predictions(task: FinalTraining) -> None:

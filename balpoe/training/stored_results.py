@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from balpoe.config.shifts import metric_prefix
+from balpoe.config.shifts import PriorKnowledge, metric_prefix
 from balpoe.evaluation.class_results import ResultsByPrior, from_plain
 from balpoe.evaluation.prediction_summary import PredictionSummary
 from balpoe.json_record import as_record
@@ -21,6 +21,8 @@ from balpoe.training.model_files import (
     read_manifest,
 )
 from balpoe.training.summary_file import read_summary
+
+_TABULATED: Final[Sequence[PriorKnowledge]] = ("unknown", "known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class StoredDistribution:
     @property
     def split(self) -> str:
         """The prefix of the metrics."""
-        return metric_prefix(self.distribution, known_prior=self.known_prior)
+        return metric_prefix(self.distribution, "known" if self.known_prior else "unknown")
 
     def scalars(self) -> Mapping[str, float]:
         """Return the metrics by name, empty if the distribution cannot be measured."""
@@ -63,6 +65,8 @@ class StoredResults:
         distributions: The test distributions with their metrics; empty in models of earlier
             versions, which did not store the numbers of images.
         classes: The results of each class; None in models of earlier versions.
+        no_estimated_prior: Why metrics with an estimated prior are missing; None where they are all
+            there, and in models of earlier versions, which stored none.
         epochs: The number of epochs.
         seconds: The sum of the times of the epochs.
         summary: The summary of the test predictions; None in models of earlier versions.
@@ -84,6 +88,7 @@ class StoredResults:
     epochs: int
     seconds: float
     summary: PredictionSummary | None = None
+    no_estimated_prior: str | None = None
 
     @property
     def test_images(self) -> int | None:
@@ -124,6 +129,7 @@ def read_results(path: Path) -> StoredResults:
         epochs=len(metrics.epochs),
         seconds=sum(epoch["metrics"].get("epoch_seconds", 0.0) for epoch in metrics.epochs),
         summary=read_summary(path / TEST_SUMMARY) if has_summary else None,
+        no_estimated_prior=metrics.no_estimated_prior,
     )
 
 
@@ -157,6 +163,7 @@ class _Metrics:
     final: Mapping[str, float]
     distributions: Mapping[str, Mapping[str, Any]] | None = None
     per_class: Mapping[str, Any] | None = None
+    no_estimated_prior: str | None = None
 
 
 def _distributions(metrics: _Metrics) -> list[StoredDistribution]:
@@ -165,12 +172,12 @@ def _distributions(metrics: _Metrics) -> list[StoredDistribution]:
             distribution=name,
             images=numbers["images"],
             effective_images=numbers["effective_images"],
-            known_prior=known_prior,
+            known_prior=prior == "known",
             is_weighted=numbers.get("weighted", numbers["images"] != numbers["effective_images"]),
-            metrics=_beginning_with(metric_prefix(name, known_prior=known_prior), metrics.final),
+            metrics=_beginning_with(metric_prefix(name, prior), metrics.final),
         )
         for name, numbers in (metrics.distributions or {}).items()
-        for known_prior in (False, True)
+        for prior in _TABULATED
     ]
 
 

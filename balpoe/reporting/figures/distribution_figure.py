@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from balpoe.config.metrics import metric_table, shift_metrics
-from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+from balpoe.config.shifts import PRIOR_SUFFIXES, SHIFTS
 from balpoe.reporting.figures.drawing import (
     INK,
     MARKERS,
@@ -19,10 +19,6 @@ from balpoe.reporting.figures.drawing import (
 )
 from balpoe.reporting.formatting import bare_number, is_fraction, label_with_unit
 
-ESTIMATED_PRIOR: Final = "_estimated_prior"
-"""The suffix of a distribution if its class frequencies are estimated from unlabelled images."""
-
-_PRIORS: Final = {"unknown": "", "known": KNOWN_PRIOR, "estimated": ESTIMATED_PRIOR}
 _WHOLE: Final = ""
 
 
@@ -45,7 +41,7 @@ def distribution_results(
         return None
     figure, axes = new_figure(len(metrics), height_inches=0.9 + 1.9 * len(metrics), sharex=True)
     for panel, metric in zip(axes, metrics, strict=True):
-        for place, (prior, suffix) in enumerate(_PRIORS.items()):
+        for place, (prior, suffix) in enumerate(PRIOR_SUFFIXES.items()):
             values = [_value(final, _key(split, shift, suffix, metric)) for shift in places]
             if any(value == value for value in values):  # not all are NaN
                 panel.plot(
@@ -115,7 +111,7 @@ def _value(final: Mapping[str, float], key: str) -> float:
 def _alternative(final: Mapping[str, float], split: str, metric: str) -> str:
     return f"{label_with_unit(f'{split}/{metric}')}: " + "; ".join(
         f"prior {prior} {', '.join(told)}"
-        for prior, suffix in _PRIORS.items()
+        for prior, suffix in PRIOR_SUFFIXES.items()
         if (told := list(_extremes(final, split, suffix, metric)))
     )
 

@@ -124,7 +124,9 @@ def _not_shown(model: ReportedModel) -> Iterator[str]:
         )
     if not all(seed.distributions for seed in seeds):
         yield "Models of earlier versions stored no numbers of images: `balpoe evaluate` has them."
+    reasons = dict.fromkeys(seed.no_estimated_prior for seed in seeds)
+    yield from (f"Not drawn with an estimated prior: {reason}." for reason in reasons if reason)
     yield (
-        "Estimated priors, temperatures and subsets of experts are not in this page: "
-        "`balpoe evaluate --post-hoc` computes them."
+        "Temperatures and subsets of experts are not in this page: `balpoe evaluate --post-hoc` "
+        "computes them."
     )

@@ -39,7 +39,7 @@ ClassCounts = Callable[[TrialRecord], Mapping[str, int] | None]
 """Returns the training images of each class of a finished trial; None if unknown."""
 
 _MOST_RANKS = 10
-"""Of trials with a new rank, written after a trial has ended; the others follow later."""
+"""Of trials with a new rank, written at once; the others follow."""
 _CLASS_WEIGHTED = "class_weighted"
 _OF_RUN = (
     "val/accuracy, val/ece, val/mce and val/nll, where logged, are of an earlier version and "
@@ -128,8 +128,10 @@ class Mirror:
             self._has_failed = True
             raise
 
-    def summarise(self, most: int | None = _MOST_RANKS) -> None:
+    def summarise(self, most: int | None = _MOST_RANKS) -> bool:
         """Update what depends on all trials: the study's metrics, and the ranks of trials.
+
+        At most `most` ranks are written. Returns whether none is left.
 
         Raises:
             MlflowException: the store cannot be reached or refuses the request; the call can be
@@ -138,7 +140,7 @@ class Mirror:
         records = {k: child.record for k, child in self._children.items() if child.record}
         runs = {key: child.run_id for key, child in self._children.items()}
         stored = {key: run.data.tags for key, run in self._stored_trials().items()}
-        self._summary.update(records, runs, stored, most)
+        return self._summary.update(records, runs, stored, most)
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         """End the parent run, and mark the runs of unfinished trials as killed.

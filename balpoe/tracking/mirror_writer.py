@@ -2,7 +2,8 @@
 
 A slow, unreachable or broken store does not delay the caller. Records wait in memory, one per
 trial (the newest), until the store accepts them; those it never accepted are counted at the end.
-New epochs of a running trial wait for a few seconds, so that they are written together.
+New epochs of a running trial wait for a few seconds, so that they are written together, and so does
+what depends on all trials.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from balpoe.tracking.run_data import Origin, Outcome
 from balpoe.tracking.study_runs import Key
 from balpoe.tracking.tracking_store import TrackingStore, import_mlflow
 
-_EPOCHS_PERIOD_SECONDS = 5.0
-"""The time between two writes of new epochs of the same trial, where the store is fast."""
-_LONGEST_EPOCHS_PERIOD_SECONDS = 60.0
+_PERIOD_SECONDS = 5.0
+"""The time between two writes of new epochs of the same trial, where the store is fast.
+
+Also that between two writes of what depends on all trials.
+"""
+_LONGEST_PERIOD_SECONDS = 60.0
 _REST_PER_WRITE = 20.0
 """The thread shares the interpreter with Ray Tune: writing takes at most 1/20 of its time."""
 _FIRST_PAUSE_SECONDS = 0.5
@@ -37,8 +41,8 @@ class Sink(Protocol):
     def mirror(self, record: TrialRecord) -> None:
         """Update one trial; the call can be repeated."""
 
-    def summarise(self) -> None:
-        """Update what depends on all trials; the call can be repeated."""
+    def summarise(self) -> bool:
+        """Update what depends on all trials; return whether nothing is left for another call."""
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         """End the study's run; the call can be repeated."""
@@ -62,6 +66,10 @@ class _Written:
 
     record: TrialRecord
     next_epochs: float  # of time.monotonic()
+
+
+class _Summary:
+    """The task to write what depends on all trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,8 @@ class MirrorWriter:
         self._pending: dict[Key, TrialRecord] = {}
         self._due: dict[Key, float] = {}  # of what is pending; monotonic time
         self._written: dict[Key, _Written] = {}  # of trials that run
+        self._next_summary = 0.0  # monotonic time
+        self._is_summary_due = False  # at that time: a trial has ended
         self._failures = 0  # in a row; reset when closing begins
         self._error: str | None = None
         self._closing: _Closing | None = None
@@ -147,15 +157,15 @@ class MirrorWriter:
                 return
         sink = self._sink
         assert sink is not None
-        has_ended = False
-        while (record := self._next()) is not None:
+        while (task := self._next()) is not None:
             began = time.monotonic()
-            is_written = self._attempt(functools.partial(sink.mirror, record))
-            self._settle(record, is_written, time.monotonic() - began)
-            has_ended = has_ended or (is_written and record.state != "RUNNING")
-            # once for all trials that wait: after a restart these are all trials of the study
-            if has_ended and self._is_idle():
-                has_ended = not self._attempt(sink.summarise)
+            if isinstance(task, TrialRecord):
+                is_written = self._attempt(functools.partial(sink.mirror, task))
+                self._settle(task, is_written, time.monotonic() - began)
+            else:
+                self._is_summary_due = True
+                self._attempt(self._summarise)
+                self._next_summary = time.monotonic() + _period(time.monotonic() - began)
         closing = self._closing
         assert closing is not None
         while not self._finished:
@@ -165,33 +175,33 @@ class MirrorWriter:
             if self._is_given_up():
                 return
 
+    def _summarise(self) -> None:
+        assert self._sink is not None
+        self._is_summary_due = not self._sink.summarise()
+
     def _open(self) -> None:
         self._sink = self._open_sink()
 
-    def _next(self) -> TrialRecord | None:
-        """Wait for the oldest pending record that is due; None when the thread should end."""
+    def _next(self) -> TrialRecord | _Summary | None:
+        """Wait for the oldest pending record that is due, else a summary; None at the end.
+
+        Closing ends with a summary of its own.
+        """
         with self._changed:
             while self._closing is None:
-                first = min((self._due[key] for key in self._pending), default=math.inf)
                 now = time.monotonic()
-                if first <= now:
-                    break
+                for key, record in self._pending.items():
+                    if self._due[key] <= now:
+                        return record
+                first = min((self._due[key] for key in self._pending), default=math.inf)
+                if self._is_summary_due:
+                    if self._next_summary <= now:
+                        return _Summary()
+                    first = min(first, self._next_summary)
                 self._changed.wait(None if first == math.inf else first - now)
             if not self._pending or self._is_given_up():
                 return None
-            if self._closing is not None:
-                return next(iter(self._pending.values()))
-            return next(
-                record
-                for key, record in self._pending.items()
-                if self._due[key] <= time.monotonic()
-            )
-
-    def _is_idle(self) -> bool:
-        """Return whether no record is due; closing ends with a summary of its own."""
-        with self._changed:
-            is_due = any(self._due[key] <= time.monotonic() for key in self._pending)
-            return self._closing is None and not is_due
+            return next(iter(self._pending.values()))
 
     def _settle(self, record: TrialRecord, is_written: bool, seconds: float) -> None:
         """Remove a written record; queue it last if it was refused or is outdated.
@@ -203,9 +213,11 @@ class MirrorWriter:
             newest = self._pending.pop(key)
             del self._due[key]
             if is_written and record.state == "RUNNING":
-                self._written[key] = _Written(record, time.monotonic() + self._period(seconds))
+                period = _period(seconds * max(1, len(self._written)))
+                self._written[key] = _Written(record, time.monotonic() + period)
             elif is_written:
                 self._written.pop(key, None)
+                self._is_summary_due = True
             if not is_written or newest is not record:
                 self._pending[key], self._due[key] = newest, self._due_time(key, newest)
 
@@ -215,11 +227,6 @@ class MirrorWriter:
         if written is None or not _is_alike(record, written.record):
             return 0.0
         return written.next_epochs
-
-    def _period(self, seconds: float) -> float:
-        """Return the time until the next epochs are written, if a write takes `seconds`."""
-        rest = _REST_PER_WRITE * seconds * max(1, len(self._written))
-        return min(max(rest, _EPOCHS_PERIOD_SECONDS), _LONGEST_EPOCHS_PERIOD_SECONDS)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Return whether `action` succeeded; after a failure, pause first."""
@@ -250,6 +257,11 @@ class MirrorWriter:
             return False
         is_late = time.monotonic() >= self._closing.deadline
         return is_late or self._failures >= _ATTEMPTS_WHEN_CLOSING
+
+
+def _period(seconds: float) -> float:
+    """Return the time until a write that took `seconds` is repeated."""
+    return min(max(_REST_PER_WRITE * seconds, _PERIOD_SECONDS), _LONGEST_PERIOD_SECONDS)
 
 
 def _is_alike(record: TrialRecord, other: TrialRecord) -> bool:

@@ -50,14 +50,16 @@ class StudySummary:
         runs: Mapping[Key, str],
         stored_tags: Mapping[Key, Mapping[str, str]],
         most: int | None = None,
-    ) -> None:
+    ) -> bool:
         """Write the metrics of the study, and the places that have changed, the first ones first.
+
+        Returns whether no changed place is left.
 
         Args:
             records: All trials and their repeats.
             runs: The run of each of them.
             stored_tags: The tags of the runs that were there before this process.
-            most: The most runs of trials to write to; the others follow later.
+            most: The most runs of trials to write to.
         """
         metrics = study_metrics(self._spec, list(records.values()), self._steps)
         if metrics:
@@ -79,6 +81,7 @@ class StudySummary:
                 tags=[RunTag(name, value) for name, value in standing.tags.items()],
             )
             self._written[number] = standing
+        return most is None or len(changed) <= most
 
     def _has(
         self, number: int, standing: Standing, stored_tags: Mapping[Key, Mapping[str, str]]

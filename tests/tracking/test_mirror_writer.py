@@ -22,7 +22,7 @@ MakeRecord = Callable[..., TrialRecord]
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_writer, "_FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(mirror_writer, "_EPOCHS_PERIOD_SECONDS", 0.01)
+    monkeypatch.setattr(mirror_writer, "_PERIOD_SECONDS", 0.01)
 
 
 HANG_SECONDS = 30
@@ -35,7 +35,8 @@ class RecordingSink:
     def __init__(self) -> None:
         self.written: list[TrialRecord] = []
         self.finished: list[Outcome] = []
-        self.summaries = 0
+        self.summaries: list[int] = []  # the number of written records at each
+        self.left = 0  # summaries until nothing is left to write
         self.refused: set[int] = set()
         self.entered = threading.Event()
         self.gate = threading.Event()
@@ -48,8 +49,10 @@ class RecordingSink:
             raise ConnectionError("refused")
         self.written.append(record)
 
-    def summarise(self) -> None:
-        self.summaries += 1
+    def summarise(self) -> bool:
+        self.summaries.append(len(self.written))
+        self.left = max(0, self.left - 1)
+        return self.left == 0
 
     def finish(self, outcome: Outcome, description: str | None = None) -> None:
         self.finished.append(outcome)
@@ -105,7 +108,7 @@ def test_a_record_that_arrives_while_its_trial_is_being_written_is_written_after
 def test_epochs_of_a_trial_wait_and_are_written_together_but_other_news_is_not_delayed(
     sink: RecordingSink, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_writer, "_EPOCHS_PERIOD_SECONDS", 1.0)
+    monkeypatch.setattr(mirror_writer, "_PERIOD_SECONDS", 1.0)
     writer = MirrorWriter(lambda: sink)
 
     def written(count: int) -> list[tuple[int, int]]:
@@ -134,13 +137,38 @@ def test_epochs_of_a_trial_wait_and_are_written_together_but_other_news_is_not_d
     assert written(6)[4:] == [(0, 53), (1, 7)]
 
 
+@pytest.mark.parametrize(("seconds", "waits"), [(0.0, 0.01), (1.0, 20.0), (30.0, 60.0)])
 def test_on_a_slow_store_epochs_wait_longer_but_at_most_a_minute(
-    sink: RecordingSink, make_record: MakeRecord
+    seconds: float, waits: float
 ) -> None:
+    assert mirror_writer._period(seconds) == waits
+
+
+def test_what_depends_on_all_trials_is_written_from_time_to_time_until_nothing_is_left(
+    sink: RecordingSink, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_writer, "_PERIOD_SECONDS", 0.5)
     writer = MirrorWriter(lambda: sink)
-    for seconds, waits in ((0.0, 0.01), (1.0, 20.0), (30.0, 60.0)):
-        assert writer._period(seconds) == waits
+
+    def summaries(count: int) -> list[int]:
+        deadline = time.monotonic() + HANG_SECONDS
+        while len(sink.summaries) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return sink.summaries
+
+    writer.submit(make_record(0, 1))
+    writer.submit(make_record(1, 1, "COMPLETE"))
+    assert summaries(1) == [2], "a trial has ended"
+    began = time.monotonic()
+    sink.left = 2
+    for number in range(2, 12):
+        writer.submit(make_record(number, 1, "COMPLETE"))
+    assert summaries(3) == [2, 12, 12], "ten trials are one summary, and what was left another"
+    assert time.monotonic() - began > 0.9
+    writer.submit(make_record(12, 1))
+    time.sleep(1.1)
     writer.close("finished")
+    assert sink.summaries == [2, 12, 12], "no other trial has ended"
 
 
 def test_a_refused_record_holds_up_no_other_and_is_counted_at_the_end(

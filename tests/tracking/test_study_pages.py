@@ -97,7 +97,7 @@ def test_only_changed_places_are_written(
     for number in range(20):
         better = _with_objectives(make_record(number, 1, "COMPLETE"), 0.5 + number / 100, 0.05)
         mirror.mirror(better)
-    mirror.summarise(most=None)
+    assert mirror.summarise(most=None)
     requests: list[str] = []
     log_batch = MlflowClient.log_batch
 
@@ -112,7 +112,7 @@ def test_only_changed_places_are_written(
     # the new first one moves all others: at most ten are written at once, the first ones first
     mirror.mirror(_with_objectives(make_record(20, 1, "COMPLETE"), 0.95, 0.01))
     requests.clear()
-    mirror.summarise()
+    assert not mirror.summarise()
     assert len(requests) == 1 + 10
     first, second, *_ = _trials(store, spec, "tags.`rank` ASC")
     assert (first.data.tags["number"], first.data.tags["rank"]) == ("20", "0001")

@@ -35,15 +35,12 @@ def class_results(
             trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
             test_prior_c=(images_c / images_c.sum()).double(),
         )
-        known = counted(adjusted_nc, labels_n)
-    return ResultsByPrior(counted(product_nc, labels_n), known)
+        known = counted(adjusted_nc.argmax(dim=1), labels_n, classes)
+    return ResultsByPrior(counted(product_nc.argmax(dim=1), labels_n, classes), known)
 
 
-def counted(logits_nc: Tensor, labels_n: Tensor) -> ClassResults:
-    """Return the results of the most probable classes of logits [N, C]."""
-    classes = logits_nc.shape[1]
-    pairs_p, images_p = torch.unique(
-        labels_n * classes + logits_nc.argmax(dim=1), return_counts=True
-    )
+def counted(predicted_n: Tensor, labels_n: Tensor, classes: int) -> ClassResults:
+    """Return the results of predicted classes, int64 [N]."""
+    pairs_p, images_p = torch.unique(labels_n * classes + predicted_n, return_counts=True)
     pairs = ((int(pair) // classes, int(pair) % classes) for pair in pairs_p)
     return ClassResults(classes, dict(zip(pairs, images_p.tolist(), strict=True)))

@@ -13,7 +13,10 @@ from balpoe.errors import DataError, NonFiniteError
 
 def refuse_non_finite_logits(logits_bec: Tensor) -> None:
     """Raise `NonFiniteError` with the number of NaN or infinite logits of each expert."""
-    if torch.isfinite(logits_bec).all():
+    if logits_bec.numel() == 0:
+        return
+    extremes = torch.stack(torch.aminmax(logits_bec))  # without a mask of the size of the logits
+    if torch.isfinite(extremes).all():  # NaN is both extremes
         return
     bad_e = (~torch.isfinite(logits_bec)).sum(dim=(0, 2)).tolist()
     each = logits_bec.shape[0] * logits_bec.shape[2]

@@ -25,32 +25,46 @@ def divergences_to_target(
     present_c = (images_c > 0).to(torch.float64)
     mixtures_msc = torch.stack([present_c.expand_as(targets_mc), targets_mc * present_c], dim=1)
     mixtures_msc = mixtures_msc / mixtures_msc.sum(dim=2, keepdim=True) / images_c.clamp(min=1)
-    log_marginals_msc = _log_mixtures(log_probabilities_mbc, mixtures_msc[..., labels_b])
-    balanced_m, matched_m = _divergence(targets_mc.unsqueeze(1), log_marginals_msc).unbind(dim=1)
+    mixture = LogMixture()
+    mixture.add(log_probabilities_mbc, mixtures_msc[..., labels_b])
+    log_marginals_msc = mixture.value()
+    balanced_m, matched_m = divergence(targets_mc.unsqueeze(1), log_marginals_msc).unbind(dim=1)
     return balanced_m, matched_m
 
 
-def balanced_marginals(log_probabilities_mbc: Tensor, labels_b: Tensor, images_c: Tensor) -> Tensor:
-    """Return the mean probability of each class over class-balanced inputs, float64 [M, C].
+class LogMixture:
+    """log Σ_b w_b·p_b for images that come in blocks, S weightings; M scorers, or none.
 
-    The arguments are those of `divergences_to_target`, whose first divergence it gives.
+    It is finite even where all p_b underflow.
     """
-    present_c = (images_c > 0).to(torch.float64)
-    mixture_c = present_c / present_c.sum() / images_c.clamp(min=1)
-    weights_m1b = mixture_c[labels_b].expand(len(log_probabilities_mbc), 1, -1)
-    return _log_mixtures(log_probabilities_mbc, weights_m1b).exp().squeeze(1)
+
+    def __init__(self) -> None:
+        self._peak_m1c: Tensor | None = None
+        self._sum_msc: Tensor
+
+    def add(self, log_probabilities_mbc: Tensor, weights_msb: Tensor) -> None:
+        """Add the images of a block: log-probabilities [M, B, C] with weights [M, S, B]."""
+        smallest = torch.finfo(torch.float64).min
+        peak_m1c = log_probabilities_mbc.amax(dim=-2, keepdim=True).clamp(min=smallest)
+        before_m1c = self._peak_m1c
+        if before_m1c is not None:
+            peak_m1c = torch.maximum(before_m1c, peak_m1c)
+        added_msc = weights_msb @ (log_probabilities_mbc - peak_m1c).exp_()
+        if before_m1c is not None:
+            added_msc += self._sum_msc * (before_m1c - peak_m1c).exp()
+        self._peak_m1c, self._sum_msc = peak_m1c, added_msc
+
+    def value(self) -> Tensor:
+        """Return the log of the sums, float64 [M, S, C]; there must be a block."""
+        assert self._peak_m1c is not None
+        return self._sum_msc.log() + self._peak_m1c
 
 
-def _log_mixtures(log_probabilities_mbc: Tensor, weights_msb: Tensor) -> Tensor:
-    """The log of Σ_b w_b·p_b as [M, S, C], S weightings; finite even where all p_b underflow."""
-    smallest = torch.finfo(torch.float64).min
-    peak_m1c = log_probabilities_mbc.amax(dim=1, keepdim=True).clamp(min=smallest)
-    scaled_mbc = (log_probabilities_mbc - peak_m1c).exp_()
-    return (weights_msb @ scaled_mbc).log_() + peak_m1c
+def divergence(target: Tensor, log_estimate: Tensor) -> Tensor:
+    """Return KL(target ‖ estimate) in nats over the last dimension.
 
-
-def _divergence(target: Tensor, log_estimate: Tensor) -> Tensor:
-    """KL(target ‖ estimate) over the last dimension; a class with target 0 adds nothing."""
+    A class with target 0 adds nothing.
+    """
     terms = target * (target.log() - log_estimate)
-    divergence = torch.where(target > 0, terms, 0.0).sum(dim=-1)
-    return divergence.clamp(min=0.0)  # rounding can leave -1e-17 where the two are equal
+    sums = torch.where(target > 0, terms, 0.0).sum(dim=-1)
+    return sums.clamp(min=0.0)  # rounding can leave -1e-17 where the two are equal

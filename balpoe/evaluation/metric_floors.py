@@ -1,6 +1,6 @@
 """The floor of a calibration error by its name: that of perfectly calibrated predictions.
 
-C classes, N images.
+C classes, E experts, N images, B images of a block.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from balpoe.config.metrics import BALANCED
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
+from balpoe.evaluation.image_blocks import image_blocks
 from balpoe.evaluation.image_weights import balanced_weights, class_weighted, shift_weights
 from balpoe.method.calibration_floor import calibration_floor
+from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
 from balpoe.method.priors import adjust_to_prior
 
 
@@ -35,7 +37,8 @@ def metric_weights(metric: str, labels_n: Tensor, class_counts: Sequence[int]) -
 
 def ece_floors(
     metrics: Sequence[str],
-    logits_nc: Tensor,
+    logits_nec: Tensor,
+    confidence_n: Tensor,
     labels_n: Tensor,
     *,
     trained_prior_c: Tensor,
@@ -43,26 +46,39 @@ def ece_floors(
 ) -> dict[str, float]:
     """Return the floor of each of `metrics` that is an ECE of the ensemble.
 
-    `logits_nc` float64 [N, C] are those of the product of experts, which `trained_prior_c` is the
-    target prior of. With a known prior they are adjusted to it.
+    `logits_nec` [N, E, C] are those of the experts; `confidence_n` float64 [N] are the largest
+    probabilities of their product, which `trained_prior_c` is the target prior of. With a known
+    prior its logits are adjusted to it.
     """
     floors = {}
     for metric in metrics:
         if calibration_error(metric) != "ece" or "/expert_" in metric:
             continue
-        adjusted_nc = logits_nc
+        assumed_n = confidence_n
         shift = metric.split("/")[1]
         if shift.endswith(KNOWN_PRIOR):
             weights_c = _shift_weights(shift, class_counts)
-            adjusted_nc = adjust_to_prior(
-                logits_nc,
-                trained_prior_c=trained_prior_c,
-                test_prior_c=weights_c / weights_c.sum(),
+            assumed_n = _adjusted_confidence(
+                logits_nec, trained_prior_c, weights_c / weights_c.sum()
             )
-        confidence_n = adjusted_nc.softmax(dim=-1).amax(dim=-1)
         weights_n = metric_weights(metric, labels_n, class_counts)
-        floors[metric] = calibration_floor(confidence_n, weights_n).ece
+        floors[metric] = calibration_floor(assumed_n, weights_n).ece
     return floors
+
+
+def _adjusted_confidence(
+    logits_nec: Tensor, trained_prior_c: Tensor, test_prior_c: Tensor
+) -> Tensor:
+    """Return the largest probabilities of the product of experts with this prior, float64 [N]."""
+    blocks = []
+    for _, logits_bec in image_blocks(logits_nec):
+        adjusted_bc = adjust_to_prior(
+            product_of_experts(logits_bec),
+            trained_prior_c=trained_prior_c,
+            test_prior_c=test_prior_c,
+        )
+        blocks.append(adjusted_bc.softmax(dim=-1).amax(dim=-1))
+    return torch.cat(blocks)
 
 
 def _shift_weights(name: str, class_counts: Sequence[int]) -> Tensor:

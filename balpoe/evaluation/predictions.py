@@ -19,24 +19,24 @@ from balpoe.method.decisions import decisions
 from balpoe.method.long_tailed_counts import ShotGroup
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Log-probabilities [M, B, C] for images with `labels_b`, and quantities derived from them.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MostProbable:
+    """The most probable class of each image with `labels_b`, and quantities derived from it.
 
+    `highest_mb` [M, B] is its log-probability, `predicted_mb` int64 [M, B] the class.
     `images_c` [C] are the images of each class. `weights_b` [B] weigh images (all 1, or those of a
     simulated shift), `balanced_weights_b` [B] weigh every class that has images the same.
     `targets_mc` [M, C] are the target priors. `shot_groups` holds the classes of each group.
-    `cost_cc` [C, C] are the costs of decisions by true and predicted class, if there are any.
     """
 
-    log_probabilities_mbc: Tensor
+    highest_mb: Tensor
+    predicted_mb: Tensor
     labels_b: Tensor
     images_c: Tensor
     weights_b: Tensor
     balanced_weights_b: Tensor
     targets_mc: Tensor
     shot_groups: Mapping[ShotGroup, Sequence[int]]
-    cost_cc: Tensor | None = None
 
     @cached_property
     def correct_mb(self) -> Tensor:
@@ -46,17 +46,7 @@ class Predictions:
     @cached_property
     def confidence_mb(self) -> Tensor:
         """The largest probability for each image, [M, B]."""
-        return self._highest[0].exp()
-
-    @property
-    def predicted_mb(self) -> Tensor:
-        """The most probable class of each image, int64 [M, B]."""
-        return self._highest[1]
-
-    @cached_property
-    def label_log_probabilities_mb(self) -> Tensor:
-        """The log-probability of each label, [M, B]."""
-        return self.log_probabilities_mbc[:, torch.arange(len(self.labels_b)), self.labels_b]
+        return self.highest_mb.exp()
 
     @cached_property
     def class_accuracy_mc(self) -> Tensor:
@@ -81,14 +71,6 @@ class Predictions:
         return torch.where(self.images_c > 0, f1_mc, torch.nan)
 
     @cached_property
-    def costs_mb(self) -> Tensor | None:
-        """The cost of the decision of least expected cost for each image, [M, B]."""
-        if self.cost_cc is None:
-            return None
-        decided_mb = decisions(self.log_probabilities_mbc.exp(), self.cost_cc)
-        return self.cost_cc[self.labels_b.expand_as(decided_mb), decided_mb]
-
-    @cached_property
     def bins(self) -> tuple[ReliabilityBins, ...]:
         """The reliability bins of each scorer, with images weighted."""
         return self._bins(self.weights_b)
@@ -110,13 +92,6 @@ class Predictions:
             return self.floors
         return self._floors(self.balanced_weights_b)
 
-    @cached_property
-    def divergences(self) -> tuple[Tensor, Tensor]:
-        """KL from the target priors to the balanced and to the matched marginals, both [M]."""
-        return divergences_to_target(
-            self.log_probabilities_mbc, self.labels_b, self.images_c, self.targets_mc
-        )
-
     def image_mean(self, values_mb: Tensor) -> Tensor:
         """The mean over images by `weights_b`, [M]."""
         return _weighted_mean(values_mb, self.weights_b)
@@ -133,12 +108,6 @@ class Predictions:
         """One number for each scorer as a tensor, [M]."""
         return torch.tensor(values, dtype=torch.float64)
 
-    @cached_property
-    def _highest(self) -> tuple[Tensor, Tensor]:
-        """The largest log-probability and its class, both [M, B]."""
-        highest_mb, predicted_mb = self.log_probabilities_mbc.max(dim=-1)
-        return highest_mb, predicted_mb
-
     def _bins(self, weights_b: Tensor) -> tuple[ReliabilityBins, ...]:
         return tuple(
             bin_confidences(confidence_b, correct_b, weights_b=weights_b)
@@ -148,6 +117,37 @@ class Predictions:
     def _floors(self, weights_b: Tensor) -> tuple[CalibrationFloor, ...]:
         return tuple(
             calibration_floor(confidence_b, weights_b) for confidence_b in self.confidence_mb
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions(MostProbable):
+    """The log-probabilities [M, B, C] of all classes too, and quantities derived from them.
+
+    `cost_cc` [C, C] are the costs of decisions by true and predicted class, if there are any.
+    """
+
+    log_probabilities_mbc: Tensor
+    cost_cc: Tensor | None = None
+
+    @cached_property
+    def label_log_probabilities_mb(self) -> Tensor:
+        """The log-probability of each label, [M, B]."""
+        return self.log_probabilities_mbc[:, torch.arange(len(self.labels_b)), self.labels_b]
+
+    @cached_property
+    def costs_mb(self) -> Tensor | None:
+        """The cost of the decision of least expected cost for each image, [M, B]."""
+        if self.cost_cc is None:
+            return None
+        decided_mb = decisions(self.log_probabilities_mbc.exp(), self.cost_cc)
+        return self.cost_cc[self.labels_b.expand_as(decided_mb), decided_mb]
+
+    @cached_property
+    def divergences(self) -> tuple[Tensor, Tensor]:
+        """KL from the target priors to the balanced and to the matched marginals, both [M]."""
+        return divergences_to_target(
+            self.log_probabilities_mbc, self.labels_b, self.images_c, self.targets_mc
         )
 
 

@@ -95,42 +95,11 @@ def evaluate(
         DataError: no images, a label that is no class or that the test prior rules out, or
             class weights that leave nothing.
     """
-    *scored_experts, ensemble = _scored(
-        predictions_of_experts(
-            logits_bec,
-            labels_b,
-            prior_c=prior_c,
-            lambdas=lambdas,
-            class_counts=class_counts,
-            class_weights_c=class_weights_c,
-            test_prior_c=test_prior_c,
-            cost_cc=cost_cc,
-        ),
-        is_final=is_final,
-    )
-    return Evaluation(ensemble, tuple(scored_experts))
-
-
-def predictions_of_experts(
-    logits_bec: Tensor,
-    labels_b: Tensor,
-    *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
-    class_counts: Sequence[int],
-    class_weights_c: Tensor | None = None,
-    test_prior_c: Tensor | None = None,
-    cost_cc: Tensor | None = None,
-) -> Predictions:
-    """Return the predictions of the experts, followed by those of their product.
-
-    The arguments and the errors are those of `evaluate`.
-    """
     assert logits_bec.shape[1] == len(lambdas)
     labels_b = labels_b.to("cpu")
     refuse_impossible_labels(labels_b, len(class_counts))
     refuse_non_finite_logits(logits_bec)
-    return _predictions(
+    predictions = _predictions(
         _scorers(logits_bec),
         labels_b,
         prior_c=prior_c,
@@ -140,6 +109,8 @@ def predictions_of_experts(
         test_prior_c=test_prior_c,
         cost_cc=cost_cc,
     )
+    *scored_experts, ensemble = _scored(predictions, is_final=is_final)
+    return Evaluation(ensemble, tuple(scored_experts))
 
 
 def evaluate_product(
@@ -193,21 +164,25 @@ def _predictions(
     if class_weights_c is not None:
         weights_b = class_weighted(labels_b, images_c, class_weights_c)
 
-    targets_mc = _target_priors(prior_c, lambdas)
+    targets_mc = target_priors(prior_c, lambdas)
     if test_prior_c is not None:
         test_prior_c = test_prior_c.to("cpu", torch.float64)
         refuse_labels_ruled_out(images_c, test_prior_c)
         logits_mbc = _adjusted(logits_mbc, targets_mc, test_prior_c)
         targets_mc = (test_prior_c / test_prior_c.sum()).expand_as(targets_mc)
+    log_probabilities_mbc = logits_mbc.log_softmax(dim=-1)
+    highest_mb, predicted_mb = log_probabilities_mbc.max(dim=-1)
     return Predictions(
-        logits_mbc.log_softmax(dim=-1),
-        labels_b,
-        images_c,
-        weights_b,
-        balanced_weights(labels_b, images_c),
-        targets_mc,
-        shot_groups(class_counts),
-        cost_cc,
+        highest_mb=highest_mb,
+        predicted_mb=predicted_mb,
+        labels_b=labels_b,
+        images_c=images_c,
+        weights_b=weights_b,
+        balanced_weights_b=balanced_weights(labels_b, images_c),
+        targets_mc=targets_mc,
+        shot_groups=shot_groups(class_counts),
+        log_probabilities_mbc=log_probabilities_mbc,
+        cost_cc=cost_cc,
     )
 
 
@@ -236,8 +211,8 @@ def _scorers(logits_bec: Tensor) -> Tensor:
     return torch.cat([logits_bec.transpose(0, 1), product_bc.unsqueeze(0)])
 
 
-def _target_priors(prior_c: Tensor, lambdas: Sequence[float]) -> Tensor:
-    """P_λ of every scorer, [M, C]; that of a product of experts is P_λ̄ (Theorem 1)."""
+def target_priors(prior_c: Tensor, lambdas: Sequence[float]) -> Tensor:
+    """Return P_λ of every scorer, [M, C]; that of a product of experts is P_λ̄ (Theorem 1)."""
     prior_c = prior_c.to("cpu", torch.float64)
     return torch.stack([target_prior(prior_c, lam) for lam in lambdas])
 

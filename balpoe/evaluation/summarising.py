@@ -1,19 +1,23 @@
 """Computation of the summary of predictions that is stored with trials and models.
 
-M scorers: the E experts, then their product. N images, C classes, K bins.
+M scorers: the E experts, then their product. N images, B images of a block, C classes, K bins.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from balpoe.evaluation.class_counting import counted
 from balpoe.evaluation.class_results import ClassResults
-from balpoe.evaluation.kl_divergence import balanced_marginals
+from balpoe.evaluation.image_blocks import image_blocks
+from balpoe.evaluation.image_weights import balanced_weights
+from balpoe.evaluation.input_checks import refuse_non_finite_logits
+from balpoe.evaluation.kl_divergence import LogMixture, divergence
 from balpoe.evaluation.metric_floors import ece_floors
 from balpoe.evaluation.prediction_summary import (
     BinnedConfidences,
@@ -22,12 +26,17 @@ from balpoe.evaluation.prediction_summary import (
     Split,
     WithoutExpert,
 )
-from balpoe.evaluation.predictions import Predictions
-from balpoe.evaluation.scoring import predictions_of_experts
-from balpoe.method.calibration_bins import ReliabilityBins, bin_confidences
+from balpoe.evaluation.predictions import MostProbable
+from balpoe.evaluation.scoring import target_priors
+from balpoe.method.calibration_bins import (
+    ReliabilityBins,
+    bin_confidences,
+    refuse_impossible_labels,
+)
 from balpoe.method.calibration_floor import CalibrationFloor
+from balpoe.method.long_tailed_counts import shot_groups
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior, mean_lambda, target_prior
+from balpoe.method.priors import class_prior, mean_lambda
 
 
 def prediction_summary(
@@ -55,16 +64,25 @@ def prediction_summary(
         NonFiniteError: logits are NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
-    predictions = predictions_of_experts(
-        logits_nec,
-        labels_n,
-        prior_c=class_prior(class_counts),
-        lambdas=lambdas,
-        class_counts=class_counts,
+    labels_n = labels_n.to("cpu")
+    refuse_impossible_labels(labels_n, len(class_counts))
+    refuse_non_finite_logits(logits_nec)
+    images_c = torch.bincount(labels_n, minlength=len(class_counts))
+    weights_n = balanced_weights(labels_n, images_c)
+    scores = _scored(logits_nec, weights_n / len(labels_n))
+    scored_lambdas = (*lambdas, mean_lambda(lambdas))
+    own = len(scored_lambdas)
+    predictions = MostProbable(
+        highest_mb=scores.highest_mn[:own],
+        predicted_mb=scores.predicted_mn[:own],
+        labels_b=labels_n,
+        images_c=images_c,
+        weights_b=torch.ones_like(weights_n),
+        balanced_weights_b=weights_n,
+        targets_mc=target_priors(class_prior(class_counts), scored_lambdas),
+        shot_groups=shot_groups(class_counts),
     )
-    *experts, ensemble = _scorers(predictions, (*lambdas, mean_lambda(lambdas)))
-    product_nc = product_of_experts(logits_nec.detach().to("cpu", torch.float64))
-    trained_prior_c = target_prior(class_prior(class_counts), mean_lambda(lambdas))
+    *experts, ensemble = _scorers(predictions, scored_lambdas, scores.log_marginals_mc)
     return PredictionSummary(
         split=split,
         class_names=tuple(class_names),
@@ -72,26 +90,64 @@ def prediction_summary(
         images_c=tuple(predictions.images_c.tolist()),
         ensemble=ensemble,
         experts=tuple(experts),
-        confusion=_confusion(counted(product_nc, predictions.labels_b)),
+        confusion=_confusion(counted(predictions.predicted_mb[-1], labels_n, len(class_counts))),
         disagreement_ee=_disagreement(predictions.predicted_mb[:-1]),
-        without_expert_e=_without_each(logits_nec, predictions),
+        without_expert_e=tuple(
+            _ensemble_of(highest_n.exp(), predicted_n == labels_n, weights_n)
+            for highest_n, predicted_n in zip(
+                scores.highest_mn[own:], scores.predicted_mn[own:], strict=True
+            )
+        ),
         floors=ece_floors(
             metrics,
-            product_nc,
-            predictions.labels_b,
-            trained_prior_c=trained_prior_c,
+            logits_nec,
+            predictions.confidence_mb[-1],
+            labels_n,
+            trained_prior_c=predictions.targets_mc[-1],
             class_counts=class_counts,
         ),
     )
 
 
-def _scorers(predictions: Predictions, lambdas: Sequence[float]) -> list[ScorerSummary]:
-    marginals_mc = balanced_marginals(
-        predictions.log_probabilities_mbc, predictions.labels_b, predictions.images_c
-    )
+@dataclass(frozen=True, eq=False, slots=True)
+class _Scores:
+    """The experts, their product, then the products without each expert if there are several.
+
+    `highest_mn` is the largest log-probability for each image, `predicted_mn` its class,
+    `log_marginals_mc` the log of the weighted sums of probabilities of the first E + 1.
+    """
+
+    highest_mn: Tensor
+    predicted_mn: Tensor
+    log_marginals_mc: Tensor
+
+
+def _scored(logits_nec: Tensor, weights_n: Tensor) -> _Scores:
+    images, experts, _ = logits_nec.shape
+    everyone = list(range(experts))
+    without = [everyone[:e] + everyone[e + 1 :] for e in everyone] if experts > 1 else []
+    members = [*([e] for e in everyone), everyone, *without]
+    highest_mn = torch.empty(len(members), images, dtype=torch.float64)
+    predicted_mn = torch.empty(len(members), images, dtype=torch.int64)
+    mixtures = [LogMixture() for _ in range(experts + 1)]
+    for rows, logits_bec in image_blocks(logits_nec):
+        for m, chosen in enumerate(members):
+            logits_bc = product_of_experts(logits_bec[:, chosen])
+            log_probabilities_bc = logits_bc.log_softmax(dim=-1)
+            highest_mn[m, rows], predicted_mn[m, rows] = log_probabilities_bc.max(dim=-1)
+            if m < len(mixtures):
+                mixtures[m].add(log_probabilities_bc, weights_n[rows].unsqueeze(0))
+    log_marginals_mc = torch.cat([mixture.value() for mixture in mixtures])
+    return _Scores(highest_mn, predicted_mn, log_marginals_mc)
+
+
+def _scorers(
+    predictions: MostProbable, lambdas: Sequence[float], log_marginals_mc: Tensor
+) -> list[ScorerSummary]:
     accuracy_m = predictions.image_mean(predictions.correct_mb.double())
     balanced_m = predictions.balanced_mean(predictions.correct_mb.double())
-    divergence_m, _ = predictions.divergences
+    divergence_m = divergence(predictions.targets_mc, log_marginals_mc)
+    marginals_mc = log_marginals_mc.exp()
     return [
         ScorerSummary(
             lam=lam,
@@ -127,7 +183,7 @@ def _binned(bins: ReliabilityBins, floor: CalibrationFloor) -> BinnedConfidences
     )
 
 
-def _shot_accuracy(predictions: Predictions, scorer: int) -> dict[str, float]:
+def _shot_accuracy(predictions: MostProbable, scorer: int) -> dict[str, float]:
     """Return the mean class accuracy of each shot group that has images."""
     accuracy_c = predictions.class_accuracy_mc[scorer]
     means = {
@@ -153,20 +209,8 @@ def _disagreement(predicted_en: Tensor) -> tuple[tuple[float, ...], ...]:
     )
 
 
-def _without_each(logits_nec: Tensor, predictions: Predictions) -> tuple[WithoutExpert, ...]:
-    count = logits_nec.shape[1]
-    if count == 1:
-        return ()
-    others = ([e for e in range(count) if e != left_out] for left_out in range(count))
-    return tuple(_ensemble_of(logits_nec[:, each], predictions) for each in others)
-
-
-def _ensemble_of(logits_nec: Tensor, predictions: Predictions) -> WithoutExpert:
-    """Score the product of these experts; `predictions` give labels and weights."""
-    product_nc = product_of_experts(logits_nec.detach().to("cpu", torch.float64))
-    highest_n, predicted_n = product_nc.log_softmax(dim=-1).max(dim=-1)
-    correct_n = predicted_n == predictions.labels_b
-    weights_n = predictions.balanced_weights_b
-    bins = bin_confidences(highest_n.exp(), correct_n, weights_b=weights_n)
+def _ensemble_of(confidence_n: Tensor, correct_n: Tensor, weights_n: Tensor) -> WithoutExpert:
+    """Score the product of other experts with classes weighted."""
+    bins = bin_confidences(confidence_n, correct_n, weights_b=weights_n)
     accuracy = float((correct_n * weights_n).sum() / weights_n.sum())
     return WithoutExpert(accuracy, bins.ece)

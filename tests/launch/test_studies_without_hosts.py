@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 import balpoe
-from balpoe.config import BudgetConfig
+from balpoe.config import BudgetConfig, with_parameters
 from balpoe.data import load_test_images
+from balpoe.evaluation.summarising import prediction_summary
 from balpoe.files import dump_study
 from balpoe.launch.doctor import doctor
 from balpoe.launch.export import export
@@ -22,9 +23,13 @@ from balpoe.launch.runs import find_study
 from balpoe.launch.sync import sync
 from balpoe.reporting.figures.distribution_figure import distribution_results
 from balpoe.study.records.record_store import RecordStore
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.model_directory import load_model
+from balpoe.training.predictions_file import read_predictions
 from balpoe.training.stored_results import read_results
+from balpoe.training.summary_file import read_summary, write_summary
 from tests.launch.earlier_study import EarlierStudy
+from tests.method.summary_values import flat_values
 
 VERSION, MADE_IN = "0.1.0-e263dee", "/work/tmp/hosts"
 
@@ -49,6 +54,31 @@ def test_it_is_continued_synchronised_and_exported(balanced: EarlierStudy) -> No
     assert [f for found in doctor("balanced", runs=balanced.runs) for f in found.faults] == []
     export("balanced", runs=balanced.runs)
     assert list(directory.exports.glob("rank_1_*.yaml"))
+
+
+def test_the_summaries_of_stored_predictions_have_the_numbers_of_then(
+    balanced: EarlierStudy, tmp_path: Path
+) -> None:
+    """They are stored with 7 digits."""
+    spec, directory = find_study("balanced", balanced.runs)
+    for record in RecordStore(spec, directory).records():
+        files = directory.trial(record.identity)
+        predictions, stored = read_predictions(files.predictions), read_summary(files.summary)
+        configuration = with_parameters(spec.base, record.parameters)
+        summary = prediction_summary(
+            torch.from_numpy(predictions.logits_nec),
+            torch.from_numpy(predictions.labels_n.copy()),
+            split="val",
+            class_names=stored.class_names,
+            class_counts=stored.train_counts_c,
+            lambdas=configured_lambdas(configuration),
+            metrics=tuple(spec.objectives),
+        )
+        now, then = flat_values(summary), flat_values(stored)
+        assert now.keys() == then.keys()
+        assert now == pytest.approx(then, rel=5.1e-7, abs=1e-12, nan_ok=True)
+        write_summary(tmp_path / "summary.json", summary)
+        assert flat_values(read_summary(tmp_path / "summary.json")).keys() == then.keys()
 
 
 def test_the_export_is_trained(balanced: EarlierStudy) -> None:

@@ -20,6 +20,7 @@ from balpoe.evaluation.summarising import prediction_summary
 from balpoe.method.calibration_floor import calibration_floor
 from balpoe.method.priors import class_prior, target_prior
 from balpoe.training.summary_file import read_summary, write_summary
+from tests.method.summary_values import flat_values
 
 COUNTS = (300, 60, 12, 3)
 NAMES = ("head", "<script>", "$x$", "尾")
@@ -71,7 +72,9 @@ def test_it_agrees_with_the_metrics_of_the_same_logits(
     for own, other in scorers:
         assert own.accuracy == other.accuracy
         assert own.balanced_accuracy == other.balanced_accuracy
-        assert own.kl_to_target_prior == other.kl_to_target_prior
+        assert own.kl_to_target_prior == pytest.approx(
+            other.values["kl_to_target_prior"], abs=1e-14
+        )
         for bins, prefix in ((own.by_images, ""), (own.by_classes, "balanced_")):
             assert bins.ece == other.values[f"{prefix}ece"] == pytest.approx(_ece(bins))
             assert bins.mce == other.values[f"{prefix}mce"]
@@ -105,6 +108,45 @@ def test_it_agrees_with_the_metrics_of_the_same_logits(
         assert without.balanced_ece == pytest.approx(scored.balanced_ece)
 
 
+@pytest.mark.parametrize("most", [1, 4 * 3 * 7])
+def test_blocks_of_images_give_the_numbers_of_all_at_once(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One image, and 7 images of 3 experts and 4 classes; 90 images are no multiple."""
+    at_once, *_ = _summary()
+    monkeypatch.setattr("balpoe.evaluation.image_blocks._MOST_ELEMENTS", most)
+    in_blocks, logits_nec, labels_n = _summary()
+    whole, blocks = flat_values(at_once), flat_values(in_blocks)
+    assert blocks.keys() == whole.keys()
+    assert blocks == pytest.approx(whole, rel=1e-9, abs=1e-15, nan_ok=True)
+    known = ("val/backward_50_known_prior/ece",)
+    confidence_n = torch.empty(0)  # not used for a known prior
+    prior_c = class_prior(COUNTS)
+    floors = ece_floors(
+        known, logits_nec, confidence_n, labels_n, trained_prior_c=prior_c, class_counts=COUNTS
+    )
+    monkeypatch.undo()
+    assert floors == ece_floors(
+        known, logits_nec, confidence_n, labels_n, trained_prior_c=prior_c, class_counts=COUNTS
+    )
+
+
+def test_marginals_whose_probabilities_underflow_in_one_block_keep_their_divergence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tail class has about exp(-2000) for every image, with the smallest ones first."""
+    labels_n = torch.arange(8) % 4
+    logits_nec = torch.zeros(8, 1, 4)
+    logits_nec[:, 0, 3] = torch.linspace(-3000, -2000, 8)
+    monkeypatch.setattr("balpoe.evaluation.image_blocks._MOST_ELEMENTS", 8)
+    summary = prediction_summary(
+        logits_nec, labels_n, split="val", class_names=NAMES, class_counts=(1,) * 4, lambdas=(0.0,)
+    )
+    log_marginals = [*(math.log(1 / 3) for _ in range(3)), -2000 - math.log(3) - math.log(8)]
+    expected = sum(0.25 * (math.log(0.25) - value) for value in log_marginals)
+    assert summary.ensemble.kl_to_target_prior == pytest.approx(expected, rel=1e-12)
+
+
 def test_experts_that_agree_add_nothing_and_one_that_is_always_wrong_harms() -> None:
     labels_n = torch.arange(40) % 4
     right = 4.0 * torch.nn.functional.one_hot(labels_n, 4).double()
@@ -134,7 +176,8 @@ def test_floors_are_those_of_the_metrics_weights_and_known_prior() -> None:
     names = ("val/forward_10_known_prior/ece", "val/accuracy", "val/expert_0/ece", "val/mce")
     floors = ece_floors(
         names,
-        product_nc,
+        logits_nec,
+        product_nc.softmax(dim=1).amax(dim=1),
         labels_n,
         trained_prior_c=target_prior(prior_c, sum(LAMBDAS) / 3),
         class_counts=COUNTS,

@@ -60,17 +60,11 @@ def opened_page(
         seconds: The virtual time for scripts and requests; waiting costs no real time.
         is_dark: Whether the system prefers dark pages.
     """
-    program = next((found for name in _NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("Chromium is missing (apt-get install chromium)")
     url = address.resolve().as_uri() if isinstance(address, Path) else address
     with tempfile.TemporaryDirectory(prefix="chromium_", ignore_cleanup_errors=True) as profile:
         command = [
-            program,
-            *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-            *("--no-first-run", "--hide-scrollbars", "--enable-logging=stderr"),
-            f"--user-data-dir={profile}",
-            f"--window-size={width},{height}",
+            *chromium_command(Path(profile), width=width, height=height),
+            "--enable-logging=stderr",
             f"--virtual-time-budget={round(1000 * seconds)}",
             *(["--blink-settings=preferredColorScheme=0"] if is_dark else []),
             *([f"--screenshot={screenshot}"] if screenshot else []),
@@ -81,3 +75,17 @@ def opened_page(
         )
     messages = tuple(match[1] for match in _CONSOLE.finditer(ended.stderr))
     return Page(ended.stdout, messages, screenshot)
+
+
+def chromium_command(profile: Path, *, width: int, height: int) -> list[str]:
+    """Return the command of headless Chromium; skip the test if Chromium is missing."""
+    program = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("Chromium is missing (apt-get install chromium)")
+    return [
+        program,
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *("--no-first-run", "--hide-scrollbars"),
+        f"--user-data-dir={profile}",
+        f"--window-size={width},{height}",
+    ]

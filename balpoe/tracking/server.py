@@ -95,10 +95,10 @@ def trials_page(url: str, study: str) -> str | None:
 
 
 def _command(store: TrackingStore, port: int) -> list[str]:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", store.tracking_uri]
+    command = [sys.executable, "-m", "balpoe.tracking.training_server"]
+    command += ["--host", HOST, "--port", str(port), "--store", store.tracking_uri]
     if store.artifact_root is not None:
-        command += ["--artifacts-destination", str(store.artifact_root)]
+        command += ["--artifacts", str(store.artifact_root)]
     return command
 
 

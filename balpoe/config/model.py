@@ -64,6 +64,10 @@ class BackboneFamily(Entry, ABC):
         Random numbers are drawn from `generator` alone. What is left out is an error.
         """
 
+    def takes(self, backbone: str, weights: str) -> bool:
+        """Return whether there are `weights` for a backbone of the family: a name, or a file."""
+        return bool(self.pretrained) and (weights in self.pretrained or is_weights_file(weights))
+
     def download(self, backbone: str, weights: str) -> Mapping[str, Tensor]:
         """Return the pretrained weights with the name `weights`.
 
@@ -129,7 +133,9 @@ class ModelConfig(Bounded):
 
     `resnet<6n+2>` are He's networks for CIFAR: resnet50 is the one with eight blocks a stage
     and 64 features, not ImageNet's. torchvision's ResNet-50 and ResNeXt-50 32x4d, for images
-    of some 100 pixels and more, are `imagenet_resnet50` and `imagenet_resnext50_32x4d`.
+    of some 100 pixels and more, are `imagenet_resnet50` and `imagenet_resnext50_32x4d`;
+    `imagenet_resnet10` has one block in each stage. In networks with the suffix `_narrow` the
+    last two stages have three quarters of the channels (RIDE, SADE).
 
     `cosine_scale` is κ of the cosine classifier: 32 in the paper, 30 in the released code
     that produced its numbers.
@@ -149,12 +155,12 @@ class ModelConfig(Bounded):
         weights = self.pretrained
         if weights is None:
             return
-        fitting = [
-            family
-            for family in backbone_families()
-            if weights in family.pretrained or (family.pretrained and is_weights_file(weights))
-        ]
-        if not any(family.has(self.backbone) for family in fitting):
-            names = listed(name for family in fitting for name in family.names)
-            message = f"is for {names}, got {shown(weights)} with {self.backbone}"
+        families = backbone_families()
+        if not any(
+            each.has(self.backbone) and each.takes(self.backbone, weights) for each in families
+        ):
+            fitting = (
+                name for family in families for name in family.names if family.takes(name, weights)
+            )
+            message = f"is for {listed(fitting)}, got {shown(weights)} with {self.backbone}"
             yield FieldProblem("pretrained", message)

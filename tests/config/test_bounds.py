@@ -52,7 +52,10 @@ def test_an_absent_optional_number_obeys_every_bound() -> None:
         ParquetImages(train="a", test="b", head_count=0)
 
 
-@pytest.mark.parametrize("backbone", ["resnet8", "resnet14", "resnet50", "imagenet_resnet50"])
+@pytest.mark.parametrize(
+    "backbone",
+    ["resnet8", "resnet50", "resnet32_narrow", "resnet14_bbn", "imagenet_resnet10_narrow"],
+)
 def test_a_backbone_of_either_family_is_taken(backbone: str) -> None:
     assert ModelConfig(backbone=backbone).backbone == backbone
 

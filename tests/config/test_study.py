@@ -25,6 +25,12 @@ from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.sources.folder import ImageFolder
 from balpoe.errors import InvalidFields
 
+OTHER_BACKBONES = (
+    "resnet<depth>_narrow, resnet<depth>_bbn (from depth 14), imagenet_resnet10, "
+    "imagenet_resnet50, imagenet_resnext50_32x4d, imagenet_resnet10_narrow, "
+    "imagenet_resnet50_narrow or imagenet_resnext50_32x4d_narrow"
+)
+
 BASE = Configuration(data=DigitsLT())
 
 
@@ -169,7 +175,7 @@ def test_choices_must_be_some_and_differ() -> None:
             "model.backbone",
             CategoricalParameter(choices=("resnet8", "resnet9")),
             "search.model.backbone.choices[1]: must be resnet8, resnet14, resnet20, resnet32"
-            ' or another depth 6n+2, imagenet_resnet50 or imagenet_resnext50_32x4d, got "resnet9"',
+            f' or another depth 6n+2, {OTHER_BACKBONES}, got "resnet9"',
         ),
         (
             "data.noise",

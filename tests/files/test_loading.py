@@ -25,6 +25,11 @@ budget: {trials: 2}
 """
 
 SOURCES = "cifar100_lt, cifar10_lt, digits_lt, folder, gaussian_lt, image_list or parquet"
+OTHER_BACKBONES = (
+    "resnet<depth>_narrow, resnet<depth>_bbn (from depth 14), imagenet_resnet10, "
+    "imagenet_resnet50, imagenet_resnext50_32x4d, imagenet_resnet10_narrow, "
+    "imagenet_resnet50_narrow or imagenet_resnext50_32x4d_narrow"
+)
 
 Write = Callable[[str | bytes], Path]
 
@@ -125,13 +130,13 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(write: Writ
         (
             "model: {backbone: resnet9}",
             "model.backbone: must be resnet8, resnet14, resnet20, resnet32"
-            ' or another depth 6n+2, imagenet_resnet50 or imagenet_resnext50_32x4d, got "resnet9"',
+            f' or another depth 6n+2, {OTHER_BACKBONES}, got "resnet9"',
         ),
         ("model: {backbone: 8}", "model.backbone: must be text, got 8: put it in quotes"),
         (
             "model: {backbone: " + "x" * 100 + "}",
             "model.backbone: must be resnet8, resnet14, resnet20, resnet32"
-            " or another depth 6n+2, imagenet_resnet50 or imagenet_resnext50_32x4d,"
+            f" or another depth 6n+2, {OTHER_BACKBONES},"
             f' got "{"x" * 59}…',
         ),
     ],

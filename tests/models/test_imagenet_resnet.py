@@ -8,19 +8,45 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet50, resnext50_32x4d
+from torchvision.models import ResNet, resnet50, resnext50_32x4d
+from torchvision.models import resnet as torchvision_resnet
 
 from balpoe.config import ExpertsConfig, ModelConfig, Sharing
-from balpoe.models.backbones.imagenet_resnet import CARDINALITIES, ImagenetResnet
-from balpoe.models.backbones.imagenet_resnet.layers import Bottleneck, stage
+from balpoe.models.backbones.imagenet_resnet import ARCHITECTURES, ImagenetResnet
+from balpoe.models.backbones.imagenet_resnet.layers import BasicBlock, Bottleneck, stage
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.models.pretrained import pretrained_name
 
 IMAGENET_BACKBONES = ImagenetResnet.names
 
+
+def resnet10() -> Any:
+    return ResNet(torchvision_resnet.BasicBlock, [1, 1, 1, 1])
+
+
+def narrow(wide: Callable[[], Any]) -> Callable[[], Any]:
+    """torchvision's network with other last stages, made by its own method."""
+
+    def made() -> Any:
+        network = wide()
+        blocks = [len(network.layer3), len(network.layer4)]
+        kind = type(network.layer3[0])
+        network.inplanes = 128 * kind.expansion
+        network.layer3 = network._make_layer(kind, 192, blocks[0], stride=2)
+        network.layer4 = network._make_layer(kind, 384, blocks[1], stride=2)
+        network.fc = nn.Linear(384 * kind.expansion, 1000)
+        return network
+
+    return made
+
+
 ORACLES: dict[str, Callable[[], Any]] = {
+    "imagenet_resnet10": resnet10,
     "imagenet_resnet50": resnet50,
     "imagenet_resnext50_32x4d": resnext50_32x4d,
+    "imagenet_resnet10_narrow": narrow(resnet10),
+    "imagenet_resnet50_narrow": narrow(resnet50),
+    "imagenet_resnext50_32x4d_narrow": narrow(resnext50_32x4d),
 }
 
 
@@ -81,6 +107,24 @@ def test_resnet50_has_the_published_millions_of_parameters(
     assert round(parameters(network) / 1e6, 2) == millions
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "expected"),
+    [
+        ("imagenet_resnet10_narrow", 1, 3_343_040),
+        ("imagenet_resnet10_narrow", 3, 9_401_792),
+        ("imagenet_resnet50_narrow", 1, 15_522_368),
+        ("imagenet_resnet50_narrow", 3, 43_677_248),
+        ("imagenet_resnext50_32x4d_narrow", 1, 15_237_952),
+        ("imagenet_resnext50_32x4d_narrow", 3, 42_889_024),
+    ],
+)
+def test_narrow_networks_have_the_parameters_of_sades_released_code(
+    name: str, count: int, expected: int
+) -> None:
+    biases = 1000 * count  # of the linear classifiers here; SADE's are cosine classifiers
+    assert parameters(ensemble(name, count)) == expected + biases
+
+
 @pytest.mark.parametrize("name", IMAGENET_BACKBONES)
 def test_with_the_weights_of_torchvision_every_expert_is_torchvisions_network(name: str) -> None:
     torch.manual_seed(0)
@@ -119,8 +163,13 @@ def test_an_independent_expert_is_the_network_built_alone_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_activations_and_their_gradients_stay_channels_last(dtype: torch.dtype) -> None:
-    layers = ImagenetResnet().layers("imagenet_resnet50", 3)
+@pytest.mark.parametrize(
+    ("name", "expected"), [("imagenet_resnet50", 16), ("imagenet_resnet10_narrow", 4)]
+)
+def test_activations_and_their_gradients_stay_channels_last(
+    name: str, expected: int, dtype: torch.dtype
+) -> None:
+    layers = ImagenetResnet().layers(name, 3)
     factories = (layers.stem, *layers.stages, layers.pool)
     network = nn.Sequential(*(factory() for factory in factories)).to(
         memory_format=torch.channels_last
@@ -134,23 +183,24 @@ def test_activations_and_their_gradients_stay_channels_last(dtype: torch.dtype) 
 
     def watch(module: nn.Module, _: object, output: Any) -> None:
         nonlocal blocks
-        blocks += isinstance(module, Bottleneck)
+        blocks += isinstance(module, BasicBlock | Bottleneck)
         check(type(module).__name__, output)
         output.register_hook(lambda gradient: check(f"gradient of {type(module)}", gradient))
 
     for module in network.modules():
-        if isinstance(module, Bottleneck | nn.Conv2d):
+        if isinstance(module, BasicBlock | Bottleneck | nn.Conv2d):
             module.register_forward_hook(watch)
     images = torch.randn(2, 3, 64, 64).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
         features = network(images)
     features.square().sum().backward()
     assert strayed == []
-    assert blocks == 16
+    assert blocks == expected
 
 
-def test_a_block_leaves_its_input_as_it_was() -> None:
+@pytest.mark.parametrize("name", ["imagenet_resnet50", "imagenet_resnet10"])
+def test_a_block_leaves_its_input_as_it_was(name: str) -> None:
     x = torch.randn(2, 64, 6, 6, generator=torch.Generator().manual_seed(0))
     before = x.clone()
-    stage(1, CARDINALITIES["imagenet_resnet50"])(x)
+    stage(1, ARCHITECTURES[name])(x)
     assert torch.equal(x, before)

@@ -167,7 +167,9 @@ def test_weights_of_another_network_are_refused(
     [
         ("resnet32", "IMAGENET1K_V2", "imagenet_resnet50 or imagenet_resnext50_32x4d"),
         (NAME, "IMAGENET1K_V3", "IMAGENET1K_V1 or IMAGENET1K_V2, or a file"),
-        ("imagenet_resnet51", None, "imagenet_resnet50 or imagenet_resnext50_32x4d"),
+        ("imagenet_resnet10", "IMAGENET1K_V2", "is for imagenet_resnet50 or imagenet_resnext50"),
+        ("imagenet_resnet50_narrow", "IMAGENET1K_V1", "is for imagenet_resnet50 or imagenet_resne"),
+        ("imagenet_resnet51", None, "imagenet_resnet10, imagenet_resnet50"),
     ],
 )
 def test_what_cannot_be_pretrained_is_refused_by_the_configuration(
@@ -175,6 +177,10 @@ def test_what_cannot_be_pretrained_is_refused_by_the_configuration(
 ) -> None:
     with pytest.raises(InvalidFields, match=message):
         ModelConfig(backbone=backbone, pretrained=pretrained)
+
+
+def test_a_file_of_weights_is_taken_for_a_network_without_published_ones() -> None:
+    assert ModelConfig(backbone="imagenet_resnet10", pretrained="w.pth").pretrained == "w.pth"
 
 
 def test_weights_are_known_by_their_content_wherever_they_lie(tmp_path: Path) -> None:

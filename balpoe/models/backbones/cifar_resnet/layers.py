@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from balpoe.config.model import BackboneLayers
+from balpoe.models.backbones.cifar_resnet import CifarArchitecture
 from balpoe.models.pooling import GlobalAveragePool
 
-STAGE_WIDTHS = (16, 32, 64)
+
+def cifar_resnet(network: CifarArchitecture, channels: int) -> BackboneLayers:
+    """Return the layers of a network for images with D = `channels`."""
+    stages = [partial(stage, number, network) for number in range(1, len(network.widths) + 1)]
+    features = network.widths[-1] * (2 if network.doubled else 1)
+    first = partial(stem, channels, network.widths[0])
+    return BackboneLayers(first, stages, GlobalAveragePool, features)
 
 
-def cifar_resnet(depth: int, channels: int) -> BackboneLayers:
-    """Return the layers of a network of depth 6n+2."""
-    stages = [partial(stage, number, depth) for number in range(1, len(STAGE_WIDTHS) + 1)]
-    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, STAGE_WIDTHS[-1])
-
-
-def stem(channels: int) -> nn.Sequential:
+def stem(channels: int, width: int) -> nn.Sequential:
     """Return the first convolution, from the channels of the image to the width of stage 1."""
-    width = STAGE_WIDTHS[0]
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False),
@@ -36,15 +37,31 @@ def stem(channels: int) -> nn.Sequential:
     )
 
 
-def stage(number: int, depth: int) -> nn.Sequential:
-    """Return stage `number` (from 1) of a network of `depth` layers: (depth − 2) / 6 blocks.
+def stage(number: int, network: CifarArchitecture) -> nn.Sequential:
+    """Return stage `number` (from 1) of a network.
 
-    Stages 2 and 3 halve height and width (rounded up) and double the channels.
+    Stages 2 and 3 halve height and width (rounded up).
     """
-    width = STAGE_WIDTHS[number - 1]
-    first = BasicBlock(STAGE_WIDTHS[max(number - 2, 0)], width, stride=1 if number == 1 else 2)
-    others = (BasicBlock(width, width, stride=1) for _ in range((depth - 2) // 6 - 1))
-    return nn.Sequential(first, *others)
+    width = network.widths[number - 1]
+    before = network.widths[max(number - 2, 0)]
+    blocks: list[nn.Module] = [BasicBlock(before, width, stride=1 if number == 1 else 2)]
+    blocks += (BasicBlock(width, width, stride=1) for _ in range(network.blocks - 1))
+    if network.doubled and number == len(network.widths):
+        blocks[-1] = DoubledBlock(width)
+    return nn.Sequential(*blocks)
+
+
+class DoubledBlock(nn.Module):
+    """Two blocks on the same activations, their results side by side (BBN)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = BasicBlock(channels, channels, stride=1)
+        self.second = BasicBlock(channels, channels, stride=1)
+
+    def forward(self, x_bdhw: Tensor) -> Tensor:
+        """Return activations [B, 2 · channels, H, W]."""
+        return torch.cat([self.first(x_bdhw), self.second(x_bdhw)], dim=1)
 
 
 class BasicBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""The layers of ResNet-50 and ResNeXt-50 32x4d (He et al., 2016; Xie et al., 2017).
+"""The layers of residual networks for ImageNet (He et al., 2016; Xie et al., 2017).
 
 They compute the same as torchvision's networks (stride in the 3x3 convolution), with the same
 names for the weights of a stage, so that its pretrained weights fit. Importing torchvision's
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from balpoe.config.model import BackboneLayers
-from balpoe.models.backbones.imagenet_resnet import Cardinality
+from balpoe.models.backbones.imagenet_resnet import ImagenetArchitecture
 from balpoe.models.pooling import GlobalAveragePool
 
-FEATURES = 2048
 _STEM_WIDTH = 64
 _EXPANSION = 4
-_BLOCKS = (3, 4, 6, 3)
 
 
-def imagenet_resnet(cardinality: Cardinality, channels: int) -> BackboneLayers:
-    """Return the layers of a network of 50 layers."""
-    stages = [partial(stage, number, cardinality) for number in range(1, len(_BLOCKS) + 1)]
-    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, FEATURES)
+def imagenet_resnet(network: ImagenetArchitecture, channels: int) -> BackboneLayers:
+    """Return the layers of a network for images with D = `channels`."""
+    numbers = range(1, len(network.blocks) + 1)
+    stages = [partial(stage, number, network) for number in numbers]
+    features = _stage_channels(network, numbers[-1])
+    return BackboneLayers(partial(stem, channels), stages, GlobalAveragePool, features)
 
 
 def stem(channels: int) -> nn.Sequential:
@@ -43,32 +43,57 @@ def stem(channels: int) -> nn.Sequential:
     )
 
 
-def stage(number: int, cardinality: Cardinality) -> nn.Sequential:
-    """Return stage `number` (from 1), with an output of 256, 512, 1024 or 2048 channels.
+def stage(number: int, network: ImagenetArchitecture) -> nn.Sequential:
+    """Return stage `number` (from 1) of a network.
 
     All but the first halve height and width (rounded up).
     """
-    inner = cardinality.groups * cardinality.group_width << (number - 1)
-    channels = _stage_channels(number)
-    first_in = _STEM_WIDTH if number == 1 else _stage_channels(number - 1)
-    first_stride = 1 if number == 1 else 2
-    first = Bottleneck(first_in, inner, channels, first_stride, cardinality.groups)
+    channels = _stage_channels(network, number)
+    before = _STEM_WIDTH if number == 1 else _stage_channels(network, number - 1)
+    first = _block(number, network, before, stride=1 if number == 1 else 2)
     others = (
-        Bottleneck(channels, inner, channels, 1, cardinality.groups)
-        for _ in range(_BLOCKS[number - 1] - 1)
+        _block(number, network, channels, stride=1) for _ in range(network.blocks[number - 1] - 1)
     )
     return nn.Sequential(first, *others)
 
 
-def _stage_channels(number: int) -> int:
-    return _STEM_WIDTH * _EXPANSION << (number - 1)
+def _stage_channels(network: ImagenetArchitecture, number: int) -> int:
+    width = network.widths[number - 1]
+    return width * _EXPANSION if network.kind == "bottleneck" else width
+
+
+def _block(
+    number: int, network: ImagenetArchitecture, in_channels: int, *, stride: int
+) -> nn.Module:
+    channels, width = _stage_channels(network, number), network.widths[number - 1]
+    if network.kind == "basic":
+        return BasicBlock(in_channels, channels, stride)
+    inner = network.groups * (network.group_width * width // _STEM_WIDTH)
+    return Bottleneck(in_channels, inner, channels, stride, network.groups)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut; ReLU after the addition."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(
+            in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = _shortcut(in_channels, channels, stride)
+
+    def forward(self, x_bdhw: Tensor) -> Tensor:
+        """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
+        inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
+        residual: Tensor = self.bn2(self.conv2(inner))
+        return residual.add_(self.downsample(x_bdhw)).relu_()
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut; ReLU after the addition.
-
-    The shortcut is a 1x1 convolution where channels or size change (option B of He et al.).
-    """
+    """1x1, 3x3 and 1x1 convolutions around a shortcut; ReLU after the addition."""
 
     def __init__(
         self, in_channels: int, inner: int, channels: int, stride: int, groups: int
@@ -82,12 +107,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, channels, kernel_size=1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels)
-        self.downsample = nn.Sequential()
-        if in_channels != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, channels, kernel_size=1, stride=stride, bias=False),
-                nn.BatchNorm2d(channels),
-            )
+        self.downsample = _shortcut(in_channels, channels, stride)
 
     def forward(self, x_bdhw: Tensor) -> Tensor:
         """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
@@ -95,3 +115,13 @@ class Bottleneck(nn.Module):
         inner = functional.relu(self.bn2(self.conv2(inner)), inplace=True)
         residual: Tensor = self.bn3(self.conv3(inner))
         return residual.add_(self.downsample(x_bdhw)).relu_()
+
+
+def _shortcut(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+    """Return a 1x1 convolution where channels or size change (option B of He et al.)."""
+    if in_channels == channels:
+        return nn.Sequential()
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, kernel_size=1, stride=stride, bias=False),
+        nn.BatchNorm2d(channels),
+    )

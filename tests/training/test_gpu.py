@@ -21,6 +21,7 @@ from balpoe.training.augmentation.colour_operations import blend, look_up
 from balpoe.training.augmentation.operations import Operation
 from balpoe.training.draws import Draws, Mixing
 from balpoe.training.optimisation import Optimisation
+from balpoe.training.policies.cutout import Cutout
 from balpoe.training.precision import float32_kernels
 from balpoe.training.training import Training
 
@@ -99,7 +100,9 @@ def test_captured_steps_on_a_stream_train_like_those_in_memory(
 @pytest.mark.parametrize(
     "augmentation",
     [
-        AugmentationConfig(crop_padding=1, flip=True, auto_augment=True),
+        AugmentationConfig(
+            crop_padding=1, flip=True, auto_augment=True, policies=(Cutout(length=4),)
+        ),
         AugmentationConfig(
             resized_crop=7,
             flip=True,
@@ -107,7 +110,7 @@ def test_captured_steps_on_a_stream_train_like_those_in_memory(
             rand_augment=RandAugmentConfig(operations=2),
         ),
     ],
-    ids=["AutoAugment", "RandAugment on resized crops"],
+    ids=["AutoAugment and cutout", "RandAugment on resized crops"],
 )
 def test_steps_with_policies_and_in_parts_are_captured(
     configuration: Configuration,

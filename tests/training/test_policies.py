@@ -1,4 +1,4 @@
-"""AutoAugment, RandAugment and colour jitter: what is drawn, and that images undergo it."""
+"""AutoAugment, RandAugment, colour jitter and cutout: what is drawn, and that images undergo it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from balpoe.training.augmentation.pixel_source import apply_operations
 from balpoe.training.draws import draw_operations
 from balpoe.training.policies.auto_augment import SUB_POLICIES, AutoAugment, magnitude
 from balpoe.training.policies.colour_jitter import JITTERED, ColourJitter
+from balpoe.training.policies.cutout import CUTOUT, Cutout
 from balpoe.training.policies.rand_augment import MAGNITUDES, RandAugment
 from balpoe.training.streams import policy_streams, random_stream
 
@@ -184,7 +185,54 @@ def test_colour_jitter_draws_all_orders_and_factors_equally_often() -> None:
     assert drawn.magnitude_nl.var() == pytest.approx(0.8**2 / 12, rel=0.02)
 
 
-ALL_POLICIES: list[Policy] = [AutoAugment(), RELEASED, ColourJitter(strength=0.4)]
+def cut(images: Tensor, policy: Cutout, drawn: DrawnOperations) -> Tensor:
+    operations = torch.from_numpy(drawn.operation_nl), torch.from_numpy(drawn.magnitude_nl)
+    return apply_operations(images, *operations, [policy])
+
+
+@pytest.mark.parametrize("length", [2, 5, 16, 40])
+def test_cutout_blackens_the_square_of_the_released_code_around_every_pixel(length: int) -> None:
+    height, width = 8, 16
+    pixels = height * width
+    images = torch.full((pixels, height, width, 3), 7, dtype=torch.uint8)
+    place_n1 = np.arange(pixels)[:, None] * (2**24 // pixels)  # one draw for each pixel
+    drawn = DrawnOperations(np.full((pixels, 1), CUTOUT, np.int32), place_n1.astype(np.float32))
+    expected = np.full((pixels, height, width, 3), 7, np.uint8)
+    for image, (y, x) in enumerate(itertools.product(range(height), range(width))):
+        first_row, last_row = np.clip([y - length // 2, y + length // 2], 0, height)
+        first_column, last_column = np.clip([x - length // 2, x + length // 2], 0, width)
+        expected[image, first_row:last_row, first_column:last_column] = 0
+    assert np.array_equal(cut(images, Cutout(length=length), drawn).numpy(), expected)
+    assert (images == 7).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (7, 5)])
+def test_cutout_chooses_every_pixel_as_the_centre_equally_often(height: int, width: int) -> None:
+    many = 200 * height * width
+    drawn = Cutout().draw(many, generator())
+    assert drawn.magnitude_nl.astype(np.int64).max() < 2**24
+    images = torch.ones((many, height, width, 1), dtype=torch.uint8)
+    # a hole of two pixels begins above and to the left of its centre
+    black_hw = (cut(images, Cutout(length=2), drawn) == 0).sum(dim=(0, 3)).numpy()
+    share = black_hw[:-1, :-1] * height * width / (4 * many)
+    assert share == pytest.approx(1, abs=5 / (4 * 200) ** 0.5)
+    assert black_hw[-1, -1] == pytest.approx(200, abs=5 * 200**0.5)
+
+
+def test_cutout_makes_independent_holes_and_leaves_images_without_the_operation() -> None:
+    images = torch.full((500, 32, 32, 3), 9, dtype=torch.uint8)
+    policy = Cutout(holes=2, length=4)
+    drawn = policy.draw(500, generator())
+    assert abs(np.corrcoef(drawn.magnitude_nl.T)[0, 1]) < 0.2
+    drawn.operation_nl[0] = Operation.IDENTITY
+    changed = cut(images, policy, drawn)
+    assert torch.equal(changed[0], images[0])
+    black_n = (changed == 0).all(dim=3).sum(dim=(1, 2))
+    assert black_n.max() == 2 * 4 * 4
+    assert black_n[1:].min() > 0
+
+
+ALL_POLICIES: list[Policy] = [AutoAugment(), RELEASED, ColourJitter(strength=0.4), Cutout(holes=2)]
 
 
 @pytest.mark.parametrize("policy", ALL_POLICIES, ids=lambda policy: type(policy).__name__)

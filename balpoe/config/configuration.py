@@ -22,7 +22,7 @@ from balpoe.config.bounds import (
 )
 from balpoe.config.cost import CostMatrix
 from balpoe.config.data import DataSource
-from balpoe.config.loss import LOSSES, Loss, WeightNormalisation
+from balpoe.config.loss import LOSSES, EffectiveNumberBeta, Loss, WeightNormalisation
 from balpoe.config.mixing import MIXERS, Mixer
 from balpoe.config.model import ModelConfig
 from balpoe.config.plain_data import ADDED, ADDED_SECTION
@@ -91,7 +91,7 @@ class ReweightingConfig(Bounded):
     `batch`, as the released code, or by its number of `images`, as Cui et al.
     """
 
-    beta: Annotated[float, Bounds(at_least=0, at_most=0.9999999)] = 0.0
+    beta: EffectiveNumberBeta = 0.0
     start: Fraction = 0.8
     normalisation: WeightNormalisation = "batch"
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from balpoe.config.bounds import Bounds
 from balpoe.config.entry_tables import Entry, Table
 from balpoe.errors import FieldProblem
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 WeightNormalisation = Literal["batch", "images"]
 """Divide a weighted sum of losses by the weights of the batch, or by its number of images."""
+
+EffectiveNumberBeta = Annotated[float, Bounds(at_least=0, at_most=0.9999999)]
+"""β of class weights (1 − β)/(1 − β^n); 0 gives equal weights (Cui et al., CVPR 2019, eq. 2)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -19,12 +19,13 @@ from balpoe.config import (
     entry_tables,
     with_parameters,
 )
-from balpoe.config.bounds import Fraction, NonNegative
+from balpoe.config.bounds import Fraction
 from balpoe.config.entry_tables import Entry, Table, import_entries
 from balpoe.config.fields import searchable_fields
 from balpoe.config.loss import LOSSES, Criterion, Loss, LossContext
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields, UserError
+from balpoe.method.losses.focal import Focal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +41,6 @@ def things(monkeypatch: pytest.MonkeyPatch) -> Table[Thing]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Focal(Loss):
-    name: Literal["focal"] = "focal"
-    gamma: NonNegative = 1.0
-
-    def criterion(self, context: LossContext) -> Criterion:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Poly(Loss):
     name: Literal["poly"] = "poly"
     gamma: Fraction = 0.5
@@ -58,13 +50,11 @@ class Poly(Loss):
 
 
 @pytest.fixture
-def losses() -> Iterator[None]:
-    """Two more losses, whose settings of one name have different bounds."""
-    for loss in (Focal, Poly):
-        LOSSES.add(loss)
+def poly() -> Iterator[None]:
+    """One more loss, whose setting gamma has other bounds than that of the focal loss."""
+    LOSSES.add(Poly)
     yield
-    for loss in (Focal, Poly):
-        del LOSSES._entries[loss().name]
+    del LOSSES._entries["poly"]
 
 
 def study(when: Condition | None, choices: tuple[str, ...] = ("logit_adjustment", "focal")) -> None:
@@ -122,7 +112,7 @@ def test_a_package_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPa
         import_entries("balpoe.method.mixers", group="balpoe.test_broken")
 
 
-@pytest.mark.usefixtures("losses")
+@pytest.mark.usefixtures("poly")
 def test_a_setting_is_searched_only_with_the_entries_that_have_it() -> None:
     study(Condition(one_of=("focal",)))
     study(None, choices=("focal",))
@@ -134,7 +124,7 @@ def test_a_setting_is_searched_only_with_the_entries_that_have_it() -> None:
         study(Condition(one_of=("focal", "logit_adjustment")))
 
 
-@pytest.mark.usefixtures("losses")
+@pytest.mark.usefixtures("poly")
 def test_settings_of_one_name_obey_the_rules_of_the_chosen_entry() -> None:
     base = Configuration(data=DigitsLT())
     assert searchable_fields()["loss.gamma"].kind is float

@@ -87,32 +87,39 @@ def test_no_example_imports_torch_before_a_training(site: Path, folder: Path) ->
         "print(sorted({'torch', 'ray', 'optuna', 'mlflow'} & set(sys.modules)), spec.base.loss)"
     )
     loaded = run(site, folder, "-c", code)
-    assert loaded.strip() == "[] Focal(name='focal', gamma=2.0)"
+    assert loaded.strip() == "[] Poly1(name='poly_1', epsilon=2.0)"
 
 
 def test_a_setting_of_an_example_is_checked_with_its_line(site: Path, folder: Path) -> None:
-    (folder / "wrong.yaml").write_text("data: {name: digits_lt}\nloss: {name: focal, gamma: -1}\n")
+    (folder / "wrong.yaml").write_text(
+        "data: {name: digits_lt}\nloss: {name: poly_1, epsilon: -1}\n"
+    )
     code = (
         "from balpoe.files import load_configuration\n"
         "try: load_configuration('wrong.yaml')\n"
         "except Exception as error: print(error)"
     )
     assert run(site, folder, "-c", code).strip() == (
-        "wrong.yaml:2 loss.gamma: must be at least 0, got -1.0"
+        "wrong.yaml:2 loss.epsilon: must be at least 0, got -1.0"
     )
 
 
-def test_the_focal_loss_is_that_of_its_paper(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    namespace: dict[str, object] = {"__name__": "focal_example"}
-    [source] = (text for name, text in PYTHON if name.endswith("focal.py"))
-    monkeypatch.setitem(sys.modules, "focal_example", type(sys)("focal_example"))
+def test_the_loss_is_a_series_in_the_probability_of_other_classes(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace: dict[str, object] = {"__name__": "poly_1_example"}
+    [source] = (text for name, text in PYTHON if name.endswith("poly_1.py"))
+    monkeypatch.setitem(sys.modules, "poly_1_example", type(sys)("poly_1_example"))
     exec(source.replace("@LOSSES.add\n", ""), namespace)
-    criterion = namespace["FocalCriterion"]
-    logits_bc = torch.tensor([[2.0, 0.5, -1.0, 0.3], [0.1, 1.2, 0.4, -0.7], [-0.5, 0.0, 1.5, 0.8]])
-    labels_b = torch.tensor([0, 3, 2])
-    for gamma, mean in ((1.0, 0.920889), (2.0, 0.781885)):  # computed with LDAM-DRW's code
-        losses_b = criterion(gamma).per_image(0, logits_bc, labels_b)  # type: ignore[operator]
-        assert float(losses_b.mean()) == pytest.approx(mean, abs=1e-5)
+    criterion = namespace["Poly1Criterion"]
+    p_b = torch.tensor([0.9, 0.6, 0.3], dtype=torch.float64)
+    logits_bc = torch.stack([p_b, 1 - p_b], dim=1).log()
+    labels_b = torch.zeros(3, dtype=torch.int64)
+    # the cross-entropy is the series of (1 − p)^j/j
+    series_b = sum((1 - p_b) ** j / j for j in range(2, 400))
+    for epsilon in (0.0, 2.0):
+        losses_b = criterion(epsilon).per_image(0, logits_bc, labels_b)  # type: ignore[operator]
+        torch.testing.assert_close(losses_b, (1 + epsilon) * (1 - p_b) + series_b)
 
 
 def test_the_page_has_an_example_for_every_kind_and_every_table_is_on_it() -> None:

@@ -10,7 +10,7 @@ STUDY = """
 name: s
 question: ""
 search:
-  experts.count: {type: int, low: 1, high: 3}
+  training.batch_size: {type: int, low: 64, high: 66}
 objectives: {val/accuracy: maximize}
 budget: {trials: 2}
 """

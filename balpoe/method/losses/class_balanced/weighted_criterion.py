@@ -1,0 +1,48 @@
+"""A loss whose classes have constant weights.
+
+B batch, C classes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from balpoe.config.loss import ClassWeights, Criterion, WeightNormalisation
+
+
+class WeightedCriterion(Criterion):
+    """The weighted mean of another loss, with the float32 `weights_c` from the first epoch on."""
+
+    def __init__(
+        self, unweighted: Criterion, weights_c: Tensor, normalisation: WeightNormalisation
+    ) -> None:
+        self._unweighted = unweighted
+        self._weights_c = weights_c
+        self._class_weights = ClassWeights(weights_c, 0, normalisation)
+        self._class_weights.start_epoch(0)
+
+    def per_image(self, expert: int, logits_bc: Tensor, labels_b: Tensor) -> Tensor:
+        """Return w_y·ℓ of each image: float32 [B]."""
+        losses_b = self._unweighted.per_image(expert, logits_bc, labels_b)
+        return self._weights_c.index_select(0, labels_b) * losses_b
+
+    def mean(
+        self,
+        expert: int,
+        logits_bc: Tensor,
+        labels_b: Tensor,
+        *,
+        partner_labels_b: Tensor | None = None,
+        xi: Tensor | None = None,
+        class_weights: ClassWeights | None = None,
+    ) -> Tensor:
+        """Return the weighted mean over the batch; further class weights are refused."""
+        assert class_weights is None
+        return self._unweighted.mean(
+            expert,
+            logits_bc,
+            labels_b,
+            partner_labels_b=partner_labels_b,
+            xi=xi,
+            class_weights=self._class_weights,
+        )

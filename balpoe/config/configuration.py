@@ -23,7 +23,7 @@ from balpoe.config.bounds import (
 from balpoe.config.cost import CostMatrix
 from balpoe.config.data import DataSource
 from balpoe.config.loss import LOSSES, EffectiveNumberBeta, Loss, WeightNormalisation
-from balpoe.config.mixing import MIXERS, Mixer
+from balpoe.config.mixing import DEFAULT_MIXER, MIXERS, Mixer
 from balpoe.config.model import ModelConfig
 from balpoe.config.plain_data import ADDED, ADDED_SECTION
 from balpoe.config.wording import shown
@@ -159,16 +159,25 @@ class Configuration(Bounded):
     mixup: MixupConfig = field(default_factory=MixupConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     loss: Loss = field(default_factory=lambda: LOSSES["logit_adjustment"](), metadata=ADDED_SECTION)
-    mixing: Mixer = field(default_factory=lambda: MIXERS["mixup"](), metadata=ADDED_SECTION)
+    mixing: Mixer = field(default_factory=lambda: MIXERS[DEFAULT_MIXER](), metadata=ADDED_SECTION)
     reweighting: ReweightingConfig = field(
         default_factory=ReweightingConfig, metadata=ADDED_SECTION
     )
     cost: CostMatrix | None = field(default=None, metadata=ADDED_SECTION)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed, in the epochs before `mixup.until`."""
+        return self.mixing.mixes and self.mixup.alpha > 0
+
     def further_problems(self) -> Iterator[FieldProblem]:
         """Yield what does not go with the loss or the mixer."""
         yield from self.loss.problems(self)
         yield from self.mixing.problems(self)
+        pairs = self.mixes and not self.mixing.pairs_with_whole_set
+        if pairs and self.training.batch_size == 1:
+            message = f"must be at least 2: {self.mixing.name} pairs the images of a batch, got 1"
+            yield FieldProblem("training", message, ("batch_size",))
         by_batch = self.reweighting.beta and self.reweighting.normalisation == "batch"
         if by_batch and self.training.accumulate > 1:
             message = "batch needs the weights of whole batches: set accumulate: 1, or images here"

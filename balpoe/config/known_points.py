@@ -15,6 +15,7 @@ from typing import Final
 from balpoe.config.assignment import Search, assigned
 from balpoe.config.configuration import Configuration
 from balpoe.config.fields import Choice, searchable_fields
+from balpoe.config.mixing import idle_mixer
 from balpoe.config.parameters import canonical_parameters, field_value, with_parameters
 from balpoe.config.sampler import SamplerConfig
 from balpoe.errors import InvalidFields, dotted
@@ -87,12 +88,15 @@ def point_problems(
 ) -> Iterator[tuple[str | None, str]]:
     """Yield why a study cannot try a point: the path at fault, if there is one, and a message."""
     try:
-        with_parameters(base, assignment)
+        configuration = with_parameters(base, assignment)
     except InvalidFields as error:
         for problem in error.problems:
             path = problem.field if problem.field in assignment else None
             yield path, problem.message if path else f"{dotted(problem.path)} {problem.message}"
         return
+    idle = idle_mixer(configuration.mixing, configuration.mixup.alpha)
+    if idle is not None and "mixing.name" in assignment:
+        yield "mixing.name", idle
     if base.experts.lambdas is not None:
         for path in sorted(_BIASES & assignment.keys()):
             yield path, "changes nothing: experts.lambdas says it all"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from balpoe.config.entry_tables import Entry, Table
 from balpoe.errors import FieldProblem
@@ -57,10 +57,12 @@ class Mixed:
 class Mixer(Entry, ABC):
     """The settings of a mixer except its strength, which is `mixup.alpha`; abstract.
 
-    A mixer with `mixes_activations` mixes the input of further layers, too.
+    A mixer with `mixes_activations` mixes the input of further layers, too. Without `mixes`, a
+    training neither draws nor mixes, whatever the strength is.
     """
 
     name: str
+    mixes: ClassVar[bool] = True
     mixes_activations: ClassVar[bool] = False
 
     @abstractmethod
@@ -94,8 +96,17 @@ class Mixer(Entry, ABC):
         raise NotImplementedError
 
     def partner_sampling(self, class_counts: Sequence[int]) -> PartnerSampling | None:
-        """Return how partners are drawn; None pairs each batch by a permutation of itself."""
+        """Return how partners are drawn; None pairs each batch by a permutation of itself.
+
+        Whether they come from the whole set does not depend on `class_counts`.
+        """
         return None
+
+    @property
+    def pairs_with_whole_set(self) -> bool:
+        """Whether partners come from the whole training set, not from the batch."""
+        sampling = self.partner_sampling((1,))
+        return sampling is not None and sampling.whole_set
 
     def problems(self, configuration: Configuration) -> Iterator[FieldProblem]:
         """Yield what else in a configuration does not go with this mixer; none by default."""
@@ -107,3 +118,15 @@ MIXERS = Table(
     package="balpoe.method.mixers",
     group="balpoe.mixers",
 )
+
+DEFAULT_MIXER: Final = "mixup"
+
+
+def idle_mixer(mixer: Mixer, alpha: float) -> str | None:
+    """Return why a mixer has no effect, and the fix; None if it has one or is the default."""
+    if alpha > 0 or not mixer.mixes or mixer.name == DEFAULT_MIXER:
+        return None
+    return (
+        f"{mixer.name} mixes nothing with mixup.alpha 0: set mixup: {{alpha: 1}}, search "
+        f"mixup.alpha, or choose none"
+    )

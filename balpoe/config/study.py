@@ -32,6 +32,7 @@ from balpoe.config.metrics import (
     shifted_metrics,
     validation_metrics,
 )
+from balpoe.config.mixing import MIXERS, idle_mixer
 from balpoe.config.parameters import field_value, with_parameters
 from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
 from balpoe.config.search_space import CategoricalParameter, Parameter, misfits
@@ -108,6 +109,7 @@ class StudySpec(Bounded):
             yield from misfitting
         else:
             yield from self._idle_parameters()
+            yield from self._idle_mixers()
             misplaced = list(self._settings_of_other_entries())
             yield from misplaced or self._impossible_values()
             for reason in self.sampler.refusals(self.search, self.base, list(self.objectives)):
@@ -216,6 +218,23 @@ class StudySpec(Bounded):
         for path in (f"experts.{name}" for name in idle):
             if path in self.search:
                 yield FieldProblem("search", f"changes nothing: {reason}", (path,))
+
+    def _idle_mixers(self) -> Iterator[FieldProblem]:
+        """Refuse mixers without strength, and a searched strength without a mixer."""
+        base, chosen = self.base, self.search.get("mixing.name")
+        if "mixup.alpha" in self.search:
+            if chosen is None and not base.mixing.mixes:
+                message = f"changes nothing: mixing is {base.mixing.name}"
+                yield FieldProblem("search", message, ("mixup.alpha",))
+            return
+        mixers, field, within = [base.mixing], "mixing", "name"
+        if isinstance(chosen, CategoricalParameter):
+            mixers = [MIXERS[str(name)]() for name in chosen.choices]
+            field, within = "search", "mixing.name"
+        reasons = (idle_mixer(mixer, base.mixup.alpha) for mixer in mixers)
+        reason = next(filter(None, reasons), None)
+        if reason is not None:
+            yield FieldProblem(field, reason, (within,))
 
     def _settings_of_other_entries(self) -> Iterator[FieldProblem]:
         """Refuse settings that an entry lacks with which they would be searched."""

@@ -210,10 +210,10 @@ class Optimisation:
 
 
 def _mixing(configuration: Configuration, class_counts: Sequence[int]) -> Mixing | None:
-    alpha = configuration.mixup.alpha
-    if alpha == 0:
+    if not configuration.mixes:
         return None
-    return Mixing(configuration.mixing, alpha, configuration.mixing.partner_sampling(class_counts))
+    mixer = configuration.mixing
+    return Mixing(mixer, configuration.mixup.alpha, mixer.partner_sampling(class_counts))
 
 
 def initial_experts(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +12,7 @@ from balpoe.config import (
     with_parameters,
 )
 from balpoe.config.fields import searchable_fields
+from balpoe.config.parameters import field_value
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
@@ -52,9 +51,7 @@ def test_fields_that_depend_on_each_other_change_together() -> None:
 
 def test_every_searchable_field_is_found_in_a_configuration_with_its_type() -> None:
     for path, field in searchable_fields().items():
-        value: Any = BASE
-        for key in path.split("."):
-            value = getattr(value, key)
+        value = field_value(BASE, path)
         assert type(value) is field.kind, path
         assert field.problem(value) is None, path
 

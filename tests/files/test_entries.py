@@ -35,7 +35,7 @@ path, study = Path(sys.argv[1]), sys.argv[2]
 digits = "data: {name: digits_lt}\\n"
 sections = {
     Loss: digits + "loss: {name: %s}",
-    Mixer: digits + "mixing: {name: %s}",
+    Mixer: digits + "mixup: {alpha: 1}\\nmixing: {name: %s}",
     Policy: digits + "training: {augmentation: {policies: [{name: %s}]}}",
     BackboneFamily: digits + "model: {backbone: %s}",
     SamplerConfig: digits + "sampler: {name: %s}",

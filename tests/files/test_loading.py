@@ -115,7 +115,7 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(write: Writ
         ("experts: {cont: 3}", "experts.cont: unknown key; did you mean count?"),
         (
             "mixup: {zzz: 3}",
-            "mixup.zzz: unknown key; known are alpha",
+            "mixup.zzz: unknown key; known are alpha, until",
         ),
         ("epochs: 3", "epochs: unknown key; did you mean training.epochs?"),
         ("training: {nesterov: yes}", 'training.nesterov: must be true or false, got "yes"'),
@@ -290,9 +290,9 @@ bugdet: {trials: 12}
         ("name: s", "name: s\nrepeats: 0", "x.yaml:2 repeats: must be at least 1, got 0"),
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
-         "data, model, experts, mixup, training, loss, mixing, cost, search, objectives, budget, "
-         "sampler, seed, warm_start, known_points, resources, repeats, race, final, "
-         "early_stopping, constraints"),
+         "data, model, experts, mixup, training, loss, mixing, reweighting, cost, search, "
+         "objectives, budget, sampler, seed, warm_start, known_points, resources, repeats, race, "
+         "final, early_stopping, constraints"),
     ],
 )  # fmt: skip
 def test_a_study_keeps_the_paths_of_its_file(

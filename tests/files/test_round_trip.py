@@ -97,7 +97,11 @@ STUDIES = st.builds(
     question=TEXT,
     base=CONFIGURATIONS,
     search=st.fixed_dictionaries(
-        {"training.batch_size": st.builds(IntParameter, low=st.just(1), high=COUNTS)},
+        {
+            "training.batch_size": st.builds(
+                IntParameter, low=st.just(2), high=COUNTS.filter(lambda high: high > 1)
+            )
+        },
         optional={
             "mixup.alpha": st.builds(
                 FloatParameter,

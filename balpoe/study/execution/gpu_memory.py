@@ -68,7 +68,7 @@ class MemoryShape:
         for section, names in _IRRELEVANT_FIELDS.items():
             for name in names:
                 del plain[section][name]
-        plain["mixup"]["mixes"] = configuration.mixup.alpha > 0
+        plain["mixup"]["mixes"] = configuration.mixes
         training = configuration.training
         return cls(
             json.dumps(plain, sort_keys=True),

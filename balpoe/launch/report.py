@@ -12,6 +12,7 @@ from balpoe.errors import DataError, StorageError, UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
 from balpoe.launch.tracking import saved_store
+from balpoe.reporting.figures.drawing import Picture
 from balpoe.reporting.report.model_sections import ReportedModel
 from balpoe.reporting.report.page import Page
 from balpoe.reporting.report.rendering import rendered
@@ -20,7 +21,6 @@ from balpoe.reporting.report.study_sections import ReportedStudy
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.records.trial_summaries import trial_summary
-from balpoe.study.search.importance import importances
 from balpoe.study.search.planned_trials import tried_points
 from balpoe.study.search.spent_budget import spent_by_launches
 from balpoe.study.selection.front import ordered_front
@@ -86,19 +86,21 @@ def log_report(
             of the study.
     """
     directory = local_runs(runs)
-    found = reported_study(study, directory, details=details)
+    found = reported_study(study, directory, details=details, png=True)
     store = saved_store(StudyDirectory.of(directory, study), directory)
     with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
         page = page or write_page(study_page([found]), Path(scratch) / REPORT.name)
-        pngs = {drawing.name: drawing.png() for drawing in found.drawings}
-        if not log_study_figures(store, study, pngs, page):
+        if not log_study_figures(store, study, _pngs(found.pictures.study), page):
             raise StorageError(
                 f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
                 f"writes it"
             )
-    for number, drawings in found.trial_drawings.items():
-        pngs = {drawing.name: drawing.png() for drawing in drawings}
-        log_trial_figures(store, TrialIdentity(study, number), pngs)
+    for number, pictures in found.pictures.trials.items():
+        log_trial_figures(store, TrialIdentity(study, number), _pngs(pictures))
+
+
+def _pngs(pictures: Iterable[Picture]) -> dict[str, bytes]:
+    return {picture.name: picture.png for picture in pictures if picture.png is not None}
 
 
 def _reported_model(path: Path, seeds: Iterable[Path]) -> ReportedModel:
@@ -140,12 +142,17 @@ def write_page(page: Page, out: Path) -> Path:
 
 
 def reported_study(
-    name: str, runs: Path, *, trials: Iterable[int] = (), details: int | None = None
+    name: str,
+    runs: Path,
+    *,
+    trials: Iterable[int] = (),
+    details: int | None = None,
+    png: bool = False,
 ) -> ReportedStudy:
     """Read what a report shows of the study `name`.
 
     At most `details` trials are shown in detail, the front first; None: the front, the known points
-    and `trials`.
+    and `trials`. Figures are drawn when they are first asked for, with `png` as images too.
 
     Raises:
         UserError: there is no such study, or it has no trial of a number in `trials`.
@@ -181,7 +188,6 @@ def reported_study(
         spec=spec,
         records=records,
         front=front,
-        importances=importances(spec, records),
         summaries=known,
         not_detailed=tuple(detailed.keys() - shown.keys()),
         floors={number: summary.floors for number, summary in known.items()},
@@ -193,4 +199,5 @@ def reported_study(
         driver=driver,
         file=directory.specification.read_text(),
         now=time.time(),
+        png=png,
     )

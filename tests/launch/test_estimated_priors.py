@@ -88,7 +88,7 @@ def test_some_estimate_differs_from_the_unknown_and_from_the_known_prior(
 def test_the_figure_of_the_model_shows_three_series(stored: StoredResults) -> None:
     drawing = distribution_results(stored.metrics, "cut")
     assert drawing is not None
-    assert drawing.png()
+    assert drawing.picture(png=True).png
     accuracy, ece = drawing.figure.axes
     ratios = (50, 25, 10, 5, 2)
     places = (

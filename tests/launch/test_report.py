@@ -129,7 +129,7 @@ def test_a_study_without_a_complete_trial_has_a_page(tiny_study: TinyStudy) -> N
     failed = tuple(record for record in study.records if record.state == "FAIL")
     for kept in ((), failed, study.records[:1], study.records[-1:]):
         front = ordered_front(kept, study.spec.objectives)
-        part = replace(study, records=kept, front=front, summaries={}, importances=())
+        part = replace(study, records=kept, front=front, summaries={})
         text = PageReader(rendered(study_page([part]))).text
         assert "Overview" in text
 

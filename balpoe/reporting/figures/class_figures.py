@@ -20,6 +20,7 @@ from balpoe.reporting.figures.drawing import (
     PALETTE,
     SEQUENTIAL,
     Drawing,
+    colour_bar,
     logarithmic,
     new_figure,
     styled,
@@ -68,9 +69,8 @@ def class_accuracy(summary: PredictionSummary, subject: str) -> Drawing:
     logarithmic(counts.yaxis)
     counts.set_yticks(sorted({max(1, min(trained)), max(1, *trained)}))
     name_classes(counts, summary)
-    figure.align_ylabels()
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4, fontsize=8)
+    figure.legend(handles[::-1], labels[::-1], loc="upper center", ncols=4, fontsize=8)
     recalls = {
         y: recall for y, recall in enumerate(scorers[0].summary.recall_c) if recall is not None
     }
@@ -133,7 +133,7 @@ def marginals(summary: PredictionSummary, subject: str) -> Drawing:
     for empty in panels[len(scorers) :]:
         empty.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2, fontsize=8)
+    figure.legend(handles[::-1], labels[::-1], loc="upper center", ncols=2, fontsize=8)
     divergences = ", ".join(f"{s.name} {s.summary.kl_to_target_prior:.3f}" for s in scorers)
     return Drawing(
         name="marginals",
@@ -164,7 +164,7 @@ def confusion(summary: PredictionSummary, subject: str) -> Drawing:
         cmap=SEQUENTIAL,
         interpolation="nearest",
     )
-    logarithmic(figure.colorbar(image, ax=axes, label="images", shrink=0.85).ax.yaxis)
+    logarithmic(colour_bar(figure, image, "images"))
     axes.set(xlabel="predicted, head to tail", ylabel="true, head to tail")
     if classes <= MOST_NAMED_CLASSES:
         name_classes(axes, summary, size=7)

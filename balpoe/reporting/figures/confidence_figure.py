@@ -8,6 +8,7 @@ from balpoe.reporting.figures.drawing import (
     INK,
     SEQUENTIAL,
     Drawing,
+    colour_bar,
     new_figure,
     styled,
 )
@@ -59,7 +60,7 @@ def confidence_over_epochs(history: Sequence[EpochResult], subject: str) -> Draw
             panel.tick_params(labelbottom=True)
     for unused in axes[len(prefixes) :]:
         unused.set_visible(False)
-    figure.colorbar(points, ax=axes, label="epoch", shrink=0.8)
+    colour_bar(figure, points, "epoch")
     final = _epochs(history, prefixes[0])[-1]
     return Drawing(
         name="confidence_over_epochs",

@@ -90,7 +90,7 @@ def learning_curves(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing 
         figure.legend(
             list(entries.values()),
             list(entries),
-            loc="outside upper center",
+            loc="upper center",
             ncols=5,
             fontsize=8,
         )
@@ -199,7 +199,7 @@ def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
     axes.set_ylim(lanes - 0.5, -0.5)
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="y")
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    figure.legend(loc="upper center", ncols=4, fontsize=8)
     return Drawing(
         name="timeline",
         title="Timeline",

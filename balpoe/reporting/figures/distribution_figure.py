@@ -73,7 +73,7 @@ def distribution_results(
         "← forward: head classes frequent   ratio   backward: tail classes frequent →"
     )
     handles, labels = axes[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="lower center", ncols=4)
     return Drawing(
         name=f"{split}_distributions",
         title=f"Test distributions of {subject}",

@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from balpoe.reporting.figures.arrangement import arrange
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
@@ -47,7 +50,7 @@ _STYLE: Final[dict[Any, Any]] = {  # matplotlib's own type lists three hundred n
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10,
-    "figure.constrained_layout.use": True,
+    "axes.titley": 1.0,  # else matplotlib measures the texts of all axes for each title
     "font.size": 9,
     "grid.alpha": 0.25,
     "grid.color": MUTED,
@@ -64,17 +67,30 @@ _STYLE: Final[dict[Any, Any]] = {  # matplotlib's own type lists three hundred n
 _DOTS_PER_INCH: Final = 150
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Drawing:
-    """A figure.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A finished figure as plain data.
 
     Attributes:
         name: The stem of its file, in snake case.
         title: A short heading.
         caption: What is shown: axes, symbols, number of images or seeds, and the source.
         alternative: A sentence that states the content for readers who do not see the figure.
-        figure: The figure of matplotlib.
+        svg: The figure as an SVG document with a transparent background.
+        png: The figure as a PNG image on white; None if it was not asked for.
     """
+
+    name: str
+    title: str
+    caption: str
+    alternative: str
+    svg: str
+    png: bytes | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Drawing:
+    """A figure of matplotlib, with the texts of a `Picture`."""
 
     name: str
     title: str
@@ -82,18 +98,31 @@ class Drawing:
     alternative: str
     figure: Figure
 
-    def svg(self) -> str:
-        """Return the figure as an SVG element with a transparent background."""
+    def __post_init__(self) -> None:
+        """Give the axes and labels their places."""
+        with _style():
+            arrange(self.figure)
+
+    def picture(self, *, png: bool = False) -> Picture:
+        """Return the finished figure; as a PNG image too if `png` is true."""
         with _style(), _without_glyph_warnings():
-            buffer = io.StringIO()
-            self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+            return Picture(
+                name=self.name,
+                title=self.title,
+                caption=self.caption,
+                alternative=self.alternative,
+                svg=self._svg(),
+                png=self._png() if png else None,
+            )
+
+    def _svg(self) -> str:
+        buffer = io.StringIO()
+        self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         return buffer.getvalue()
 
-    def png(self) -> bytes:
-        """Return the figure as a PNG image on white."""
-        with _style(), _without_glyph_warnings():
-            buffer = io.BytesIO()
-            self.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
+    def _png(self) -> bytes:
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
         return buffer.getvalue()
 
 
@@ -135,7 +164,16 @@ def new_figure(
 
     figure = Figure(figsize=(WIDTH_INCHES, height_inches))
     axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for each in axes.flat:
+        each.set_title("")  # at its fixed height, see the style
     return figure, list(axes.flat)
+
+
+def colour_bar(figure: Figure, mappable: ScalarMappable, label: str) -> Axis:
+    """Draw the scale of `mappable` on the right of all axes; return its axis."""
+    axes = figure.add_axes((0.9, 0.1, 0.03, 0.8))
+    figure.colorbar(mappable, cax=axes, label=label)
+    return axes.yaxis
 
 
 def _style() -> Any:

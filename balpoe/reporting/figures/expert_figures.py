@@ -50,7 +50,7 @@ def shots_by_expert(summary: PredictionSummary, subject: str) -> Drawing | None:
         min(-0.5, len(scorers) / 2 - 1.5), max(len(scorers) - 0.5, len(scorers) / 2 + 0.5)
     )
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="upper center", ncols=3)
     texts = (
         f"{scorer.name}: {', '.join(f'{g} {_text(accuracies[g][i])}' for g in shown)}"
         for i, scorer in enumerate(scorers)
@@ -136,7 +136,8 @@ def _draw_disagreement(axes: Axes, summary: PredictionSummary) -> None:
     axes.set_yticks(
         experts, [f"{e}, λ = {expert.lam:.2g}" for e, expert in enumerate(summary.experts)]
     )
-    axes.set(xlabel="expert", ylabel="expert", title="disagreement, % of images")
+    axes.set(xlabel="expert", ylabel="expert")
+    axes.set_title("disagreement, % of images", fontsize=9)
 
 
 def _draw_changes(axes: Axes, change_e: Sequence[float], title: str) -> None:
@@ -158,11 +159,15 @@ def _draw_changes(axes: Axes, change_e: Sequence[float], title: str) -> None:
     axes.set_yticks(experts, [str(e) for e in experts])
     axes.invert_yaxis()
     least, most = min((*points, 0.0)), max((*points, 0.0))
-    room = 0.45 * ((most - least) or 1)  # for the numbers beside the bars
-    axes.set_xlim(least - room * (least < 0), most + room * (most > 0 or least == 0))
+    room = 0.6 * ((most - least) or 1)  # for the numbers beside the bars
+    axes.set_xlim(
+        least - room * any(change < 0 for change in change_e),
+        most + room * any(change >= 0 for change in change_e),
+    )
     axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=4)
-    axes.set(xlabel="points", title=title)
+    axes.set_xlabel("points")
+    axes.set_title(title, fontsize=9)
 
 
 def _text(value: float | None) -> str:

@@ -58,7 +58,7 @@ def front(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
     for empty in panels[len(pairs) :]:
         empty.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8)
+    figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=8)
     best = "; ".join(
         f"trial {each.number}: "
         + ", ".join(label_and_number(name, each.mean(name)) for name in spec.objectives)

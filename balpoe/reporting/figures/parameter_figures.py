@@ -270,7 +270,7 @@ def importance(found: Sequence[Importance]) -> Drawing | None:
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="y")
     axes.set(xlabel="share of the explained variance %", xlim=(0, 100))
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
+    figure.legend(loc="upper center", ncols=3, fontsize=8)
     listed = "; ".join(
         f"{label_with_unit(each.objective)}: "
         + ", ".join(f"{path} {100 * share:.0f} %" for path, share in each.shares.items())

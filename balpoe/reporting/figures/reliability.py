@@ -62,7 +62,6 @@ def reliability_diagrams(summary: PredictionSummary, subject: str) -> Drawing:
             panel.set_ylabel(counted if column == 0 else "")
             is_lowest = scorer_at + columns >= len(scorers)
             panel.set_xlabel("confidence %" if is_lowest else "")
-    figure.align_ylabels()
     weighted = "images" if summary.is_balanced else "classes"
     other = ""
     if not summary.is_balanced:

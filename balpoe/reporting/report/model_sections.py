@@ -10,7 +10,7 @@ from statistics import fmean
 from balpoe.reporting.class_tables import class_tables
 from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
 from balpoe.reporting.figures.distribution_figure import distribution_results
-from balpoe.reporting.figures.drawings import prediction_drawings
+from balpoe.reporting.figures.prediction_drawings import prediction_drawings
 from balpoe.reporting.formatting import NO_VALUE, duration
 from balpoe.reporting.report.page import Listing, Part, Prose, Section
 from balpoe.reporting.side_by_side_tables import side_by_side_tables, untested_models
@@ -77,13 +77,14 @@ def _model_parts(model: ReportedModel) -> Iterator[Part]:
     over = "one seed" if len(seeds) == 1 else f"mean over {len(seeds)} seeds"
     shifts = distribution_results(means, f"{model.name} ({over})")
     if shifts is not None:
-        yield shifts
+        yield shifts.picture()
     results = [seed.classes for seed in seeds if seed.classes is not None]
     if len(results) == len(seeds):
         yield from class_tables(results, seeds[0].class_names, seeds[0].class_counts)
     shown = next((seed for seed in seeds if seed.summary is not None), None)
     if shown is not None and shown.summary is not None:
-        yield from prediction_drawings(shown.summary, f"{model.name}, seed {shown.seed}")
+        drawings = prediction_drawings(shown.summary, f"{model.name}, seed {shown.seed}")
+        yield from (drawing.picture() for drawing in drawings)
     yield Listing(tuple(_not_shown(model)))
 
 

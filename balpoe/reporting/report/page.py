@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from balpoe.reporting.figures.drawing import Drawing
+from balpoe.reporting.figures.drawing import Picture
 from balpoe.reporting.table_style import CellTable
 
 
@@ -29,7 +29,7 @@ class SourceText:
     text: str
 
 
-Part = Prose | Listing | SourceText | CellTable | Drawing
+Part = Prose | Listing | SourceText | CellTable | Picture
 
 
 @dataclass(frozen=True, slots=True)

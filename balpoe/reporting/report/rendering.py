@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from balpoe.reporting.figures.drawing import INK, Drawing
+from balpoe.reporting.figures.drawing import INK, Picture
 from balpoe.reporting.report.page import Listing, Page, Prose, Section, SourceText
 from balpoe.reporting.table_style import CellTable
 
@@ -21,7 +21,7 @@ _KINDS: Final = {
     Listing: "listing",
     SourceText: "source",
     CellTable: "table",
-    Drawing: "figure",
+    Picture: "figure",
 }
 
 
@@ -45,13 +45,13 @@ def rendered(page: Page) -> str:
         lstrip_blocks=True,
     )
     counter = iter(range(10_000))
-    environment.filters["svg"] = lambda drawing: _inline_svg(drawing, next(counter))
+    environment.filters["svg"] = lambda picture: _inline_svg(picture, next(counter))
     environment.filters["kind"] = lambda part: _KINDS[type(part)]
     sections = [_Identified(f"s{n}", section) for n, section in enumerate(page.sections)]
     return environment.get_template(_TEMPLATE).render(page=page, sections=sections)
 
 
-def _inline_svg(drawing: Drawing, number: int) -> Markup:
+def _inline_svg(picture: Picture, number: int) -> Markup:
     """Return the figure as an SVG element for a page that has others.
 
     Its ids get a prefix, as they must be unique in a page. Lines and text take the colour of the
@@ -59,14 +59,13 @@ def _inline_svg(drawing: Drawing, number: int) -> Markup:
     """
     from markupsafe import Markup, escape
 
-    svg = drawing.svg()
-    svg = svg[svg.index("<svg") :]
+    svg = picture.svg[picture.svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\1f{number}-", svg)
     svg = svg.replace(INK, "currentColor")
     # the size is that of the page's column; the shape is in viewBox
     svg = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    label = escape(drawing.alternative)
+    label = escape(picture.alternative)
     svg = re.sub(
         r'(<svg\b[^>]*?) width="[^"]*"',
         lambda match: f'{match[1]} role="img" aria-label="{label}"',

@@ -9,8 +9,9 @@ from functools import cached_property
 
 from balpoe.config import StudySpec
 from balpoe.evaluation.prediction_summary import PredictionSummary
-from balpoe.reporting.figures.drawing import Drawing
-from balpoe.reporting.figures.drawings import prediction_drawings, study_drawings
+from balpoe.reporting.figures.drawing import Picture
+from balpoe.reporting.figures.drawing_process import DrawingProcesses, DrawingTask
+from balpoe.reporting.figures.study_drawings import study_drawings
 from balpoe.reporting.formatting import (
     NO_VALUE,
     bare_number,
@@ -27,7 +28,7 @@ from balpoe.reporting.study_panel import state_counts
 from balpoe.reporting.study_progress import study_progress
 from balpoe.reporting.table_style import Cell, number_cell, table_of, text_cell
 from balpoe.reporting.time_left import epochs_done
-from balpoe.study.search.importance import Importance
+from balpoe.study.search.importance import Importance, importances
 from balpoe.study.search.planned_trials import tried_points
 from balpoe.study.search.spent_budget import SpentBudget
 from balpoe.study.selection.candidates import candidates
@@ -35,6 +36,14 @@ from balpoe.study.selection.moderated_test import FEWEST_FRESH_SEEDS
 from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.trials.launch_log import Launch
 from balpoe.study.trials.record import TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPictures:
+    """The figures of a study, and of each trial that is shown in detail by its number."""
+
+    study: tuple[Picture, ...]
+    trials: Mapping[int, tuple[Picture, ...]]
 
 
 @dataclass(frozen=True)  # without slots, for the cached figures
@@ -45,7 +54,6 @@ class ReportedStudy:
         spec: The study.
         records: All trials and repeats, with their histories.
         front: The trials on the Pareto front, the best first.
-        importances: The importance of the parameters for each objective.
         summaries: The summaries of the trials that are shown in detail, by trial number.
         floors: The floors of calibration errors by trial number and metric.
         validation_counts: The validation images of each class; None if they are not known.
@@ -55,12 +63,12 @@ class ReportedStudy:
         not_detailed: The other trials on the front or at known points that could be shown.
         file: The study file of the last launch, as text.
         now: When the files were read.
+        png: Whether the figures are wanted as PNG images too.
     """
 
     spec: StudySpec
     records: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
-    importances: tuple[Importance, ...]
     summaries: Mapping[int, PredictionSummary]
     not_detailed: tuple[int, ...]
     floors: Mapping[int, Mapping[str, float]]
@@ -70,6 +78,7 @@ class ReportedStudy:
     driver: LeaseHolder | None
     file: str
     now: float
+    png: bool = False
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -77,20 +86,23 @@ class ReportedStudy:
         return tuple(record for record in self.records if record.identity.repeat == 0)
 
     @cached_property
-    def drawings(self) -> tuple[Drawing, ...]:
-        """The figures of the study, drawn once for the page and for MLflow."""
-        return study_drawings(self.spec, self.records, self.importances)
+    def importances(self) -> tuple[Importance, ...]:
+        """The importance of the parameters for each objective."""
+        return importances(self.spec, self.records)
 
     @cached_property
-    def trial_drawings(self) -> Mapping[int, tuple[Drawing, ...]]:
-        """The figures of each trial that is shown in detail, by its number."""
+    def pictures(self) -> StudyPictures:
+        """All figures, drawn once for the page and for MLflow."""
         histories = {record.identity.number: record.history for record in self.trials}
-        return {
-            number: prediction_drawings(
-                summary, f"trial {number}", history=histories.get(number, ())
-            )
+        tasks = [
+            DrawingTask(summary, f"trial {number}", histories.get(number, ()), self.png)
             for number, summary in self.summaries.items()
-        }
+        ]
+        with DrawingProcesses(tasks) as processes:
+            drawings = study_drawings(self.spec, self.records, self.importances)
+            of_study = tuple(drawing.picture(png=self.png) for drawing in drawings)
+            of_trials = dict(zip(self.summaries, processes.pictures(), strict=True))
+        return StudyPictures(of_study, of_trials)
 
     @property
     def data_fingerprint(self) -> str | None:
@@ -100,6 +112,7 @@ class ReportedStudy:
 
 def study_sections(study: ReportedStudy) -> Iterator[Section]:
     """Yield the sections of a study."""
+    pictures = study.pictures  # first, as their processes work beside the importances
     yield Section("Overview", (Prose(tuple(_overview(study))),))
     if study.front:
         tables = front_tables(
@@ -111,12 +124,12 @@ def study_sections(study: ReportedStudy) -> Iterator[Section]:
         )
         yield Section("Front", tuple(tables))
     yield Section("What was not tested", (Listing(tuple(_untested(study))),))
-    if study.drawings:
-        yield Section("The search in figures", study.drawings)
+    if pictures.study:
+        yield Section("The search in figures", pictures.study)
     points = {record.identity.number: name for name, record in _points(study).items()}
-    for number, drawings in study.trial_drawings.items():
+    for number, of_trial in pictures.trials.items():
         known = f" ({points[number]})" if number in points else ""
-        yield Section(f"Trial {number}{known}", drawings)
+        yield Section(f"Trial {number}{known}", of_trial)
     if study.trials:
         yield Section("All trials", (table_of("", _trial_rows(study), _TRIALS),), folded=True)
     failed = [record for record in study.records if record.failure]

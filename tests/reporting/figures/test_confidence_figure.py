@@ -40,7 +40,7 @@ def test_each_evaluated_epoch_is_a_point_for_each_scorer(experts: int, panels: i
     epochs = [*history(experts), EpochResult(5, 0.0, {"train/loss": 1.0})]
     drawing = confidence_over_epochs(epochs, "trial 3")
     assert drawing is not None
-    drawing.png()
+    drawing.picture(png=True)
     found = points(drawing)
     assert len(found) == panels
     assert found[0] == [(15, 5), (20, 10), (25, 15), (30, 20)]

@@ -20,7 +20,7 @@ SETS = (
 def drawn(final: dict[str, float]) -> Drawing:
     drawing = distribution_results(final, "natural")
     assert drawing is not None
-    drawing.png()
+    drawing.picture(png=True)
     return drawing
 
 

@@ -118,7 +118,7 @@ def test_every_pair_of_objectives_has_a_panel_and_names_of_classes_are_text() ->
     labels = ["balanced accuracy %", "balanced ECE %", "recall <script>$x_1$ %"]
     shown = [(axes.get_xlabel(), axes.get_ylabel()) for axes in panels]
     assert shown == list(itertools.combinations(labels, 2))
-    svg = drawing.svg()
+    svg = drawing.picture().svg
     assert "recall &lt;script&gt;$x_1$ %" in svg
     assert "<script" not in svg
 
@@ -133,7 +133,7 @@ def test_labels_of_close_points_cover_neither_each_other_nor_the_points() -> Non
     far = invented_record(9, {ACCURACY: 0.5, ECE: 0.3})
     drawing = _drawn([*close, far])
     (axes,) = drawing.figure.axes
-    drawing.png()  # which places the texts
+    drawing.picture(png=True)  # which places the texts
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 4
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))

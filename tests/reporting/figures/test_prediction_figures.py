@@ -19,8 +19,8 @@ from balpoe.evaluation.prediction_summary import (
 from balpoe.evaluation.summarising import prediction_summary
 from balpoe.reporting.figures.class_figures import class_accuracy, confusion, marginals
 from balpoe.reporting.figures.drawing import Drawing
-from balpoe.reporting.figures.drawings import prediction_drawings
 from balpoe.reporting.figures.expert_figures import contributions, shots_by_expert
+from balpoe.reporting.figures.prediction_drawings import prediction_drawings
 from balpoe.reporting.figures.reliability import reliability_diagrams
 from tests.reporting.figures.summaries import invented_summary
 
@@ -305,7 +305,8 @@ def test_unusual_summaries_are_drawn_without_a_warning(summary: PredictionSummar
     drawings = prediction_drawings(summary, "trial <3>")
     assert len(drawings) == (5 if len(summary.experts) == 1 else 6)
     for drawing in drawings:
-        assert drawing.png()
-        assert "<script>" not in drawing.svg()
+        picture = drawing.picture(png=True)
+        assert picture.png
+        assert "<script>" not in picture.svg
         assert drawing.caption
         assert drawing.alternative.isprintable()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from balpoe.config import CategoricalParameter, Choice, Direction, FloatParameter
-from balpoe.reporting.figures.drawings import study_drawings
+from balpoe.reporting.figures.study_drawings import study_drawings
 from balpoe.study.search.importance import Importance
 from balpoe.study.trials.record import TrialState
 from tests.reporting.figures.invented_study import (

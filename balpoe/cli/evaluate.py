@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from balpoe.evaluation.post_hoc import PostHocEvaluation
     from balpoe.evaluation.validated_choices import ValidatedChoices
     from balpoe.launch.evaluate import SeedEvaluation, SideBySide
+    from balpoe.tracking import TrackingStore
 
 
 @click.command()
@@ -41,9 +42,13 @@ if TYPE_CHECKING:
 @click.option(
     "--register",
     metavar="NAME",
-    help="Log the metrics to the runs of the models in the MLflow store of --runs, and register "
-    "each seed as a version of the model NAME; the first seed gets the alias champion, since test "
-    "scores choose no seed.",
+    help="Register each seed as a version of the MLflow model NAME, with metrics and figures in "
+    "its run; the first seed gets the alias champion, since test scores choose no seed.",
+)
+@click.option(
+    "--tracking-uri",
+    help="MLflow server or database of --register [default: MLFLOW_TRACKING_URI, else mlflow.db in "
+    "the directory of --runs].",
 )
 @json_option("Print all metrics as JSON.")
 @device_option
@@ -55,6 +60,7 @@ def evaluate(
     per_class: bool,
     shifts: bool,
     register: str | None,
+    tracking_uri: str | None,
     as_json: bool,
     device: str | None,
     runs: str,
@@ -67,6 +73,9 @@ def evaluate(
     """
     if register is not None and len(models) > 1:
         raise UserError(f"--register: takes one model, got {len(models)}")
+    if tracking_uri is not None and register is None:
+        raise UserError("--tracking-uri: names the store of --register, which is not given")
+    store = None if register is None else _store(register, runs, tracking_uri)
     if len(models) > 1:
         single = {"experts": experts, "post-hoc": post_hoc, "per-class": per_class}
         for option, given in single.items():
@@ -77,17 +86,29 @@ def evaluate(
     if shifts:
         raise UserError("--shifts: compares several models; a single one is always shown on shifts")
     from balpoe.launch.evaluate import evaluate as evaluate_model
+
+    [model] = models
+    seeds = evaluate_model(model, post_hoc=post_hoc, device=device)
+    if as_json:
+        click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
+    else:
+        _print_apart(_tables(model, seeds, experts=experts, per_class=per_class, post_hoc=post_hoc))
+    if register is not None and store is not None:
+        _register(store, register, seeds)
+
+
+def _tables(
+    model: Path,
+    seeds: Sequence[SeedEvaluation],
+    *,
+    experts: bool,
+    per_class: bool,
+    post_hoc: bool,
+) -> list[RenderableType]:
     from balpoe.reporting.class_tables import class_tables
     from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
     from balpoe.reporting.post_hoc_tables import post_hoc_tables
 
-    [model] = models
-    seeds = evaluate_model(model, post_hoc=post_hoc, device=device)
-    if register is not None:
-        _register(register, seeds, runs)
-    if as_json:
-        click.echo(json.dumps([_plain(seed) for seed in seeds], indent=1, allow_nan=False))
-        return
     rows = [seed.rows for seed in seeds]
     tables: list[RenderableType] = [
         evaluation_table(model.name, rows),
@@ -100,18 +121,27 @@ def evaluate(
         choices = [seed.post_hoc for seed in seeds]
         validated = [seed.validated for seed in seeds if seed.validated is not None]
         tables += post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration)
-    _print_apart(tables)
+    return tables
 
 
-def _register(name: str, seeds: Sequence[SeedEvaluation], runs: str) -> None:
+def _store(register: str, runs: str, tracking_uri: str | None) -> TrackingStore:
+    """Return the store of the registered model `register`, or refuse it before the evaluation."""
+    from balpoe.launch.logged_models import refuse_bad_name
     from balpoe.launch.runs import local_runs
-    from balpoe.launch.tracking import register_evaluated
+    from balpoe.launch.tracking import choose_store
+
+    refuse_bad_name(register)
+    return choose_store(local_runs(runs), tracking_uri)
+
+
+def _register(store: TrackingStore, name: str, seeds: Sequence[SeedEvaluation]) -> None:
+    from balpoe.launch.logged_models import register_evaluated
 
     evaluated = {
         seed.path: {key: value for row in seed.rows for key, value in row.scalars().items()}
         for seed in seeds
     }
-    register_evaluated(name, evaluated, runs=local_runs(runs))
+    register_evaluated(store, name, evaluated)
 
 
 def _evaluate_several(

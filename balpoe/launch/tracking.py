@@ -1,11 +1,10 @@
-"""The MLflow store of a study and of its final models."""
+"""The MLflow store of a study and of its final models, and what a study has in it."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -20,14 +19,12 @@ from balpoe.study.trials.environment import current_environment, git_commit
 from balpoe.study.trials.launch_log import logged_launches
 from balpoe.study.trials.record import TrialRecord
 from balpoe.tracking import Origin, StudyFileCommit, TrackingStore, local_store, store_at
-from balpoe.tracking.tracking_store import storage_errors
 
 OPTION, VARIABLE = "--tracking-uri", "MLFLOW_TRACKING_URI"
 LOCAL = "local"
 """Stands for `mlflow.db` in the directory `--runs`, which may be moved."""
 
 _SERVER_SCHEMES = ("http", "https")
-_MODELS_EXPERIMENT = "models"
 
 
 def tracking_store(directory: StudyDirectory, runs: Path, uri: str | None) -> TrackingStore:
@@ -143,94 +140,6 @@ def class_counts(directory: StudyDirectory, record: TrialRecord) -> Mapping[str,
     if summary is None:
         return None
     return dict(zip(summary.class_names, summary.train_counts_c, strict=True))
-
-
-def log_models(
-    store: TrackingStore,
-    configuration_file: Path,
-    models: Sequence[Path],
-    register: str | None = None,
-) -> str | None:
-    """Log model directories of one configuration to MLflow, each at most once.
-
-    The experiment is that of the study which exported the configuration, else `models`. With
-    `register` each model is a version of the registered model of this name, and the first one is
-    its `champion`.
-
-    Returns:
-        The reason why MLflow lacks a model, or None if all are logged.
-    """
-    study = study_exported_from(configuration_file)
-    experiment = study.path.name if study else _MODELS_EXPERIMENT
-    origin = current_origin()
-    try:
-        from balpoe.tracking.trained_model import log_trained_model
-
-        for path in models:
-            name = f"{configuration_file.stem} {path.name.replace('_', ' ')}"
-            log_trained_model(store, path, experiment=experiment, name=name, origin=origin)
-        if register is not None:
-            from balpoe.tracking.registry import register_models
-            from balpoe.training.model_directory import load_model
-
-            identities = [load_model(path).provenance.identity for path in models]
-            register_models(store, register, identities)
-    except Exception as error:  # stores raise anything; the models are trained and saved
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-def register_evaluated(
-    name: str,
-    evaluated: Mapping[Path, Mapping[str, float]],
-    *,
-    runs: Path,
-    tracking_uri: str | None = None,
-) -> None:
-    """Register evaluated models as versions of `name`, and log their metrics to their runs.
-
-    Models that MLflow lacks are logged first. The first model becomes `champion`.
-
-    Args:
-        name: The registered model.
-        evaluated: The metrics of each model directory, the first seed first.
-        runs: The directory of the studies, whose store has the models.
-        tracking_uri: Another MLflow store.
-
-    Raises:
-        UserError: the name is invalid, or MLflow has no store of this kind.
-        StorageError: the store cannot be reached or written.
-    """
-    refuse_bad_name(name)
-    store = choose_store(runs, tracking_uri)
-    from balpoe.training.model_directory import load_model  # it imports torch
-
-    identities = {path: load_model(path).provenance.identity for path in evaluated}
-    with storage_errors(store, "cannot be written", "start it or check its address"):
-        from balpoe.tracking.registry import has_model, log_evaluation, register_models
-        from balpoe.tracking.trained_model import log_trained_model
-
-        for path, identity in identities.items():
-            if not has_model(store, identity):
-                log_trained_model(
-                    store,
-                    path,
-                    experiment=_MODELS_EXPERIMENT,
-                    name=f"{path.parent.name} {path.name.replace('_', ' ')}",
-                    origin=current_origin(),
-                )
-            log_evaluation(store, identity, evaluated[path])
-        register_models(store, name, list(identities.values()))
-
-
-def refuse_bad_name(name: str) -> None:
-    """Refuse names of registered models that MLflow refuses or its searches misread.
-
-    Raises:
-        UserError: the name has other characters than letters, digits, blanks, `.`, `-` and `_`.
-    """
-    if re.fullmatch(r"[\w.\- ]+", name) is None:
-        raise UserError(f"--register: must be letters, digits, '.', '-' or '_', got {name!r}")
 
 
 def _saved_uri(directory: StudyDirectory) -> str | None:

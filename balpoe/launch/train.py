@@ -21,9 +21,9 @@ from balpoe.data.required_files import needed_sizes
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
 from balpoe.launch.device_option import choose_device
+from balpoe.launch.logged_models import log_models, refuse_bad_name
 from balpoe.launch.planned_trainings import PlannedTraining, planned_trainings
 from balpoe.launch.search_temperatures import NOTHING, passed_on_by_search
-from balpoe.launch.tracking import log_models, refuse_bad_name
 from balpoe.reporting.training_display import TrainingProgress, training_progress
 from balpoe.study.storage.lease import hold_lease
 from balpoe.training.costs import refuse_other_classes

@@ -11,17 +11,21 @@ from typing import Protocol
 import mlflow
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.models import Model
 
 import balpoe
+from balpoe.cli.evaluate import evaluate
 from balpoe.data import load_final_splits
-from balpoe.errors import UserError
+from balpoe.errors import StorageError, UserError
 from balpoe.files import configuration_from_plain
 from balpoe.launch.export import export
-from balpoe.launch.tracking import register_evaluated
+from balpoe.launch.logged_models import register_evaluated
 from balpoe.launch.train import TrainedSeeds, train
+from balpoe.tracking.tracking_store import local_store
+from tests.tracking.tracking_server import tracking_server
 
 
 class TinyStudy(Protocol):
@@ -151,7 +155,7 @@ def test_registered_seeds_are_versions_once_and_the_first_seed_is_the_champion(
         again = train(configuration, [1, 2], out=trained.path, register="tiny model")
         assert again.unlogged is None
     evaluated = {path: {"test/new": 0.5, "test/accuracy": -1.0} for path in trained.models}
-    register_evaluated("tiny model", evaluated, runs=tiny_study.runs)
+    register_evaluated(local_store(tiny_study.runs), "tiny model", evaluated)
     versions = client.search_model_versions("name = 'tiny model'")
     assert sorted(version.tags["seed"] for version in versions) == ["1", "2"]
     champion = client.get_model_version_by_alias("tiny model", "champion")
@@ -173,3 +177,68 @@ def test_several_configurations_or_bad_names_are_not_registered(configuration: P
         train([configuration, configuration], [1], register="tiny")
     with pytest.raises(UserError, match=r"^--register: must be letters"):
         train(configuration, [1], register="a/b")
+
+
+@pytest.mark.slow
+def test_a_server_has_metrics_and_figures_in_the_run_of_each_registered_version(
+    configuration: Path,
+    trained: TrainedSeeds,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tracking_server(tmp_path / "server", workers=1) as server:
+        for _ in range(2):
+            again = train(
+                configuration,
+                [1, 2],
+                out=trained.path,
+                tracking_uri=server.uri,
+                register="by train",
+            )
+            assert again.unlogged is None
+        _evaluate(trained, "--register", "by evaluate", "--tracking-uri", server.uri)
+        client = MlflowClient(server.uri)
+        for name in ("by train", "by evaluate"):
+            versions = client.search_model_versions(f"name = '{name}'")
+            assert sorted(version.tags["seed"] for version in versions) == ["1", "2"]
+            champion = client.get_model_version_by_alias(name, "champion")
+            assert champion.tags["seed"] == "1"
+            run = client.get_run(str(champion.run_id))
+            saved = json.loads((trained.models[0] / "metrics.json").read_text())["final"]
+            assert run.data.metrics["test/accuracy"] == saved["test/accuracy"]
+            # with the prior of the shift, which only the evaluation logs of all metrics
+            assert run.data.metrics["test_forward_10/nll"] > 0
+            figures = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
+            expected = ("reliability", "class_accuracy", "confusion", "test_distributions")
+            assert {f"figures/{figure}.png" for figure in expected} <= figures
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+            loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+            assert loaded.metadata.signature is not None
+            assert loaded.predict(np.asarray(loaded.input_example, np.uint8)).shape == (1, 10)
+            monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+
+def _evaluate(trained: TrainedSeeds, *options: str) -> str:
+    done = CliRunner().invoke(evaluate, [str(trained.path), *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+def test_what_cannot_be_registered_is_refused_before_the_evaluation(
+    trained: TrainedSeeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balpoe.launch.evaluate.evaluate", None)
+    with pytest.raises(UserError, match=r"^--register: must be letters"):
+        _evaluate(trained, "--register", "a/b")
+    with pytest.raises(UserError, match=r"^--tracking-uri: must begin with http"):
+        _evaluate(trained, "--register", "tiny", "--tracking-uri", "nowhere")
+    with pytest.raises(UserError, match=r"^--tracking-uri: names the store of --register"):
+        _evaluate(trained, "--tracking-uri", "http://127.0.0.1:9")
+
+
+def test_a_store_that_is_away_loses_no_evaluation(trained: TrainedSeeds) -> None:
+    arguments = [str(trained.path), "--register", "tiny", "--tracking-uri", "http://127.0.0.1:9"]
+    done = CliRunner().invoke(evaluate, arguments)
+    assert isinstance(done.exception, StorageError)
+    assert "http://127.0.0.1:9: cannot be written" in str(done.exception)
+    assert "backward" in done.output

@@ -17,25 +17,12 @@ from balpoe.config.configuration import Configuration
 from balpoe.config.fields import Choice, searchable_fields
 from balpoe.config.mixing import idle_mixer
 from balpoe.config.parameters import canonical_parameters, field_value, with_parameters
+from balpoe.config.published_points import DEFAULTS, Assignment
 from balpoe.config.sampler import SamplerConfig
 from balpoe.errors import InvalidFields, dotted
 
-Assignment = Mapping[str, Choice]
-
-DEFAULTS: Final[Mapping[str, Assignment]] = {
-    "ce": {"experts.count": 1, "experts.centre": 1.0, "mixup.alpha": 0.0},
-    "balanced_softmax": {"experts.count": 1, "experts.centre": 0.0, "mixup.alpha": 0.0},
-    "balpoe": {
-        "experts.count": 3,
-        "experts.spread": 1.0,
-        "experts.centre": 0.0,
-        "experts.sharing": "shared",
-        "mixup.alpha": 0.4,
-    },
-}
-"""One expert with λ = 1; one with λ = 0; three with λ = 1, 0, −1 and the α of CIFAR-100-LT."""
-
-_BIASES: Final = {"experts.count", "experts.spread", "experts.centre"}
+_LAMBDAS: Final = {"experts.spread", "experts.centre"}
+_BIASES: Final = {"experts.count", *_LAMBDAS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +84,10 @@ def point_problems(
     idle = idle_mixer(configuration.mixing, configuration.mixup.alpha)
     if idle is not None and "mixing.name" in assignment:
         yield "mixing.name", idle
+    loss = configuration.loss
+    if not loss.uses_lambdas:
+        for path in sorted(_LAMBDAS & assignment.keys()):
+            yield path, f"changes nothing: {loss.name} has no λ; use loss.name: logit_adjustment"
     if base.experts.lambdas is not None:
         for path in sorted(_BIASES & assignment.keys()):
             yield path, "changes nothing: experts.lambdas says it all"

@@ -17,7 +17,6 @@ from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice, entry_settings
 from balpoe.config.final_recipe import FinalConfig
 from balpoe.config.known_points import (
-    DEFAULTS,
     KnownPoints,
     default_points,
     known_points,
@@ -34,6 +33,7 @@ from balpoe.config.metrics import (
 )
 from balpoe.config.mixing import MIXERS, idle_mixer
 from balpoe.config.parameters import field_value, with_parameters
+from balpoe.config.published_points import PAPERS
 from balpoe.config.sampler import DEFAULT_SAMPLER, SAMPLERS, SamplerConfig
 from balpoe.config.search_space import CategoricalParameter, Parameter, misfits
 from balpoe.config.wording import listed, must_be, unknown
@@ -71,7 +71,7 @@ class ObjectiveName(Rule):
 class StudySpec(Bounded):
     """One study; `search` replaces fields of `base`, named by dotted path.
 
-    `known_points` are tried first, by default those of `balpoe.config.known_points`. After the
+    `known_points` are tried first, by default those of `balpoe.config.published_points`. After the
     search, the trials on the front and close to it are trained with further seeds, up to
     `repeats` seeds each. `early_stopping` prunes trials before their last epoch, except known
     points. Trials that violate one of the `constraints` are not on the front. The sampler starts
@@ -162,11 +162,11 @@ class StudySpec(Bounded):
             yield FieldProblem("warm_start", message)
 
     def _impossible_points(self) -> Iterator[FieldProblem]:
-        """Refuse points that cannot be tried, except default points, which are left out."""
+        """Refuse points that cannot be tried, except published ones, which are left out."""
         given = {
             name: assignment
             for name, assignment in self.known_points.items()
-            if DEFAULTS.get(name) != assignment
+            if PAPERS.get(name) != assignment
         }
         for name, assignment in given.items():
             unsafe = StudyName().problem(name)

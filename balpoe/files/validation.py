@@ -12,10 +12,14 @@ from pydantic import ValidationError
 from balpoe.config import Configuration, Parameter, StudySpec
 from balpoe.config.bounds import Bounded
 from balpoe.config.entry_tables import table_of
+from balpoe.config.published_points import POINT_SETS
 from balpoe.config.search_space import misfits
+from balpoe.config.wording import did_you_mean, listed, must_be
 from balpoe.files.document import Document, Problem
 from balpoe.files.problems import at, problems_in
 from balpoe.files.schema import adapter, fields_in_file
+
+_KNOWN_POINTS = "known_points"
 
 Owner = TypeVar("Owner", bound=Bounded)
 
@@ -26,7 +30,7 @@ def validated(document: Document, owner: type[Owner]) -> Owner:
     Raises:
         ConfigurationError: the document is invalid; lists all problems with their places.
     """
-    problems = list(document.problems)
+    problems = [*document.problems, *_unknown_point_set(document.content, owner)]
     content = _written_out(document.content, owner)
     try:
         read = _read(owner, content)
@@ -50,20 +54,31 @@ def _read(hint: Any, content: Any) -> Any:
 def _written_out(content: Any, owner: type) -> Any:
     """Expand ``sampler: tpe`` to a section, and name the entry of a section without a name.
 
+    The name of a set of known points becomes its points.
     A data source has neither form: it has no default, and most sources need further settings.
     """
     if not isinstance(content, dict):
         return content
     defaults = _default_entries(owner)
-    written = {}
+    written: dict[str, Any] = {}
     for key, value in content.items():
         if key in defaults and isinstance(value, str):
             written[key] = {"name": value}
         elif key in defaults and isinstance(value, dict):
             written[key] = {"name": defaults[key], **value}
+        elif key == _KNOWN_POINTS and owner is StudySpec and isinstance(value, str):
+            points = POINT_SETS.get(value, {})
+            written[key] = {name: dict(point) for name, point in points.items()}
         else:
             written[key] = value
     return written
+
+
+def _unknown_point_set(content: Any, owner: type) -> Iterator[Problem]:
+    name = content.get(_KNOWN_POINTS) if isinstance(content, dict) else None
+    if owner is StudySpec and isinstance(name, str) and name not in POINT_SETS:
+        message = must_be(f"{listed(POINT_SETS)}, or keys with values", name)
+        yield Problem((_KNOWN_POINTS,), message + did_you_mean(name, list(POINT_SETS)))
 
 
 def _default_entries(owner: type) -> dict[str, str]:

@@ -49,7 +49,7 @@ class Table(Generic[Base]):
         self, base: type[Base], *, package: str, group: str, may_require: bool = False
     ) -> None:
         self._package = package
-        self._group = group
+        self.group = group
         self._may_require = may_require
         self._entries: dict[str, type[Base]] = {}
         _TABLES[base] = self
@@ -74,7 +74,7 @@ class Table(Generic[Base]):
         known = self._entries.get(name, settings)
         # a module whose first import failed later on registers its classes again
         if (known.__module__, known.__qualname__) != (settings.__module__, settings.__qualname__):
-            raise ValueError(f"{self._group}: two entries are called {name}")
+            raise ValueError(f"{self.group}: two entries are called {name}")
         self._entries[name] = settings  # type: ignore[assignment]  # of the base of this table
         return settings
 
@@ -95,7 +95,7 @@ class Table(Generic[Base]):
 
     def _load(self) -> None:
         """Import all modules that register entries, at the first use of the table."""
-        import_entries(self._package, group=self._group)
+        import_entries(self._package, group=self.group)
 
 
 _TABLES: dict[type, Table[Any]] = {}

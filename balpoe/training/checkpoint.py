@@ -28,6 +28,8 @@ FORMAT = 2
 _EARLIER_NAMES = 1
 KEPT = 2
 
+OTHER_TRAINING = "another configuration, data or seed, or version of a package with its entries"
+
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(
@@ -39,8 +41,9 @@ _NAME = re.compile(
 class Checkpoint:
     """The state of a training after its last finished epoch.
 
-    `identity` is that of the training (configuration, data, seed): a checkpoint of another one
-    is refused. `history` holds the results of all epochs so far. `format` is that of the file.
+    `identity` is that of the training (configuration, data, seed, packages of entries): a
+    checkpoint of another one is refused. `history` holds the results of all epochs so far.
+    `format` is that of the file.
     """
 
     identity: str
@@ -109,8 +112,8 @@ class CheckpointDirectory:
             if checkpoint.identity != identity:
                 hint = self._earlier_version_hint if checkpoint.format == _EARLIER_NAMES else ""
                 raise CorruptFile(
-                    f"{found.path}: belongs to a training with another configuration, data or "
-                    f"seed{hint}; remove {self._path} or write to another directory"
+                    f"{found.path}: belongs to a training with {OTHER_TRAINING}{hint}; remove "
+                    f"{self._path} or write to another directory"
                 )
             return checkpoint
         return None

@@ -26,7 +26,7 @@ from balpoe.evaluation.class_results import ResultsByPrior, as_plain
 from balpoe.evaluation.distributions import DistributionEvaluation, evaluate_distributions
 from balpoe.evaluation.summarising import prediction_summary
 from balpoe.method.priors import class_prior
-from balpoe.training.checkpoint import CheckpointDirectory
+from balpoe.training.checkpoint import OTHER_TRAINING, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.estimated_priors import estimated_prior_results
 from balpoe.training.model_card import write_model_card
@@ -285,7 +285,7 @@ def refuse_other_model(task: FinalTraining, splits: FinalSplits) -> TrainedModel
         is_earlier = model.provenance.own_validation is None
         hint = _EARLIER_VERSION_HINT if splits.own_validation and is_earlier else ""
         raise StorageError(
-            f"{task.path}: holds a model of another configuration, data or seed{hint}; choose "
-            f"another directory with --out or remove it"
+            f"{task.path}: holds a model of {OTHER_TRAINING}{hint}; choose another directory with "
+            f"--out or remove it"
         )
     return model

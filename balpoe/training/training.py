@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from balpoe.config import Configuration, Precision, identifying
+from balpoe.config.entry_packages import entry_packages
 from balpoe.data.splits import DataDescription, Images
 from balpoe.errors import NonFiniteError
 from balpoe.method.long_tailed_counts import is_balanced
@@ -181,4 +182,7 @@ def training_identity(configuration: Configuration, description: DataDescription
     decisive = identifying(configuration) | {"data": description.fingerprint, "seed": seed}
     if configuration.model.pretrained is not None:
         decisive["model"]["pretrained"] = weights_identity(configuration.model.pretrained)
+    packages = entry_packages(configuration)
+    if packages:
+        decisive["packages"] = packages
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -90,6 +90,29 @@ def test_no_example_imports_torch_before_a_training(site: Path, folder: Path) ->
     assert loaded.strip() == "[] Poly1(name='poly_1', epsilon=2.0)"
 
 
+def test_the_package_of_the_examples_is_that_of_what_uses_them(site: Path, folder: Path) -> None:
+    texts = (
+        "data: {name: digits_lt}",
+        "data: {name: npz, path: x}",
+        "data: {name: digits_lt}\nloss: {name: focal}",
+        "data: {name: digits_lt}\nmixing: {name: sometimes_mixup}",
+        "data: {name: digits_lt}\nmodel: {backbone: patches}",
+        "data: {name: digits_lt}\ntraining: {augmentation: {policies: [{name: blackout}]}}",
+    )
+    (folder / "texts.json").write_text(json.dumps(texts))
+    code = (
+        "import json; from pathlib import Path\n"
+        "from balpoe.config.entry_packages import entry_packages\n"
+        "from balpoe.files import load_configuration\n"
+        "for text in json.loads(Path('texts.json').read_text()):\n"
+        "    Path('one.yaml').write_text(text)\n"
+        "    print(dict(entry_packages(load_configuration('one.yaml'))))"
+    )
+    built_in, *others = run(site, folder, "-c", code).splitlines()
+    assert built_in == "{}"
+    assert others == ["{'my_entries': '1.0'}"] * 5
+
+
 def test_a_setting_of_an_example_is_checked_with_its_line(site: Path, folder: Path) -> None:
     (folder / "wrong.yaml").write_text(
         "data: {name: digits_lt}\nloss: {name: poly_1, epsilon: -1}\n"
@@ -127,7 +150,7 @@ def test_the_page_has_an_example_for_every_kind_and_every_table_is_on_it() -> No
     from balpoe.config.metrics import metric_table
 
     metric_table()
-    groups = {table._group for table in entry_tables._TABLES.values()} | {"balpoe.metrics"}
+    groups = {table.group for table in entry_tables._TABLES.values()} | {"balpoe.metrics"}
     [(_, toml)] = TOML
     assert set(re.findall(r'entry-points\."(.*)"', toml)) == groups
     assert len(PYTHON) == len(groups)

@@ -1,5 +1,7 @@
 """The code and the libraries of a process that affect the results of trials.
 
+They include all installed packages that add entries to balpoe's tables by entry points.
+
 This module imports the standard library only: its functions are sent by value to nodes that may
 lack balpoe.
 """
@@ -20,6 +22,7 @@ INCIDENTAL = ("pyarrow", "safetensors", "scikit-learn")
 ABSENT = "not installed"
 
 _SHOWN = 16
+_GROUPS = "balpoe."
 
 Software = Mapping[str, str]
 """Versions by name; of balpoe the sha256 of its source files."""
@@ -42,7 +45,7 @@ class VersionDifference:
 def software() -> dict[str, str]:
     """Return the versions that this process imports."""
     found = {name: _version(name) for name in (*DECISIVE, *INCIDENTAL)}
-    return {CODE: _code(), PYTHON: platform.python_version(), **found}
+    return {CODE: _code(), PYTHON: platform.python_version(), **_packages_of_entries(), **found}
 
 
 def code_fingerprint(package: Path) -> str:
@@ -57,10 +60,11 @@ def code_fingerprint(package: Path) -> str:
 
 def version_differences(ours: Software, theirs: Software) -> Iterator[VersionDifference]:
     """Yield the differences between two processes."""
-    for name in (CODE, PYTHON, *DECISIVE, *INCIDENTAL):
-        if ours[name] != theirs[name]:
-            decisive = name == CODE or _release(name, ours[name]) != _release(name, theirs[name])
-            yield VersionDifference(name, ours[name], theirs[name], decisive)
+    for name in dict.fromkeys((*ours, *theirs)):
+        here, there = ours.get(name, ABSENT), theirs.get(name, ABSENT)
+        if here != there:
+            decisive = _release(name, here) != _release(name, there)
+            yield VersionDifference(name, here, there, decisive)
 
 
 def differences_text(drivers: Software, theirs: Software, *, decisive: bool) -> str | None:
@@ -89,8 +93,18 @@ def _version(distribution: str) -> str:
         return ABSENT
 
 
+def _packages_of_entries() -> dict[str, str]:
+    """Return the versions of the packages with entry points in the groups ``balpoe.…``."""
+    points = importlib.metadata.entry_points()
+    groups = sorted(group for group in points.groups if group.startswith(_GROUPS))
+    packages = (point.dist for group in groups for point in points.select(group=group))
+    return {package.name: package.version for package in packages if package is not None}
+
+
 def _release(name: str, version: str) -> str:
     """Return the decisive part of a version: without the build or Python's patch release."""
     if name in INCIDENTAL:
         return ""
-    return ".".join(version.split(".")[:2]) if name == PYTHON else version.partition("+")[0]
+    if name == PYTHON:
+        return ".".join(version.split(".")[:2])
+    return version.partition("+")[0] if name in DECISIVE else version

@@ -104,7 +104,8 @@ def _identities(models: Iterable[Path]) -> dict[Path, str]:
 
 def _figures(model: Path) -> dict[str, bytes]:
     """Draw the figures of a model on the test set; a PNG by the name of the figure."""
-    from balpoe.reporting.figures.drawings import prediction_drawings
+    from balpoe.reporting.figures.drawing import png_images
+    from balpoe.reporting.figures.prediction_drawings import prediction_drawings
     from balpoe.training.stored_results import read_results
 
     results = read_results(model)
@@ -112,4 +113,4 @@ def _figures(model: Path) -> dict[str, bytes]:
         return {}
     subject = f"{model.parent.name}, seed {results.seed}"
     drawings = prediction_drawings(results.summary, subject, final=results.metrics)
-    return {drawing.name: drawing.png() for drawing in drawings}
+    return png_images(drawing.picture(png=True) for drawing in drawings)

@@ -12,7 +12,7 @@ from balpoe.errors import DataError, StorageError, UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
 from balpoe.launch.tracking import saved_store
-from balpoe.reporting.figures.drawing import Picture
+from balpoe.reporting.figures.drawing import png_images
 from balpoe.reporting.report.model_sections import ReportedModel
 from balpoe.reporting.report.page import Page
 from balpoe.reporting.report.rendering import rendered
@@ -90,17 +90,13 @@ def log_report(
     store = saved_store(StudyDirectory.of(directory, study), directory)
     with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
         page = page or write_page(study_page([found]), Path(scratch) / REPORT.name)
-        if not log_study_figures(store, study, _pngs(found.pictures.study), page):
+        if not log_study_figures(store, study, png_images(found.pictures.study), page):
             raise StorageError(
                 f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
                 f"writes it"
             )
     for number, pictures in found.pictures.trials.items():
-        log_trial_figures(store, TrialIdentity(study, number), _pngs(pictures))
-
-
-def _pngs(pictures: Iterable[Picture]) -> dict[str, bytes]:
-    return {picture.name: picture.png for picture in pictures if picture.png is not None}
+        log_trial_figures(store, TrialIdentity(study, number), png_images(pictures))
 
 
 def _reported_model(path: Path, seeds: Iterable[Path]) -> ReportedModel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -124,6 +124,11 @@ class Drawing:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
         return buffer.getvalue()
+
+
+def png_images(pictures: Iterable[Picture]) -> dict[str, bytes]:
+    """Return the PNG images by the names of the figures, where they were asked for."""
+    return {picture.name: picture.png for picture in pictures if picture.png is not None}
 
 
 def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

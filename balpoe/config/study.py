@@ -242,21 +242,28 @@ class StudySpec(Bounded):
             has = entry_settings(path)
             lacking = [name for name in self._entries_beside(path) if not has[name]]
             if lacking:
-                having = ", ".join(name for name in has if has[name])
-                hint = f"add when: {{{_chooser(path)}: {{one_of: [{having}]}}}}"
+                having = [name for name in has if has[name]]
+                proposed = [name for name in self._entries_of(_chooser(path)) if name in having]
+                hint = f"choose {listed(having)} by {_chooser(path)}"
+                if proposed:
+                    hint = f"add when: {{{_chooser(path)}: {{one_of: [{', '.join(proposed)}]}}}}"
                 message = f"is no setting of {listed(lacking)}: {hint}"
                 yield FieldProblem("search", message, (path,))
+
+    def _entries_of(self, chooser: str) -> list[str]:
+        """Return the entries that trials choose by the field at `chooser`."""
+        chosen = self.search.get(chooser)
+        if isinstance(chosen, CategoricalParameter):
+            return [str(name) for name in chosen.choices]
+        return [str(field_value(self.base, chooser))]
 
     def _entries_beside(self, path: str) -> list[str]:
         """Return the entries with which a setting is searched; none for an ordinary field."""
         if not entry_settings(path):
             return []
-        chosen = self.search.get(_chooser(path))
-        if not isinstance(chosen, CategoricalParameter):
-            return [str(field_value(self.base, _chooser(path)))]
         condition = self.search[path].when.get(_chooser(path))
-        names = (name for name in chosen.choices if condition is None or condition.holds(name))
-        return [str(name) for name in names]
+        names = self._entries_of(_chooser(path))
+        return [name for name in names if condition is None or condition.holds(name)]
 
     def _impossible_values(self) -> Iterator[FieldProblem]:
         """Find values that fit their field, but are invalid together with the base."""

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from balpoe.config.fields import configuration_fields, wrong_choice
+from balpoe.config.fields import configuration_fields, entry_settings, wrong_choice
 from balpoe.config.wording import NOUNS, did_you_mean, listed, must_be, unknown
-from balpoe.errors import FieldProblem, InvalidFields
+from balpoe.errors import FieldProblem, InvalidFields, dotted
 from balpoe.files.document import Path, Problem
 from balpoe.files.schema import fields_in_file, is_section, is_union, tagged_sections
 
@@ -98,7 +98,7 @@ def _described(place: _Place, found: Sequence[ErrorDetails]) -> Iterator[Problem
             for details in found:
                 yield from _broken_rule(path, details["ctx"]["error"])
         case "extra_forbidden":
-            yield Problem(path, _unknown_key(str(path[-1]), place.section))
+            yield Problem(path, _unknown_key(path, place.section))
         case "missing":
             yield Problem(path, "must be given")
         case "literal_error":
@@ -121,8 +121,11 @@ def _broken_rule(path: Path, error: Exception) -> Iterator[Problem]:
         yield Problem(path, str(error))
 
 
-def _unknown_key(key: str, section: type) -> str:
-    siblings = list(fields_in_file(section))
+def _unknown_key(path: Path, section: type) -> str:
+    key, siblings = str(path[-1]), list(fields_in_file(section))
+    others = [entry for entry, has in entry_settings(dotted(path)).items() if has]
+    if others:
+        return f"is a setting of {listed(others)} alone; known are {', '.join(siblings)}"
     fields = (path for path in configuration_fields() if not path.endswith(".name"))
     elsewhere = did_you_mean(key, [*siblings, *fields])
     return f"unknown key{elsewhere}" if elsewhere else unknown("key", key, siblings)

@@ -160,7 +160,8 @@ def test_a_problem_is_named_with_file_line_field_and_value(
         ("{name: []}", f"data.name: must be {SOURCES}, got []"),
         ("{}", f"data.name: must be given: {SOURCES}"),
         ("digits_lt", 'data: must be keys with values, got "digits_lt"'),
-        ("{name: digits_lt, noise: 3}", "data.noise: unknown key; known are name, "
+        ("{name: digits_lt, noise: 3}",
+         "data.noise: is a setting of gaussian_lt alone; known are name, "
          "imbalance_ratio, head_count, subset_seed"),
         ("{name: digits_lt, head_count: 0}", "data.head_count: must be at least 1, got 0"),
         ("{name: gaussian_lt, nois: 3}", "data.nois: unknown key; did you mean noise?"),

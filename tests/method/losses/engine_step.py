@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from balpoe.config import Configuration, ExpertsConfig, ModelConfig
 from balpoe.config.configuration import ReweightingConfig
-from balpoe.config.loss import LOSSES, ClassWeights, Criterion, JointCriterion, LossContext
+from balpoe.config.loss import LOSSES, ClassWeights, Criterion, JointCriterion, Loss, LossContext
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.models.experts import ExpertNetwork
 from balpoe.training.learner import Batch, Learner
@@ -48,6 +48,11 @@ def configured(
         reweighting=ReweightingConfig(beta=reweighting, start=0.8),
     )
     return replace(base, training=replace(base.training, epochs=200))
+
+
+def configured_with(loss: Loss, experts: int = 1, *, reweighting: float = 0.0) -> Configuration:
+    """The same for a loss that has its settings."""
+    return replace(configured("cross_entropy", experts, reweighting=reweighting), loss=loss)
 
 
 def with_class_lambdas(lambdas_ec: Tensor) -> Configuration:
@@ -143,4 +148,4 @@ def expert_means(
         criterion.mean(expert, logits_bc, labels_b, **mixed)
         for expert, logits_bc in enumerate(logits_bec.unbind(1))
     ]
-    return torch.stack(means)
+    return torch.stack(means).flatten()  # one element has the shape [] or [1]

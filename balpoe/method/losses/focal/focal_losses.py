@@ -39,8 +39,8 @@ class FocalOfWeighted(Criterion):
 
     def per_image(self, expert: int, logits_bc: Tensor, labels_b: Tensor) -> Tensor:
         """Return the loss of each image: float32 [B]."""
-        losses_b = functional.cross_entropy(logits_bc, labels_b, self._weights_c, reduction="none")
-        return focal(losses_b, self._gamma)
+        losses_b = functional.cross_entropy(logits_bc, labels_b, reduction="none")
+        return focal(self._weights_c.index_select(0, labels_b) * losses_b, self._gamma)
 
 
 class SigmoidFocal(Criterion):

@@ -81,20 +81,27 @@ def point_problems(
             path = problem.field if problem.field in assignment else None
             yield path, problem.message if path else f"{dotted(problem.path)} {problem.message}"
         return
-    idle = idle_mixer(configuration.mixing, configuration.mixup.alpha)
-    if idle is not None and "mixing.name" in assignment:
-        yield "mixing.name", idle
-    loss = configuration.loss
-    if not loss.uses_lambdas:
-        for path in sorted(_LAMBDAS & assignment.keys()):
-            yield path, f"changes nothing: {loss.name} has no λ; use loss.name: logit_adjustment"
-    if base.experts.lambdas is not None:
-        for path in sorted(_BIASES & assignment.keys()):
-            yield path, "changes nothing: experts.lambdas says it all"
+    yield from _idle_fields(assignment, configuration)
     if sampler.needs_every_parameter:
         for path in _placed("", assignment, search, base).outside:
             message = f"lies outside the search space, where {sampler.name} cannot go: use tpe"
             yield path if path in assignment else None, f"{path} {message}"
+
+
+def _idle_fields(assignment: Assignment, configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a point that change nothing in its configuration, and why."""
+    idle = idle_mixer(configuration.mixing, configuration.mixup.alpha)
+    if idle is not None and "mixing.name" in assignment:
+        yield "mixing.name", idle
+    if assignment.get("mixup.alpha") and not configuration.mixing.mixes:
+        yield "mixup.alpha", f"changes nothing: {configuration.mixing.name} mixes nothing"
+    loss = configuration.loss
+    if not loss.uses_lambdas:
+        for path in sorted(_LAMBDAS & assignment.keys()):
+            yield path, f"changes nothing: {loss.name} has no λ; use loss.name: logit_adjustment"
+    if configuration.experts.lambdas is not None:
+        for path in sorted(_BIASES & assignment.keys()):
+            yield path, "changes nothing: experts.lambdas says it all"
 
 
 def _placed(name: str, assignment: Assignment, search: Search, base: Configuration) -> KnownPoint:

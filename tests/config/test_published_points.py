@@ -65,6 +65,17 @@ def test_points_that_set_lambdas_are_left_out_where_the_loss_has_none() -> None:
     assert "bayias has no λ" in study.points.left_out["ce"]
 
 
+def test_a_point_with_mixup_is_left_out_where_nothing_is_mixed() -> None:
+    unmixed = with_parameters(BASE, {"mixing.name": "none"})
+    study = replace(
+        STUDY,
+        base=unmixed,
+        search={"experts.spread": FloatParameter(low=0.0, high=1.0)},
+        known_points={"balpoe": dict(DEFAULTS["balpoe"])},
+    )
+    assert study.points.left_out["balpoe"].endswith("none mixes nothing")
+
+
 def test_a_file_can_name_the_points_of_the_papers(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(FILE.replace("POINTS", "papers"))

@@ -47,10 +47,10 @@ class Lade(AdjustedLoss):
     def problems(self, configuration: Configuration) -> Iterator[FieldProblem]:
         """Refuse mixed images, which have no class, and parts of a batch."""
         alpha, accumulate = configuration.mixup.alpha, configuration.training.accumulate
-        if alpha:
+        if configuration.mixes:
             message = (
                 f"must be 0 with the loss lade, which needs the images of each class, and mixed "
-                f"images have two, got {alpha}"
+                f"images have two, got {alpha}; or set mixing: none"
             )
             yield FieldProblem("mixup", message, ("alpha",))
         if accumulate > 1:

@@ -22,6 +22,6 @@ def show(study: str, trial: int | None, runs: str) -> None:
 
     console = Console()
     if trial is None:
-        console.print(study_view(viewed_study(study, runs=runs)))
+        console.print(study_view(viewed_study(study, runs=runs), console.width))
     else:
-        console.print(trial_view(viewed_trial(study, trial, runs=runs)))
+        console.print(trial_view(viewed_trial(study, trial, runs=runs), console.width))

@@ -31,6 +31,11 @@ def label_with_unit(metric: str, *, short: bool = False) -> str:
     return f"{name} %" if is_fraction(metric) else name
 
 
+def scaled(metric: str, value: float) -> float:
+    """A value in the unit of `label_with_unit`: percent for a fraction."""
+    return 100 * value if is_fraction(metric) else value
+
+
 def bare_number(metric: str, value: float) -> str:
     """A value without its unit: `93.3` for an accuracy of 0.933, `0.273` for a divergence."""
     return f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.3f}"

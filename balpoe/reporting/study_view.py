@@ -17,23 +17,25 @@ from balpoe.evaluation.prediction_summary import (
 )
 from balpoe.reporting.formatting import (
     NO_VALUE,
-    is_fraction,
     label_and_number,
     label_with_unit,
     mean_and_sd,
     parameter_value,
+    scaled,
     trial_name,
 )
 from balpoe.reporting.front_table import front_tables
 from balpoe.reporting.study_panel import state_counts
 from balpoe.reporting.study_progress import study_progress
 from balpoe.reporting.table_style import Cell, CellTable, number_cell, table_of, text_cell
-from balpoe.reporting.terminal_figures import Point, bar, scatter
+from balpoe.reporting.terminal_figures import Point, bar, figure_width, scatter
 from balpoe.study.selection.candidates import Candidate, candidates, objectives_over_seeds
 from balpoe.study.storage.lease import LeaseHolder
 from balpoe.study.trials.record import TrialRecord
 
-_BAR, _MOST_ROWS = 30, 40
+_MOST_ROWS = 40
+_FEWEST_CELLS = 10  # of a bar
+_BESIDE_BAR = 50  # the columns that the other cells of a row take
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ class ViewedTrial:
     summary: PredictionSummary | None
 
 
-def study_view(study: ViewedStudy) -> RenderableType:
-    """Return the front of a study as a scatter and as a table."""
+def study_view(study: ViewedStudy, columns: int) -> RenderableType:
+    """Return the front of a study as a scatter and a table, for a terminal of `columns`."""
     spec = study.spec
     progress = study_progress(spec, study.records, launches=[study.now], now=study.now)
     state = f"run by {study.driver}" if study.driver else "not running"
@@ -79,45 +81,46 @@ def study_view(study: ViewedStudy) -> RenderableType:
     if not known:
         return Group(*parts, Text("No trial is COMPLETE and feasible yet."))
     tables = front_tables(spec, study.front, study.records, floors=study.floors)
-    parts += [Text(), Text(_scatter(study, known), no_wrap=True), Text(), next(tables)]
+    parts += [Text(), Text(_scatter(study, known, columns), no_wrap=True), Text(), next(tables)]
     return Group(*parts)
 
 
-def trial_view(trial: ViewedTrial) -> RenderableType:
-    """Return the result of a trial, its reliability and its accuracy by class as bars."""
+def trial_view(trial: ViewedTrial, columns: int) -> RenderableType:
+    """Return the result of a trial, its reliability and its accuracy by class as bars.
+
+    `columns` is the width of the terminal.
+    """
     parts: list[RenderableType] = list(_trial_lines(trial))
     summary = trial.summary
     if summary is None:
         return Group(*parts, Text(_reason(trial.record)))
     named = f"{trial_name(trial.record.identity)}, ensemble"
+    width = max(_FEWEST_CELLS, figure_width(columns) - _BESIDE_BAR)
     for table in (
         _scorer_table(summary),
-        _reliability_table(summary, named),
-        _class_table(summary, named),
+        _reliability_table(summary, named, width),
+        _class_table(summary, named, width),
     ):
         parts += [Text(), table]
     return Group(*parts)
 
 
-def _scatter(study: ViewedStudy, known: tuple[Candidate, ...]) -> str:
+def _scatter(study: ViewedStudy, known: tuple[Candidate, ...], columns: int) -> str:
     """Return the first two objectives of each trial, or the only one in the order of the trials."""
     objectives = list(study.spec.objectives)
     y, x = objectives[0], objectives[1] if len(objectives) > 1 else None
     front = {record.identity.number for record in study.front}
     points = [
         Point(
-            float(each.number) if x is None else _scaled(x, each.mean(x)),
-            _scaled(y, each.mean(y)),
+            float(each.number) if x is None else scaled(x, each.mean(x)),
+            scaled(y, each.mean(y)),
             str(each.number) if each.number in front else "",
         )
         for each in known
     ]
     x_label = "trial" if x is None else label_with_unit(x)
-    return scatter(points, x_label, f"{label_with_unit(y)}  (numbers: trials on the front)")
-
-
-def _scaled(metric: str, value: float) -> float:
-    return 100 * value if is_fraction(metric) else value
+    y_label = f"{label_with_unit(y)}  (numbers: trials on the front)"
+    return scatter(points, x_label, y_label, figure_width(columns))
 
 
 def _trial_lines(trial: ViewedTrial) -> Iterator[Text]:
@@ -171,41 +174,43 @@ def _scorer_cells(summary: PredictionSummary, name: str, scorer: ScorerSummary) 
     yield number_cell("KL", f"{scorer.kl_to_target_prior:.3f}")
 
 
-def _reliability_table(summary: PredictionSummary, named: str) -> CellTable:
+def _reliability_table(summary: PredictionSummary, named: str, width: int) -> CellTable:
     bins = _bins(summary, summary.ensemble)
     filled = [k for k, images in enumerate(bins.images) if images]
     return table_of(
         f"Reliability of {named}",
-        (_bin_cells(bins, k) for k in filled),
+        (_bin_cells(bins, k, width) for k in filled),
         "bar: accuracy, ┃: mean confidence of the images in the bin; bins without images are "
         "left out",
     )
 
 
-def _bin_cells(bins: BinnedConfidences, k: int) -> Iterator[Cell]:
+def _bin_cells(bins: BinnedConfidences, k: int, width: int) -> Iterator[Cell]:
     count = len(bins.images)
     accuracy, confidence = bins.accuracy[k] or 0.0, bins.confidence[k] or 0.0
     yield text_cell("confidence", f"{k / count:.2f}-{(k + 1) / count:.2f}", no_wrap=True)
-    yield text_cell("", bar(accuracy, _BAR, confidence), style="cyan", no_wrap=True)
+    yield text_cell("", bar(accuracy, width, confidence), style="cyan", no_wrap=True)
     yield number_cell("accuracy %", _percent(accuracy))
     yield number_cell("confidence %", _percent(confidence))
     yield number_cell("images", f"{bins.images[k]:,}")
 
 
-def _class_table(summary: PredictionSummary, named: str) -> CellTable:
+def _class_table(summary: PredictionSummary, named: str, width: int) -> CellTable:
     order = sorted(range(len(summary.class_names)), key=lambda y: -summary.train_counts_c[y])
     size = -(-len(order) // _MOST_ROWS)
     groups = [order[begin : begin + size] for begin in range(0, len(order), size)]
     merged = "" if size == 1 else f"; {len(order)} classes in groups of {size} neighbours, means"
     return table_of(
         f"Accuracy by class of {named}",
-        (_class_cells(summary, place * size, group) for place, group in enumerate(groups)),
+        (_class_cells(summary, place * size, group, width) for place, group in enumerate(groups)),
         f"classes from the most to the fewest training images{merged}",
     )
 
 
-def _class_cells(summary: PredictionSummary, first: int, group: list[int]) -> Iterator[Cell]:
-    """Yield the cells of neighbouring classes, of which `first` come before."""
+def _class_cells(
+    summary: PredictionSummary, first: int, group: list[int], width: int
+) -> Iterator[Cell]:
+    """Yield the cells of neighbouring classes, before which `first` classes come."""
     recalls = [recall for y in group if (recall := summary.ensemble.recall_c[y]) is not None]
     name = summary.class_names[group[0]]
     if len(group) > 1:
@@ -213,7 +218,7 @@ def _class_cells(summary: PredictionSummary, first: int, group: list[int]) -> It
     mean = sum(recalls) / len(recalls) if recalls else None
     yield text_cell("class", " ".join(name.split()), style="bold", no_wrap=True, max_width=20)
     yield number_cell("training\nimages", f"{sum(summary.train_counts_c[y] for y in group):,}")
-    yield text_cell("", bar(mean or 0.0, _BAR), style="green", no_wrap=True)
+    yield text_cell("", bar(mean or 0.0, width), style="green", no_wrap=True)
     yield number_cell("accuracy %", NO_VALUE if mean is None else _percent(mean))
     yield number_cell("images", f"{sum(summary.images_c[y] for y in group):,}")
 

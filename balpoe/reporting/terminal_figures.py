@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_WIDTH, _HEIGHT = 60, 14
+_HEIGHT: Final = 14
+_LEAST_WIDTH, _MOST_WIDTH = 40, 120
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _POINT: Final = "·"
+_LEFT_AXIS: Final = " │"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +22,29 @@ class Point:
     name: str = ""
 
 
-def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
+def figure_width(columns: int) -> int:
+    """Return the width of a figure in a terminal of `columns`: all of them within 40 to 120."""
+    return min(_MOST_WIDTH, max(_LEAST_WIDTH, columns))
+
+
+def scatter(points: Sequence[Point], x_label: str, y_label: str, width: int) -> str:
     """Return a scatter of at least one point, with the smallest and largest values at the axes.
 
+    `width` is the number of characters of a line, with the values at the left axis.
     Names are drawn over dots. A name moves to the right where its place has another name; names for
     which there is no room are left out.
     """
-    x_axis = _Axis.of([point.x for point in points], _WIDTH)
     y_axis = _Axis.of([point.y for point in points], _HEIGHT)
-    cells = [[" "] * _WIDTH for _ in range(_HEIGHT)]
+    margin = max(len(text) for text in y_axis.ends)
+    x_axis = _Axis.of([point.x for point in points], width - margin - len(_LEFT_AXIS))
+    cells = [[" "] * x_axis.cells for _ in range(_HEIGHT)]
     for point in points:
         if not point.name:
             cells[-1 - y_axis.place(point.y)][x_axis.place(point.x)] = _POINT
     for point in points:
         if point.name:
             _write_name(cells[-1 - y_axis.place(point.y)], x_axis.place(point.x), point.name)
-    return "\n".join(_with_axes(cells, x_axis, y_axis, x_label, y_label))
+    return "\n".join(_with_axes(cells, margin, x_axis, y_axis, x_label, y_label))
 
 
 def bar(share: float, width: int, mark: float | None = None) -> str:
@@ -66,6 +75,11 @@ class _Axis:
     def of(cls, values: Sequence[float], cells: int) -> _Axis:
         return cls(min(values), max(values), cells)
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The lowest and the highest value."""
+        return f"{self.low:.4g}", f"{self.high:.4g}"
+
     def place(self, value: float) -> int:
         if self.high == self.low:
             return self.cells // 2
@@ -85,15 +99,21 @@ def _write_name(row: list[str], place: int, name: str) -> None:
 
 
 def _with_axes(
-    cells: Sequence[Sequence[str]], x_axis: _Axis, y_axis: _Axis, x_label: str, y_label: str
+    cells: Sequence[Sequence[str]],
+    margin: int,
+    x_axis: _Axis,
+    y_axis: _Axis,
+    x_label: str,
+    y_label: str,
 ) -> list[str]:
-    low, high = f"{y_axis.low:.4g}", f"{y_axis.high:.4g}"
-    margin = max(len(low), len(high))
+    """Return the lines of a scatter, of which `margin` characters are the values at the left."""
+    low, high = y_axis.ends
     texts = [high, *[""] * (len(cells) - 2), low]
     lines = [
-        f"{text:>{margin}} │{''.join(row)}".rstrip() for text, row in zip(texts, cells, strict=True)
+        f"{text:>{margin}}{_LEFT_AXIS}{''.join(row)}".rstrip()
+        for text, row in zip(texts, cells, strict=True)
     ]
-    left, right = f"{x_axis.low:.4g}", f"{x_axis.high:.4g}"
-    below = f"{left}{x_label.center(_WIDTH - len(left) - len(right))}{right}"
+    left, right = x_axis.ends
+    below = f"{left}{x_label.center(x_axis.cells - len(left) - len(right))}{right}"
     indent = " " * margin
-    return [f"{indent}  {y_label}", *lines, f"{indent} └{'─' * _WIDTH}", f"{indent}  {below}"]
+    return [f"{indent}  {y_label}", *lines, f"{indent} └{'─' * x_axis.cells}", f"{indent}  {below}"]

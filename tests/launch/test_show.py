@@ -110,7 +110,7 @@ def test_a_changed_summary_changes_the_bars(tiny_study: TinyStudy) -> None:
         class_names=(*trial.summary.class_names[:9], "[red]<script>"),
     )
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(trial_view(replace(trial, summary=changed)))
+    console.print(trial_view(replace(trial, summary=changed), 80))
     (row,) = (line for line in console.export_text().splitlines() if "[red]<script>" in line)
     assert f" {'█' * 15} " in row
     assert " 50.0 " in row
@@ -128,7 +128,7 @@ def test_many_classes_are_shown_in_groups_of_neighbours(tiny_study: TinyStudy) -
         ensemble=replace(trial.summary.ensemble, recall_c=(1.0,) * 25 + (None,) * 975),
     )
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(trial_view(replace(trial, summary=many)))
+    console.print(trial_view(replace(trial, summary=many), 80))
     rows = console.export_text().split("Accuracy by class")[1].splitlines()
     (head,) = (row for row in rows if row.split()[:1] == ["1-25"])
     assert head.split()[1:] == [f"{sum(range(976, 1001)):,}", "█" * 30, "100.0", "25"]

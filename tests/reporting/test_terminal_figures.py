@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from balpoe.reporting.terminal_figures import Point, bar, scatter
+from balpoe.reporting.terminal_figures import Point, bar, figure_width
+from balpoe.reporting.terminal_figures import scatter as scatter_of_width
+
+WIDTH = 63
+"""With an axis of one character, 60 are left for the points."""
+
+
+def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
+    return scatter_of_width(points, x_label, y_label, WIDTH)
 
 
 def _cells(text: str) -> list[str]:
@@ -60,3 +70,16 @@ def test_a_bar_is_filled_to_its_share(share: float, drawn: str) -> None:
 @pytest.mark.parametrize(("mark", "drawn"), [(0.0, "┃█  "), (0.5, "██┃ "), (1.0, "██ ┃")])
 def test_a_bar_has_a_line_at_its_mark(mark: float, drawn: str) -> None:
     assert bar(0.5, 4, mark) == drawn
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_scatter_is_as_wide_as_asked_with_every_length_of_value(width: int) -> None:
+    for high in (1.0, 0.0625, 123456.0):
+        lines = scatter_of_width([Point(0, 0), Point(1, high)], "x", "y", width).splitlines()
+        assert max(map(len, lines)) == width
+        assert lines[1].endswith("·")
+
+
+@pytest.mark.parametrize(("columns", "width"), [(20, 40), (40, 40), (97, 97), (200, 120)])
+def test_figures_are_as_wide_as_the_terminal_within_limits(columns: int, width: int) -> None:
+    assert figure_width(columns) == width

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from balpoe.reporting.figures.drawing import (
     INK,
-    SEQUENTIAL,
     Drawing,
     colour_bar,
+    line_colours,
     new_figure,
     styled,
 )
@@ -43,7 +43,7 @@ def confidence_over_epochs(history: Sequence[EpochResult], subject: str) -> Draw
             [100 * epoch.metrics[f"{prefix}confidence"] for epoch in epochs],
             [100 * epoch.metrics[f"{prefix}accuracy"] for epoch in epochs],
             c=[epoch.epoch for epoch in epochs],
-            cmap=SEQUENTIAL,
+            cmap=line_colours(),
             vmin=0,
             vmax=last,
             s=22 if len(epochs) <= 100 else 10,

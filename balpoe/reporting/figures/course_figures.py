@@ -19,8 +19,7 @@ from balpoe.reporting.figures.drawing import (
     new_figure,
     styled,
 )
-from balpoe.reporting.figures.front_figures import scaled
-from balpoe.reporting.formatting import label_and_number, label_with_unit
+from balpoe.reporting.formatting import label_and_number, label_with_unit, scaled
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import mean_front
 from balpoe.study.selection.hypervolume import hypervolume, reference_point

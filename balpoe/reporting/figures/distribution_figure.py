@@ -17,7 +17,7 @@ from balpoe.reporting.figures.drawing import (
     new_figure,
     styled,
 )
-from balpoe.reporting.formatting import bare_number, is_fraction, label_with_unit
+from balpoe.reporting.formatting import bare_number, label_with_unit, scaled
 
 _WHOLE: Final = ""
 
@@ -102,10 +102,7 @@ def _key(split: str, shift: str, suffix: str, metric: str) -> str:
 
 def _value(final: Mapping[str, float], key: str) -> float:
     """Return a metric as it is drawn: a fraction in percent, NaN if it is missing."""
-    value = final.get(key)
-    if value is None:
-        return math.nan
-    return 100 * value if is_fraction(key) else value
+    return scaled(key, final.get(key, math.nan))
 
 
 def _alternative(final: Mapping[str, float], split: str, metric: str) -> str:

@@ -13,19 +13,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+import numpy as np
+
 from balpoe.reporting.figures.arrangement import arrange
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-# Okabe and Ito 2008, distinguishable with every kind of colour blindness; yellow is left out, since
-# it is hardly visible on white
+# Okabe and Ito 2008, distinguishable with every kind of colour blindness. Violet stands for black,
+# which is not visible on dark pages; yellow is left out, since it is hardly visible on white
 PALETTE: Final = (
     "#0072B2",
     "#D55E00",
@@ -33,11 +36,13 @@ PALETTE: Final = (
     "#CC79A7",
     "#E69F00",
     "#56B4E9",
-    "#333333",
+    "#962DFF",
 )
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 """A series differs from others in its marker too, so that it can be told apart in grey."""
 SEQUENTIAL: Final = "cividis"
+_VISIBLE_PART: Final = (0.3, 0.85)
+"""The part of `SEQUENTIAL` whose colours are visible on white and on dark pages, for lines."""
 INK: Final = "#1b1b1f"
 """The colour of text and axes; pages with a dark background replace it in the SVG."""
 MUTED: Final = "#8a8a93"
@@ -143,6 +148,14 @@ def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
             return draw(*arguments, **options)
 
     return in_style
+
+
+def line_colours() -> Colormap:
+    """Return the part of `SEQUENTIAL` for lines and points; images have all of it."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps[SEQUENTIAL](np.linspace(*_VISIBLE_PART, 256)))
 
 
 def logarithmic(axis: Axis) -> None:

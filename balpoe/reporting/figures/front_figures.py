@@ -16,7 +16,7 @@ from balpoe.reporting.figures.drawing import (
     styled,
 )
 from balpoe.reporting.figures.point_labels import label_points
-from balpoe.reporting.formatting import is_fraction, label_and_number, label_with_unit
+from balpoe.reporting.formatting import label_and_number, label_with_unit, scaled
 from balpoe.study.search.planned_trials import point_name
 from balpoe.study.selection.candidates import Candidate, candidates, over_seeds
 from balpoe.study.selection.front import mean_front
@@ -30,11 +30,6 @@ _MOST_NAMED = 12
 
 Pair = tuple[str | None, str]
 """The objectives on both axes; None for the number of the trial."""
-
-
-def scaled(metric: str, value: float) -> float:
-    """Return a value in the unit of `label_with_unit`: percent for fractions."""
-    return 100 * value if is_fraction(metric) else value
 
 
 @styled
@@ -84,7 +79,7 @@ def _caption(
     if refused:
         parts[0] += f", and {len(refused)} that break a constraint"
     if seeds and seeds[-1] > 1:
-        numbers = " or ".join(map(str, seeds)) if len(seeds) < 4 else f"{seeds[0]} to {seeds[-1]}"
+        numbers = seed_numbers(seeds)
         parts.append(f"Means and bars of ± 1 standard deviation over n = {numbers} seeds")
     else:
         parts.append("n = 1 seed each, hence no intervals")
@@ -94,6 +89,11 @@ def _caption(
     if pairs > _MOST_PAIRS:
         parts.append(f"The first {_MOST_PAIRS} of {pairs} pairs of objectives")
     return ". ".join(parts) + "."
+
+
+def seed_numbers(seeds: Sequence[int]) -> str:
+    """Return the numbers of seeds of several trials, in ascending order: `1 or 3`, `1 to 9`."""
+    return " or ".join(map(str, seeds)) if len(seeds) < 4 else f"{seeds[0]} to {seeds[-1]}"
 
 
 def _infeasible(records: Sequence[TrialRecord]) -> list[Candidate]:

@@ -18,14 +18,13 @@ from balpoe.reporting.figures.drawing import (
     INK,
     MARKERS,
     PALETTE,
-    SEQUENTIAL,
     Drawing,
+    line_colours,
     logarithmic,
     new_figure,
     styled,
 )
-from balpoe.reporting.figures.front_figures import scaled
-from balpoe.reporting.formatting import label_with_unit, parameter_value
+from balpoe.reporting.formatting import label_with_unit, parameter_value, scaled
 from balpoe.study.search.importance import Importance
 from balpoe.study.selection.candidates import Candidate, candidates
 from balpoe.study.selection.front import mean_front
@@ -154,8 +153,6 @@ def parallel_coordinates(spec: StudySpec, records: Sequence[TrialRecord]) -> Dra
     known = candidates(records)
     if len(known) < 2:
         return None
-    from matplotlib import colormaps
-
     figure, (axes,) = new_figure(height_inches=3.4)
     columns = [_places(spec, path, known) for path in spec.search]
     objectives: list[list[float | None]] = [
@@ -167,8 +164,7 @@ def parallel_coordinates(spec: StudySpec, records: Sequence[TrialRecord]) -> Dra
     first, direction = next(iter(spec.objectives.items()))
     sign = -1 if direction == "maximize" else 1
     rank = np.argsort(np.argsort([sign * each.mean(first) for each in known], kind="stable"))
-    # the best trials are the darkest; the brightest tenth of the colours is hardly visible on white
-    colours = colormaps[SEQUENTIAL](0.9 * rank / (len(known) - 1))
+    colours = line_colours()(rank / (len(known) - 1))  # the best trials are the darkest
     chosen = {each.number for each in mean_front(known, spec.objectives)}
     for n in sorted(range(len(known)), key=lambda n: (known[n].number in chosen, -rank[n])):
         is_chosen = known[n].number in chosen

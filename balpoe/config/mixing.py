@@ -95,6 +95,14 @@ class Mixer(Entry, ABC):
         """
         raise NotImplementedError
 
+    def require_layers(self, shared: Sequence[str]) -> None:
+        """Check that the experts share the layers to mix; `shared` are stem, stage1 and so on.
+
+        Raises:
+            UserError: they do not share one of them.
+        """
+        return
+
     def partner_sampling(self, class_counts: Sequence[int]) -> PartnerSampling | None:
         """Return how partners are drawn; None pairs each batch by a permutation of itself.
 

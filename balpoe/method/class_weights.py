@@ -32,8 +32,8 @@ def class_probabilities(
 ) -> Tensor:
     """Return the share of each class in the draws of an epoch: float64 [C].
 
-    Classes without images are never drawn. `progress` is the share of the epochs that have passed,
-    which matters for `progressive` (Kang et al., ICLR 2020, eq. 1 and 2).
+    Classes without images are never drawn. `progress` is 0 in the first and 1 in the last epoch,
+    which matters for `progressive` (Kang et al., ICLR 2020, eq. 1 and 2, as in the released code).
     """
     counts_c = torch.tensor(class_counts, dtype=torch.float64)
     by_image_c = counts_c / counts_c.sum()

@@ -50,8 +50,8 @@ class Batch:
 
     def of(self, places_b: Tensor) -> Batch:
         """Return the images at these places in the batch (unmixed)."""
-        images_bdhw = self.images_bdhw.index_select(0, places_b)
-        return Batch(images_bdhw, self.labels_b.index_select(0, places_b))
+        # `index_select` would give images that are not channels-last
+        return Batch(self.images_bdhw[places_b], self.labels_b[places_b])
 
     def parts(self, count: int) -> Iterator[Batch]:
         """Yield `count` parts of nearly equal size, or one per image if there are fewer images."""

@@ -15,7 +15,7 @@ from balpoe.config.loss import LossContext
 from balpoe.errors import DataError
 from balpoe.method.class_weights import class_probabilities, effective_number_weights
 from balpoe.method.priors import class_prior, expert_lambdas
-from balpoe.training.schedule import epoch_at
+from balpoe.training.schedule import epoch_at, progress
 
 
 def loss_context(
@@ -27,7 +27,7 @@ def loss_context(
         DataError: a class has no training images, or `experts.class_lambdas` has other classes.
     """
     training, reweighting = configuration.training, configuration.reweighting
-    in_last_epoch = (training.epochs - 1) / training.epochs
+    in_last_epoch = progress(training.epochs - 1, training)
     sampled_c = class_probabilities(training.class_sampling, class_counts, in_last_epoch)
     reweighted_from = epoch_at(reweighting.start, training) if reweighting.beta else None
     is_reweighted = reweighted_from is not None and reweighted_from < training.epochs

@@ -24,7 +24,7 @@ from balpoe.training.learner import Learner, Stepper
 from balpoe.training.loss_context import loss_context
 from balpoe.training.orders import epoch_order, partner_order
 from balpoe.training.precision import autocast_dtype, float32_kernels
-from balpoe.training.schedule import epoch_at
+from balpoe.training.schedule import epoch_at, progress
 from balpoe.training.streams import (
     Purpose,
     network_seed,
@@ -42,7 +42,11 @@ class _StepKind(NamedTuple):
 
 
 class Optimisation:
-    """Run whole epochs of SGD on an ensemble of experts."""
+    """Run whole epochs of SGD on an ensemble of experts.
+
+    Raises:
+        UserError: the mixer mixes a layer that the experts do not share.
+    """
 
     def __init__(
         self,
@@ -78,6 +82,9 @@ class Optimisation:
             for number, network in enumerate(self.experts.networks)
         ]
         self._mixing = _mixing(configuration, description.class_counts)
+        if self._mixing is not None:
+            shared = [name for name, _ in self.experts.networks[0].shared.named_children()]
+            self._mixing.mixer.require_layers(shared)
         self._learning_rate = torch.zeros((), device=device)
         self._optimiser = torch.optim.SGD(
             self.experts.parameters(),
@@ -178,7 +185,7 @@ class Optimisation:
         order_n = epoch_order(
             self._labels_n,
             training.class_sampling,
-            epoch / training.epochs,
+            progress(epoch, training),
             random_stream(seed, Purpose.ORDER, epoch),
         )
         draws = [drawn(mixing, order_n, seed=seed)]

@@ -21,7 +21,7 @@ def epoch_order(
 ) -> Order:
     """Return the images of an epoch: int32 [N].
 
-    `progress` is the share of the epochs that have passed, for progressive sampling.
+    `progress` is 0 in the first and 1 in the last epoch, for progressive sampling.
     """
     if sampling == "image":
         return generator.permutation(np.arange(len(labels_n), dtype=np.int32))

@@ -32,6 +32,11 @@ def epoch_at(share: float, training: TrainingConfig) -> int:
     return round(_epochs(share, training))
 
 
+def progress(epoch: int, training: TrainingConfig) -> float:
+    """Return 0 in the first epoch, 1 in the last of several, and so on in between."""
+    return epoch / max(1, training.epochs - 1)
+
+
 def _epochs(share: float, training: TrainingConfig) -> float:
     # rounded, because 0.1 · 30 is 3.0000000000000004 in binary and `ceil` would return 4
     return round(share * training.epochs, 9)

@@ -93,6 +93,15 @@ def test_a_batch_of_one_is_refused_where_its_images_are_paired(name: str) -> Non
     replace(BASE, mixing=mixer, mixup=STRONG, training=replace(one, batch_size=2))
 
 
+def test_activations_are_mixed_in_whole_batches_only() -> None:
+    manifold = replace(BASE, mixing=MIXERS["manifold_mixup"](), mixup=STRONG)
+    with pytest.raises(
+        InvalidFields, match=r"accumulate: must be 1: manifold_mixup mixes .* got 2"
+    ):
+        replace(manifold, training=TrainingConfig(accumulate=2))
+    replace(manifold, training=TrainingConfig(accumulate=2), mixup=MixupConfig())
+
+
 def test_only_mixing_with_strength_mixes() -> None:
     assert not BASE.mixes
     assert replace(BASE, mixup=STRONG).mixes

@@ -19,8 +19,11 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from balpoe.config.mixing import MIXERS, Mixer, Pairs
+from balpoe.errors import InvalidFields, UserError
+from balpoe.method.mixers.cmo import ContextRichOversampling
 from balpoe.method.mixers.cutmix import CutMix
 from balpoe.method.mixers.cutmix.boxes import clipped_box, draw_boxes
+from balpoe.method.mixers.manifold_mixup import ManifoldMixup
 from balpoe.method.mixers.mixup_cutmix import MixupCutMix
 from balpoe.method.mixers.none import NoMixing
 from balpoe.method.mixers.remix import Remix
@@ -354,3 +357,101 @@ def test_each_batch_gets_mixup_or_cutmix(cutmix_probability: float) -> None:
         expected = cut.images_bdhw if row[0] < 1 else partners.lerp(images, xi)
         assert torch.equal(mixed.images_bdhw, expected)
         assert mixed.xi == (cut.xi if row[0] < 1 else xi)
+
+
+# CMO: numbers of github.com/naver-ai/cmo at 10d2d09, run on the input of METHODS_TO_COMPARE.md
+
+
+@pytest.mark.parametrize(
+    ("r", "of_images", "of_classes"),
+    [
+        (1.0, (0.142857, 0.285714, 0.714286, 2.857143), (0.25, 0.25, 0.25, 0.25)),
+        (0.5, (0.438480, 0.620105, 0.980472, 1.960943), (0.420534, 0.297363, 0.188069, 0.094034)),
+    ],
+)
+def test_partners_of_cmo_have_the_weights_of_the_released_sampler(
+    r: float, of_images: tuple[float, ...], of_classes: tuple[float, ...]
+) -> None:
+    sampling = ContextRichOversampling(r=r).partner_sampling(COUNTS)
+    assert sampling.whole_set
+    weights_c = np.array(sampling.weights)
+    assert weights_c / weights_c.mean() == pytest.approx(of_images, abs=1e-5)
+    shares_c = weights_c * COUNTS
+    assert shares_c / shares_c.sum() == pytest.approx(of_classes, abs=1e-5)
+
+
+def test_the_loss_of_a_batch_with_cmo_is_that_of_the_released_code() -> None:
+    f_bc = torch.tensor([[2.0, 0.5, -1.0, 0.3], [0.1, 1.2, 0.4, -0.7], [-0.5, 0.0, 1.5, 0.8]])
+    pairs = pairs_of((0, 3, 2), (2, 0, 1))
+    drawn = torch.tensor([0.3, 5.5 / 32, 20.5 / 32], dtype=torch.float64)
+    images = torch.zeros(3, 3, 32, 32)
+    mixed = ContextRichOversampling().mix(images, images + 1, drawn, pairs)
+    assert float(mixed.images_bdhw.mean()) == pytest.approx(0.439453, abs=1e-5)
+    own, partner = (
+        torch.nn.functional.cross_entropy(f_bc, labels_b)
+        for labels_b in (pairs.labels_b, pairs.partner_labels_b)
+    )
+    loss = mixed.xi * own + (1 - mixed.xi) * partner
+    assert float(loss) == pytest.approx(1.725914, abs=1e-5)
+
+
+def test_boxes_of_images_that_are_not_square_are_those_of_the_released_code() -> None:
+    drawn = torch.tensor([0.3, 5.5 / 24, 20.5 / 40], dtype=torch.float64)
+    found = clipped_box(drawn, 24, 40)
+    assert tuple(map(int, found)) == (0, 4, 15, 36)  # its first axis is that of the rows
+
+
+# manifold mixup: github.com/vikasverma1077/manifold_mixup at 870ef77, `mixup_process`
+
+
+def test_mixed_activations_are_those_of_the_released_code() -> None:
+    f_bc = torch.tensor([[2.0, 0.5, -1.0, 0.3], [0.1, 1.2, 0.4, -0.7], [-0.5, 0.0, 1.5, 0.8]])
+    mixer = ManifoldMixup(layers=("stage1",))
+    mixed = mixer.mix_activations(2, f_bc, torch.tensor([2, 0, 1]), torch.tensor([1.0, 1.0, 0.3]))
+    assert_close(mixed[0], torch.tensor([0.25, 0.15, 0.75, 0.65]), rtol=0, atol=1e-6)
+    assert_close(mixed, 0.3 * f_bc + 0.7 * f_bc[[2, 0, 1]], rtol=0, atol=1e-6)
+
+
+def test_one_of_the_layers_is_mixed_in_each_batch_all_equally_often() -> None:
+    mixer = ManifoldMixup(layers=("input", "stage1", "stage2"))
+    xi_sk = mixer.draw(0.8, 6000, BATCH, np.random.default_rng(0))
+    mixed_sk = xi_sk < 1
+    assert (mixed_sk.sum(dim=1) == 1).all()
+    shares_k = mixed_sk.double().mean(dim=0)
+    assert_close(shares_k.tolist(), [1 / 3, 0.0, 1 / 3, 1 / 3], rtol=0, atol=0.02)
+    assert kstest(xi_sk[mixed_sk].numpy(), beta(0.8, 0.8).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_that_are_not_mixed_keep_every_bit(dtype: torch.dtype) -> None:
+    mixer = ManifoldMixup(layers=("input", "stage1"))
+    partner_b = torch.tensor([1, 0, 3, 2, 5, 4])
+    activations = images_of(0).to(dtype)
+    for drawn in drawn_of(mixer):
+        images = mixer.mix(images_of(0), images_of(1), drawn, PAIRS).images_bdhw
+        stem = mixer.mix_activations(1, activations, partner_b, drawn)
+        stage = mixer.mix_activations(2, activations, partner_b, drawn)
+        assert stem is activations
+        assert stage.dtype == dtype
+        assert torch.equal(images, images_of(0)) == (drawn[0] == 1)
+        assert torch.equal(stage, activations) == (drawn[2] == 1)
+
+
+def test_mixed_activations_read_nothing_on_the_host_and_keep_their_format() -> None:
+    mixer = ManifoldMixup(layers=("input", "stem", "stage1"))
+    partner_b = torch.tensor([1, 0, 3, 2, 5, 4])
+    drawn = drawn_of(mixer)
+    with NoHostReads():  # type: ignore[no-untyped-call]
+        mixed = [mixer.mix_activations(2, images_of(0), partner_b, row) for row in drawn]
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in mixed)
+
+
+def test_layers_to_mix_are_distinct_and_shared_by_the_experts() -> None:
+    with pytest.raises(InvalidFields, match="must name at least one of input, stem, stage1"):
+        ManifoldMixup(layers=())
+    with pytest.raises(InvalidFields, match="must differ, got"):
+        ManifoldMixup(layers=("input", "input"))
+    mixer = ManifoldMixup(layers=("input", "stage2"))
+    mixer.require_layers(["stem", "stage1", "stage2", "pool"])
+    with pytest.raises(UserError, match=r"do not share stage2: choose among input, stem or stage1"):
+        mixer.require_layers(["stem", "stage1"])

@@ -16,16 +16,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@MIXERS.add
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CutMix(Mixer):
+class BoxMixer(Mixer):
     """Paste a box of 1 − λ of the area, λ ~ Beta(α, α), in a share `probability` of the batches.
 
     λ of the labels is that of the box after clipping. All images of a batch have the same box.
-    The authors use α = 1, and probability 0.5 on CIFAR, 1 on ImageNet.
     """
 
-    name: Literal["cutmix"] = "cutmix"
     probability: Fraction = 0.5
 
     def draw(
@@ -43,3 +40,14 @@ class CutMix(Mixer):
         from balpoe.method.mixers.cutmix.boxes import pasted
 
         return pasted(images_bdhw, partner_images_bdhw, drawn)
+
+
+@MIXERS.add
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutMix(BoxMixer):
+    """Partners are a permutation of the batch.
+
+    The authors use α = 1, and probability 0.5 on CIFAR, 1 on ImageNet.
+    """
+
+    name: Literal["cutmix"] = "cutmix"

@@ -12,9 +12,11 @@ from balpoe.config import (
     AugmentationConfig,
     Configuration,
     ExpertsConfig,
+    MixupConfig,
     RandAugmentConfig,
     Sharing,
 )
+from balpoe.config.mixing import MIXERS
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
 from balpoe.training.augmentation.colour_operations import blend, look_up
@@ -77,6 +79,30 @@ def test_captured_steps_train_like_steps_taken_one_by_one(
     eager = trained(configuration, train, validation, description, "cuda")
     for ours, theirs in zip(captured.history, eager.history, strict=True):
         assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", list(MIXERS.entries))
+def test_the_steps_of_each_mixer_are_captured_and_train_like_those_of_the_cpu(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    name: str,
+) -> None:
+    configuration = replace(
+        configuration,
+        mixing=MIXERS[name](),
+        mixup=MixupConfig(alpha=0.8, until=0.5),
+        training=replace(configuration.training, class_sampling="progressive"),
+    )
+    gpu = trained(configuration, train, validation, description, "cuda")
+    kinds = {kind.mixes for kind in gpu._optimisation._captured}
+    assert kinds == ({True, False} if configuration.mixes else {False})
+    cpu = trained(configuration, train, validation, description, "cpu")
+    for ours, theirs in zip(gpu.history, cpu.history, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=0.05)
+    again = trained(configuration, train, validation, description, "cuda")
+    assert torch.equal(again.predict(validation), gpu.predict(validation))
 
 
 @pytest.mark.parametrize("sharing", ["shared", "independent"])

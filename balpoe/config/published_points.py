@@ -46,6 +46,13 @@ PAPERS: Final[Mapping[str, Assignment]] = {
     "remix": {**_CE, **_REMIX},
     "remix_drw": {**_CE, **_REMIX, **_DRW},
     "cutmix": {**_CE, "mixing.name": "cutmix", "mixup.alpha": 1.0},
+    "manifold_mixup": {**_CE, "mixing.name": "manifold_mixup", "mixup.alpha": 2.0},
+    "cmo": {
+        **DEFAULTS["balanced_softmax"],
+        "mixing.name": "cmo",
+        "mixup.alpha": 1.0,
+        "mixup.until": 0.985,
+    },
     "unimix": {**_CE, **_LINEAR, **_UNIMIX},
     "bayias": _BAYIAS,
     "unimix_bayias": {**_BAYIAS, **_UNIMIX},

@@ -60,7 +60,7 @@ def test_every_searchable_field_is_found_in_a_configuration_with_its_type() -> N
     ("path", "value", "message"),
     [
         ("experts.cont", 3, "unknown field; did you mean experts.count?"),
-        ("alpha", 0.1, "unknown field; did you mean mixup.alpha?"),
+        ("momentum", 0.1, "unknown field; did you mean training.momentum?"),
         ("experts.count", True, "must be an integer, got true"),
         ("experts.count", 2.0, "must be an integer, got 2.0"),
         ("experts.count", 0, "must be at least 1, got 0"),

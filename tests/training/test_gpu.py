@@ -16,6 +16,7 @@ from balpoe.config import (
     RandAugmentConfig,
     Sharing,
 )
+from balpoe.config.loss import Loss
 from balpoe.config.mixing import MIXERS
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
@@ -26,6 +27,7 @@ from balpoe.training.optimisation import Optimisation
 from balpoe.training.policies.cutout import Cutout
 from balpoe.training.precision import float32_kernels
 from balpoe.training.training import Training
+from tests.method.losses.every_loss import described, every_loss, suited_to
 
 pytestmark = [
     pytest.mark.gpu,
@@ -234,3 +236,21 @@ def test_predictions_in_float32_are_those_of_the_cpu(
     gpu._device = torch.device("cpu")
     on_cpu = gpu.predict(validation, "float32").mean(dim=1).softmax(dim=1)
     assert float((on_gpu - on_cpu).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("loss", list(every_loss()), ids=described)
+def test_the_steps_of_each_loss_are_captured_and_train_like_those_of_the_cpu(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    loss: Loss,
+) -> None:
+    configuration = suited_to(loss, configuration)
+    gpu = trained(configuration, train, validation, description, "cuda")
+    assert gpu._optimisation._captured
+    cpu = trained(configuration, train, validation, description, "cpu")
+    for ours, theirs in zip(gpu.history, cpu.history, strict=True):
+        assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=0.05)
+    again = trained(configuration, train, validation, description, "cuda")
+    assert torch.equal(again.predict(validation), gpu.predict(validation))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import itertools
 import typing
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
+from balpoe.config import Configuration, MixupConfig
 from balpoe.config.bounds import hints_of
+from balpoe.config.configuration import ReweightingConfig
 from balpoe.config.loss import LOSSES, Loss
 
 EXPERTS = {"sade": (3,), "ride": (2, 3)}
 """The numbers of experts that a loss is tried with; 1 and 3 for the others."""
+
+OWN_WEIGHTS = ("class_balanced", "class_balanced_focal")
+"""The losses that refuse the section `reweighting`."""
 
 
 def every_loss() -> Iterator[Loss]:
@@ -45,3 +51,15 @@ def described(loss: Loss) -> str:
 def expert_counts(loss: Loss) -> tuple[int, ...]:
     """Return the numbers of experts that the loss is tried with."""
     return EXPERTS.get(loss.name, (1, 3))
+
+
+def suited_to(loss: Loss, base: Configuration) -> Configuration:
+    """Return a configuration with the loss, with mixing and deferred weights where it has them."""
+    beta = 0.0 if loss.name in OWN_WEIGHTS else 0.99
+    return replace(
+        base,
+        loss=loss,
+        experts=replace(base.experts, count=expert_counts(loss)[-1]),
+        mixup=MixupConfig() if loss.name == "lade" else base.mixup,
+        reweighting=ReweightingConfig(beta=beta, start=0.5),
+    )

@@ -24,10 +24,14 @@ from tests.method.losses.engine_step import (
     expert_means,
     take_step,
 )
-from tests.method.losses.every_loss import described, every_loss, expert_counts
+from tests.method.losses.every_loss import (
+    OWN_WEIGHTS,
+    described,
+    every_loss,
+    expert_counts,
+)
 
 IMAGES, CLASSES = 7, len(COUNTS)
-OWN_WEIGHTS = ("class_balanced", "class_balanced_focal")
 
 
 def every_but(*names: str) -> pytest.MarkDecorator:

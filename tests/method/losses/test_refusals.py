@@ -37,7 +37,7 @@ REFUSED = [
     (
         "loss: {name: lade}\nmixup:\n  alpha: 0.4",
         "x.yaml:4 mixup.alpha: must be 0 with the loss lade, which needs the images of each "
-        "class, and mixed images have two, got 0.4",
+        "class, and mixed images have two, got 0.4; or set mixing: none",
     ),
     (
         "loss: {name: lade}\ntraining:\n  accumulate: 2",

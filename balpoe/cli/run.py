@@ -85,20 +85,31 @@ def _run(study: Path, *, as_json: bool, **options: Any) -> StudyOutcome:
             err=True,
         )
     elif outcome.end.signal is None and outcome.records:
-        _log_report(outcome)
+        log_figures(outcome)
     return outcome
 
 
-def _log_report(outcome: StudyOutcome) -> None:
-    """Log the page and the figures of the study to MLflow; a failure is a warning."""
-    from balpoe.launch.report import log_report
+def log_figures(outcome: StudyOutcome) -> None:
+    """Log the page of a study, its figures and those of trials to MLflow; a failure is a warning.
 
+    The figures of trials are those of the front and of the known points, where MLflow lacks them.
+    """
+    from balpoe.launch.report import log_lacking_figures, log_report
+
+    study, runs = outcome.spec.name, outcome.directory.path.parent
     try:
-        runs = outcome.directory.path.parent
-        # the figures of trials take seconds to draw: `balpoe report --log` draws them
-        log_report(outcome.spec.name, runs=runs, details=0)
+        log_report(study, runs=runs, details=0)
+        lacking = log_lacking_figures(study, runs=runs)
     except Exception as error:  # the study is complete and stored
-        click.echo(f"warning: MLflow lacks the figures of the study: {error}", err=True)
+        reason = " ".join(str(error).split())
+        click.echo(f"warning: MLflow lacks figures of the study: {reason}", err=True)
+        return
+    if lacking:
+        click.echo(
+            f"warning: MLflow lacks the figures of {lacking} trials, which take longer; "
+            f"`balpoe report {study} --log` draws them",
+            err=True,
+        )
 
 
 def _early_end(outcome: StudyOutcome) -> str | None:

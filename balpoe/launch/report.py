@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from balpoe.errors import DataError, StorageError, UserError
 from balpoe.launch import RUNS
 from balpoe.launch.runs import find_study, local_runs
 from balpoe.launch.tracking import saved_store
-from balpoe.reporting.figures.drawing import png_images
+from balpoe.reporting.figures.drawing import Picture, png_images
 from balpoe.reporting.report.model_sections import ReportedModel
 from balpoe.reporting.report.page import Page
 from balpoe.reporting.report.rendering import rendered
@@ -28,13 +29,19 @@ from balpoe.study.storage.storage_record import driver_of, storage_of
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.launch_log import logged_launches
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
-from balpoe.tracking import log_study_figures, log_trial_figures
+from balpoe.tracking import (
+    TrackingStore,
+    log_study_figures,
+    log_trial_figures,
+    trials_with_figures,
+)
 from balpoe.training.model_files import model_directories
 from balpoe.training.predictions_file import label_counts
 from balpoe.training.stored_results import read_results
 
 REPORT = Path("report.html")
 """The default file of a report."""
+_SECONDS_PER_TRIAL = 5.0
 
 
 def report(
@@ -96,7 +103,46 @@ def log_report(
                 f"writes it"
             )
     for number, pictures in found.pictures.trials.items():
-        log_trial_figures(store, TrialIdentity(study, number), png_images(pictures))
+        _log_of_trial(store, StudyDirectory.of(directory, study), number, pictures)
+
+
+def log_lacking_figures(study: str, *, runs: Path | str = RUNS) -> int:
+    """Log the figures of trials on the front and at known points that their runs in MLflow lack.
+
+    Drawing stops after a few seconds for each of these trials.
+
+    Returns:
+        The number of trials whose figures are still lacking.
+
+    Raises:
+        UserError: there is no such study.
+        CorruptFile: a file of the study is damaged or of another format.
+        StorageError: the study cannot be read, or MLflow not be reached or written.
+    """
+    runs = local_runs(runs)
+    directory = StudyDirectory.of(runs, study)
+    found = reported_study(study, runs, png=True)
+    store = saved_store(directory, runs)
+    logged = trials_with_figures(store, study)
+    lacking = [n for n in found.summaries if logged.get(n) != _shown_data(directory, n)]
+    end = time.monotonic() + _SECONDS_PER_TRIAL * len(lacking)
+    while lacking and time.monotonic() < end:
+        number = lacking.pop(0)
+        _log_of_trial(store, directory, number, found.drawing_task(number).pictures())
+    return len(lacking)
+
+
+def _log_of_trial(
+    store: TrackingStore, directory: StudyDirectory, number: int, pictures: Iterable[Picture]
+) -> None:
+    identity = TrialIdentity(directory.path.name, number)
+    log_trial_figures(store, identity, png_images(pictures), _shown_data(directory, number))
+
+
+def _shown_data(directory: StudyDirectory, number: int) -> str:
+    """Return the sha256 of the file whose content the figures of a trial show."""
+    summary = directory.trial(TrialIdentity(directory.path.name, number)).summary
+    return hashlib.sha256(summary.read_bytes()).hexdigest()
 
 
 def _reported_model(path: Path, seeds: Iterable[Path]) -> ReportedModel:

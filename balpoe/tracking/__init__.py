@@ -3,7 +3,11 @@
 Importing this package does not import mlflow, which takes seconds.
 """
 
-from balpoe.tracking.logged_figures import log_study_figures, log_trial_figures
+from balpoe.tracking.logged_figures import (
+    log_study_figures,
+    log_trial_figures,
+    trials_with_figures,
+)
 from balpoe.tracking.mirror_writer import MirrorReport, MirrorWriter, start_mirror
 from balpoe.tracking.mirrored_study import MirroredStudy, mirrored_study
 from balpoe.tracking.rebuild import rebuild
@@ -27,4 +31,5 @@ __all__ = [
     "start_mirror",
     "store_at",
     "study_description",
+    "trials_with_figures",
 ]

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balpoe.study.trials.record import TrialIdentity
+from balpoe.tracking.run_data import trial_tags
 from balpoe.tracking.run_lookup import tagged_runs
 from balpoe.tracking.tracking_store import TrackingStore, open_client, storage_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 FIGURES, IMAGES = "figures", "images"
 REPORT = "report.html"
 _HINT = "start the server or check its address and permissions, then repeat"
 _THUMBNAIL = 256
 _IMAGES_TAG = "mlflow.loggedImages"
+_SHOWN_TAG = "figures"
 
 
 def log_study_figures(
@@ -42,24 +45,36 @@ def log_study_figures(
     """
     tags = {"role": "study", "study": study}
     files = {} if report is None else {REPORT: report.read_bytes()}
-    return _log(store, study, tags, figures, files)
+    return _log(store, study, tags, figures, files, new_tags={})
 
 
 def log_trial_figures(
-    store: TrackingStore, identity: TrialIdentity, figures: Mapping[str, bytes]
+    store: TrackingStore, identity: TrialIdentity, figures: Mapping[str, bytes], shown: str
 ) -> bool:
     """Log figures to the run of a repeat of a trial; return whether there is one.
+
+    `shown` identifies the data that the figures show, for `trials_with_figures`.
 
     Raises:
         StorageError: the store cannot be reached or written.
     """
-    tags = {
-        "role": "trial",
-        "study": identity.study,
-        "number": str(identity.number),
-        "repeat": str(identity.repeat),
-    }
-    return _log(store, identity.study, tags, figures, {})
+    tags = trial_tags(identity)
+    return _log(store, identity.study, tags, figures, {}, new_tags={_SHOWN_TAG: shown})
+
+
+def trials_with_figures(store: TrackingStore, study: str) -> Mapping[int, str]:
+    """Return the data that the figures in the runs of trials show, by the number of the trial.
+
+    Raises:
+        StorageError: the store cannot be reached or read.
+    """
+    with storage_errors(store, "cannot be read", _HINT):
+        tags = {"role": "trial", "study": study, "repeat": "0"}
+        return {
+            int(run.data.tags["number"]): run.data.tags[_SHOWN_TAG]
+            for run in _runs(open_client(store), study, tags)
+            if _SHOWN_TAG in run.data.tags
+        }
 
 
 def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, bytes]) -> None:
@@ -78,17 +93,24 @@ def _log(
     tags: Mapping[str, str],
     figures: Mapping[str, bytes],
     files: Mapping[str, bytes],
+    new_tags: Mapping[str, str],
 ) -> bool:
     with storage_errors(store, "cannot be written", _HINT):
         client = open_client(store)
-        experiment = client.get_experiment_by_name(study)
-        runs = [] if experiment is None else tagged_runs(client, experiment.experiment_id, tags)
+        runs = _runs(client, study, tags)
         if not runs:
             return False
         run_id = str(runs[0].info.run_id)
         _upload(client, run_id, files)
         log_figures(client, run_id, figures)
+        for name, value in new_tags.items():
+            client.set_tag(run_id, name, value)
         return True
+
+
+def _runs(client: MlflowClient, study: str, tags: Mapping[str, str]) -> list[Run]:
+    experiment = client.get_experiment_by_name(study)
+    return [] if experiment is None else tagged_runs(client, experiment.experiment_id, tags)
 
 
 def _grid_files(name: str, png: bytes) -> dict[str, bytes]:

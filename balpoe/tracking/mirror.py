@@ -195,7 +195,7 @@ class Mirror:
         run = self._client.create_run(
             self._experiment_id,
             start_time=run_data.milliseconds(record.started),
-            tags=run_data.identity_tags(record) | origin | parent,
+            tags=run_data.trial_tags(record.identity) | origin | parent,
             run_name=run_data.run_name(record),
         )
         return _ChildRun(str(run.info.run_id), {}, str(run.info.status))

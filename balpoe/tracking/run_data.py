@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from balpoe.study.trials.record import TrialRecord, TrialState
+from balpoe.study.trials.record import TrialIdentity, TrialRecord, TrialState
 from balpoe.training.epoch import EpochResult
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ def run_name(record: TrialRecord) -> str:
     return f"{name} repeat {record.identity.repeat}" if record.identity.repeat else name
 
 
-def identity_tags(record: TrialRecord) -> dict[str, str]:
-    """The tags by which the run of a trial is found."""
+def trial_tags(identity: TrialIdentity) -> dict[str, str]:
+    """The tags by which the run of a repeat of a trial is found."""
     return {
         "role": "trial",
-        "study": record.identity.study,
-        "number": str(record.identity.number),
-        "repeat": str(record.identity.repeat),
+        "study": identity.study,
+        "number": str(identity.number),
+        "repeat": str(identity.repeat),
     }
 
 

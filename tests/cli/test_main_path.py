@@ -97,6 +97,17 @@ def test_every_trial_is_a_child_run_with_its_parameters_and_epochs(
         assert "val/expert_0/kl_to_target_prior" in run.data.metrics
 
 
+def test_the_trials_of_the_front_have_their_figures(
+    directory: Path, study: subprocess.CompletedProcess[str]
+) -> None:
+    client = MlflowClient(f"sqlite:///{directory / 'runs/mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    [first, *_] = client.search_runs([experiment.experiment_id], "tags.front = '1'")
+    figures = {file.path for file in client.list_artifacts(first.info.run_id, "figures")}
+    assert {"figures/reliability.png", "figures/class_accuracy.png"} <= figures
+
+
 def test_a_finished_study_says_so_and_does_nothing(
     directory: Path, study: subprocess.CompletedProcess[str]
 ) -> None:

@@ -14,17 +14,23 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from balpoe.cli.report import report as report_command
+from balpoe.cli.run import log_figures
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.files import dump_study
-from balpoe.launch.report import log_report, report, reported_study
+from balpoe.launch.report import log_lacking_figures, log_report, report, reported_study
+from balpoe.launch.run import StudyOutcome
 from balpoe.launch.sync import sync
+from balpoe.reporting.figures.drawing_process import DrawingTask, Pictures
 from balpoe.reporting.report.rendering import rendered
 from balpoe.reporting.report.study_pages import study_page
+from balpoe.study.execution.executor import LaunchEnd
 from balpoe.study.records.record_store import RecordStore
 from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
+from balpoe.study.trials.record import TrialIdentity
+from balpoe.tracking import MirrorReport, local_store, log_trial_figures, trials_with_figures
 from tests.launch.page_reader import PageReader
 
 FIGURES = {"front", "parameters", "parallel_coordinates", "learning_curves", "progress", "timeline"}
@@ -203,6 +209,60 @@ def test_it_is_logged_to_the_runs_of_the_study_and_of_its_trials(
         if client.list_artifacts(trial.info.run_id, "figures")
     }
     assert with_figures == {str(n) for n in reported_study("tiny", runs).summaries}
+
+
+def test_figures_of_trials_are_logged_once_and_again_when_their_data_change(
+    tiny_study: TinyStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_study.directory.path, runs / "tiny")
+    store = local_store(runs)
+    sync("tiny", runs=runs)
+    numbers = sorted(reported_study("tiny", runs).summaries)
+    drawn: list[str] = []
+    pictures = DrawingTask.pictures
+
+    def draw(task: DrawingTask) -> Pictures:
+        drawn.append(task.subject)
+        return pictures(task)
+
+    monkeypatch.setattr(DrawingTask, "pictures", draw)
+    with monkeypatch.context() as without_time:
+        without_time.setattr("balpoe.launch.report._SECONDS_PER_TRIAL", 0.0)
+        assert log_lacking_figures("tiny", runs=runs) == len(numbers) > 0
+    assert trials_with_figures(store, "tiny") == {}
+    for _ in range(2):
+        assert log_lacking_figures("tiny", runs=runs) == 0
+        assert sorted(drawn) == [f"trial {number}" for number in numbers]
+    assert sorted(trials_with_figures(store, "tiny")) == numbers
+    log_trial_figures(store, TrialIdentity("tiny", numbers[0]), {}, shown="other data")
+    assert log_lacking_figures("tiny", runs=runs) == 0
+    assert drawn[len(numbers) :] == [f"trial {numbers[0]}"]
+
+
+def test_run_says_in_one_line_why_figures_are_lacking(
+    tiny_study: TinyStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tiny_study.directory
+    outcome = StudyOutcome(
+        tiny_study.spec, directory, (), (), LaunchEnd(), MirrorReport(0, None), was_finished=False
+    )
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise StorageError("the server\nis away")
+
+    monkeypatch.setattr("balpoe.launch.report.log_report", fail)
+    log_figures(outcome)
+    assert capsys.readouterr().err == (
+        "warning: MLflow lacks figures of the study: the server is away\n"
+    )
+    monkeypatch.setattr("balpoe.launch.report.log_report", lambda *arguments, **options: None)
+    monkeypatch.setattr("balpoe.launch.report.log_lacking_figures", lambda *a, **options: 7)
+    log_figures(outcome)
+    assert capsys.readouterr().err == (
+        "warning: MLflow lacks the figures of 7 trials, which take longer; `balpoe report tiny "
+        "--log` draws them\n"
+    )
 
 
 def test_a_page_without_details_says_where_they_are(tiny_study: TinyStudy) -> None:

@@ -216,7 +216,7 @@ def test_figures_are_artifacts_and_images_of_the_grid_and_logging_again_replaces
         png = io.BytesIO()
         Image.new("RGB", (300, 200), colour).save(png, "PNG")
         assert log_study_figures(store, spec.name, {"front": png.getvalue()}, report)
-        assert log_trial_figures(store, record.identity, {"reliability": png.getvalue()})
+        assert log_trial_figures(store, record.identity, {"reliability": png.getvalue()}, "5a")
     for run, figure in ((_parent(store, spec), "front"), (_trials(store, spec)[0], "reliability")):
         run_id = run.info.run_id
         assert run.data.tags["mlflow.loggedImages"] == "True"

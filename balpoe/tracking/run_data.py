@@ -99,14 +99,21 @@ def replaced_tags(epoch: int) -> dict[str, str]:
 
 
 def state_tags(record: TrialRecord) -> dict[str, str]:
-    """The state of a trial; an empty `failure` replaces that of an earlier attempt."""
-    return {
+    """The state of a trial; an empty `failure` replaces that of an earlier attempt.
+
+    `host` is left out where it is not recorded, so that runs of earlier versions stay as they are.
+    """
+    tags = {
         "state": record.state,
         "attempt": str(record.identity.attempt),
         "failure": record.failure or "",
         "failure_class": record.failure_class or "",
         "data_fingerprint": record.data_fingerprint or "",
     }
+    newest = record.attempts[-1] if record.attempts else None
+    if newest is not None and newest.number == record.identity.attempt:
+        tags["host"] = newest.host
+    return tags
 
 
 def epoch_metrics(history: Sequence[EpochResult]) -> Iterator[Metric]:

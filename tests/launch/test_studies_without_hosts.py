@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from balpoe.launch.doctor import doctor
 from balpoe.launch.export import export
 from balpoe.launch.runs import find_study
 from balpoe.launch.sync import sync
+from balpoe.reporting.figures.course_figures import timeline
 from balpoe.reporting.figures.distribution_figure import distribution_results
 from balpoe.study.records.record_store import RecordStore
 from balpoe.training.loss_context import configured_lambdas
@@ -50,6 +52,12 @@ def test_it_is_continued_synchronised_and_exported(balanced: EarlierStudy) -> No
     records = RecordStore(spec, directory).records()
     assert records[:2] == before
     assert [record.state for record in records] == ["COMPLETE"] * 3
+    hosts = [[attempt.host for attempt in record.attempts] for record in records]
+    assert hosts == [[], [], [socket.gethostname()]]
+    drawing = timeline(records)
+    assert drawing is not None
+    names = {label.get_text() for label in drawing.figure.axes[0].get_yticklabels()}
+    assert names == {"not recorded", socket.gethostname()}
     sync("balanced", runs=balanced.runs)
     assert [f for found in doctor("balanced", runs=balanced.runs) for f in found.faults] == []
     export("balanced", runs=balanced.runs)

@@ -18,10 +18,11 @@ from balpoe.study.records.study_trials import StudyTrials
 from balpoe.study.search.spent_budget import is_finished
 from balpoe.study.selection.candidates import candidates, objectives_over_seeds
 from balpoe.study.selection.race import race
+from balpoe.study.trials.attempts_file import add_attempt
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure
 from balpoe.study.trials.metrics_file import write_metrics
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import Attempt, TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, write_result
 from balpoe.training.epoch import EpochResult
 
@@ -133,6 +134,12 @@ def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyD
         ("RUNNING", 1, None),
         ("FAIL", 0, "diverged"),
     ]
+    assert states.record(one).attempts == ()
+    attempts = (Attempt(0, 5.0, "a", ("0",)), Attempt(1, 9.0, "b"))
+    for attempt in attempts:
+        add_attempt(directory.trial(one), attempt)
+    assert states.record(one).attempts == attempts
+    assert states.record(two).attempts == ()
 
 
 def test_a_damaged_state_is_named_with_the_cure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -11,12 +12,13 @@ import torch
 from balpoe.config import Choice, Constraint, CostMatrix, StudySpec
 from balpoe.data import load_search_splits
 from balpoe.data.sources.digits_lt import DigitsLT
-from balpoe.errors import DataError, NonFiniteError
+from balpoe.errors import CorruptFile, DataError, NonFiniteError
 from balpoe.study.execution.trial import Course, TrialTask, run_trial
 from balpoe.study.trials.attempt_check import SupersededError
+from balpoe.study.trials.attempts_file import read_attempts
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import Attempt, TrialIdentity
 from balpoe.study.trials.result_file import read_result, training_seed
 from balpoe.training import training
 from balpoe.training.epoch import EpochResult
@@ -81,6 +83,36 @@ def test_a_trial_that_is_left_continues_and_ends_as_if_it_had_not_been(
     assert [result.epoch for result in epochs] == [2, 3]
     assert objectives == expected
     assert [result.epoch for result in read_metrics(task.directory.metrics)] == [1, 2, 3]
+
+
+def test_every_attempt_leaves_its_host_gpus_and_start_and_the_result_vouches_for_them(
+    make_spec: MakeSpec, directory: StudyDirectory
+) -> None:
+    first = replace(_task(make_spec(), directory), now=lambda: 50.0, gpus=("GPU-1a", "GPU-2b"))
+    course = run_trial(first)
+    next(course)
+    host = socket.gethostname()
+    expected = [Attempt(0, 50.0, host, ("GPU-1a", "GPU-2b"))]
+    assert list(read_attempts(first.directory)) == expected
+    course.close()
+    second = replace(_task(make_spec(), directory, attempt=2), now=lambda: 90.0)
+    _run(run_trial(second))
+    expected.append(Attempt(2, 90.0, host))
+    assert list(read_attempts(first.directory)) == expected
+    assert "attempts.json" in read_result(first.directory).files
+    _run(run_trial(second))  # its result is there: no attempt begins
+    assert list(read_attempts(first.directory)) == expected
+    content = first.directory.attempts.read_text()
+    first.directory.attempts.write_text(content.replace("90.0", "91.0"))
+    with pytest.raises(CorruptFile, match=r"attempts\.json: damaged or changed"):
+        read_result(first.directory)
+    first.directory.attempts.write_text(content.replace('"format": 1', '"format": 2'))
+    with pytest.raises(CorruptFile, match=r"attempts\.json: has format 2"):
+        read_attempts(first.directory)
+    third = replace(_task(make_spec(), directory, attempt=3), now=lambda: 95.0)
+    _run(run_trial(third))
+    assert list(read_attempts(first.directory)) == [Attempt(3, 95.0, host)]
+    read_result(first.directory)
 
 
 def test_the_metrics_are_on_disk_with_every_checkpoint_and_however_a_trial_ends(

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from balpoe.config import StudySpec
-from balpoe.study.trials.record import TrialRecord
+from balpoe.study.trials.record import Attempt, TrialRecord
 from balpoe.tracking.mirror import Mirror
 from balpoe.tracking.mirror_writer import start_mirror
 from balpoe.tracking.run_data import Origin
@@ -121,6 +121,21 @@ def test_a_complete_trial_carries_parameters_objectives_state_tags_and_its_own_t
         "mlflow.source.git.commit": "c0ffee",
     }
     assert expected.items() <= run.data.tags.items()
+
+
+def test_the_host_of_the_newest_attempt_is_a_tag_where_it_is_recorded(
+    mirror: Mirror, store: TrackingStore, spec: StudySpec, make_record: MakeRecord
+) -> None:
+    running = replace(make_record(0, 2, attempt=1), attempts=(Attempt(0, 1.0, "a"),))
+    mirror.mirror(running)
+    mirror.mirror(make_record(1, 2, "COMPLETE"))
+    for run in _runs(store, spec, "trial"):
+        assert "host" not in run.data.tags
+    attempts = (*running.attempts, Attempt(1, 2.0, "b", ("0",)))
+    mirror.mirror(replace(make_record(0, 3, "COMPLETE", attempt=1), attempts=attempts))
+    first, second = _runs(store, spec, "trial", "attributes.run_name ASC")
+    assert first.data.tags["host"] == "b"
+    assert "host" not in second.data.tags
 
 
 def test_epochs_are_steps_under_their_stored_times(

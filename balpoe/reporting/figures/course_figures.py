@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from balpoe.reporting.figures.drawing import (
     new_figure,
     styled,
 )
+from balpoe.reporting.figures.timeline_lanes import Span, spans_in_lanes
 from balpoe.reporting.formatting import label_and_number, label_with_unit, scaled
 from balpoe.study.selection.candidates import candidates
 from balpoe.study.selection.front import mean_front
@@ -26,8 +26,12 @@ from balpoe.study.selection.hypervolume import hypervolume, reference_point
 from balpoe.study.trials.objectives import losses
 from balpoe.study.trials.record import TrialRecord, TrialState
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _MOST_COLOURED = len(PALETTE)
 _MANY = 100
+_NOT_RECORDED = "not recorded"
 _STOPPED: Mapping[TrialState, tuple[str, str]] = {
     "PRUNED": ("x", "pruned"),
     "FAIL": ("+", "failed"),
@@ -135,31 +139,21 @@ def _curve(record: TrialRecord, metric: str) -> tuple[list[int], list[float]]:
 
 @styled
 def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
-    """Draw when each trial and repeat ran, in lanes of those that ran at the same time.
+    """Draw when each trial and repeat ran, in the lanes of hosts and GPUs; None without a trial.
 
-    None without a trial. A trial that was resumed covers the time between its attempts too.
+    A trial whose attempts were not recorded covers the time between them too.
     """
-    spans = sorted(
-        ((record.started, _end(record), record) for record in records if _end(record)),
-        key=lambda span: (span[0], span[2].identity.number, span[2].identity.repeat),
-    )
+    spans = spans_in_lanes(records)
     if not spans:
         return None
-    from matplotlib.ticker import MaxNLocator
-
-    origin = spans[0][0]
-    hours = max(end for _, end, _ in spans) - origin
+    origin = min(span.start for span in spans)
+    hours = max(span.end for span in spans) - origin
     unit, seconds = ("hours", 3600.0) if hours > 3 * 3600 else ("minutes", 60.0)
-    free: list[tuple[float, int]] = []
-    lanes = 0
-    rows: list[tuple[int, float, float, TrialRecord]] = []
-    for start, end, record in spans:
-        if free and free[0][0] <= start:
-            _, lane = heapq.heappop(free)
-        else:
-            lane, lanes = lanes, lanes + 1
-        heapq.heappush(free, (end, lane))
-        rows.append((lane, (start - origin) / seconds, (end - start) / seconds, record))
+    lanes = 1 + max(span.lane for span in spans)
+    rows = [
+        (span.lane, (span.start - origin) / seconds, (span.end - span.start) / seconds, span.record)
+        for span in spans
+    ]
     figure, (axes,) = new_figure(height_inches=1.2 + 0.3 * min(lanes, 12))
     for state, (label, colour, hatch) in _STATES.items():
         members = [row for row in rows if row[3].state == state]
@@ -193,29 +187,46 @@ def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
                     color="white" if record.state == "COMPLETE" else INK,
                     bbox=None if record.state == "COMPLETE" else _ON_HATCH,
                 )
-    axes.set(xlabel=f"{unit} since the first trial began", ylabel="lane")
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+    axes.set(xlabel=f"{unit} since the first trial began")
+    places = _lane_names(axes, spans)
     axes.set_ylim(lanes - 0.5, -0.5)
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="y")
     figure.legend(loc="upper center", ncols=4, fontsize=8)
+    trials = len({(span.record.identity.number, span.record.identity.repeat) for span in spans})
     return Drawing(
         name="timeline",
         title="Timeline",
         caption=(
-            f"{len(rows)} trials and repeats (trial.repeat) in lanes of those that ran at the same "
-            "time; a lane is not a particular worker."
+            f"Attempts at {trials} trials and repeats (trial.repeat)"
+            + (
+                f" on {places}: a lane for each that ran at the same time there."
+                if any(span.place for span in spans)
+                else ", a lane for each that ran at the same time; their hosts are not recorded."
+            )
         ),
-        alternative=f"{len(rows)} trials and repeats ran in at most {lanes} lanes.",
+        alternative=f"{trials} trials and repeats ran in at most {lanes} lanes.",
         figure=figure,
     )
 
 
-def _end(record: TrialRecord) -> float:
-    """Return the end of a trial, or its last epoch; 0 if it has neither."""
-    if record.ended is not None:
-        return record.ended
-    return record.history[-1].unix_time if record.history else 0.0
+def _lane_names(axes: Axes, spans: Sequence[Span]) -> str:
+    """Name the first lane of each place on the axis, or number lanes of unknown places.
+
+    Returns:
+        `2 hosts and GPUs`, or the place if there is only one.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    first: dict[str, int] = {}
+    for span in spans:
+        first[span.place] = min(span.lane, first.get(span.place, span.lane))
+    if set(first) == {""}:
+        axes.set_ylabel("lane")
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+        return ""
+    axes.set_yticks(list(first.values()), [place or _NOT_RECORDED for place in first])
+    return f"{len(first)} hosts and GPUs" if len(first) > 1 else next(iter(first))
 
 
 @styled
@@ -286,7 +297,7 @@ def _progress_value(
 def failures(records: Sequence[TrialRecord]) -> Drawing | None:
     """Draw the number of failed trials and repeats by class of failure; None without any."""
     counts = Counter(
-        record.failure_class or "not recorded" for record in records if record.state == "FAIL"
+        record.failure_class or _NOT_RECORDED for record in records if record.state == "FAIL"
     )
     if not counts:
         return None

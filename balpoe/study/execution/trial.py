@@ -18,6 +18,7 @@ from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import CorruptFile, StorageError
 from balpoe.evaluation.summarising import prediction_summary
 from balpoe.parquet_tables import sha256_of
+from balpoe.study.storage.host import this_host
 from balpoe.study.trials.attempt_check import (
     SupersededError,
     claim,
@@ -25,11 +26,12 @@ from balpoe.study.trials.attempt_check import (
     require_newest,
     writing_as_newest,
 )
+from balpoe.study.trials.attempts_file import add_attempt
 from balpoe.study.trials.directory import TrialDirectory
 from balpoe.study.trials.measurable_metrics import refuse_unmeasurable_metrics
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.objectives import finite_objectives
-from balpoe.study.trials.record import TrialIdentity
+from balpoe.study.trials.record import Attempt, TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, training_seed, write_result
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
@@ -44,13 +46,17 @@ Course = Generator[EpochResult, None, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class TrialTask:
-    """A repeat of a trial for a worker to run; `now` returns the time in Unix seconds."""
+    """A repeat of a trial for a worker to run.
+
+    `now` returns the time in Unix seconds, `gpus` are the identifiers of the worker's GPUs.
+    """
 
     spec: StudySpec
     identity: TrialIdentity
     parameters: Mapping[str, Choice]
     directory: TrialDirectory
     now: Callable[[], float] = time.time
+    gpus: tuple[str, ...] = ()
 
 
 class RunTrial(Protocol):
@@ -98,6 +104,9 @@ def run_trial(task: TrialTask) -> Course:
     torch.set_num_threads(task.spec.resources.cpus_per_trial)
     task.directory.create()
     claim(task.directory, task.identity.attempt)
+    with writing_as_newest(task.directory, task.identity.attempt):
+        attempt = Attempt(task.identity.attempt, started, this_host().name, task.gpus)
+        add_attempt(task.directory, attempt)
     configuration = with_parameters(task.spec.base, task.parameters)
     splits = _search_splits(configuration.data)
     refuse_unmeasurable_metrics(task.spec, splits)
@@ -187,7 +196,7 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
     with writing_as_newest(directory, task.identity.attempt):
         write_predictions(directory.predictions, Predictions(logits_nec.numpy(), labels_n.numpy()))
         write_summary(directory.summary, summary)
-    written = (directory.metrics, directory.predictions, directory.summary)
+    written = (directory.metrics, directory.predictions, directory.summary, directory.attempts)
     return {path.name: sha256_of(path) for path in written}
 
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
@@ -106,9 +107,16 @@ class TrialActor(tune.Trainable):
         identity = TrialIdentity(**config[IDENTITY])
         directory = self._directory.trial(identity)
         now: Clock = time.time if self._timekeeper is None else clock_of(self._timekeeper)
-        self._task = TrialTask(self._spec, identity, config[PARAMETERS], directory, now)
+        self._task = TrialTask(
+            self._spec, identity, config[PARAMETERS], directory, now, self._assigned_gpus()
+        )
         self._gpus: float = config[GPUS]
         self._course = None
+
+    def _assigned_gpus(self) -> tuple[str, ...]:
+        if not self._spec.resources.gpus_per_trial:
+            return ()
+        return tuple(ray.get_runtime_context().get_accelerator_ids()["GPU"])
 
     @property
     def _shares_gpu(self) -> bool:

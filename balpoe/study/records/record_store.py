@@ -15,6 +15,7 @@ from balpoe.study.records.ledger import Ledger
 from balpoe.study.records.repeat_states import RepeatStates
 from balpoe.study.search.spent_budget import SpentBudget, spent_by_launches
 from balpoe.study.storage.storage_record import storage_of
+from balpoe.study.trials.attempts_file import read_attempts
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import read_metrics
 from balpoe.study.trials.record import TrialIdentity, TrialRecord
@@ -86,6 +87,7 @@ class RecordStore:
             trial,
             history=read_metrics(directory.metrics) if has_metrics else (),
             data_fingerprint=result.data_fingerprint if result else None,
+            attempts=read_attempts(directory),
         )
 
 

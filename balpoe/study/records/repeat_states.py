@@ -15,6 +15,7 @@ from balpoe.atomic_write import write_text_atomically
 from balpoe.config import Choice, StudySpec
 from balpoe.errors import CorruptFile
 from balpoe.json_record import read_record
+from balpoe.study.trials.attempts_file import read_attempts
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.failures import Failure, FailureClass
 from balpoe.study.trials.metrics_file import read_metrics
@@ -109,7 +110,8 @@ class RepeatStates:
         directory = self._directory.trial(identity)
         result = read_result(directory) if directory.result.exists() else None
         history = read_metrics(directory.metrics) if directory.metrics.exists() else ()
-        return self._record(identity, result, history)
+        record = self._record(identity, result, history)
+        return replace(record, attempts=read_attempts(directory))
 
     def summaries(self, number: int) -> tuple[TrialRecord, ...]:
         """Return the records of a trial's repeats; only RUNNING ones have a history.

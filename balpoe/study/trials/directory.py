@@ -53,6 +53,11 @@ class TrialDirectory:
         return self.path / "attempt"
 
     @property
+    def attempts(self) -> Path:
+        """Where and when each attempt began."""
+        return self.path / "attempts.json"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory of the checkpoints."""
         return self.path / "checkpoints"

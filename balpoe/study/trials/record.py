@@ -34,12 +34,27 @@ class TrialToRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt `number` at a repeat of a trial: where a worker began it, and when.
+
+    `started` is in Unix seconds, `gpus` are the identifiers of the GPUs of `host` that it had.
+    """
+
+    number: int
+    started: float
+    host: str
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRecord:
     """What is recorded of one repeat of a trial.
 
     `parameters` are the searched fields by dotted path, `objectives` the values reported to Optuna
     (None until the trial is COMPLETE), `failure` the reason why it failed. `history` and
     `data_fingerprint` come from the trial's files and are empty where those were not read.
+    `attempts`, those that a worker began, come from the files too; trials of earlier versions have
+    none.
     `violations` are the violated constraints with the excess over each, as a fraction of the bound.
     Times are in Unix seconds.
     """
@@ -55,3 +70,4 @@ class TrialRecord:
     ended: float | None
     failure_class: FailureClass | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()

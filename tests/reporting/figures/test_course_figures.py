@@ -8,6 +8,8 @@ import pytest
 from balpoe.config import HalvingConfig
 from balpoe.reporting.figures.course_figures import failures, learning_curves, progress, timeline
 from balpoe.reporting.figures.drawing import MUTED, PALETTE
+from balpoe.study.trials.record import Attempt
+from balpoe.training.epoch import EpochResult
 from tests.reporting.figures.invented_study import (
     ACCURACY,
     ECE,
@@ -78,6 +80,44 @@ def test_the_timeline_has_a_bar_from_start_to_end_in_the_first_free_lane() -> No
     moved = timeline(later)
     assert moved is not None
     assert 60 * moved.figure.axes[0].containers[0][0].get_width() == pytest.approx(240.0)
+
+
+def test_the_timeline_names_hosts_and_gpus_and_ends_an_attempt_with_its_last_epoch() -> None:
+    """Trial 1 ran 20 s on b, whose worker died, and from 60 s on a, which trial 0 had left."""
+    values = {ACCURACY: 0.9, ECE: 0.05}
+    records = [
+        invented_record(0, values, epochs=4, attempts=(Attempt(0, 1.0, "a", ("0",)),)),
+        replace(
+            invented_record(1, values, epochs=8),
+            attempts=(Attempt(0, 2.0, "b"), Attempt(1, 60.0, "a", ("0",))),
+            history=(
+                *(EpochResult(e, 10.0 * e, values) for e in (1, 2)),
+                *(EpochResult(e, 50.0 + 10 * e, values) for e in range(3, 9)),
+            ),
+            ended=135.0,
+        ),
+        invented_record(2, values, epochs=4, attempts=(Attempt(0, 3.0, "b"),)),
+        invented_record(3, values, "FAIL", epochs=2),
+    ]
+    drawing = timeline(records)
+    assert drawing is not None
+    assert drawing.picture(png=True).png
+    (axes,) = drawing.figure.axes
+    bars = {
+        str(group.get_label()): sorted(
+            (round(bar.get_y() + 0.4), round(60 * bar.get_x(), 9), round(60 * bar.get_width(), 9))
+            for bar in group
+        )
+        for group in axes.containers
+    }
+    assert bars["complete"] == [(1, 1, 44), (1, 60, 75), (2, 2, 18), (3, 3, 42)]
+    assert bars["failed"] == [(0, 0, 25)]
+    ticks = {label.get_text(): label.get_position()[1] for label in axes.get_yticklabels()}
+    assert ticks == {"not recorded": 0, "a GPU 0": 1, "b": 2}
+    assert "4 trials" in drawing.caption
+    moved = timeline([replace(records[0], attempts=(Attempt(0, 1.0, "c"),)), *records[1:]])
+    assert moved is not None
+    assert "c" in {label.get_text() for label in moved.figure.axes[0].get_yticklabels()}
 
 
 def test_progress_is_the_hypervolume_over_the_epochs_of_all_ended_trials() -> None:

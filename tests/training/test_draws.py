@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from balpoe.config import AugmentationConfig, RandAugmentConfig, TrainingConfig
+from balpoe.config.mixing import PartnerSampling
 from balpoe.method.mixers.mixup import Mixup
+from balpoe.method.mixers.unimix import UniMix
 from balpoe.training.draws import Draws, EpochDraws, Mixing
 from balpoe.training.orders import epoch_order
 from balpoe.training.streams import Purpose, network_seed, random_stream
@@ -17,6 +19,9 @@ TRAINING = TrainingConfig(
 )
 
 
+PERMUTED = Mixing(Mixup(), 0.4)
+
+
 def draw(
     training: TrainingConfig = TRAINING, *, seed: int = 0, epoch: int = 0
 ) -> tuple[Draws, ...]:
@@ -24,11 +29,15 @@ def draw(
 
 
 def epoch_draws(
-    training: TrainingConfig, images: int, *, seed: int = 0, epoch: int = 0
+    training: TrainingConfig,
+    images: int,
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    mixing: Mixing | None = PERMUTED,
 ) -> EpochDraws:
-    labels_n = np.zeros(images, np.int64)
+    labels_n = np.arange(images) % 4
     order_n = epoch_order(labels_n, "image", 0.0, random_stream(seed, Purpose.ORDER, epoch))
-    mixing = Mixing(Mixup(), 0.4)
     return EpochDraws(
         training, mixing, order_n, labels_n, height=32, width=32, seed=seed, epoch=epoch
     )
@@ -140,3 +149,43 @@ def test_an_epoch_of_many_images_is_drawn_in_blocks_and_visits_them_in_the_same_
 
 def flattened(blocks: tuple[Draws, ...], name: str) -> list[float]:
     return [value for block in blocks for value in getattr(block, name).flatten().tolist()]
+
+
+BY_CLASS = Mixing(UniMix(partners="batch"), 0.8, PartnerSampling((0.0, 1.0, 0.0, 3.0), False))
+
+
+def test_partners_by_class_are_drawn_within_their_batch() -> None:
+    blocks = tuple(epoch_draws(TRAINING, 4000, mixing=BY_CLASS))
+    assert [block.partner_sb.shape for block in blocks] == [(125, 32)]
+    assert [block.mixing_s.shape for block in blocks] == [(125, 32)]
+    for order_b, partner_b in zip(blocks[0].order_sb, blocks[0].partner_sb, strict=True):
+        assert set((order_b[partner_b] % 4).tolist()) <= {1, 3}
+    labels = (blocks[0].order_sb.gather(1, blocks[0].partner_sb) % 4).flatten()
+    assert float((labels == 3).double().mean()) == pytest.approx(0.75, abs=0.03)
+
+
+def test_partners_by_class_leave_the_other_draws_alone() -> None:
+    for ours, theirs in zip(draw(), epoch_draws(TRAINING, 100, mixing=BY_CLASS), strict=True):
+        for name in ("order_sb", "top_sb", "flip_sb", "angle_sb"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name))
+        assert not torch.equal(ours.partner_sb, theirs.partner_sb)
+
+
+def test_without_mixing_the_images_of_an_epoch_are_the_same() -> None:
+    for ours, theirs in zip(draw(), epoch_draws(TRAINING, 100, mixing=None), strict=True):
+        assert (theirs.mixing_s == 0).all()
+        for name in ("order_sb", "partner_sb", "top_sb", "flip_sb", "angle_sb"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name))
+
+
+def test_partners_by_class_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tuple(epoch_draws(TRAINING, 100, mixing=BY_CLASS))
+    monkeypatch.setattr("balpoe.training.draws._IMAGES_AT_ONCE", 70)
+    blocks = tuple(epoch_draws(TRAINING, 100, mixing=BY_CLASS))
+    assert len(blocks) > len(whole)
+    for name in ("order_sb", "partner_sb"):
+        assert flattened(blocks, name) == flattened(whole, name)
+    assert torch.equal(
+        torch.cat([block.mixing_s for block in blocks]),
+        torch.cat([block.mixing_s for block in whole]),
+    )

@@ -1,4 +1,4 @@
-"""CMO: boxes of rare classes on images of any class (Park et al., CVPR 2022, section 3.2).
+"""CMO: boxes of rare classes on images of any class (Park et al., CVPR 2022).
 
 Where the paper leaves a choice, the released code (github.com/naver-ai/cmo, `cifar_train.py`) is
 followed.

@@ -1,4 +1,4 @@
-"""Remix: mixup whose labels favour the rarer class (Chou et al., ECCV workshops 2020, eq. 6).
+"""Remix: mixup whose labels favour the rarer class (Chou et al., ECCV workshops 2020).
 
 S steps, B batch, D channels, H height, W width.
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class UniMix(Mixer):
     """Mixup with ξ of each pair moved by r = π_j/(π_i + π_j), and partners of rare classes.
 
-    Partners come from the `whole_set`, with class probabilities in proportion to π^τ (eq. 11):
+    Partners come from the `whole_set`, with class probabilities in proportion to π^τ (eq. 9):
     τ = 1 draws images uniformly, 0 classes uniformly, −1 classes in inverse proportion. In the
     released code they come from the `batch`: there an image is drawn in proportion to n^(τ − 1),
     which the code calls its t. t = −0.5 (CIFAR-10) and −0.1 (CIFAR-100) are τ = 0.5 and 0.9.

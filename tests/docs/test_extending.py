@@ -94,7 +94,7 @@ def test_the_package_of_the_examples_is_that_of_what_uses_them(site: Path, folde
     texts = (
         "data: {name: digits_lt}",
         "data: {name: npz, path: x}",
-        "data: {name: digits_lt}\nloss: {name: focal}",
+        "data: {name: digits_lt}\nloss: {name: poly_1}",
         "data: {name: digits_lt}\nmixing: {name: sometimes_mixup}",
         "data: {name: digits_lt}\nmodel: {backbone: patches}",
         "data: {name: digits_lt}\ntraining: {augmentation: {policies: [{name: blackout}]}}",

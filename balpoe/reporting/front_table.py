@@ -56,6 +56,7 @@ _GAIN = (
     "that could have been shown"
 )
 
+_MOST_PARAMETER_COLUMNS = 6  # more leave no room for their names in 80 columns
 _WIDTH, _CONTINUED = 80, " \\\n      "
 
 
@@ -212,9 +213,19 @@ def _front_cells(
 
 
 def parameter_cells(spec: StudySpec, record: TrialRecord) -> Iterator[Cell]:
-    """A cell for each searched parameter."""
+    """A cell for each searched parameter, or one for all that the trial has if they are many."""
+    if len(spec.search) > _MOST_PARAMETER_COLUMNS:
+        yield text_cell("parameters", ", ".join(_named_values(spec, record)))
+        return
     for path in spec.search:
         yield number_cell(path.replace(".", " "), parameter_value(record.parameters.get(path)))
+
+
+def _named_values(spec: StudySpec, record: TrialRecord) -> Iterator[str]:
+    """`loss focal`, `loss.gamma 1.5` for each searched parameter that the trial has."""
+    for path in spec.search:
+        if path in record.parameters:
+            yield f"{path.removesuffix('.name')} {parameter_value(record.parameters[path])}"
 
 
 def _gain_rows(

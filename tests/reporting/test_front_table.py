@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from rich.console import RenderableType
 
-from balpoe.config import ExpertsConfig, StudySpec
+from balpoe.config import (
+    CategoricalParameter,
+    Condition,
+    ExpertsConfig,
+    FloatParameter,
+    StudySpec,
+)
 from balpoe.reporting.front_table import front_report
 from balpoe.study.trials.record import TrialRecord
 from tests.reporting.conftest import PARAMETERS
@@ -29,6 +35,31 @@ def test_each_row_has_number_parameters_objectives_in_percent_and_seeds(
     assert [row[0] for row in rows] == ["7", "2"]
     assert shown[0] == "Pareto front of digits_lt: 2 trials"
     assert max(map(len, shown)) <= 80
+
+
+def test_many_searched_fields_are_one_column_with_those_that_a_trial_has(
+    spec: StudySpec, make_record: MakeRecord, lines: Lines
+) -> None:
+    focal = Condition(one_of=("focal",))
+    search = {
+        **spec.search,
+        "loss.name": CategoricalParameter(choices=("logit_adjustment", "focal")),
+        "loss.gamma": FloatParameter(low=0.5, high=2.0, when={"loss.name": focal}),
+        "training.weight_decay": FloatParameter(low=1e-4, high=1e-3),
+    }
+    wide = dataclasses.replace(spec, search=search)
+    record = make_record(7)
+    of_loss = {"loss.name": "focal", "loss.gamma": 1.5}
+    others = {**record.parameters, "loss.name": "logit_adjustment"}
+    records = [
+        dataclasses.replace(record, parameters={**record.parameters, **of_loss}),
+        dataclasses.replace(make_record(2), parameters=others),
+    ]
+    shown = lines(front_report(wide, records, records, exports=EXPORTS))
+    assert max(map(len, shown)) <= 80
+    words = " ".join(" ".join(shown).split())
+    assert "loss focal, loss.gamma 1.5" in words.replace(" 93.3", "")
+    assert words.count("loss.gamma") == 1
 
 
 def test_a_floor_stands_beside_the_ece_of_the_front(

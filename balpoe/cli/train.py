@@ -78,6 +78,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     help="Register each seed as a version of the MLflow model NAME; the first of --seeds gets the "
     "alias champion, since test scores choose no seed.",
 )
+@click.option(
+    "--first-stage",
+    metavar="MODEL",
+    type=click.Path(path_type=Path),
+    help="Train only the second stage, on this model, or on those of the seeds in this directory.",
+)
 @json_option("Print the models as JSON at the end.")
 @runs_option
 def train(

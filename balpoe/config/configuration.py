@@ -26,6 +26,7 @@ from balpoe.config.loss import LOSSES, EffectiveNumberBeta, Loss, WeightNormalis
 from balpoe.config.mixing import DEFAULT_MIXER, MIXERS, Mixer
 from balpoe.config.model import ModelConfig
 from balpoe.config.plain_data import ADDED, ADDED_SECTION
+from balpoe.config.second_stage import SECOND_STAGES, SecondStage
 from balpoe.config.wording import shown
 from balpoe.errors import FieldProblem
 
@@ -163,6 +164,9 @@ class Configuration(Bounded):
     reweighting: ReweightingConfig = field(
         default_factory=ReweightingConfig, metadata=ADDED_SECTION
     )
+    second_stage: SecondStage = field(
+        default_factory=lambda: SECOND_STAGES["none"](), metadata=ADDED_SECTION
+    )
     cost: CostMatrix | None = field(default=None, metadata=ADDED_SECTION)
 
     @property
@@ -170,10 +174,16 @@ class Configuration(Bounded):
         """Whether images are mixed, in the epochs before `mixup.until`."""
         return self.mixing.mixes and self.mixup.alpha > 0
 
+    @property
+    def epochs(self) -> int:
+        """The number of epochs of both stages."""
+        return self.training.epochs + self.second_stage.further_epochs
+
     def further_problems(self) -> Iterator[FieldProblem]:
-        """Yield what does not go with the loss or the mixer."""
+        """Yield what does not go with the loss, the mixer or the second stage."""
         yield from self.loss.problems(self)
         yield from self.mixing.problems(self)
+        yield from self.second_stage.problems(self)
         pairs = self.mixes and not self.mixing.pairs_with_whole_set
         if pairs and self.training.batch_size == 1:
             message = f"must be at least 2: {self.mixing.name} pairs the images of a batch, got 1"

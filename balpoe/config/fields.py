@@ -18,6 +18,16 @@ Choice = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
+class WhenSearched:
+    """Makes a number that may be left out searchable, as ``Annotated[float | None, …]``.
+
+    A point of a search that does not give the number has `value`.
+    """
+
+    value: Choice
+
+
+@dataclass(frozen=True, slots=True)
 class SearchableField:
     """A field that holds a single value, such as ``mixup.alpha``.
 
@@ -130,12 +140,26 @@ def _common(hint: Any, other: Any) -> Any:
     return _base(hint) if _base(hint) == _base(other) else object
 
 
+def stand_in(path: str) -> Choice:
+    """Return the value at `path`, in a search, for a number that is left out."""
+    marker = _when_searched(configuration_fields()[path])
+    assert marker is not None
+    return marker.value
+
+
+def _when_searched(hint: Any) -> WhenSearched | None:
+    metadata = getattr(hint, "__metadata__", ())
+    return next((each for each in metadata if isinstance(each, WhenSearched)), None)
+
+
 def _base(hint: Any) -> Any:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
 
 
 def _described(path: str, hint: Any) -> SearchableField | None:
     base = _base(hint)
+    if _when_searched(hint) is not None:
+        [base] = (_base(form) for form in typing.get_args(base) if form is not type(None))
     if typing.get_origin(base) is Literal:
         choices = typing.get_args(base)
         return SearchableField(path, type(choices[0]), choices, hint)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from balpoe.config.bounds import Bounded, hints_of
 from balpoe.config.configuration import Configuration
 from balpoe.config.entry_tables import Entry, table_with
-from balpoe.config.fields import Choice, searchable_fields, why_not_searchable
+from balpoe.config.fields import Choice, searchable_fields, stand_in, why_not_searchable
 from balpoe.errors import FieldProblem, InvalidFields
 
 Section = TypeVar("Section", bound=Bounded)
@@ -52,11 +52,12 @@ def field_value(configuration: Configuration, path: str) -> Choice:
     """Return the value of the searchable field at `path`.
 
     For a setting that the chosen entry of a table lacks, return the default of the entry that
-    has it.
+    has it; for a number that is left out, the one that `WhenSearched` states.
     """
     value: Any = configuration
     for name in path.split("."):
         value = getattr(value, name) if hasattr(value, name) else _default_setting(value, name)
+    value = stand_in(path) if value is None else value
     assert isinstance(value, Choice)
     return value
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from balpoe.config.assignment import condition_problems, conditions_of, witness
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
@@ -40,6 +40,7 @@ from balpoe.config.wording import listed, must_be, unknown
 from balpoe.errors import FieldProblem, InvalidFields, dotted
 
 Direction = Literal["maximize", "minimize"]
+SECOND_STAGE: Final = "second_stage."
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,25 @@ class StudySpec(Bounded):
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs at which trials are compared; empty without early stopping."""
+        """The epochs at which trials are compared; empty without early stopping.
+
+        Where second stages differ, trials are compared within the first one.
+        """
         halving = self.early_stopping
-        return () if halving is None else halving.rungs(self.base.training.epochs)
+        if halving is None:
+            return ()
+        second_stages_differ = any(path.startswith(SECOND_STAGE) for path in self.search)
+        return halving.rungs((self.base.training if second_stages_differ else self.base).epochs)
+
+    def epochs_of(self, parameters: Mapping[str, Choice]) -> int:
+        """Return the epochs of a trial with these parameters."""
+        return with_parameters(self.base, parameters).epochs
+
+    def has_own_epochs(self, parameters: Mapping[str, Choice]) -> bool:
+        """Whether a trial may have other epochs than those in which trials are compared."""
+        fixed = (path for path in parameters if path not in self.search)
+        own_second_stage = any(path.startswith(SECOND_STAGE) for path in fixed)
+        return "training.epochs" in parameters or own_second_stage
 
     @property
     def constraints_at_rungs(self) -> dict[str, Constraint]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from balpoe.config import Choice, StudySpec, to_plain, with_parameters
+from balpoe.config import Choice, Configuration, StudySpec, to_plain, with_parameters
 from balpoe.config.parameters import field_value
 from balpoe.study.selection.candidates import OverSeeds, objectives_over_seeds
 from balpoe.study.selection.comparison import (
@@ -80,6 +80,14 @@ class Evidence:
     commit: str | None
 
 
+def exported_configuration(spec: StudySpec, record: TrialRecord) -> Configuration:
+    """Return the configuration of the final training, with what the trial's second stage chose."""
+    measured = with_parameters(spec.base, record.parameters)
+    metrics = record.history[-1].metrics if record.history else {}
+    chosen = measured.second_stage.with_choices(metrics)
+    return spec.final.applied_to(replace(measured, second_stage=chosen))
+
+
 def evidence_for(
     spec: StudySpec,
     record: TrialRecord,
@@ -116,7 +124,7 @@ def evidence_for(
         },
         final_seeds=spec.final.seeds,
         searched_configuration=to_plain(measured),
-        final_configuration=to_plain(spec.final.applied_to(measured)),
+        final_configuration=to_plain(exported_configuration(spec, record)),
         comparisons=compared.of(number, rivals(records, spec.objectives)),
         data_fingerprint=record.data_fingerprint,
         ended=datetime.fromtimestamp(record.ended, UTC).isoformat(timespec="seconds"),

@@ -10,9 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balpoe.atomic_write import create_directory, write_text_atomically
-from balpoe.config import StudySpec, with_parameters
+from balpoe.config import StudySpec
 from balpoe.errors import UserError
-from balpoe.exporting.evidence import Evidence, as_comment, as_json, evidence_for
+from balpoe.exporting.evidence import (
+    Evidence,
+    as_comment,
+    as_json,
+    evidence_for,
+    exported_configuration,
+)
 from balpoe.exporting.export_files import (
     configuration_file,
     exported_configurations,
@@ -170,7 +176,7 @@ def _state(record: TrialRecord) -> str:
 
 def _write(spec: StudySpec, record: TrialRecord, evidence: Evidence, path: Path) -> Export:
     provenance = provenance_file(path)
-    configuration = spec.final.applied_to(with_parameters(spec.base, record.parameters))
+    configuration = exported_configuration(spec, record)
     create_directory(path.parent)
     write_text_atomically(provenance, as_json(evidence))
     write_text_atomically(path, as_comment(evidence) + dump_configuration(configuration))

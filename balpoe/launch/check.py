@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from balpoe.config import StudySpec
+from balpoe.config import StudySpec, with_parameters
 from balpoe.config.metrics import BALANCED, counterpart
 from balpoe.data import SearchSplits, load_search_splits
 from balpoe.errors import UserError
@@ -85,6 +86,7 @@ def check(study_file: Path | str, *, runs: Path | str = RUNS) -> CheckReport:
     with _errors_added_to(warnings):
         choose_storage(directory, None)
     warnings += [*_constraint_warnings(spec), *_machine_warnings(spec)]
+    warnings += _second_stage_warnings(spec)
     with _errors_added_to(problems):
         splits = load_search_splits(spec.base.data)
         weightings = tuple(_weightings(spec, splits))
@@ -134,6 +136,17 @@ def _constraint_warnings(spec: StudySpec) -> Iterator[str]:
                 f"constraints.{metric}: is measured after the last epoch only, so early stopping "
                 f"ignores it"
             )
+
+
+def _second_stage_warnings(spec: StudySpec) -> Iterator[str]:
+    """Yield the warnings of the second stages, for all that are searched and their classifiers."""
+    paths = [path for path in ("second_stage.name", "model.classifier") if path in spec.search]
+    choices = [spec.search[path].extremes.values() for path in paths]
+    warnings: dict[str, None] = {}
+    for values in itertools.product(*choices):
+        configuration = with_parameters(spec.base, dict(zip(paths, values, strict=True)))
+        warnings |= dict.fromkeys(configuration.second_stage.warnings(configuration))
+    yield from warnings
 
 
 def _machine_warnings(spec: StudySpec) -> Iterator[str]:

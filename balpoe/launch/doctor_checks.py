@@ -127,8 +127,7 @@ def epochs_are_consecutive(study: StudyContents) -> Iterator[str]:
         if list(files.epochs) != list(range(1, len(files.epochs) + 1)):
             yield f"{_name(key)}: metrics.parquet has the epochs {_shortened(files.epochs)}"
         elif files.result is not None:
-            parameters = files.result.parameters
-            epochs = parameters.get("training.epochs", study.spec.base.training.epochs)
+            epochs = study.spec.epochs_of(files.result.parameters)
             if len(files.epochs) != epochs:
                 yield f"{_name(key)}: is complete with {len(files.epochs)} of {epochs} epochs"
 
@@ -175,10 +174,8 @@ def mirror_agrees(study: StudyContents) -> Iterator[str]:
         epochs = files.epochs if files is not None else ()
         possible = set(epochs)
         if files is not None and files.result is None:
-            last = parameters.get(run.number, {}).get(
-                "training.epochs", study.spec.base.training.epochs
-            )
-            possible |= set(range(len(epochs) + 1, int(last) + 1))
+            last = study.spec.epochs_of(parameters.get(run.number, {}))
+            possible |= set(range(len(epochs) + 1, last + 1))
         for name, steps in run.steps.items():
             if list(steps) != sorted(set(steps)) or not set(steps) <= possible:
                 yield f"{_name(key)}: MLflow has {name} at the epochs {_shortened(steps)}"

@@ -85,6 +85,7 @@ def train(
     gpus: float | None = ...,
     tracking_uri: str | None = ...,
     register: str | None = ...,
+    first_stage: Path | str | None = ...,
     on_progress: Callable[[TrainingProgress], None] = ...,
 ) -> TrainedSeeds: ...
 
@@ -102,6 +103,7 @@ def train(
     gpus: float | None = ...,
     tracking_uri: str | None = ...,
     register: str | None = ...,
+    first_stage: Path | str | None = ...,
     on_progress: Callable[[TrainingProgress], None] = ...,
 ) -> tuple[TrainedSeeds, ...]: ...
 
@@ -118,6 +120,7 @@ def train(
     gpus: float | None = None,
     tracking_uri: str | None = None,
     register: str | None = None,
+    first_stage: Path | str | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> TrainedSeeds | tuple[TrainedSeeds, ...]:
     """Train one or several configurations on the whole training set, once per seed.
@@ -141,6 +144,8 @@ def train(
         tracking_uri: An MLflow store; by default that of the study.
         register: A registered model of MLflow of which each seed becomes a version; the first seed
             is its `champion`, since no seed has a validation score and test scores do not choose.
+        first_stage: A model, or the directory of those of the seeds, whose training is the first
+            stage: only the second stage is trained.
         on_progress: Called after every epoch.
 
     Returns:
@@ -176,8 +181,8 @@ def train(
         begun = [
             _Training(
                 training,
-                held.enter_context(_tasks(training, seeds)),
-                _Progress(training.configuration.training.epochs, label, on_progress),
+                held.enter_context(_tasks(training, seeds, first_stage)),
+                _Progress(training.configuration.epochs, label, on_progress),
                 register,
             )
             for training, label in zip(planned, labels, strict=True)
@@ -208,7 +213,9 @@ def _labels(planned: Sequence[PlannedTraining]) -> list[str]:
 
 
 @contextmanager
-def _tasks(training: PlannedTraining, seeds: Sequence[int]) -> Iterator[list[FinalTraining]]:
+def _tasks(
+    training: PlannedTraining, seeds: Sequence[int], first_stage: Path | str | None
+) -> Iterator[list[FinalTraining]]:
     """Return the task of each seed; their files from the search are kept until the end."""
     paths = [seed_directory(training.path, seed) for seed in seeds]
     search = NOTHING
@@ -223,6 +230,7 @@ def _tasks(training: PlannedTraining, seeds: Sequence[int]) -> Iterator[list[Fin
                 balpoe.__version__,
                 search.calibration,
                 validation,
+                first_stage=None if first_stage is None else Path(first_stage).resolve(),
             )
             for seed, path in zip(seeds, paths, strict=True)
         ]
@@ -327,10 +335,16 @@ def _train_seeds(training: _Training, final_splits: _FinalSplits, device: torch.
     splits = final_splits.of(training.planned.configuration.data)
     _check_costs(training, splits)
     seeds = [task.seed for task in training.tasks]
+    _warn_of_second_stage(training.planned)
     for task in training.tasks:
         training.progress.begin(task.seed, len(splits.train), splits.remarks)
         on_epoch = partial(training.progress.add, task.seed, seeds=seeds)
         train_final(task, splits, device, on_epoch)
+
+
+def _warn_of_second_stage(planned: PlannedTraining) -> None:
+    for warning in planned.configuration.second_stage.warnings(planned.configuration):
+        logger.warning("%s", warning)
 
 
 def _check_data_costs_and_models(training: _Training, final_splits: _FinalSplits) -> None:
@@ -383,6 +397,8 @@ def _train_on_cluster(
         ]
         for remark in dict.fromkeys(r for each in needs for r in refuse_unfit_nodes(each).remarks):
             logger.warning("%s", remark)
+        for each in begun:
+            _warn_of_second_stage(each.planned)
         failures = train_seeds(tasks, cpus=cpus, gpus=gpus, on_update=on_update)
     failed = [each for each in begun if any(trainings[path] is each for path in failures)]
     trained = tuple(each.finish() for each in begun if each not in failed)

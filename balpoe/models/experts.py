@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from balpoe.config import ExpertsConfig, ModelConfig
 from balpoe.config.model import BackboneFamily, BackboneLayers, family_of
-from balpoe.models.classifiers import CosineClassifier, LinearClassifier, classifier
+from balpoe.models.classifiers import (
+    CLASS_SCALES,
+    CosineClassifier,
+    LinearClassifier,
+    ScaledClassifier,
+    classifier,
+)
 from balpoe.models.initialisation import materialise
 
 CLASSIFIER = "classifier"
@@ -41,6 +47,11 @@ class ExpertNetwork(nn.Module):
         activations = self.shared(images_bdhw)
         return torch.stack([expert(activations) for expert in self.experts], dim=1)
 
+    @property
+    def classifiers(self) -> tuple[ScaledClassifier, ...]:
+        """The classifier of each expert."""
+        return tuple(expert.get_submodule(CLASSIFIER) for expert in self.experts)  # type: ignore[misc]  # made by `classifier`
+
 
 class ExpertEnsemble(nn.Module):
     """All experts of one model.
@@ -49,13 +60,32 @@ class ExpertEnsemble(nn.Module):
     for independent experts, one network per expert.
     """
 
+    networks: Sequence[ExpertNetwork]
+
     def __init__(self, networks: Sequence[ExpertNetwork]) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(networks)
+        self.networks = nn.ModuleList(networks)  # type: ignore[assignment]  # a sequence of them
 
     def forward(self, images_bdhw: Tensor) -> Tensor:
         """Return logits float32 [B, E, C]."""
         return torch.cat([network(images_bdhw) for network in self.networks], dim=1)
+
+    @property
+    def classifiers(self) -> tuple[ScaledClassifier, ...]:
+        """The classifier of each expert."""
+        return tuple(each for network in self.networks for each in network.classifiers)
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy the weights of an ensemble of the same layers, with its scales of classes if any.
+
+        Raises:
+            RuntimeError: the layers are others.
+        """
+        if any(name.endswith(f"{CLASSIFIER}.{CLASS_SCALES}") for name in weights):
+            for each in self.classifiers:
+                if each.class_scales is None:
+                    each.add_class_scales()
+        self.load_state_dict(dict(weights))
 
 
 def build_experts(

@@ -45,7 +45,7 @@ def seconds_left(
 
 def epochs_of(spec: StudySpec, record: TrialRecord) -> int:
     """The epochs of a trial in all."""
-    return int(record.parameters.get("training.epochs", spec.base.training.epochs))
+    return spec.epochs_of(record.parameters)
 
 
 def epochs_done(record: TrialRecord) -> int:
@@ -75,7 +75,7 @@ def _search_epochs(spec: StudySpec, records: Sequence[TrialRecord]) -> float:
 def _expected_epochs(spec: StudySpec, trials: Sequence[TrialRecord]) -> float:
     ended = [epochs_done(trial) for trial in trials if trial.state in ("COMPLETE", "PRUNED")]
     if spec.early_stopping is None or not ended:
-        return spec.base.training.epochs
+        return spec.base.epochs
     return fmean(ended)
 
 

@@ -16,6 +16,7 @@ from balpoe.config import Configuration
 from balpoe.data.splits import DataDescription, Images, ImageSet, SearchSplits
 from balpoe.training.checkpoint import KEPT, CheckpointDirectory
 from balpoe.training.prediction import PREDICTION_BATCH
+from balpoe.training.stages import first_stage
 from balpoe.training.training import Training
 
 STEPS = 3
@@ -36,9 +37,10 @@ class TrainingCost:
 def probe(configuration: Configuration, splits: SearchSplits, device: torch.device) -> TrainingCost:
     """Time rounds of a few steps for about two seconds, after a warm-up round, and extrapolate.
 
-    The time of an epoch is proportional to its images, except for the start of a stream.
+    The time of an epoch is proportional to its images, except for the start of a stream. The epochs
+    of a second stage count like those of the first, which take longer.
     """
-    epochs = configuration.training.epochs
+    epochs = configuration.epochs
     start = partial(_short_training, configuration, splits.description, device)
     images = STEPS * configuration.training.batch_size
     seconds = _extrapolated(
@@ -83,7 +85,7 @@ def _short_training(
 ) -> Training:
     rounds = replace(configuration.training, epochs=_MOST_ROUNDS)
     return Training(
-        replace(configuration, training=rounds),
+        replace(first_stage(configuration), training=rounds),
         train=train,
         description=description,
         seed=0,

@@ -29,6 +29,7 @@ from balpoe.method.priors import class_prior
 from balpoe.training.checkpoint import OTHER_TRAINING, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.estimated_priors import estimated_prior_results
+from balpoe.training.first_stage_model import first_stage_model
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
@@ -73,6 +74,8 @@ class FinalTraining:
         calibration: The temperatures that are saved with the model.
         validation: The validation predictions of the search trial, which are saved with the model.
         attempt: Counts the restarts after a lost worker.
+        first_stage: The model that replaces the first stage, or the directory of those of several
+            seeds.
     """
 
     configuration: Configuration
@@ -82,6 +85,7 @@ class FinalTraining:
     calibration: Calibration = OUTSIDE_A_STUDY
     validation: ValidationFile | None = None
     attempt: int = 0
+    first_stage: Path | None = None
 
 
 def train_final(
@@ -110,8 +114,9 @@ def final_epochs(
             be written.
         CorruptFile: a file in the path is damaged, or the checkpoints are of another training.
         NonFiniteError: the loss is not finite.
-        DataError: the costs are not those of the classes, or the labelled images that the training
-            leaves out cannot be used.
+        DataError: the costs are not those of the classes, the labelled images that the training
+            leaves out cannot be used, or a second stage needs some to choose on.
+        UserError: the model of the first stage is not that of this configuration, data and seed.
     """
     path = task.path
     if is_model(path):
@@ -123,10 +128,12 @@ def final_epochs(
         return
     ensure_writable(path)
     _copy_validation_predictions(task)
+    held_out = held_out_images(task.configuration.data, splits)
     training = Training(
         task.configuration,
         train=splits.train,
         description=splits.description,
+        selection=held_out,
         seed=task.seed,
         device=device,
         checkpoints=CheckpointDirectory(
@@ -135,18 +142,26 @@ def final_epochs(
             earlier_version_hint=_EARLIER_VERSION_HINT if splits.own_validation else "",
         ),
     )
+    if task.first_stage is not None and not training.history:
+        model = first_stage_model(
+            task.first_stage, task.configuration, splits.description, task.seed
+        )
+        epochs = [EpochResult(**epoch) for epoch in model.metrics["epochs"]]
+        training.begin_after_first_stage(model.experts.state_dict(), epochs)
     yield from training.history
     try:
         yield from training.fit()
     except (KeyboardInterrupt, GeneratorExit):
         training.save_checkpoint()
         raise
-    _save(task, training, splits)
+    _save(task, training, splits, held_out)
     shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
     write_model_card(path, [load_model(path)])
 
 
-def _save(task: FinalTraining, training: Training, splits: FinalSplits) -> None:
+def _save(
+    task: FinalTraining, training: Training, splits: FinalSplits, held_out_set: Images | None
+) -> None:
     """Evaluate a finished training on the test images, and save its model and predictions."""
     provenance = _provenance(task, training, splits)
     logits_nec = training.predict(splits.test, INFERENCE)
@@ -154,7 +169,9 @@ def _save(task: FinalTraining, training: Training, splits: FinalSplits) -> None:
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
     prior_c = class_prior(splits.description.class_counts)
     metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
-    held_out = _held_out_logits(task, training, splits)
+    held_out = None
+    if held_out_set is not None:
+        held_out = training.predict(held_out_set, INFERENCE), held_out_set.labels_n
     estimated = estimated_prior_results(logits_nec, splits.test, provenance, held_out)
     metrics |= estimated.scalars
     details = {
@@ -224,16 +241,6 @@ def image_numbers(rows: Sequence[DistributionEvaluation]) -> dict[str, dict[str,
         }
         for row in rows
     }
-
-
-def _held_out_logits(
-    task: FinalTraining, training: Training, splits: FinalSplits
-) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Return logits [N, E, C] and labels [N] of the labelled images that the training left out."""
-    images = held_out_images(task.configuration.data, splits)
-    if images is None:
-        return None
-    return training.predict(images, INFERENCE), images.labels_n
 
 
 def _copy_validation_predictions(task: FinalTraining) -> None:

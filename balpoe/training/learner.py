@@ -124,7 +124,8 @@ class Learner:
             return
         with autocast:
             shared = self._shared(batch)
-        activations = shared.detach().requires_grad_()
+        # without gradients of frozen layers, the classifiers' passes begin at their features
+        activations = shared.detach().requires_grad_(shared.requires_grad)
         for e, expert in enumerate(self._network.experts):
             with autocast:
                 loss = self._criterion.mean(
@@ -135,7 +136,8 @@ class Learner:
                 )
             (loss / (len(self._network.experts) / share)).backward()  # type: ignore[no-untyped-call]
             self.loss_sum_e[e : e + 1] += loss.detach() * len(batch)
-        shared.backward(activations.grad)  # type: ignore[no-untyped-call]
+        if shared.requires_grad:
+            shared.backward(activations.grad)  # type: ignore[no-untyped-call]
 
     def _shared(self, batch: Batch) -> Tensor:
         """Return the activations that enter the experts."""

@@ -47,14 +47,21 @@ def loss_context(
 
 
 def expert_target_priors(configuration: Configuration, class_counts: Sequence[int]) -> Tensor:
-    """Return the log of the prior that each expert aims at, up to a constant: float64 [E, C]."""
+    """Return the log of the prior that each expert aims at, up to a constant: float64 [E, C].
+
+    It is that of the finished model, after a second stage.
+    """
+    if configuration.second_stage.balances(configuration):
+        return torch.zeros(configuration.experts.count, len(class_counts), dtype=torch.float64)
     context = loss_context(configuration, class_counts, torch.device("cpu"))
     return configuration.loss.log_target_priors(context)
 
 
 def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
-    """Return the bias λ of each expert."""
+    """Return the bias λ of each expert of the finished model."""
     experts = configuration.experts
+    if configuration.second_stage.balances(configuration):
+        return (0.0,) * experts.count
     if experts.lambdas is not None:
         return experts.lambdas
     return expert_lambdas(experts.count, experts.spread, experts.centre)

@@ -236,7 +236,7 @@ def load_model(path: Path) -> TrainedModel:
     contents = checked_contents(path, manifest, (WEIGHTS, MODEL, METRICS))
     provenance = _provenance(path / MODEL, json.loads(contents[MODEL]))
     experts = _untrained(provenance)
-    experts.load_state_dict(safetensors.torch.load(contents[WEIGHTS]))
+    experts.load(safetensors.torch.load(contents[WEIGHTS]))
     metrics = json.loads(contents[METRICS])
     return TrainedModel(experts, provenance, metrics, path, manifest.sha256)
 

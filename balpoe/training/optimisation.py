@@ -25,6 +25,7 @@ from balpoe.training.loss_context import loss_context
 from balpoe.training.orders import epoch_order, partner_order
 from balpoe.training.precision import autocast_dtype, float32_kernels
 from balpoe.training.schedule import epoch_at, progress
+from balpoe.training.stages import Stage, trained_weights
 from balpoe.training.streams import (
     Purpose,
     network_seed,
@@ -42,7 +43,10 @@ class _StepKind(NamedTuple):
 
 
 class Optimisation:
-    """Run whole epochs of SGD on an ensemble of experts.
+    """Run whole epochs of SGD on an ensemble of experts, those of one stage of a training.
+
+    `experts` are on `device`, in channels-last format; weights that the stage does not train are
+    frozen.
 
     Raises:
         UserError: the mixer mixes a layer that the experts do not share.
@@ -50,22 +54,22 @@ class Optimisation:
 
     def __init__(
         self,
-        configuration: Configuration,
+        stage: Stage,
+        experts: ExpertEnsemble,
         images: Images,
         description: DataDescription,
         *,
         seed: int,
         device: torch.device,
     ) -> None:
+        configuration = stage.configuration
+        self._stage = stage
         self._configuration = configuration
         self._labels_n = images.compact_labels_n.numpy()
         self._description = description
         self._seed = seed
         self._device = device
-        self.experts = initial_experts(configuration, description, seed).to(
-            device,
-            memory_format=torch.channels_last,  # type: ignore[call-overload]
-        )
+        self.experts = experts
         training = configuration.training
         context = loss_context(configuration, description.class_counts, device)
         self._criterion = configuration.loss.criterion(context)
@@ -85,10 +89,15 @@ class Optimisation:
         if self._mixing is not None:
             shared = [name for name, _ in self.experts.networks[0].shared.named_children()]
             self._mixing.mixer.require_layers(shared)
-        self._learning_rate = torch.zeros((), device=device)
+        groups = trained_weights(stage.second, experts)
+        self._rate_factors = [group.rate_factor for group in groups]
+        self._learning_rates = [torch.zeros((), device=device) for _ in groups]
         self._optimiser = torch.optim.SGD(
-            self.experts.parameters(),
-            lr=self._learning_rate,
+            [
+                {"params": list(group.weights), "lr": rate}
+                for group, rate in zip(groups, self._learning_rates, strict=True)
+            ],
+            lr=self._learning_rates[0],
             momentum=training.momentum,
             nesterov=training.nesterov,
             weight_decay=training.weight_decay,
@@ -115,21 +124,24 @@ class Optimisation:
         self._captured: dict[_StepKind, CapturedSteps] = {}
 
     def run_epoch(self, epoch: int, learning_rate: float) -> tuple[float, ...]:
-        """Train for one epoch (from 0).
+        """Train for one epoch (from 0, of the whole training).
 
         Returns:
             The mean loss of each expert over the images of the epoch; the only values that are
             read from the device.
         """
-        self.experts.train()
-        self._learning_rate.fill_(learning_rate)
-        self._criterion.start_epoch(epoch)
+        second = self._stage.second
+        self.experts.train(second is None or second.shift_batch_norm)
+        for rate, factor in zip(self._learning_rates, self._rate_factors, strict=True):
+            rate.fill_(factor * learning_rate)
+        within_stage = epoch - self._stage.first_epoch
+        self._criterion.start_epoch(within_stage)
         if self._class_weights is not None:
-            self._class_weights.start_epoch(epoch)
+            self._class_weights.start_epoch(within_stage)
         for learner in self._learners:
             learner.loss_sum_e.zero_()
         training = self._configuration.training
-        mixes = epoch < epoch_at(self._configuration.mixup.until, training)
+        mixes = within_stage < epoch_at(self._configuration.mixup.until, training)
         mixing = self._mixing if mixes else None
         drawn = [
             draws
@@ -161,6 +173,8 @@ class Optimisation:
         """Return zero momenta; they exist before the first step so that all steps are the same."""
         momenta = {}
         for name, parameter in self.experts.named_parameters():
+            if not parameter.requires_grad:
+                continue
             momenta[f"momentum.{name}"] = torch.zeros_like(parameter.detach())
             self._optimiser.state[parameter]["momentum_buffer"] = momenta[f"momentum.{name}"]
         return momenta if self._configuration.training.momentum else {}
@@ -185,7 +199,7 @@ class Optimisation:
         order_n = epoch_order(
             self._labels_n,
             training.class_sampling,
-            progress(epoch, training),
+            progress(epoch - self._stage.first_epoch, training),
             random_stream(seed, Purpose.ORDER, epoch),
         )
         draws = [drawn(mixing, order_n, seed=seed)]

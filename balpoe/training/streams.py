@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     PAIRING = 6
     RESIZED_CROP = 7
     PARTNERS = 11  # 8 to 10 are those of policies
+    CLASSIFIERS = 12
 
 
 _POLICY_PURPOSES: Final = {"colour_jitter": 8, "auto_augment": 9, "rand_augment": 10}
@@ -57,7 +58,16 @@ def policy_streams(seed: int, names: Sequence[str], epoch: int) -> list[np.rando
 
 def weight_generator(seed: int) -> torch.Generator:
     """Return the generator that initialises the weights of a network."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(Purpose.WEIGHTS,))
+    return _torch_generator(seed, Purpose.WEIGHTS)
+
+
+def classifier_generator(seed: int) -> torch.Generator:
+    """Return the generator that initialises the classifiers of a network for a second stage."""
+    return _torch_generator(seed, Purpose.CLASSIFIERS)
+
+
+def _torch_generator(seed: int, purpose: Purpose) -> torch.Generator:
+    sequence = np.random.SeedSequence(seed, spawn_key=(purpose,))
     return torch.Generator().manual_seed(_non_negative_int64(sequence))
 
 

@@ -13,7 +13,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from torch import Tensor
 from balpoe.config import Configuration, Precision, identifying
 from balpoe.config.entry_packages import entry_packages
 from balpoe.data.splits import DataDescription, Images
-from balpoe.errors import NonFiniteError
+from balpoe.errors import DataError, NonFiniteError
 from balpoe.method.long_tailed_counts import is_balanced
 from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
@@ -29,9 +30,9 @@ from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
 from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.memory import peak_memory_mib
-from balpoe.training.optimisation import Optimisation
+from balpoe.training.optimisation import Optimisation, initial_experts
 from balpoe.training.prediction import EvaluationInput, predict
-from balpoe.training.schedule import learning_rates
+from balpoe.training.stages import Stage, prepare, stages_of
 from balpoe.training.validation_metrics import shift_scalars, validation_scalars
 
 CHECKPOINT_SECONDS = 60.0
@@ -41,11 +42,13 @@ class Training:
     """Train the experts of `configuration` on `train`, and evaluate them on `validation`.
 
     The constructor loads the newest intact checkpoint in `checkpoints`. `recalls` are the classes
-    whose recall on the validation images is measured.
+    whose recall on the validation images is measured. A second stage chooses its settings on the
+    images of `selection`, by default those of `validation`.
 
     Raises:
         CorruptFile: the checkpoints belong to another training.
-        DataError: a class has no training images, or the costs are not those of the classes.
+        DataError: a class has no training images, the costs are not those of the classes, or the
+            second stage has no images to choose on.
     """
 
     def __init__(
@@ -57,13 +60,18 @@ class Training:
         seed: int,
         device: torch.device,
         validation: Images | None = None,
+        selection: Images | None = None,
         checkpoints: CheckpointDirectory | None = None,
         recalls: Sequence[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._configuration = configuration
+        self._train = train
         self._description = description
+        self._seed = seed
         self._validation = validation
+        self._selection = validation if selection is None else selection
+        self._refuse_no_selection()
         self._device = device
         self._checkpoints = checkpoints
         self._recalls = recalls
@@ -71,13 +79,15 @@ class Training:
         self._now = now
         self._identity = training_identity(configuration, description, seed)
         self.lambdas = configured_lambdas(configuration)
-        self._optimisation = Optimisation(
-            configuration, train, description, seed=seed, device=device
+        self._stages = stages_of(configuration)
+        self.experts = initial_experts(configuration, description, seed).to(
+            device,
+            memory_format=torch.channels_last,  # type: ignore[call-overload]
         )
-        self.experts = self._optimisation.experts
         self.history: tuple[EpochResult, ...] = ()
         self._saved_epoch, self._saved_at = 0, time.monotonic()
         self._within_epoch = False
+        self._is_prepared = False
         self._continue()
 
     def fit(self) -> Iterator[EpochResult]:
@@ -87,11 +97,11 @@ class Training:
             NonFiniteError: the loss of an epoch is not finite; it is neither saved nor yielded.
             StorageError: a checkpoint cannot be written.
         """
-        rates = learning_rates(self._configuration.training)
-        for epoch in range(len(self.history), len(rates)):
-            result = self._run_epoch(epoch, rates[epoch])
+        epochs = self._configuration.epochs
+        for epoch in range(len(self.history), epochs):
+            result = self._run_epoch(epoch)
             self.history += (result,)
-            last = epoch + 1 == len(rates)
+            last = epoch + 1 == epochs
             if last or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
                 self.save_checkpoint()
             yield result
@@ -125,46 +135,114 @@ class Training:
         )
         return predict(self.experts, images, evaluation_input, precision or training.precision)
 
-    def _continue(self) -> None:
-        if self._checkpoints is None:
-            return
-        validation = self._validation
-        checkpoint = self._checkpoints.newest(
-            self._identity,
-            is_balanced=validation is not None and is_balanced(validation.labels_n.cpu().numpy()),
-        )
-        if checkpoint is not None:
-            self._optimisation.load(checkpoint.tensors)
-            self.history = checkpoint.history
-            self._saved_epoch = len(self.history)
+    def begin_after_first_stage(
+        self, weights: Mapping[str, Tensor], history: Sequence[EpochResult]
+    ) -> None:
+        """Replace the first stage by that of a model, with its weights and epochs."""
+        assert not self.history
+        self.experts.load(weights)
+        self.history = tuple(history)
+        if len(self.history) == self._configuration.epochs:
+            *before, last = self.history
+            metrics = {**last.metrics, **self._apply_untrained_stage()}
+            self.history = (*before, replace(last, metrics=metrics))
 
-    def _run_epoch(self, epoch: int, learning_rate: float) -> EpochResult:
+    def _refuse_no_selection(self) -> None:
+        second = self._configuration.second_stage
+        if self._selection is None and second.chooses(self._configuration):
+            raise DataError(
+                f"second_stage: {second.name} chooses on labelled images outside the training, and "
+                f"there are none: give {second.chosen_setting}, or leave such images out with "
+                f"data.final_uses_validation: false"
+            )
+
+    def _continue(self) -> None:
+        """Load the newest checkpoint, and begin the stage that it, or the training, is in."""
+        checkpoint = None
+        if self._checkpoints is not None:
+            validation = self._validation
+            checkpoint = self._checkpoints.newest(
+                self._identity,
+                is_balanced=validation is not None
+                and is_balanced(validation.labels_n.cpu().numpy()),
+            )
+        if checkpoint is None:
+            self._begin(self._stages[0])
+            return
+        self.history = checkpoint.history
+        self._saved_epoch = len(self.history)
+        stage = self._stages[-1] if self._saved_epoch > self._stages[0].end else self._stages[0]
+        self._begin(stage)
+        self._optimisation.load(checkpoint.tensors)
+
+    def _begin(self, stage: Stage) -> None:
+        if stage.second is not None:
+            prepare(stage.second, self.experts, self._seed)
+            self._is_prepared = True
+        self._stage = stage
+        self._optimisation = Optimisation(
+            stage,
+            self.experts,
+            self._train,
+            self._description,
+            seed=self._seed,
+            device=self._device,
+        )
+
+    def _run_epoch(self, epoch: int) -> EpochResult:
         self._within_epoch = True
+        if epoch == self._stage.end:
+            del self._optimisation  # which may hold all images on the device
+            self._begin(self._stages[-1])
+        learning_rate = self._stage.learning_rate(epoch)
         started = time.perf_counter()
         loss_e = self._optimisation.run_epoch(epoch, learning_rate)
         seconds = time.perf_counter() - started
         if not all(map(math.isfinite, loss_e)):
+            section = "training" if self._stage.second is None else "second_stage"
             raise NonFiniteError(
-                f"training.learning_rate: the loss of epoch {epoch + 1} is not finite at "
+                f"{section}.learning_rate: the loss of epoch {epoch + 1} is not finite at "
                 f"{learning_rate:g}; choose a smaller learning rate or a longer warm-up"
             )
+        last = epoch + 1 == self._configuration.epochs
         metrics = {
             "train/loss": math.fsum(loss_e) / len(loss_e),
             "train/learning_rate": learning_rate,
             "epoch_seconds": seconds,
             "peak_memory_mib": peak_memory_mib(self._device),
+            **(self._apply_untrained_stage() if last else {}),
             **self._evaluate(epoch),
         }
         self._within_epoch = False
         return EpochResult(epoch + 1, self._now(), metrics)
 
+    def _apply_untrained_stage(self) -> Mapping[str, float]:
+        """Change the classifiers at the end as a second stage without epochs does.
+
+        Returns:
+            What the stage chose, as metrics.
+        """
+        second = self._configuration.second_stage
+        if self._is_prepared:
+            return {}
+        if second.chooses(self._configuration):
+            assert self._selection is not None
+            logits_nec = self.predict(self._selection)
+            second = second.chosen(self.experts.classifiers, logits_nec, self._selection.labels_n)
+        prepare(second, self.experts, self._seed)
+        self._is_prepared = True
+        return second.choices()
+
     def _evaluate(self, epoch: int) -> dict[str, float]:
         training = self._configuration.training
-        last = epoch + 1 == training.epochs
+        last = epoch + 1 == self._configuration.epochs
         if self._validation is None or not (last or (epoch + 1) % training.evaluate_every == 0):
             return {}
         logits_nec = self.predict(self._validation)
-        evaluated = (logits_nec, self._validation, self._description, self.lambdas)
+        lambdas = self.lambdas
+        if not self._is_prepared:
+            lambdas = configured_lambdas(self._stage.configuration)
+        evaluated = (logits_nec, self._validation, self._description, lambdas)
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
         scalars = validation_scalars(*evaluated, cost_cc=self._cost_cc, recalls=self._recalls)
         scalars["parameters"] = float(weights)

@@ -109,7 +109,7 @@ class _Workload:
         if kind not in self._weights:
             built = initial_experts(configuration, self._description, seed=0)
             self._weights[kind] = sum(parameter.numel() for parameter in built.parameters())
-        return configuration.training.epochs * self._weights[kind]
+        return configuration.epochs * self._weights[kind]
 
 
 def _extreme(spec: StudySpec, workload: _Workload, choose: _Choose) -> dict[str, Choice]:

@@ -53,6 +53,7 @@ class EarlyStopping:
     """
 
     def __init__(self, spec: StudySpec, halving: HalvingConfig) -> None:
+        self._has_own_epochs = spec.has_own_epochs
         self._objectives = spec.objectives
         self._constraints = spec.constraints_at_rungs
         self._reduction = halving.reduction
@@ -98,7 +99,7 @@ class EarlyStopping:
         metrics: Mapping[str, object],
     ) -> None:
         """Add a trial to a rung; a trial that reaches the rung again replaces its own result."""
-        if epoch not in self._rungs or "training.epochs" in parameters:
+        if epoch not in self._rungs or self._has_own_epochs(parameters):
             return
         try:
             objectives = finite_objectives(metrics, self._objectives)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self
 
 from balpoe.config.bounds import Count, NonNegative, Positive
 from balpoe.config.entry_tables import Entry, Table
+from balpoe.config.loss import LOSSES, Loss
 from balpoe.errors import FieldProblem
 
 if TYPE_CHECKING:
@@ -18,19 +19,26 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from balpoe.config.configuration import Configuration
-    from balpoe.config.loss import Loss
+
+
+CHOSEN: Final = "second_stage/"
+"""The prefix of the metrics of a last epoch that hold what a second stage chose."""
 
 
 class Classifier(Protocol):
-    """The classifier of an expert.
+    """The classifier of an expert."""
 
-    `weight` is [C, K], `bias` [C], or None for a cosine classifier. `class_scales` [C] multiply
-    the logits; None before `add_class_scales`, which makes them 1.
-    """
+    @property
+    def weight(self) -> nn.Parameter:
+        """The weights [C, K]."""
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
-    class_scales: nn.Parameter | None
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The biases [C]; None for a cosine classifier."""
+
+    @property
+    def class_scales(self) -> nn.Parameter | None:
+        """What multiplies the logits of each class [C]; None before `add_class_scales`."""
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the first weights from a generator on the CPU."""
@@ -95,7 +103,7 @@ class SecondStage(Entry):
         return self
 
     def choices(self) -> Mapping[str, float]:
-        """Return the settings that `chosen` sets, as metrics of the last epoch by name."""
+        """Return the settings that `chosen` sets, as metrics `second_stage/<setting>`."""
         return {}
 
     def with_choices(self, metrics: Mapping[str, float]) -> Self:
@@ -137,10 +145,8 @@ class TrainedStage(SecondStage):
         return [TrainedWeights([one for each in weights for one in each if one is not None])]
 
     def loss(self) -> Loss:
-        """Return the loss of these epochs, in which every λ is 1; by default the cross-entropy."""
-        from balpoe.config.loss import LOSSES
-
-        return LOSSES["logit_adjustment"]()
+        """Return the loss of these epochs; by default the cross-entropy."""
+        return LOSSES["cross_entropy"]()
 
 
 SECOND_STAGES = Table(

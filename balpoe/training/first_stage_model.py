@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,17 +58,24 @@ def first_stage_model(
 def _reasons(theirs: Provenance, wanted: Configuration, description: DataDescription) -> str:
     if theirs.description.fingerprint != description.fingerprint:
         return "its training images are others: use the data section of its configuration"
+    if "second_stage" in theirs.configuration:
+        name = theirs.configuration["second_stage"]["name"]
+        return f"it has a second stage itself ({name}): name the model before that"
     differences = list(_differences(theirs.configuration, to_plain(wanted)))
     more = len(differences) - _MOST_NAMED
     listed = "; ".join(differences[:_MOST_NAMED]) or "its pretrained weights are others"
     return f"{listed}{f'; and {more} more' if more > 0 else ''}: use its values here"
 
 
-def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:
     """Yield the settings that differ, except those of the data, which may have moved."""
     their_leaves = {path: value for path, value in leaves(theirs) if not path.startswith("data.")}
     our_leaves = {path: value for path, value in leaves(ours) if not path.startswith("data.")}
     for path in dict.fromkeys((*their_leaves, *our_leaves)):
         their, our = (each.get(path, _MISSING) for each in (their_leaves, our_leaves))
         if their != our:
-            yield f"{path} is {shown(their)} there, {shown(our)} here"
+            yield f"{path} is {_shown(their)} there, {_shown(our)} here"
+
+
+def _shown(value: Any) -> str:
+    return _MISSING if value is _MISSING else shown(value)

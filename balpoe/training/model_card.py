@@ -13,6 +13,7 @@ from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import metric_table, shift_metrics
+from balpoe.config.second_stage import CHOSEN
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, WHOLE_TEST
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, from_plain
 from balpoe.method.long_tailed_counts import shot_groups
@@ -60,9 +61,25 @@ def _introduction(name: str, models: Sequence[TrainedModel]) -> Iterator[str]:
         f"{len(provenance.lambdas)} expert(s) of a balanced product of calibrated experts (BalPoE, "
         f"Aimar et al., CVPR 2023) for {len(provenance.description.class_names)} classes: "
         f"{model['backbone']}, {experts['sharing']} layers, {model['classifier']} classifier. "
-        f"Trained for {provenance.configuration['training']['epochs']} epochs by balpoe "
-        f"{provenance.balpoe_version}, seed {seeds}."
+        f"Trained for {provenance.configuration['training']['epochs']} epochs"
+        f"{_second_stage(models)} by balpoe {provenance.balpoe_version}, seed {seeds}."
     )
+
+
+def _second_stage(models: Sequence[TrainedModel]) -> str:
+    """Name the second stage, with its settings and what it chose for each seed."""
+    settings = dict(models[0].provenance.configuration.get("second_stage", {}))
+    if not settings:
+        return ""
+    name = settings.pop("name")
+    given = [f"{key}: {value}" for key, value in settings.items() if value is not None]
+    last = [model.metrics["epochs"][-1]["metrics"] for model in models]
+    chosen = [
+        f"{metric.removeprefix(CHOSEN)}: {', '.join(str(metrics[metric]) for metrics in last)}"
+        for metric in last[0]
+        if metric.startswith(CHOSEN) and settings.get(metric.removeprefix(CHOSEN)) is None
+    ]
+    return f" and the second stage {name} ({'; '.join((*given, *chosen))})"
 
 
 def _use(models: Sequence[TrainedModel]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from balpoe.config import Configuration, ReweightingConfig
+from balpoe.config import Configuration, MixupConfig, ReweightingConfig
+from balpoe.config.mixing import MIXERS
 from balpoe.config.second_stage import SECOND_STAGES, SecondStage, TrainedStage, TrainedWeights
 from balpoe.models.experts import ExpertEnsemble
 from balpoe.training.schedule import learning_rates
@@ -47,13 +48,12 @@ def stages_of(configuration: Configuration) -> tuple[Stage, ...]:
         warmup=0.0,
         class_sampling="class_balanced",
     )
-    experts = replace(first.experts, lambdas=(1.0,) * first.experts.count, class_lambdas=None)
     retrained = replace(
         first,
         training=training,
-        experts=experts,
         loss=second.loss(),
-        mixup=replace(first.mixup, alpha=0.0),
+        mixup=MixupConfig(),
+        mixing=MIXERS["mixup"](),
         reweighting=ReweightingConfig(),
     )
     return Stage(first), Stage(retrained, first.training.epochs, second)

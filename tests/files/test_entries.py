@@ -29,6 +29,7 @@ from balpoe.config.loss import Loss
 from balpoe.config.mixing import Mixer
 from balpoe.config.model import BackboneFamily
 from balpoe.config.sampler import SamplerConfig
+from balpoe.config.second_stage import SecondStage
 from balpoe.files import load_study
 
 path, study = Path(sys.argv[1]), sys.argv[2]
@@ -38,6 +39,7 @@ sections = {
     Mixer: digits + "mixup: {alpha: 1}\\nmixing: {name: %s}",
     Policy: digits + "training: {augmentation: {policies: [{name: %s}]}}",
     BackboneFamily: digits + "model: {backbone: %s}",
+    SecondStage: digits + "second_stage: {name: %s}",
     SamplerConfig: digits + "sampler: {name: %s}",
     DataSource: "data: {name: %s%s}",
 }

@@ -18,6 +18,7 @@ from balpoe.config import (
 )
 from balpoe.config.loss import Loss
 from balpoe.config.mixing import MIXERS
+from balpoe.config.second_stage import SECOND_STAGES
 from balpoe.data.decoding.streamed_images import StreamedImages
 from balpoe.data.splits import DataDescription, Images, ImageSet
 from balpoe.training.augmentation.colour_operations import blend, look_up
@@ -50,7 +51,7 @@ def trained(
         seed=0,
         device=torch.device(device),
     )
-    assert len(list(training.fit())) == configuration.training.epochs
+    assert len(list(training.fit())) == configuration.epochs
     return training
 
 
@@ -254,3 +255,39 @@ def test_the_steps_of_each_loss_are_captured_and_train_like_those_of_the_cpu(
         assert ours.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=0.05)
     again = trained(configuration, train, validation, description, "cuda")
     assert torch.equal(again.predict(validation), gpu.predict(validation))
+
+
+@pytest.mark.parametrize("name", ["crt", "lws", "mislas"])
+def test_the_captured_steps_of_a_second_stage_train_like_those_on_the_cpu(
+    configuration: Configuration,
+    train: ImageSet,
+    validation: ImageSet,
+    description: DataDescription,
+    name: str,
+) -> None:
+    model = replace(configuration.model, classifier="linear")
+    configuration = replace(
+        configuration,
+        model=model,
+        training=replace(configuration.training, epochs=1),
+        second_stage=SECOND_STAGES[name](),
+    )
+    on_gpu = trained(configuration, train, validation, description, "cuda")
+    on_cpu = trained(configuration, train, validation, description, "cpu")
+    theirs = on_cpu.experts.state_dict()
+    for layer, tensor in on_gpu.experts.state_dict().items():
+        torch.testing.assert_close(tensor.cpu(), theirs[layer], atol=2e-2, rtol=2e-2)
+    alone = trained(
+        replace(configuration, second_stage=SECOND_STAGES["none"]()),
+        train,
+        validation,
+        description,
+        "cuda",
+    )
+    after = on_gpu.experts.state_dict()
+    frozen = {
+        layer: tensor
+        for layer, tensor in alone.experts.state_dict().items()
+        if ".classifier." not in layer
+    }
+    assert all(torch.equal(tensor, after[layer]) for layer, tensor in frozen.items())

@@ -34,6 +34,7 @@ from balpoe.training.augmentation.pixel_source import PixelSource
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.learner import Batch, Learner, Stepper
 from balpoe.training.optimisation import Optimisation, initial_experts
+from balpoe.training.stages import Stage
 from balpoe.training.training import Training
 
 CPU = torch.device("cpu")
@@ -52,7 +53,8 @@ def optimise(
         *, images: Images = train, description: DataDescription = description, **sections: Any
     ) -> Optimisation:
         chosen = replace(configuration, **sections)
-        return Optimisation(chosen, images, description, seed=5, device=CPU)
+        experts = initial_experts(chosen, description, 5)
+        return Optimisation(Stage(chosen), experts, images, description, seed=5, device=CPU)
 
     return begin
 
@@ -308,7 +310,7 @@ def test_gradients_of_mixed_activations_are_those_of_layers_in_a_row(
     layer: int, configuration: Configuration, description: DataDescription
 ) -> None:
     first, second = (initial_experts(configuration, description, 3) for _ in range(2))
-    network, other = (cast("ExpertNetwork", each.networks[0]) for each in (first, second))
+    network, other = (each.networks[0] for each in (first, second))
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(5, 1, 8, 8, generator=generator)
     labels_b, partner_b = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([3, 4, 0, 1, 2])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from balpoe.config.bounds import NonNegative
 from balpoe.config.fields import WhenSearched
-from balpoe.config.second_stage import SECOND_STAGES, Classifier, SecondStage
+from balpoe.config.second_stage import CHOSEN, SECOND_STAGES, Classifier, SecondStage
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from balpoe.config.configuration import Configuration
 
-CHOSEN_TAU: Final = "second_stage/tau"
+CHOSEN_TAU: Final = f"{CHOSEN}tau"
 """The metric of a last epoch that has the chosen τ."""
 
 

@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from balpoe.config import Configuration, ExpertsConfig, ModelConfig, ReweightingConfig, Sharing
-from balpoe.config.second_stage import SECOND_STAGES, SecondStage
+from balpoe.config.second_stage import SECOND_STAGES, SecondStage, TrainedStage
+from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.errors import DataError
 from balpoe.method.tau_normalisation import best_tau, tau_normalised
 from balpoe.models.classifiers import CosineClassifier, LinearClassifier, biases_and_norms
 from balpoe.training.checkpoint import CheckpointDirectory
-from balpoe.training.loss_context import expert_target_priors
+from balpoe.training.loss_context import expert_target_priors, loss_context
 from balpoe.training.orders import epoch_order
 from balpoe.training.prediction import EvaluationInput
 from balpoe.training.second_stages.tau_norm import CHOSEN_TAU
@@ -30,6 +31,7 @@ from balpoe.training.training import Training, training_identity
 CPU = torch.device("cpu")
 CRT = SECOND_STAGES["crt"](epochs=3)
 LWS = SECOND_STAGES["lws"](epochs=2)
+MISLAS = SECOND_STAGES["mislas"](epochs=2, classifier_rate=0.3)
 TAU_NORM = SECOND_STAGES["tau_norm"](tau=0.7)
 CHOSEN = SECOND_STAGES["tau_norm"]()
 LINEAR = ModelConfig(backbone="resnet8", classifier="linear")
@@ -91,8 +93,13 @@ def in_classifiers(state: State) -> State:
 @pytest.mark.parametrize("sharing", ["shared", "linear", "independent"])
 @pytest.mark.parametrize(
     ("stage", "trained"),
-    [(CRT, {"weight", "bias"}), (LWS, {"class_scales"}), (TAU_NORM, {"weight", "bias"})],
-    ids=["crt", "lws", "tau_norm"],
+    [
+        (CRT, {"weight", "bias"}),
+        (LWS, {"class_scales"}),
+        (MISLAS, {"weight", "bias", "class_scales"}),
+        (TAU_NORM, {"weight", "bias"}),
+    ],
+    ids=["crt", "lws", "mislas", "tau_norm"],
 )
 def test_features_and_batch_norm_statistics_keep_their_bits(
     start: Start,
@@ -138,7 +145,7 @@ def test_the_first_stage_is_the_training_without_a_second_one(start: Start) -> N
     assert "val/forward_10/accuracy" in both.history[-1].metrics
 
 
-@pytest.mark.parametrize("stage", [CRT, LWS, CHOSEN], ids=["crt", "lws", "tau_norm"])
+@pytest.mark.parametrize("stage", [CRT, MISLAS, CHOSEN], ids=["crt", "mislas", "tau_norm"])
 @pytest.mark.parametrize("broken_off_after", [2, 4, 5])
 def test_a_training_resumed_in_either_stage_gives_the_bits_of_an_uninterrupted_one(
     start: Start, tmp_path: Path, stage: SecondStage, broken_off_after: int
@@ -223,7 +230,7 @@ def test_crt_is_sgd_on_class_balanced_draws_of_frozen_features(
     for epoch in (4, 5):
         rate = 0.02 * (1 + np.cos(np.pi * (epoch - 4) / 2)) / 2
         order_n = epoch_order(labels, "class_balanced", 0.0, random_stream(0, Purpose.ORDER, epoch))
-        for batch_b in torch.from_numpy(order_n).long().split(16):
+        for batch_b in torch.from_numpy(order_n).long().split(16):  # type: ignore[no-untyped-call]
             variables = [weight.clone().requires_grad_() for weight in weights]
             logits_bc = features_nk[batch_b] @ variables[0].T + variables[1]
             loss = functional.cross_entropy(logits_bc, train.labels_n[batch_b])
@@ -242,8 +249,9 @@ def test_lws_takes_the_steps_of_the_released_code() -> None:
     with torch.no_grad():
         classifier.weight.copy_(torch.tensor([[3.0, 4], [1, 0], [0, 0.5], [0.6, 0.8]]))
         classifier.bias.copy_(torch.tensor([0.1, -0.2, 0.3, 0.0]))
+    assert isinstance(LWS, TrainedStage)
     LWS.prepare([classifier], [torch.Generator()])
-    [group] = LWS.trained_weights([classifier])  # type: ignore[attr-defined]
+    [group] = LWS.trained_weights([classifier])
     [scales_c] = group.weights
     optimiser = torch.optim.SGD([scales_c], lr=0.2, momentum=0.9, weight_decay=5e-4)
     features_bk = torch.tensor([[1.0, 0.5], [-0.2, 0.4], [0.3, -1.0]])
@@ -307,9 +315,9 @@ def test_tau_is_chosen_on_the_validation_images_and_recorded(
     expected = tau_normalised(before[f"{name}.weight"], tau)
     assert torch.equal(after[f"{name}.weight"], expected)
     assert not after[f"{name}.bias"].any()
-    given = start(replace(CHOSEN, tau=tau))
+    given = start(SECOND_STAGES["tau_norm"](tau=tau))
     assert not changed(after, states(given)[-1])
-    assert CHOSEN.with_choices(chosen.history[-1].metrics) == replace(CHOSEN, tau=tau)
+    assert CHOSEN.with_choices(chosen.history[-1].metrics) == SECOND_STAGES["tau_norm"](tau=tau)
     metrics = chosen.history[-1].metrics
     assert metrics["val/nll"] == given.history[-1].metrics["val/nll"]
     assert metrics["val/nll"] != alone.history[-1].metrics["val/nll"] or tau == 0
@@ -335,7 +343,7 @@ def test_tau_has_no_effect_on_a_cosine_classifier(
         assert not list(stage.warnings(replace(cosine, model=LINEAR)))
 
 
-@pytest.mark.parametrize("stage", [CRT, LWS, TAU_NORM, CHOSEN])
+@pytest.mark.parametrize("stage", [CRT, LWS, MISLAS, TAU_NORM, CHOSEN])
 def test_the_finished_scores_aim_at_equal_frequencies(
     configuration: Configuration, stage: SecondStage
 ) -> None:
@@ -365,7 +373,52 @@ def test_no_second_stage_is_the_identity_of_before(
 ) -> None:
     identities = {
         training_identity(replace(configuration, second_stage=stage), description, 0)
-        for stage in (SECOND_STAGES["none"](), CRT, LWS, TAU_NORM, CHOSEN)
+        for stage in (SECOND_STAGES["none"](), CRT, LWS, MISLAS, TAU_NORM, CHOSEN)
     }
-    assert len(identities) == 5
+    assert len(identities) == 6
     assert training_identity(configuration, description, 0) in identities
+
+
+def test_mislas_takes_the_steps_of_the_released_code() -> None:
+    """Numbers of `methods.py` and `train_stage2.py` (dvlab-research/MiSLAS)."""
+    classifier = LinearClassifier(2, 4)
+    with torch.no_grad():
+        classifier.weight.copy_(torch.tensor([[3.0, 4], [1, 0], [0, 0.5], [0.6, 0.8]]))
+        classifier.bias.copy_(torch.tensor([0.1, -0.2, 0.3, 0.0]))
+    stage = SECOND_STAGES["mislas"](classifier_rate=0.5)
+    assert isinstance(stage, TrainedStage)
+    stage.prepare([classifier], [torch.Generator()])
+    groups = stage.trained_weights([classifier])
+    optimiser = torch.optim.SGD(
+        [{"params": list(each.weights), "lr": 0.1 * each.rate_factor} for each in groups],
+        momentum=0.9,
+        weight_decay=stage.weight_decay,
+    )
+    described = replace(
+        loss_context(Configuration(data=DigitsLT()), (100, 50, 20, 5), CPU),
+        lambdas_ex=torch.zeros(1, 1),
+    )
+    criterion = stage.loss().criterion(described)
+    features_bk = torch.tensor([[1.0, 0.5], [-0.2, 0.4], [0.3, -1.0]])
+    labels_b = torch.tensor([0, 3, 2])
+    losses = []
+    for _ in range(2):
+        loss = criterion.mean(0, classifier(features_bk), labels_b)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses == pytest.approx([1.415413, 1.363777], abs=1e-5)
+    assert classifier.class_scales is not None
+    torch.testing.assert_close(
+        classifier.class_scales.detach(),
+        torch.tensor([0.822403, 1.005936, 0.983392, 1.032638]),
+        atol=1e-5,
+        rtol=0,
+    )
+    torch.testing.assert_close(
+        classifier.bias.detach(),
+        torch.tensor([0.068759, -0.218727, 0.319321, 0.031376]),
+        atol=1e-5,
+        rtol=0,
+    )

@@ -70,6 +70,18 @@ PAPERS: Final[Mapping[str, Assignment]] = {
     "lade": {**_CE, **_LINEAR, "loss.name": "lade", "loss.alpha": 0.1, "loss.rho": 0.1},
     "sade": {**_THREE, "loss.name": "sade", "loss.tau": 2.0},
     "ride": {**_THREE, **_COSINE, **_DRW, "loss.name": "ride", "loss.diversity": -0.45},
+    "crt": {**_CE, **_LINEAR, "second_stage.name": "crt"},
+    "lws": {**_CE, **_LINEAR, "second_stage.name": "lws"},
+    "tau_norm": {**_CE, **_LINEAR, "second_stage.name": "tau_norm"},
+    "mislas": {
+        **_CE,
+        **_LINEAR,
+        "mixing.name": "mixup",
+        "mixup.alpha": 1.0,
+        "second_stage.name": "mislas",
+        "second_stage.head": 0.4,
+        "second_stage.tail": 0.1,
+    },
 }
 """All methods that the papers of BalPoE and UniMix compare with and that balpoe has."""
 

@@ -53,7 +53,7 @@ def stages_of(configuration: Configuration) -> tuple[Stage, ...]:
         training=training,
         loss=second.loss(),
         mixup=MixupConfig(),
-        mixing=MIXERS["mixup"](),
+        mixing=MIXERS["none"](),
         reweighting=ReweightingConfig(),
     )
     return Stage(first), Stage(retrained, first.training.epochs, second)

@@ -18,6 +18,7 @@ from balpoe.config.loss import LOSSES
 from balpoe.config.mixing import MIXERS
 from balpoe.config.parameters import field_value
 from balpoe.config.published_points import DEFAULTS, PAPERS
+from balpoe.config.second_stage import SECOND_STAGES
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import ConfigurationError
 from balpoe.files import load_study
@@ -50,11 +51,12 @@ def test_a_published_point_can_be_tried_in_a_study_that_knows_nothing_of_it(name
     assert {path: field_value(configuration, path) for path in PAPERS[name]} == PAPERS[name]
 
 
-def test_the_published_points_use_every_loss_and_every_mixer() -> None:
+def test_the_published_points_use_every_loss_every_mixer_and_every_second_stage() -> None:
     used = [with_parameters(BASE, point) for point in PAPERS.values()]
     losses, mixers = {each.loss.name for each in used}, {each.mixing.name for each in used}
     assert LOSSES.entries.keys() - losses <= WITHOUT_A_FIGURE
     assert MIXERS.entries.keys() - mixers <= WITHOUT_A_FIGURE
+    assert SECOND_STAGES.entries.keys() == {each.second_stage.name for each in used}
 
 
 def test_points_that_set_lambdas_are_left_out_where_the_loss_has_none() -> None:

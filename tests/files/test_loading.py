@@ -291,8 +291,8 @@ bugdet: {trials: 12}
         ("name: s", "name: s\nrepeats: 0", "x.yaml:2 repeats: must be at least 1, got 0"),
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
-         "data, model, experts, mixup, training, loss, mixing, reweighting, cost, search, "
-         "objectives, budget, sampler, seed, warm_start, known_points, resources, repeats, race, "
+         "data, model, experts, mixup, training, loss, mixing, reweighting, second_stage, cost, "
+         "search, objectives, budget, sampler, seed, warm_start, known_points, resources, repeats, race, "
          "final, early_stopping, constraints"),
     ],
 )  # fmt: skip

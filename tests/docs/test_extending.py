@@ -96,6 +96,7 @@ def test_the_package_of_the_examples_is_that_of_what_uses_them(site: Path, folde
         "data: {name: npz, path: x}",
         "data: {name: digits_lt}\nloss: {name: poly_1}",
         "data: {name: digits_lt}\nmixing: {name: sometimes_mixup}",
+        "data: {name: digits_lt}\nmodel: {classifier: linear}\nsecond_stage: {name: biases}",
         "data: {name: digits_lt}\nmodel: {backbone: patches}",
         "data: {name: digits_lt}\ntraining: {augmentation: {policies: [{name: blackout}]}}",
     )
@@ -110,7 +111,7 @@ def test_the_package_of_the_examples_is_that_of_what_uses_them(site: Path, folde
     )
     built_in, *others = run(site, folder, "-c", code).splitlines()
     assert built_in == "{}"
-    assert others == ["{'my_entries': '1.0'}"] * 5
+    assert others == ["{'my_entries': '1.0'}"] * 6
 
 
 def test_a_setting_of_an_example_is_checked_with_its_line(site: Path, folder: Path) -> None:

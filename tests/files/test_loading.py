@@ -292,8 +292,8 @@ bugdet: {trials: 12}
         ("name: s", "name: 2024", "x.yaml:1 name: must be text, got 2024: put it in quotes"),
         ("name: s", "name: s\nbase: {}", "x.yaml:2 base: unknown key; known are name, question, "
          "data, model, experts, mixup, training, loss, mixing, reweighting, second_stage, cost, "
-         "search, objectives, budget, sampler, seed, warm_start, known_points, resources, repeats, race, "
-         "final, early_stopping, constraints"),
+         "search, objectives, budget, sampler, seed, warm_start, known_points, resources, "
+         "repeats, race, final, early_stopping, constraints"),
     ],
 )  # fmt: skip
 def test_a_study_keeps_the_paths_of_its_file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -29,7 +29,6 @@ from balpoe.data.splits import DataDescription, Images, ImageSet
 from balpoe.errors import UserError
 from balpoe.method.mixers.manifold_mixup import ManifoldMixup
 from balpoe.method.mixers.none import NoMixing
-from balpoe.models.experts import ExpertNetwork
 from balpoe.training.augmentation.pixel_source import PixelSource
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.learner import Batch, Learner, Stepper

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 
 from balpoe.config import (
     CategoricalParameter,
+    Choice,
     Condition,
     ExpertsConfig,
     FloatParameter,
@@ -49,8 +50,8 @@ def test_many_searched_fields_are_one_column_with_those_that_a_trial_has(
     }
     wide = dataclasses.replace(spec, search=search)
     record = make_record(7)
-    of_loss = {"loss.name": "focal", "loss.gamma": 1.5}
-    others = {**record.parameters, "loss.name": "logit_adjustment"}
+    of_loss: dict[str, Choice] = {"loss.name": "focal", "loss.gamma": 1.5}
+    others: dict[str, Choice] = {**record.parameters, "loss.name": "logit_adjustment"}
     records = [
         dataclasses.replace(record, parameters={**record.parameters, **of_loss}),
         dataclasses.replace(make_record(2), parameters=others),

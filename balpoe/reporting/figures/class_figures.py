@@ -23,6 +23,7 @@ from balpoe.reporting.figures.drawing import (
     colour_bar,
     logarithmic,
     new_figure,
+    new_panels,
     styled,
 )
 from balpoe.reporting.figures.scorer_panels import (
@@ -97,12 +98,11 @@ def marginals(summary: PredictionSummary, subject: str) -> Drawing:
     """Draw the target prior and the estimated marginal (Aimar et al. 2023, Figure 3b)."""
     scorers = named_scorers(summary)
     columns = panel_columns(len(scorers))
-    rows = -(-len(scorers) // columns)
-    figure, panels = new_figure(
-        rows, columns, height_inches=1.7 * rows + 1, sharex=True, sharey=True
+    figure, panels = new_panels(
+        len(scorers), columns, base_inches=1, row_inches=1.7, sharex=True, sharey=True
     )
     order = class_order(summary)
-    for place, (panel, scorer) in enumerate(zip(panels, scorers, strict=False)):
+    for place, (panel, scorer) in enumerate(zip(panels, scorers, strict=True)):
         panel.plot(
             range(len(order)),
             [100 * scorer.summary.marginal_c[y] for y in order],
@@ -130,8 +130,6 @@ def marginals(summary: PredictionSummary, subject: str) -> Drawing:
                 name_classes(panel, summary)
             else:
                 panel.set_xticks([0, len(order) - 1], ["head", "tail"])
-    for empty in panels[len(scorers) :]:
-        empty.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="upper center", ncols=2, fontsize=8)
     divergences = ", ".join(f"{s.name} {s.summary.kl_to_target_prior:.3f}" for s in scorers)

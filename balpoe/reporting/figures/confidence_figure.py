@@ -9,12 +9,11 @@ from balpoe.reporting.figures.drawing import (
     Drawing,
     colour_bar,
     line_colours,
-    new_figure,
+    new_panels,
     styled,
 )
+from balpoe.reporting.figures.scorer_panels import panel_columns
 from balpoe.training.epoch import EpochResult
-
-_COLUMNS = 3
 
 
 @styled
@@ -26,17 +25,13 @@ def confidence_over_epochs(history: Sequence[EpochResult], subject: str) -> Draw
     prefixes = [prefix for prefix in _prefixes(history) if _epochs(history, prefix)]
     if not prefixes:
         return None
-    columns = 2 if len(prefixes) == 4 else min(_COLUMNS, len(prefixes))
-    rows = -(-len(prefixes) // columns)
-    figure, axes = new_figure(
-        rows,
-        columns,
-        height_inches=0.5 + {1: 4.4, 2: 2.4, 3: 1.75}[columns] * rows,
-        sharex=True,
-        sharey=True,
+    columns = panel_columns(len(prefixes))
+    row_inches = {1: 4.4, 2: 2.4, 3: 1.75}[columns]
+    figure, axes = new_panels(
+        len(prefixes), columns, base_inches=0.5, row_inches=row_inches, sharex=True, sharey=True
     )
     last = max(result.epoch for result in history)
-    for place, (prefix, panel) in enumerate(zip(prefixes, axes, strict=False)):
+    for place, (prefix, panel) in enumerate(zip(prefixes, axes, strict=True)):
         epochs = _epochs(history, prefix)
         panel.plot([0, 100], [0, 100], "--", color=INK, linewidth=1)
         points = panel.scatter(
@@ -58,8 +53,6 @@ def confidence_over_epochs(history: Sequence[EpochResult], subject: str) -> Draw
         if place + columns >= len(prefixes):
             panel.set_xlabel("mean confidence %")
             panel.tick_params(labelbottom=True)
-    for unused in axes[len(prefixes) :]:
-        unused.set_visible(False)
     colour_bar(figure, points, "epoch")
     final = _epochs(history, prefixes[0])[-1]
     return Drawing(

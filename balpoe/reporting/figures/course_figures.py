@@ -16,8 +16,10 @@ from balpoe.reporting.figures.drawing import (
     PALETTE,
     Drawing,
     new_figure,
+    new_panels,
     styled,
 )
+from balpoe.reporting.figures.scorer_panels import panel_columns
 from balpoe.reporting.figures.timeline_lanes import Span, spans_in_lanes
 from balpoe.reporting.formatting import label_and_number, label_with_unit, scaled
 from balpoe.study.selection.candidates import candidates
@@ -59,32 +61,17 @@ def learning_curves(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing 
         return None
     front = [each.number for each in mean_front(candidates(records), spec.objectives)]
     colours = dict(zip(front[:_MOST_COLOURED], PALETTE, strict=False))
-    columns = len(shown) if len(shown) <= 3 else 2
-    rows = -(-len(shown) // columns)
-    figure, panels = new_figure(rows, columns, height_inches=0.5 + 2.8 * rows)
-    for panel, objective in zip(panels, shown, strict=False):
+    columns = panel_columns(len(shown))
+    figure, panels = new_panels(len(shown), columns, base_inches=0.5, row_inches=2.8)
+    for panel, objective in zip(panels, shown, strict=True):
         for rung in spec.rungs:
             panel.axvline(rung, color=INK, linewidth=0.6, linestyle=":")
         for record in sorted(curves, key=lambda r: r.identity.number in colours):
             epochs, values = _curve(record, objective)
             panel.plot(epochs, values, **_curve_style(record, colours, len(curves)))
-        for state, (marker, label) in _STOPPED.items():
-            ends = [_curve(r, objective) for r in curves if r.state == state]
-            ends = [(epochs, values) for epochs, values in ends if epochs]
-            if ends:
-                panel.plot(
-                    [epochs[-1] for epochs, _ in ends],
-                    [values[-1] for _, values in ends],
-                    color=INK,
-                    linestyle="",
-                    marker=marker,
-                    markersize=4,
-                    label=label,
-                )
+        _mark_stopped(panel, curves, objective)
         panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         panel.set(xlabel="epoch", ylabel=label_with_unit(objective))
-    for empty in panels[len(shown) :]:
-        empty.set_axis_off()
     entries: dict[str, Any] = {}
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
@@ -113,6 +100,23 @@ def learning_curves(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing 
         ),
         figure=figure,
     )
+
+
+def _mark_stopped(axes: Axes, curves: Sequence[TrialRecord], objective: str) -> None:
+    """Mark the ends of the curves of pruned and of failed trials."""
+    for state, (marker, label) in _STOPPED.items():
+        ends = [_curve(record, objective) for record in curves if record.state == state]
+        ends = [(epochs, values) for epochs, values in ends if epochs]
+        if ends:
+            axes.plot(
+                [epochs[-1] for epochs, _ in ends],
+                [values[-1] for _, values in ends],
+                color=INK,
+                linestyle="",
+                marker=marker,
+                markersize=4,
+                label=label,
+            )
 
 
 def _curve_style(record: TrialRecord, colours: Mapping[int, str], curves: int) -> dict[str, Any]:

@@ -187,6 +187,21 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+def new_panels(
+    count: int, columns: int, *, base_inches: float, row_inches: float, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and `count` axes in rows of `columns`; the rest of the last row is empty.
+
+    The figure is as high as `base_inches` and `row_inches` for each row; see `new_figure`.
+    """
+    rows = -(-count // columns)
+    height = base_inches + row_inches * rows
+    figure, axes = new_figure(rows, columns, height_inches=height, **options)
+    for empty in axes[count:]:
+        empty.set_axis_off()
+    return figure, axes[:count]
+
+
 def colour_bar(figure: Figure, mappable: ScalarMappable, label: str) -> Axis:
     """Draw the scale of `mappable` on the right of all axes; return its axis."""
     axes = figure.add_axes((0.9, 0.1, 0.03, 0.8))

@@ -12,7 +12,7 @@ from balpoe.reporting.figures.drawing import (
     MUTED,
     PALETTE,
     Drawing,
-    new_figure,
+    new_panels,
     styled,
 )
 from balpoe.reporting.figures.point_labels import label_points
@@ -45,13 +45,10 @@ def front(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | None:
     every: list[Pair] = list(itertools.combinations(spec.objectives, 2))
     pairs = every[:_MOST_PAIRS] or [(None, objective) for objective in spec.objectives]
     columns = min(2, len(pairs))
-    rows = -(-len(pairs) // columns)
-    height = 3.8 if columns == 1 else 2.7 * rows + 0.4
-    figure, panels = new_figure(rows, columns, height_inches=height)
-    for panel, pair in zip(panels, pairs, strict=False):
+    row_inches = 3.4 if columns == 1 else 2.7
+    figure, panels = new_panels(len(pairs), columns, base_inches=0.4, row_inches=row_inches)
+    for panel, pair in zip(panels, pairs, strict=True):
         _scatter(panel, spec, known, refused, pair)
-    for empty in panels[len(pairs) :]:
-        empty.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=8)
     best = "; ".join(

@@ -22,6 +22,7 @@ from balpoe.reporting.figures.drawing import (
     line_colours,
     logarithmic,
     new_figure,
+    new_panels,
     styled,
 )
 from balpoe.reporting.formatting import label_with_unit, parameter_value, scaled
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_COLUMNS = 3
-_ROW_INCHES = 2.0
 _MANY = 100
 _HATCHES = ("", "//", "..", "xx", "--", "++", "oo")
 
@@ -49,13 +49,10 @@ def parameters(spec: StudySpec, records: Sequence[TrialRecord]) -> Drawing | Non
     objectives = len(spec.objectives)
     columns = objectives if 1 < objectives <= _MOST_COLUMNS else 2 if objectives == 4 else 3
     columns = min(columns, len(cells))
-    rows = -(-len(cells) // columns)
-    figure, panels = new_figure(rows, columns, height_inches=rows * _ROW_INCHES + 0.2)
+    figure, panels = new_panels(len(cells), columns, base_inches=0.2, row_inches=2.0)
     front_numbers = {each.number for each in mean_front(known, spec.objectives)}
-    for panel, (path, objective) in zip(panels, cells, strict=False):
+    for panel, (path, objective) in zip(panels, cells, strict=True):
         _slice(panel, spec, known, front_numbers, path, objective)
-    for empty in panels[len(cells) :]:
-        empty.set_axis_off()
     lacking = {
         path: sum(path not in each.parameters for each in known)
         for path in spec.search

@@ -112,7 +112,7 @@ def _tables(
     rows = [seed.rows for seed in seeds]
     tables: list[RenderableType] = [
         evaluation_table(model.name, rows),
-        detail_table(rows, seeds[0].lambdas if experts else ()),
+        detail_table(rows, seeds[0].shown_lambdas if experts else ()),
     ]
     if per_class:
         results = [seed.classes for seed in seeds]

@@ -54,6 +54,11 @@ class LossContext:
     reweighted_from: int | None
     device: torch.device
 
+    @property
+    def log_drawn_c(self) -> Tensor:
+        """The log of the share of each class in the draws times its weight, float64 [C]."""
+        return self.sampled_prior_c.log() + self.final_weights_c.log()
+
 
 class ClassWeights:
     """The weight of each class in a mean of losses; 1 before the epoch `start` (from 0)."""
@@ -173,8 +178,7 @@ class Loss(Entry, ABC):
         A constant may be added for each expert. By default it is the share of the classes in the
         draws times the weights of the classes: what the cross-entropy aims at.
         """
-        aimed_c = context.sampled_prior_c.log() + context.final_weights_c.log()
-        return aimed_c.expand(len(context.lambdas_ex), -1).clone()
+        return context.log_drawn_c.expand(len(context.lambdas_ex), -1).clone()
 
     def problems(self, configuration: Configuration) -> Iterator[FieldProblem]:
         """Yield what else in a configuration does not go with this loss; none by default."""

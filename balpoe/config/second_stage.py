@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from balpoe.config.configuration import Configuration
+    from balpoe.config.model import ModelConfig
 
 
 CHOSEN: Final = "second_stage/"
@@ -73,10 +74,11 @@ class SecondStage(Entry):
         """The number of epochs; 0 for a stage that trains nothing."""
         return 0
 
-    def balances(self, configuration: Configuration) -> bool:
+    def balances(self, model: ModelConfig) -> bool:
         """Whether the scores of all experts aim at equal frequencies of the classes afterwards.
 
-        If not, they aim at what those of the first stage aim at.
+        If not, they aim at what those of the first stage aim at. `model` are the settings of the
+        network.
         """
         return self.further_epochs > 0
 

@@ -35,7 +35,7 @@ class BayesDistance:
 def distance_to_bayes(
     logits_bc: Tensor, labels_b: Tensor, log_likelihood_bc: Tensor, target_prior_c: Tensor
 ) -> BayesDistance:
-    """Compare logits [B, C] with the posterior ∝ P(x|y)·P_λ(y), the exact target of the scorer.
+    """Compare logits [B, C] with the posterior ∝ P(x|y)·P_e(y), the exact target of the scorer.
 
     The Bayes rule of the balanced error is argmax P(x|y); all classes have the same weight
     (BalPoE eq. 3).

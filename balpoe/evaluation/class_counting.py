@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -11,19 +9,17 @@ from balpoe.evaluation.class_results import ClassResults, ResultsByPrior
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
+from balpoe.method.priors import ExpertPriors, adjust_to_prior
 
 
-def class_results(
-    logits_nec: Tensor, labels_n: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
-) -> ResultsByPrior:
+def class_results(logits_nec: Tensor, labels_n: Tensor, *, priors: ExpertPriors) -> ResultsByPrior:
     """Return the results of the product of experts on all test images.
 
     Raises:
         NonFiniteError: logits are NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
-    classes = len(prior_c)
+    classes = logits_nec.shape[-1]
     refuse_impossible_labels(labels_n, classes)
     refuse_non_finite_logits(logits_nec)
     product_nc = product_of_experts(logits_nec.to("cpu", torch.float64))
@@ -32,7 +28,7 @@ def class_results(
     if images_c.all():
         adjusted_nc = adjust_to_prior(
             product_nc,
-            trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
+            trained_prior_c=priors.of_product(),
             test_prior_c=(images_c / images_c.sum()).double(),
         )
         known = counted(adjusted_nc.argmax(dim=1), labels_n, classes)

@@ -20,6 +20,7 @@ from balpoe.evaluation.image_weights import class_weighted, effective_sample_siz
 from balpoe.evaluation.scoring import Evaluation, evaluate
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.long_tailed_counts import shifted_test_indices
+from balpoe.method.priors import ExpertPriors
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -78,8 +79,7 @@ def evaluate_distributions(
     logits_nec: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
     cost_cc: Tensor | None = None,
 ) -> tuple[DistributionEvaluation, ...]:
@@ -97,8 +97,7 @@ def evaluate_distributions(
                 evaluation = evaluate(
                     logits_nec[found.indices_b],
                     labels_n[found.indices_b],
-                    prior_c=prior_c,
-                    lambdas=lambdas,
+                    priors=priors,
                     class_counts=class_counts,
                     class_weights_c=found.class_weights_c,
                     test_prior_c=found.prior_c if known_prior else None,

@@ -5,7 +5,6 @@ N images, E experts, C classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,14 +18,13 @@ from balpoe.errors import DataError
 from balpoe.evaluation.distributions import Distribution, distributions
 from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimator, thinning
 from balpoe.evaluation.scoring import Metrics, evaluate_product
-from balpoe.evaluation.temperature import Temperatures, training_offsets
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import mean_lambda, target_prior
+from balpoe.method.priors import ExpertPriors, class_prior
 
 Scaling = Literal["none", "ensemble", "experts"]
 
 MOST_EXPERTS = 9  # 511 subsets, of which 31 are balanced if the λs are equidistant
-_ROUNDING = 1e-9  # of λs that are written in decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +35,11 @@ class Scorer:
     scaling: Scaling = "none"
 
     def logits(
-        self, logits_nec: Tensor, temperatures: Temperatures | None, offsets_ec: Tensor
+        self, logits_nec: Tensor, temperatures: Temperatures | None, priors: ExpertPriors
     ) -> Tensor:
         """Return the logits of the product [N, C]; scaling needs `temperatures`.
 
-        `offsets_ec` are the `training_offsets` of all experts.
+        `priors` are those of all experts.
         """
         chosen = list(self.experts)
         chosen_nec = logits_nec[:, chosen]
@@ -55,7 +53,9 @@ class Scorer:
         scaled_nec = chosen_nec / scales_e1.to(chosen_nec)
         if temperatures.scaled == "training_scorer":
             # (f + o)/T − o
-            scaled_nec = scaled_nec + (offsets_ec[chosen] * (1 / scales_e1 - 1)).to(scaled_nec)
+            scaled_nec = scaled_nec + (priors.training_offsets_ec[chosen] * (1 / scales_e1 - 1)).to(
+                scaled_nec
+            )
         return product_of_experts(scaled_nec)
 
 
@@ -75,17 +75,18 @@ class PostHocEvaluation:
     metrics: Metrics | None
 
 
-def scorers(lambdas: Sequence[float], *, scaled: bool) -> tuple[Scorer, ...]:
+def scorers(priors: ExpertPriors, *, scaled: bool) -> tuple[Scorer, ...]:
     """Return all experts without scaling, with scaling if `scaled`, then subsets of experts.
 
-    The subsets are the proper subsets with λ̄ = 0; none are listed for more than `MOST_EXPERTS`.
+    The subsets are the proper ones whose product aims at the uniform prior; none are
+    listed for more than `MOST_EXPERTS`.
     """
-    all_experts = tuple(range(len(lambdas)))
-    subsets = balanced_subsets(lambdas) if len(lambdas) <= MOST_EXPERTS else ()
+    all_experts = tuple(range(priors.count))
+    subsets = balanced_subsets(priors) if priors.count <= MOST_EXPERTS else ()
     return (
         Scorer(all_experts),
         *((Scorer(all_experts, "ensemble"),) if scaled else ()),
-        *((Scorer(all_experts, "experts"),) if scaled and len(lambdas) > 1 else ()),
+        *((Scorer(all_experts, "experts"),) if scaled and priors.count > 1 else ()),
         *(Scorer(subset) for subset in subsets if subset != all_experts),
     )
 
@@ -94,8 +95,7 @@ def evaluate_post_hoc(
     logits_nec: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
     temperatures: Temperatures | None,
     held_out: tuple[Tensor, Tensor] | None = None,
@@ -112,30 +112,28 @@ def evaluate_post_hoc(
         DataError: there are no images, or a label is no class.
     """
     found = list(distributions(labels_n, class_counts))
-    all_experts = Scorer(tuple(range(len(lambdas))))
-    offsets_ec = training_offsets(prior_c, lambdas)
-    estimator = None if held_out is None else _estimator(held_out, prior_c, lambdas)
+    all_experts = Scorer(tuple(range(priors.count)))
+    estimator = None if held_out is None else _estimator(held_out, priors, class_counts)
     rows = []
-    for scorer in scorers(lambdas, scaled=temperatures is not None):
-        product_nc = scorer.logits(logits_nec, temperatures, offsets_ec)
-        lam = mean_lambda([lambdas[e] for e in scorer.experts])
+    for scorer in scorers(priors, scaled=temperatures is not None):
+        product_nc = scorer.logits(logits_nec, temperatures, priors)
+        trained_prior_c = priors.of_product(scorer.experts)
         for distribution in found:
-            priors: dict[PriorKnowledge, Tensor | None] = {
+            test_priors: dict[PriorKnowledge, Tensor | None] = {
                 "unknown": None,
                 "known": distribution.prior_c,
             }
             if scorer == all_experts:
                 logits_bc = product_nc[distribution.indices_b]
-                priors["estimated"] = _estimated(logits_bc, distribution, estimator)
-            for prior, test_prior_c in priors.items():
+                test_priors["estimated"] = _estimated(logits_bc, distribution, estimator)
+            for prior, test_prior_c in test_priors.items():
                 metrics = None
                 if distribution.is_measurable and (prior == "unknown" or test_prior_c is not None):
                     metrics = _metrics(
                         product_nc,
                         labels_n,
                         distribution,
-                        prior_c=prior_c,
-                        lam=lam,
+                        trained_prior_c=trained_prior_c,
                         class_counts=class_counts,
                         test_prior_c=test_prior_c,
                     )
@@ -156,8 +154,7 @@ def metrics_with_estimated_priors(
     logits_nec: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
     held_out: tuple[Tensor, Tensor],
 ) -> dict[str, Metrics]:
@@ -166,7 +163,7 @@ def metrics_with_estimated_priors(
     They are those of `evaluate_post_hoc`, whose arguments and errors these are. Distributions
     whose prior cannot be estimated are left out.
     """
-    estimator = _estimator(held_out, prior_c, lambdas)
+    estimator = _estimator(held_out, priors, class_counts)
     product_nc = product_of_experts(logits_nec)
     found = {}
     for distribution in distributions(labels_n, class_counts):
@@ -176,8 +173,7 @@ def metrics_with_estimated_priors(
                 product_nc,
                 labels_n,
                 distribution,
-                prior_c=prior_c,
-                lam=mean_lambda(lambdas),
+                trained_prior_c=priors.of_product(),
                 class_counts=class_counts,
                 test_prior_c=test_prior_c,
             )
@@ -189,16 +185,14 @@ def _metrics(
     labels_n: Tensor,
     distribution: Distribution,
     *,
-    prior_c: Tensor,
-    lam: float,
+    trained_prior_c: Tensor,
     class_counts: Sequence[int],
     test_prior_c: Tensor | None,
 ) -> Metrics:
     return evaluate_product(
         product_nc[distribution.indices_b],
         labels_n[distribution.indices_b],
-        prior_c=prior_c,
-        lam=lam,
+        trained_prior_c=trained_prior_c,
         class_counts=class_counts,
         class_weights_c=distribution.class_weights_c,
         test_prior_c=test_prior_c,
@@ -207,13 +201,13 @@ def _metrics(
 
 
 def _estimator(
-    held_out: tuple[Tensor, Tensor], prior_c: Tensor, lambdas: Sequence[float]
+    held_out: tuple[Tensor, Tensor], priors: ExpertPriors, class_counts: Sequence[int]
 ) -> PriorEstimator:
     logits_nec, labels_n = held_out
     return PriorEstimator(
         HeldOut(product_of_experts(logits_nec), labels_n),
-        trained_prior_c=target_prior(prior_c, mean_lambda(lambdas)),
-        class_prior_c=prior_c,
+        trained_prior_c=priors.of_product(),
+        class_prior_c=class_prior(class_counts),
     )
 
 
@@ -225,24 +219,24 @@ def _estimated(
     return estimator.prior(logits_bc[:: thinning(*logits_bc.shape)])
 
 
-def balanced_subsets(lambdas: Sequence[float]) -> tuple[tuple[int, ...], ...]:
-    """Return the indices of every subset whose mean λ is 0 (Corollary 1.1), the smallest first.
+def balanced_subsets(priors: ExpertPriors) -> tuple[tuple[int, ...], ...]:
+    """Return the indices of every subset whose product aims at the uniform prior.
 
-    The set of all experts is among them if λ̄ = 0; the result may be empty.
+    They are those with λ̄ = 0 for logit adjustment (Corollary 1.1), the smallest first. The set of
+    all experts may be among them; the result may be empty.
 
     Raises:
         DataError: there are too many experts to enumerate all subsets.
     """
-    count = len(lambdas)
+    count = priors.count
     if count > MOST_EXPERTS:
         raise DataError(
             f"subsets of {count} experts: there are 2^{count}; at most {MOST_EXPERTS} experts are "
             "possible"
         )
-    scale = max((abs(lam) for lam in lambdas), default=0.0)
     return tuple(
         subset
         for size in range(1, count + 1)
         for subset in combinations(range(count), size)
-        if abs(math.fsum(lambdas[e] for e in subset)) <= _ROUNDING * max(scale, 1.0)
+        if priors.is_uniform(subset)
     )

@@ -43,7 +43,8 @@ class ScorerSummary:
     """The predictions of the ensemble or of one expert.
 
     Attributes:
-        lam: The λ of the expert, or the mean λ of the ensemble.
+        lam: The λ of the expert, or the mean λ of the ensemble; None if its loss uses no λ, or one
+            for each class.
         accuracy: The accuracy with images weighted.
         balanced_accuracy: The accuracy with classes weighted.
         by_images: The reliability bins with images weighted.
@@ -51,12 +52,12 @@ class ScorerSummary:
         shot_accuracy: The accuracy on many, medium and few, where these groups have images.
         recall_c: The accuracy on the images of each class, [C]; None for a class without images.
         predicted_c: The images that are predicted to be of each class, [C].
-        target_prior_c: The prior that λ aims at, [C].
+        target_prior_c: The prior that the training aims at, [C].
         marginal_c: The mean probability of each class over class-balanced inputs, [C].
         kl_to_target_prior: The divergence KL(target prior || marginal) as METHOD defines it, nats.
     """
 
-    lam: float
+    lam: float | None
     accuracy: float
     balanced_accuracy: float
     by_images: BinnedConfidences

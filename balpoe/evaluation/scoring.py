@@ -19,7 +19,7 @@ from balpoe.evaluation.predictions import Predictions
 from balpoe.method.calibration_bins import ReliabilityBins, refuse_impossible_labels
 from balpoe.method.long_tailed_counts import shot_groups
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import adjust_to_prior, mean_lambda, target_prior
+from balpoe.method.priors import ExpertPriors, adjust_to_prior
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,8 +65,7 @@ def evaluate(
     logits_bec: Tensor,
     labels_b: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
     class_weights_c: Tensor | None = None,
     test_prior_c: Tensor | None = None,
@@ -78,14 +77,13 @@ def evaluate(
     Args:
         logits_bec: Logits of the experts.
         labels_b: Labels.
-        prior_c: Training prior π [C].
-        lambdas: Biases of the experts; with π they give the target priors P_λ.
+        priors: The target priors of the experts.
         class_counts: Training images of each class; they give the shot groups.
         class_weights_c: Class weights [C] that simulate another class distribution: images then
             have these weights in the metrics over images, such as `accuracy` and `ece`. By
             default all images have the same weight.
-        test_prior_c: Known test prior [C]; every scorer is adjusted to it from its P_λ, and it is
-            the target prior of all.
+        test_prior_c: Known test prior [C]; every scorer is adjusted to it from its target prior,
+            and it is the target prior of all.
         cost_cc: Costs of decisions [C, C] by true and predicted class; without them there is no
             `expected_cost`.
         is_final: Whether to compute the metrics of final evaluations too, such as `ece_floor`.
@@ -95,15 +93,14 @@ def evaluate(
         DataError: no images, a label that is no class or that the test prior rules out, or
             class weights that leave nothing.
     """
-    assert logits_bec.shape[1] == len(lambdas)
+    assert logits_bec.shape[1] == priors.count
     labels_b = labels_b.to("cpu")
     refuse_impossible_labels(labels_b, len(class_counts))
     refuse_non_finite_logits(logits_bec)
     predictions = _predictions(
         _scorers(logits_bec),
         labels_b,
-        prior_c=prior_c,
-        lambdas=(*lambdas, mean_lambda(lambdas)),
+        targets_mc=priors.of_scorers_mc,
         class_counts=class_counts,
         class_weights_c=class_weights_c,
         test_prior_c=test_prior_c,
@@ -117,16 +114,16 @@ def evaluate_product(
     logits_bc: Tensor,
     labels_b: Tensor,
     *,
-    prior_c: Tensor,
-    lam: float,
+    trained_prior_c: Tensor,
     class_counts: Sequence[int],
     class_weights_c: Tensor | None = None,
     test_prior_c: Tensor | None = None,
     is_final: bool = False,
 ) -> Metrics:
-    """Score the logits [B, C] of one scorer, such as a product of experts, of the bias `lam`.
+    """Score the logits [B, C] of one scorer, such as a product of experts.
 
-    The other arguments and the errors are those of `evaluate`.
+    `trained_prior_c` float64 [C] is the prior that it aims at. The other arguments and the
+    errors are those of `evaluate`.
     """
     labels_b = labels_b.to("cpu")
     refuse_impossible_labels(labels_b, len(class_counts))
@@ -134,8 +131,7 @@ def evaluate_product(
     predictions = _predictions(
         logits_bc.detach().to("cpu", torch.float64).unsqueeze(0),
         labels_b,
-        prior_c=prior_c,
-        lambdas=(lam,),
+        targets_mc=trained_prior_c.unsqueeze(0),
         class_counts=class_counts,
         class_weights_c=class_weights_c,
         test_prior_c=test_prior_c,
@@ -149,22 +145,20 @@ def _predictions(
     logits_mbc: Tensor,
     labels_b: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    targets_mc: Tensor,
     class_counts: Sequence[int],
     class_weights_c: Tensor | None,
     test_prior_c: Tensor | None,
     cost_cc: Tensor | None,
 ) -> Predictions:
-    """Return the predictions of M scorers, each of the bias in `lambdas`."""
+    """Return the predictions of M scorers, which aim at the priors `targets_mc`."""
     classes = logits_mbc.shape[-1]
-    assert classes == len(prior_c) == len(class_counts)
+    assert classes == targets_mc.shape[-1] == len(class_counts)
     images_c = torch.bincount(labels_b, minlength=classes)
     weights_b = torch.ones(len(labels_b), dtype=torch.float64)
     if class_weights_c is not None:
         weights_b = class_weighted(labels_b, images_c, class_weights_c)
 
-    targets_mc = target_priors(prior_c, lambdas)
     if test_prior_c is not None:
         test_prior_c = test_prior_c.to("cpu", torch.float64)
         refuse_labels_ruled_out(images_c, test_prior_c)
@@ -209,12 +203,6 @@ def _scorers(logits_bec: Tensor) -> Tensor:
     logits_bec = logits_bec.detach().to("cpu", torch.float64)
     product_bc = product_of_experts(logits_bec)
     return torch.cat([logits_bec.transpose(0, 1), product_bc.unsqueeze(0)])
-
-
-def target_priors(prior_c: Tensor, lambdas: Sequence[float]) -> Tensor:
-    """Return P_λ of every scorer, [M, C]; that of a product of experts is P_λ̄ (Theorem 1)."""
-    prior_c = prior_c.to("cpu", torch.float64)
-    return torch.stack([target_prior(prior_c, lam) for lam in lambdas])
 
 
 def _adjusted(logits_mbc: Tensor, trained_priors_mc: Tensor, test_prior_c: Tensor) -> Tensor:

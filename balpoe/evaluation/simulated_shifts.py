@@ -17,15 +17,14 @@ from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS
 from balpoe.evaluation.image_weights import shift_weights
 from balpoe.evaluation.scoring import evaluate_product
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import mean_lambda
+from balpoe.method.priors import ExpertPriors
 
 
 def simulated_shifts(
     logits_nec: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
 ) -> dict[str, float]:
     """Evaluate the product of experts under every shift, without and with the prior known.
@@ -45,8 +44,7 @@ def simulated_shifts(
             values = evaluate_product(
                 product_nc,
                 labels_n,
-                prior_c=prior_c,
-                lam=mean_lambda(lambdas),
+                trained_prior_c=priors.of_product(),
                 class_counts=class_counts,
                 class_weights_c=weights_c,
                 test_prior_c=test_prior_c,

@@ -27,7 +27,6 @@ from balpoe.evaluation.prediction_summary import (
     WithoutExpert,
 )
 from balpoe.evaluation.predictions import MostProbable
-from balpoe.evaluation.scoring import target_priors
 from balpoe.method.calibration_bins import (
     ReliabilityBins,
     bin_confidences,
@@ -36,7 +35,7 @@ from balpoe.method.calibration_bins import (
 from balpoe.method.calibration_floor import CalibrationFloor
 from balpoe.method.long_tailed_counts import shot_groups
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior, mean_lambda
+from balpoe.method.priors import ExpertPriors, mean_lambda
 
 
 def prediction_summary(
@@ -46,7 +45,8 @@ def prediction_summary(
     split: Split,
     class_names: Sequence[str],
     class_counts: Sequence[int],
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
+    lambdas: Sequence[float] | None = None,
     metrics: Sequence[str] = (),
 ) -> PredictionSummary:
     """Return the summary of logits [N, E, C] for all images of a split.
@@ -57,21 +57,22 @@ def prediction_summary(
         split: The split.
         class_names: The names of the classes.
         class_counts: The training images of each class.
-        lambdas: The λ of each expert.
+        priors: The target priors of the experts.
+        lambdas: The λ of each expert, if its loss uses one.
         metrics: Metrics of the ensemble, such as `val/ece`; the floor of each ECE is computed.
 
     Raises:
         NonFiniteError: logits are NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
+    assert logits_nec.shape[1] == priors.count
     labels_n = labels_n.to("cpu")
     refuse_impossible_labels(labels_n, len(class_counts))
     refuse_non_finite_logits(logits_nec)
     images_c = torch.bincount(labels_n, minlength=len(class_counts))
     weights_n = balanced_weights(labels_n, images_c)
     scores = _scored(logits_nec, weights_n / len(labels_n))
-    scored_lambdas = (*lambdas, mean_lambda(lambdas))
-    own = len(scored_lambdas)
+    own = priors.count + 1
     predictions = MostProbable(
         highest_mb=scores.highest_mn[:own],
         predicted_mb=scores.predicted_mn[:own],
@@ -79,10 +80,11 @@ def prediction_summary(
         images_c=images_c,
         weights_b=torch.ones_like(weights_n),
         balanced_weights_b=weights_n,
-        targets_mc=target_priors(class_prior(class_counts), scored_lambdas),
+        targets_mc=priors.of_scorers_mc,
         shot_groups=shot_groups(class_counts),
     )
-    *experts, ensemble = _scorers(predictions, scored_lambdas, scores.log_marginals_mc)
+    every = [None] * own if lambdas is None else [*lambdas, mean_lambda(lambdas)]
+    *experts, ensemble = _scorers(predictions, every, scores.log_marginals_mc)
     return PredictionSummary(
         split=split,
         class_names=tuple(class_names),
@@ -142,7 +144,7 @@ def _scored(logits_nec: Tensor, weights_n: Tensor) -> _Scores:
 
 
 def _scorers(
-    predictions: MostProbable, lambdas: Sequence[float], log_marginals_mc: Tensor
+    predictions: MostProbable, lambdas: Sequence[float | None], log_marginals_mc: Tensor
 ) -> list[ScorerSummary]:
     accuracy_m = predictions.image_mean(predictions.correct_mb.double())
     balanced_m = predictions.balanced_mean(predictions.correct_mb.double())

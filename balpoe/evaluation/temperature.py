@@ -1,9 +1,10 @@
 """Temperature scaling: one number that corrects over- or underconfidence of a scorer.
 
-B batch, E experts, C classes. A scorer f of the target prior P_λ ∝ π^λ is trained as
-g = f + (1 − λ)·log π, whose prior is the training prior π. It is g that is overconfident: g/T is
-scaled, and the result g/T − (1 − λ)·log π has the target prior P_λ again. On `gaussian_lt` that is
-closer to the true posterior than f/T, which was scaled before (docs/numbers.md).
+B batch, E experts, C classes. A scorer f of the target prior P_e is trained as g = f + o, whose
+prior is that of the training draws: for logit adjustment the offset o is (1 − λ)·log π, and the
+prior of g is π. It is g that is overconfident: g/T is scaled, and the result g/T − o has the target
+prior P_e again. On `gaussian_lt` that is closer to the true posterior than f/T, which was scaled
+before (docs/numbers.md).
 
 With β = 1/T the loss of softmax(β·f + s) on labelled images is convex in β for any fixed shift s of
 log priors (Guo et al. 2017, Sec. 4.2, for s = 0): its derivative, mean_b(E_p[f_b] − f_b,y), is
@@ -13,7 +14,6 @@ leave the bracket.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ from balpoe.evaluation.image_weights import balanced_weights
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
+from balpoe.method.priors import ExpertPriors
 
 LOWEST, HIGHEST = 0.01, 100.0
 """The range of temperatures. The optimum is 0 for a scorer that is right about every image, and
@@ -46,32 +47,25 @@ class Temperatures:
     scaled: Literal["logits", "training_scorer"] = "logits"
 
 
-def training_offsets(prior_c: Tensor, lambdas: Sequence[float]) -> Tensor:
-    """Return g − f = (1 − λ)·log π of every expert, float64 [E, C]."""
-    return torch.stack([(1 - lam) * prior_c.to(torch.float64).log() for lam in lambdas])
-
-
-def fit_temperatures(
-    logits_bec: Tensor, labels_b: Tensor, *, prior_c: Tensor, lambdas: Sequence[float]
-) -> Temperatures:
+def fit_temperatures(logits_bec: Tensor, labels_b: Tensor, *, priors: ExpertPriors) -> Temperatures:
     """Return the temperatures of least negative log-likelihood, with equal class weights.
 
-    The scorers of the training are scaled and adjusted by −log π, as for the posterior of a
-    balanced set. All experts then have the same scale of log P(x|y), and the target prior of the
-    mean of their scaled logits is still P_λ̄ (Theorem 1). `prior_c` is the training prior π.
+    The scorers of the training are scaled and adjusted from the prior of its draws to the posterior
+    of a balanced set. All experts then have the same scale of log P(x|y), and the target prior of
+    the mean of their scaled logits is still that of the product (Theorem 1).
 
     Raises:
         NonFiniteError: a logit is NaN or infinite.
         DataError: there are no images, or a label is no class.
     """
     _, experts, classes = logits_bec.shape
-    assert experts == len(lambdas)
+    assert experts == priors.count
     refuse_non_finite_logits(logits_bec)
     refuse_impossible_labels(labels_b, classes)
     images_c = torch.bincount(labels_b, minlength=classes)
     weights_b = balanced_weights(labels_b, images_c)
-    scorers_bec = logits_bec.to(torch.float64) + training_offsets(prior_c, lambdas)
-    shift_c = -prior_c.log()
+    scorers_bec = logits_bec.to(torch.float64) + priors.training_offsets_ec
+    shift_c = -priors.log_drawn_c
 
     def fit(scorer_bc: Tensor) -> float:
         return fit_temperature(scorer_bc, labels_b, shift_c=shift_c, weights_b=weights_b)

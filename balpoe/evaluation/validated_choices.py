@@ -2,7 +2,7 @@
 
 They are chosen by `CHOICE_METRIC`, the negative log-likelihood over classes of equal weight, which
 is a proper score. Logits are adjusted to equal class frequencies first, as when temperatures are
-fitted, so that products of any λ̄ can be compared.
+fitted, so that products of any prior can be compared.
 
 N images, E experts, C classes.
 """
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from balpoe.evaluation.post_hoc import Scorer, scorers
 from balpoe.evaluation.scoring import Metrics, evaluate_product
-from balpoe.evaluation.temperature import Temperatures, fit_temperatures, training_offsets
-from balpoe.method.priors import mean_lambda
+from balpoe.evaluation.temperature import Temperatures, fit_temperatures
+from balpoe.method.priors import ExpertPriors
 
 CHOICE_METRIC = "balanced_nll"
 FOLDS = 5
@@ -77,8 +77,7 @@ def metrics_on_validation(
     logits_nec: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
 ) -> dict[Scorer, Metrics]:
     """Score every scorer on the validation predictions [N, E, C] of a search trial.
@@ -94,23 +93,20 @@ def metrics_on_validation(
     folds_n = _folds(labels_n)
     for fold in range(FOLDS):
         rest_n = folds_n != fold
-        temperatures = Temperatures(1.0, (1.0,) * len(lambdas))
+        temperatures = Temperatures(1.0, (1.0,) * priors.count)
         if rest_n.any():
-            temperatures = fit_temperatures(
-                logits_nec[rest_n], labels_n[rest_n], prior_c=prior_c, lambdas=lambdas
-            )
+            temperatures = fit_temperatures(logits_nec[rest_n], labels_n[rest_n], priors=priors)
         fitted.append((~rest_n, temperatures))
-    found, offsets_ec = {}, training_offsets(prior_c, lambdas)
-    for scorer in scorers(lambdas, scaled=True):
+    found = {}
+    for scorer in scorers(priors, scaled=True):
         product_nc = torch.empty_like(logits_nec[:, 0])
         for held_out_n, temperatures in fitted:
-            product_nc[held_out_n] = scorer.logits(logits_nec[held_out_n], temperatures, offsets_ec)
+            product_nc[held_out_n] = scorer.logits(logits_nec[held_out_n], temperatures, priors)
         found[scorer] = _balanced_metrics(
             scorer,
             product_nc,
             labels_n,
-            prior_c=prior_c,
-            lambdas=lambdas,
+            priors=priors,
             class_counts=class_counts,
         )
     return found
@@ -120,8 +116,7 @@ def metrics_on_test(
     logits_nec: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
     temperatures: Temperatures | None,
 ) -> dict[Scorer, Metrics]:
@@ -134,13 +129,12 @@ def metrics_on_test(
     return {
         scorer: _balanced_metrics(
             scorer,
-            scorer.logits(logits_nec, temperatures, training_offsets(prior_c, lambdas)),
+            scorer.logits(logits_nec, temperatures, priors),
             labels_n,
-            prior_c=prior_c,
-            lambdas=lambdas,
+            priors=priors,
             class_counts=class_counts,
         )
-        for scorer in scorers(lambdas, scaled=temperatures is not None)
+        for scorer in scorers(priors, scaled=temperatures is not None)
     }
 
 
@@ -149,16 +143,14 @@ def _balanced_metrics(
     product_nc: Tensor,
     labels_n: Tensor,
     *,
-    prior_c: Tensor,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     class_counts: Sequence[int],
 ) -> Metrics:
     classes = len(class_counts)
     return evaluate_product(
         product_nc,
         labels_n,
-        prior_c=prior_c,
-        lam=mean_lambda([lambdas[e] for e in scorer.experts]),
+        trained_prior_c=priors.of_product(scorer.experts),
         class_counts=class_counts,
         test_prior_c=torch.full((classes,), 1 / classes, dtype=torch.float64),
         is_final=True,

@@ -21,25 +21,27 @@ from balpoe.errors import DataError
 from balpoe.evaluation.input_checks import refuse_non_finite_logits
 from balpoe.evaluation.post_hoc import Scaling, Scorer
 from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimate, estimate_prior, thinning
-from balpoe.evaluation.temperature import training_offsets
 from balpoe.inference.pixel_batches import Images, image_batches
 from balpoe.inference.target_prior import TargetPrior, is_estimate, known_prior
 from balpoe.method.calibration_bins import refuse_impossible_labels
 from balpoe.method.decisions import decisions
-from balpoe.method.priors import adjust_to_prior, class_prior, mean_lambda, target_prior
+from balpoe.method.priors import adjust_to_prior, class_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ExpertPredictions:
-    """The logits of each expert, `logits_nec` float32 [N, E, C], and its bias λ."""
+    """The logits of each expert, `logits_nec` float32 [N, E, C], and its bias λ.
+
+    `lambdas` is None if the loss uses no λ, or one for each class.
+    """
 
     logits_nec: NDArray[np.float32]
-    lambdas: tuple[float, ...]
+    lambdas: tuple[float, ...] | None
 
     @property
     def probabilities_nec(self) -> NDArray[np.float32]:
-        """The softmax of the logits: probabilities for each expert's own prior P_λ."""
+        """The softmax of the logits: probabilities for each expert's own target prior."""
         return _softmax(torch.from_numpy(self.logits_nec)).numpy()
 
 
@@ -60,7 +62,7 @@ class Classifier:
     ) -> None:
         self._model = model
         self._device = device
-        self._scorer = scorer or Scorer(tuple(range(len(model.provenance.lambdas))))
+        self._scorer = scorer or Scorer(tuple(range(model.provenance.expert_count)))
         description = model.provenance.description
         self.classes_: NDArray[np.str_] = np.array(description.class_names)
         self.shape = ImageShape(description.height, description.width, description.channels)
@@ -72,10 +74,8 @@ class Classifier:
 
     @property
     def trained_prior_c(self) -> Tensor:
-        """The prior P_λ̄ of the product of experts: float64 [C] (Theorem 1)."""
-        prior_c = class_prior(self.provenance.description.class_counts)
-        lambdas = [self.provenance.lambdas[e] for e in self._scorer.experts]
-        return target_prior(prior_c, mean_lambda(lambdas))
+        """The prior of the product of experts: float64 [C], P_λ̄ for λ (Theorem 1)."""
+        return self.provenance.priors.of_product(self._scorer.experts)
 
     def with_temperatures(self, scaling: Scaling) -> Classifier:
         """Return the model with its stored temperatures, for the ensemble or for each expert.
@@ -92,7 +92,7 @@ class Classifier:
         return Classifier(self._model, self._device, replace(self._scorer, scaling=scaling))
 
     def with_experts(self, *experts: int) -> Classifier:
-        """Return the product of only these experts, counted from 0, with their own mean λ.
+        """Return the product of only these experts, counted from 0, with their own prior.
 
         `balpoe evaluate --post-hoc` and `balpoe.evaluate(model, post_hoc=True)` mark the subset
         that validation chooses.
@@ -100,7 +100,7 @@ class Classifier:
         Raises:
             DataError: no expert is given, or one is given twice or does not exist.
         """
-        count = len(self.provenance.lambdas)
+        count = self.provenance.expert_count
         if not experts or len(set(experts)) < len(experts) or not set(experts) <= set(range(count)):
             raise DataError(
                 f"experts: must be different numbers from 0 to {count - 1}, got "
@@ -118,7 +118,7 @@ class Classifier:
             target_prior: The class frequencies of the images: `"train"`, `"uniform"`,
                 probabilities or counts (in the order of `classes_`, or by name), or `"estimate"`,
                 estimated from these images (see `estimate_prior`). None is the prior of the
-                product of experts, which is uniform if their λs have the mean 0.
+                product of experts, `trained_prior_c`, which is uniform if their λs have the mean 0.
 
         Raises:
             DataError: an image cannot be used, or the prior is not one of these classes or cannot
@@ -219,7 +219,7 @@ class Classifier:
         return known_prior(target, self.provenance.description)
 
     def probabilities(self, product_nc: Tensor, known_prior_c: Tensor | None) -> Tensor:
-        """Probabilities float32 [N, C] of the product's logits, for a known prior [C] or P_λ̄."""
+        """Probabilities float32 [N, C] of the product's logits, for a known prior [C] if given."""
         if known_prior_c is not None:
             product_nc = adjust_to_prior(
                 product_nc.double(),
@@ -230,12 +230,9 @@ class Classifier:
 
     def product(self, logits_bec: Tensor) -> Tensor:
         """The logits [B, C] of the product of the chosen experts, with the chosen temperatures."""
-        prior_c = class_prior(self.provenance.description.class_counts)
-        return self._scorer.logits(
-            logits_bec,
-            self.provenance.calibration.temperatures,
-            training_offsets(prior_c, self.provenance.lambdas),
-        )
+        provenance = self.provenance
+        temperatures = provenance.calibration.temperatures
+        return self._scorer.logits(logits_bec, temperatures, provenance.priors)
 
     def estimate(self, product_nc: Tensor) -> PriorEstimate:
         """Estimate the class frequencies of images from their logits of the product [N, C]."""

@@ -2,13 +2,13 @@
 
     images         uint8 [B, H, W, D], of the size and colour that the model was trained with
     logits         float32 [B, E, C] of every expert
-    probabilities  float32 [B, C] of their product, for the prior P_λ̄ of the training
+    probabilities  float32 [B, C] of their product, for the prior P that it aims at
 
 B batch (any size), H height, W width, D channels, E experts, C classes. The file's metadata
-are `classes`, `lambdas`, `trained_prior` (P_λ̄), `model` (its identity) and, if the model has costs,
-`cost` (their matrix, a row for each true class), in JSON. The graph makes no decisions. For class
-frequencies q, multiply the probabilities by q / P_λ̄ and divide by their sum. The graph computes
-in float32, as balpoe does.
+are `classes`, `lambdas` (null if the loss uses no λ, or one for each class), `trained_prior` (P),
+`model` (its identity) and, if the model has costs, `cost` (their matrix, a row for each true
+class), in JSON. The graph makes no decisions. For class frequencies q, multiply the probabilities
+by q / P and divide by their sum. The graph computes in float32, as balpoe does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from balpoe.errors import UserError
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 
 if TYPE_CHECKING:
@@ -82,12 +81,10 @@ def onnx_bytes(model: TrainedModel) -> bytes:
 
 
 def _describe(exported: onnx.ModelProto, provenance: Provenance) -> None:
-    prior_c = class_prior(provenance.description.class_counts)
-    trained_c = target_prior(prior_c, mean_lambda(provenance.lambdas))
     about = {
         "classes": provenance.description.class_names,
         "lambdas": provenance.lambdas,
-        "trained_prior": trained_c.tolist(),
+        "trained_prior": provenance.priors.of_product().tolist(),
         "model": provenance.identity,
     }
     if provenance.cost_cc is not None:

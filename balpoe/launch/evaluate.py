@@ -26,7 +26,6 @@ from balpoe.evaluation.validated_choices import (
 )
 from balpoe.files import configuration_from_plain
 from balpoe.launch.device_option import choose_device
-from balpoe.method.priors import class_prior
 from balpoe.study.selection.side_by_side import (
     ModelDifferences,
     SeedMetrics,
@@ -45,7 +44,8 @@ class SeedEvaluation:
     Attributes:
         path: The model directory.
         seed: The seed of the training.
-        lambdas: The λ of each expert.
+        lambdas: The λ of each expert; None if its loss uses none, or one for each class.
+        shown_lambdas: The λ of each expert as text.
         rows: The scores on every test distribution.
         classes: The results of each class on the whole test set.
         class_names: The names of the classes.
@@ -57,7 +57,8 @@ class SeedEvaluation:
 
     path: Path
     seed: int
-    lambdas: tuple[float, ...]
+    lambdas: tuple[float, ...] | None
+    shown_lambdas: tuple[str, ...]
     rows: tuple[DistributionEvaluation, ...]
     classes: ResultsByPrior
     class_names: tuple[str, ...]
@@ -178,8 +179,7 @@ def _evaluate_seed(
         choices = evaluate_post_hoc(
             logits_nec,
             test.labels_n,
-            prior_c=class_prior(class_counts),
-            lambdas=provenance.lambdas,
+            priors=provenance.priors,
             class_counts=class_counts,
             temperatures=provenance.calibration.temperatures,
             held_out=_held_out(trained),
@@ -189,6 +189,7 @@ def _evaluate_seed(
         path=path,
         seed=provenance.seed,
         lambdas=provenance.lambdas,
+        shown_lambdas=provenance.shown_lambdas,
         rows=evaluate_on(logits_nec, test, provenance),
         classes=class_results_on(logits_nec, test, provenance),
         class_names=provenance.description.class_names,
@@ -206,8 +207,7 @@ def _validated(trained: TrainedModel, logits_nec: Tensor, test: Images) -> Valid
     on_test = metrics_on_test(
         logits_nec,
         test.labels_n,
-        prior_c=class_prior(class_counts),
-        lambdas=provenance.lambdas,
+        priors=provenance.priors,
         class_counts=class_counts,
         temperatures=provenance.calibration.temperatures,
     )
@@ -220,8 +220,7 @@ def _validated(trained: TrainedModel, logits_nec: Tensor, test: Images) -> Valid
     on_validation = metrics_on_validation(
         torch.from_numpy(predictions.logits_nec),
         torch.from_numpy(predictions.labels_n.copy()),
-        prior_c=class_prior(predictions.class_counts),
-        lambdas=predictions.lambdas,
+        priors=predictions.priors,
         class_counts=predictions.class_counts,
     )
     return validated_choices(on_validation, on_test, predictions.origin)

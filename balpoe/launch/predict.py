@@ -119,7 +119,7 @@ def predict(
             "prior": assumed_prior_c.tolist(),
         }
         class_names = classifier.classes_.tolist()
-        experts = len(classifier.provenance.lambdas) if logits else 0
+        experts = classifier.provenance.expert_count if logits else 0
         cost_cc = classifier.provenance.cost_cc
         with prediction_writer(
             out, class_names, experts=experts, about=about, cost_cc=cost_cc

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from balpoe.config import Configuration, ExpertsConfig
+from balpoe.config import Configuration
 from balpoe.config.data import FittedImages
 from balpoe.data import load_search_splits
 from balpoe.errors import (
@@ -27,12 +27,11 @@ from balpoe.evaluation.temperature import fit_temperatures
 from balpoe.exporting.export_files import provenance_file, read_exported_trial
 from balpoe.files import configuration_from_plain
 from balpoe.launch.tracking import study_exported_from
-from balpoe.method.priors import class_prior
 from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result
-from balpoe.training.loss_context import configured_lambdas
+from balpoe.training.loss_context import expert_priors
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.search_validation import SearchValidation, ValidationFile
@@ -74,7 +73,7 @@ def passed_on_by_search(configuration_file: Path, configuration: Configuration) 
         searched = configuration_from_plain(trial.searched_configuration, place)
         if _with_final_data_of(exported, configuration) != configuration:
             return _none("the configuration was changed after its export")
-        return _of_trial(study, trial.trial, searched, configuration.experts)
+        return _of_trial(study, trial.trial, searched, configuration)
     except (UserError, OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s: no temperatures from the search: %r", configuration_file, error)
         return _none(f"{_problem_of(error)} (trial {trial.trial} of {study.path.name})")
@@ -93,9 +92,9 @@ def _with_final_data_of(exported: Configuration, configuration: Configuration) -
 
 
 def _of_trial(
-    study: StudyDirectory, number: int, searched: Configuration, final: ExpertsConfig
+    study: StudyDirectory, number: int, searched: Configuration, final: Configuration
 ) -> FromSearch:
-    if searched.experts != final:
+    if searched.experts != final.experts:
         return _none("the final recipe has other experts than the search")
     name = study.path.name
     # the copy of a study on an object store lacks predictions until they are downloaded
@@ -104,11 +103,13 @@ def _of_trial(
     class_counts = result.class_counts or _recount(result, searched)
     if class_counts is None:
         return _none(f"the data are not those of trial {number} of {name} any more")
+    priors = expert_priors(searched, class_counts)
+    if not priors.equals(expert_priors(final, class_counts)):
+        return _none("the final recipe aims at other class priors than the search")
     temperatures = fit_temperatures(
         torch.from_numpy(predictions.logits_nec),
         torch.from_numpy(predictions.labels_n.copy()),
-        prior_c=class_prior(class_counts),
-        lambdas=configured_lambdas(searched),
+        priors=priors,
     )
     images = len(predictions.labels_n)
     origin = f"carried over from {images} validation images of trial {number} of {name}"

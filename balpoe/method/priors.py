@@ -1,16 +1,18 @@
 """Class priors, and the target priors of biased experts.
 
-C classes. Priors are float64 for any precision of the network.
+E experts, C classes. Priors are float64 for any precision of the network.
 
     π    share of each class in the training images
     λ    bias of an expert, for all classes or for each one
     P_λ  target prior π^λ / Σ_j π_j^λ: λ = 1 gives π, 0 the uniform, −1 the inverse long tail
+    P_e  the target prior of expert e for any loss: P_λ for logit adjustment
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,6 +20,72 @@ from torch import Tensor
 from balpoe.errors import DataError, NonFiniteError
 
 SUM_TOLERANCE = 1e-4  # float32 shares of 8142 classes still pass, counts and percentages do not
+_ROUNDING = 1e-9  # of λs that are written in decimals
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ExpertPriors:
+    """The target prior P_e of each expert: its logits learn f_e = log P(x|y) + log P_e(y).
+
+    Attributes:
+        log_priors_ec: log P_e up to a constant for each expert, float64 [E, C], on the CPU.
+        log_drawn_c: The log of the share of each class in the training draws times its weight in
+            the loss, up to a constant, float64 [C]: log π unless classes are sampled or weighted.
+    """
+
+    log_priors_ec: Tensor
+    log_drawn_c: Tensor
+
+    @property
+    def count(self) -> int:
+        """The number of experts."""
+        return len(self.log_priors_ec)
+
+    @property
+    def each_ec(self) -> Tensor:
+        """The prior P_e of each expert: float64 [E, C]."""
+        return self.log_priors_ec.softmax(dim=-1)
+
+    @property
+    def of_scorers_mc(self) -> Tensor:
+        """The prior of each expert, then that of their product: float64 [E + 1, C]."""
+        return torch.cat([self.each_ec, self.of_product().unsqueeze(0)])
+
+    def of_product(self, experts: Sequence[int] | None = None) -> Tensor:
+        """Return the prior of the product of some experts, by default of all: float64 [C].
+
+        The logits of the product are the mean of theirs, and so is its log prior, up to a constant:
+        P_λ̄ for logit adjustment (paper, Theorem 1).
+        """
+        return self._of(experts).mean(dim=0).softmax(dim=-1)
+
+    def is_uniform(self, experts: Sequence[int] | None = None) -> bool:
+        """Whether the product of some experts, by default of all, aims at the uniform prior.
+
+        For logit adjustment its experts have λ̄ = 0 (paper, Corollary 1.1), unless π is uniform.
+        """
+        chosen_ec = self._of(experts)
+        sums_c = chosen_ec.sum(dim=0)
+        scale = float((chosen_ec.amax(dim=1) - chosen_ec.amin(dim=1)).max())
+        return float(sums_c.max() - sums_c.min()) <= _ROUNDING * max(scale, 1.0)
+
+    @property
+    def training_offsets_ec(self) -> Tensor:
+        """What the training adds to the logits, up to a constant: float64 [E, C].
+
+        f_e plus its offset has the prior of the draws for every expert. For logit adjustment it is
+        (1 − λ)·log π.
+        """
+        return self.log_drawn_c - self.log_priors_ec
+
+    def equals(self, other: ExpertPriors) -> bool:
+        """Whether every expert and the draws have the same priors as in `other`, but rounding."""
+        mine = torch.cat([self.each_ec, self.log_drawn_c.softmax(dim=-1).unsqueeze(0)])
+        theirs = torch.cat([other.each_ec, other.log_drawn_c.softmax(dim=-1).unsqueeze(0)])
+        return mine.shape == theirs.shape and torch.allclose(mine, theirs, rtol=_ROUNDING, atol=0)
+
+    def _of(self, experts: Sequence[int] | None) -> Tensor:
+        return self.log_priors_ec if experts is None else self.log_priors_ec[list(experts)]
 
 
 def class_prior(class_counts: Sequence[int] | Tensor) -> Tensor:

@@ -104,12 +104,12 @@ def _why_dashes(seeds: Sequence[FinalEvaluation]) -> str:
     return "\n–: a class has no test images" if missing else ""
 
 
-def detail_table(seeds: Sequence[FinalEvaluation], lambdas: Sequence[float] = ()) -> CellTable:
-    """Every metric on the whole test set: a column for the ensemble and each expert with a λ."""
+def detail_table(seeds: Sequence[FinalEvaluation], shown_lambdas: Sequence[str] = ()) -> CellTable:
+    """Every metric on the whole test set: a column for the ensemble and each of the experts."""
     scalars = _scalars(seeds)
     names = {WHOLE_TEST: "product"}
-    for i, lam in enumerate(lambdas):
-        names[f"{WHOLE_TEST}/expert_{i}"] = f"expert {i}\nλ {lam:.3g}"
+    for i, lam in enumerate(shown_lambdas):
+        names[f"{WHOLE_TEST}/expert_{i}"] = f"expert {i}\nλ {lam}"
     every = [f"{WHOLE_TEST}/{metric}" for metric in metric_table()]
     shown = [name.removeprefix(f"{WHOLE_TEST}/") for name in distinct_metrics(every, scalars)]
     return table_of(

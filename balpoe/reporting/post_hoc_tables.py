@@ -51,7 +51,7 @@ Place = tuple[Scorer, PriorKnowledge, str]  # the last one is a test distributio
 def post_hoc_tables(
     seeds: Sequence[PostHoc],
     choices: Sequence[ValidatedChoices],
-    lambdas: Sequence[float],
+    lambdas: Sequence[float] | None,
     calibration: Calibration,
 ) -> Iterator[RenderableType]:
     """Yield a table of priors, and the choices on validation with their consequence on the test.
@@ -100,10 +100,10 @@ def _prior_cells(seeds: Sequence[PostHoc], distribution: str) -> Iterator[Cell]:
 
 
 def _choice_cells(
-    choices: Sequence[ValidatedChoices], lambdas: Sequence[float], scorer: Scorer
+    choices: Sequence[ValidatedChoices], lambdas: Sequence[float] | None, scorer: Scorer
 ) -> Iterator[Cell]:
     rows = [next(row for row in each.choices if row.scorer == scorer) for each in choices]
-    yield _scorer_cell(rows[0], lambdas)
+    yield _scorer_cell(rows[0], lambdas, choices[0].choices[0].scorer)
     validation = rows[0].validation  # one search trial, whatever the seed of the final training
     for metric in _CHOICE_METRICS:
         yield _number_cell("val", metric, [] if validation is None else [validation])
@@ -112,9 +112,9 @@ def _choice_cells(
 
 
 def _shift_cells(
-    seeds: Sequence[PostHoc], lambdas: Sequence[float], row: ValidatedChoice
+    seeds: Sequence[PostHoc], lambdas: Sequence[float] | None, row: ValidatedChoice
 ) -> Iterator[Cell]:
-    yield _scorer_cell(row, lambdas)
+    yield _scorer_cell(row, lambdas, seeds[0][0].scorer)
     for distribution in _distributions(seeds):
         if distribution in _EXTREMES:
             for metric in shift_metrics():
@@ -122,12 +122,17 @@ def _shift_cells(
                 yield _value_cell(head, metric, seeds, (row.scorer, "unknown", distribution))
 
 
-def _scorer_cell(row: ValidatedChoice, lambdas: Sequence[float]) -> Cell:
-    """The λs of the experts, or their temperatures; a star marks the choice of validation."""
+def _scorer_cell(row: ValidatedChoice, lambdas: Sequence[float] | None, every: Scorer) -> Cell:
+    """The λs or numbers of some experts of `every`, or their temperatures.
+
+    A star marks the choice of validation.
+    """
     scorer = row.scorer
     name = _SCALINGS[scorer.scaling]
-    if len(scorer.experts) < len(lambdas):
-        name = f"λ {', '.join(f'{lambdas[e]:.3g}' for e in scorer.experts)}"
+    if len(scorer.experts) < len(every.experts):
+        name = f"experts {', '.join(map(str, scorer.experts))}"
+        if lambdas is not None:
+            name = f"λ {', '.join(f'{lambdas[e]:.3g}' for e in scorer.experts)}"
     return text_cell("choice", f"* {name}" if row.is_chosen else name, style="bold")
 
 

@@ -9,7 +9,8 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from balpoe.config import StudySpec
+from balpoe.config import StudySpec, to_plain, with_parameters
+from balpoe.config.shown_biases import shown_lambdas
 from balpoe.evaluation.prediction_summary import (
     BinnedConfidences,
     PredictionSummary,
@@ -97,7 +98,7 @@ def trial_view(trial: ViewedTrial, columns: int) -> RenderableType:
     named = f"{trial_name(trial.record.identity)}, ensemble"
     width = max(_FEWEST_CELLS, figure_width(columns) - _BESIDE_BAR)
     for table in (
-        _scorer_table(summary),
+        _scorer_table(summary, _without_lambda(trial)),
         _reliability_table(summary, named, width),
         _class_table(summary, named, width),
     ):
@@ -151,21 +152,29 @@ def _reason(record: TrialRecord) -> str:
     )
 
 
-def _scorer_table(summary: PredictionSummary) -> CellTable:
+def _without_lambda(trial: ViewedTrial) -> str:
+    """Return the text for experts without a single λ."""
+    configuration = with_parameters(trial.spec.base, trial.record.parameters)
+    return shown_lambdas(None, to_plain(configuration))[0]
+
+
+def _scorer_table(summary: PredictionSummary, no_lambda: str) -> CellTable:
     experts = summary.experts if len(summary.experts) > 1 else ()
     scorers = [("ensemble", summary.ensemble), *((str(e), s) for e, s in enumerate(experts))]
     return table_of(
         "Ensemble and experts",
-        (_scorer_cells(summary, name, scorer) for name, scorer in scorers),
+        (_scorer_cells(summary, name, scorer, no_lambda) for name, scorer in scorers),
         f"{_images(summary)}, seed 0 of the trial; floor: mean ECE of perfectly calibrated "
         "predictions",
     )
 
 
-def _scorer_cells(summary: PredictionSummary, name: str, scorer: ScorerSummary) -> Iterator[Cell]:
+def _scorer_cells(
+    summary: PredictionSummary, name: str, scorer: ScorerSummary, no_lambda: str
+) -> Iterator[Cell]:
     bins = _bins(summary, scorer)
     yield text_cell("expert", name, style="bold")
-    yield number_cell("λ", f"{scorer.lam:.3g}")
+    yield number_cell("λ", no_lambda if scorer.lam is None else f"{scorer.lam:.3g}")
     yield number_cell("accuracy %", _percent(scorer.accuracy))
     yield number_cell("balanced\naccuracy %", _percent(scorer.balanced_accuracy))
     yield number_cell("ECE %", _percent(bins.ece))

@@ -14,7 +14,6 @@ from torch import Tensor
 from balpoe.config.shifts import SHIFTS, metric_prefix
 from balpoe.data import Images
 from balpoe.evaluation.post_hoc import metrics_with_estimated_priors
-from balpoe.method.priors import class_prior
 from balpoe.training.model_directory import Provenance
 
 MOST_CLASSES: Final = 1000
@@ -60,8 +59,7 @@ def estimated_prior_results(
     found = metrics_with_estimated_priors(
         logits_nec,
         test.labels_n,
-        prior_c=class_prior(class_counts),
-        lambdas=provenance.lambdas,
+        priors=provenance.priors,
         class_counts=class_counts,
         held_out=held_out,
     )

@@ -25,11 +25,11 @@ from balpoe.evaluation.class_counting import class_results
 from balpoe.evaluation.class_results import ResultsByPrior, as_plain
 from balpoe.evaluation.distributions import DistributionEvaluation, evaluate_distributions
 from balpoe.evaluation.summarising import prediction_summary
-from balpoe.method.priors import class_prior
 from balpoe.training.checkpoint import OTHER_TRAINING, CheckpointDirectory
 from balpoe.training.epoch import EpochResult
 from balpoe.training.estimated_priors import estimated_prior_results
 from balpoe.training.first_stage_model import first_stage_model
+from balpoe.training.loss_context import scalar_lambdas
 from balpoe.training.model_card import write_model_card
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
@@ -167,8 +167,7 @@ def _save(
     logits_nec = training.predict(splits.test, INFERENCE)
     evaluations = evaluate_on(logits_nec, splits.test, provenance)
     metrics = {name: value for row in evaluations for name, value in row.scalars().items()}
-    prior_c = class_prior(splits.description.class_counts)
-    metrics |= bayes_scalars(logits_nec, splits.test, prior_c, training.lambdas, WHOLE_TEST)
+    metrics |= bayes_scalars(logits_nec, splits.test, provenance.priors, WHOLE_TEST)
     held_out = None
     if held_out_set is not None:
         held_out = training.predict(held_out_set, INFERENCE), held_out_set.labels_n
@@ -195,7 +194,8 @@ def _save(
         split="test",
         class_names=splits.description.class_names,
         class_counts=splits.description.class_counts,
-        lambdas=training.lambdas,
+        priors=provenance.priors,
+        lambdas=provenance.lambdas,
     )
     write_summary(task.path / TEST_SUMMARY, summary)
     written = [TEST_PREDICTIONS, TEST_SUMMARY]
@@ -221,7 +221,7 @@ def _provenance(task: FinalTraining, training: Training, splits: FinalSplits) ->
         configuration=to_plain(task.configuration),
         identity=training_identity(task.configuration, splits.description, task.seed),
         seed=task.seed,
-        lambdas=training.lambdas,
+        lambdas=scalar_lambdas(task.configuration),
         description=splits.description,
         balpoe_version=task.balpoe_version,
         calibration=task.calibration,
@@ -255,14 +255,12 @@ def _copy_validation_predictions(task: FinalTraining) -> None:
 def evaluate_on(
     logits_nec: torch.Tensor, test: Images, provenance: Provenance
 ) -> tuple[DistributionEvaluation, ...]:
-    """Score logits [N, E, C] of the test images by the prior and λs they were trained with."""
-    class_counts = provenance.description.class_counts
+    """Score logits [N, E, C] of the test images by the priors that they were trained for."""
     return evaluate_distributions(
         logits_nec,
         test.labels_n,
-        prior_c=class_prior(class_counts),
-        lambdas=provenance.lambdas,
-        class_counts=class_counts,
+        priors=provenance.priors,
+        class_counts=provenance.description.class_counts,
         cost_cc=provenance.cost_cc,
     )
 
@@ -271,12 +269,7 @@ def class_results_on(
     logits_nec: torch.Tensor, test: Images, provenance: Provenance
 ) -> ResultsByPrior:
     """Return the results of each class of logits [N, E, C] of the test images."""
-    return class_results(
-        logits_nec,
-        test.labels_n,
-        prior_c=class_prior(provenance.description.class_counts),
-        lambdas=provenance.lambdas,
-    )
+    return class_results(logits_nec, test.labels_n, priors=provenance.priors)
 
 
 def refuse_other_model(task: FinalTraining, splits: FinalSplits) -> TrainedModel:

@@ -5,21 +5,73 @@ E experts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from balpoe.config import Configuration
-from balpoe.config.loss import LossContext
-from balpoe.errors import DataError
+from balpoe.config import (
+    Configuration,
+    ExpertsConfig,
+    ModelConfig,
+    ReweightingConfig,
+    TrainingConfig,
+)
+from balpoe.config.entry_tables import Table
+from balpoe.config.loss import LOSSES, Loss, LossContext
+from balpoe.config.second_stage import SECOND_STAGES, SecondStage
+from balpoe.errors import DataError, UserError
+from balpoe.json_record import parsed
 from balpoe.method.class_weights import class_probabilities, effective_number_weights
-from balpoe.method.priors import class_prior, expert_lambdas
+from balpoe.method.priors import ExpertPriors, class_prior, expert_lambdas
 from balpoe.training.schedule import epoch_at, progress
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSettings:
+    """The sections of a configuration that the loss and the priors of its experts depend on."""
+
+    model: ModelConfig
+    experts: ExpertsConfig
+    training: TrainingConfig
+    loss: Loss = field(default_factory=lambda: LOSSES["logit_adjustment"]())
+    reweighting: ReweightingConfig = field(default_factory=ReweightingConfig)
+    second_stage: SecondStage = field(default_factory=lambda: SECOND_STAGES["none"]())
+
+
+def stored_settings(configuration: Mapping[str, Any]) -> LossSettings:
+    """Return the sections of a configuration that is stored as plain data.
+
+    The data need not be there, nor the package that defines their source.
+
+    Raises:
+        ValueError: a field is missing, unknown or of the wrong type.
+        UserError: no installed package defines the loss or the second stage.
+    """
+    tables: Mapping[str, Table[Any]] = {"loss": LOSSES, "second_stage": SECOND_STAGES}
+    present = {item.name for item in fields(LossSettings)} & configuration.keys()
+    settings = parsed({name: configuration[name] for name in present - tables.keys()}, LossSettings)
+    chosen = {
+        name: _stored_entry(name, configuration[name], tables[name])
+        for name in present & tables.keys()
+    }
+    return replace(settings, **chosen)
+
+
+def _stored_entry(section: str, plain: Mapping[str, Any], table: Table[Any]) -> Any:
+    settings = table.entries.get(plain["name"])
+    if settings is None:
+        raise UserError(
+            f"{section}.name: nothing is called {plain['name']}: install the package that defined "
+            f"it when the model was trained"
+        )
+    return parsed(plain, settings)
+
+
 def loss_context(
-    configuration: Configuration, class_counts: Sequence[int], device: torch.device
+    configuration: Configuration | LossSettings, class_counts: Sequence[int], device: torch.device
 ) -> LossContext:
     """Return the properties of a training for its loss.
 
@@ -46,28 +98,50 @@ def loss_context(
     )
 
 
-def expert_target_priors(configuration: Configuration, class_counts: Sequence[int]) -> Tensor:
-    """Return the log of the prior that each expert aims at, up to a constant: float64 [E, C].
+def expert_priors(
+    configuration: Configuration | LossSettings, class_counts: Sequence[int]
+) -> ExpertPriors:
+    """Return the priors that the experts of the finished model aim at, after a second stage.
 
-    It is that of the finished model, after a second stage.
+    Raises:
+        DataError: as `loss_context`.
     """
-    if configuration.second_stage.balances(configuration):
-        return torch.zeros(configuration.experts.count, len(class_counts), dtype=torch.float64)
+    if _is_balanced_afterwards(configuration):
+        uniform_ec = torch.zeros(
+            configuration.experts.count, len(class_counts), dtype=torch.float64
+        )
+        return ExpertPriors(log_priors_ec=uniform_ec, log_drawn_c=uniform_ec[0])
     context = loss_context(configuration, class_counts, torch.device("cpu"))
-    return configuration.loss.log_target_priors(context)
+    return ExpertPriors(
+        log_priors_ec=configuration.loss.log_target_priors(context),
+        log_drawn_c=context.log_drawn_c,
+    )
 
 
-def configured_lambdas(configuration: Configuration) -> tuple[float, ...]:
-    """Return the bias λ of each expert of the finished model."""
+def scalar_lambdas(configuration: Configuration | LossSettings) -> tuple[float, ...] | None:
+    """Return the bias λ of each expert of the finished model.
+
+    None if the loss uses none, or one for each class, or if a second stage balances the experts.
+    """
+    uses_lambdas = configuration.loss.uses_lambdas and not _is_balanced_afterwards(configuration)
+    if not uses_lambdas or configuration.experts.class_lambdas is not None:
+        return None
+    return configured_lambdas(configuration)
+
+
+def configured_lambdas(configuration: Configuration | LossSettings) -> tuple[float, ...]:
+    """Return the bias λ that `experts` gives each expert, whether or not the loss uses it."""
     experts = configuration.experts
-    if configuration.second_stage.balances(configuration):
-        return (0.0,) * experts.count
     if experts.lambdas is not None:
         return experts.lambdas
     return expert_lambdas(experts.count, experts.spread, experts.centre)
 
 
-def _lambdas(configuration: Configuration, classes: int) -> Tensor:
+def _is_balanced_afterwards(configuration: Configuration | LossSettings) -> bool:
+    return configuration.second_stage.balances(configuration.model)
+
+
+def _lambdas(configuration: Configuration | LossSettings, classes: int) -> Tensor:
     """Return the biases of the experts: float64 [E, 1], or one for each class [E, C]."""
     by_class = configuration.experts.class_lambdas
     if by_class is None:

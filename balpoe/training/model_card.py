@@ -11,13 +11,16 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from balpoe.atomic_write import write_text_atomically
 from balpoe.config import metric_table, shift_metrics
 from balpoe.config.second_stage import CHOSEN
 from balpoe.config.shifts import KNOWN_PRIOR, SHIFTS, WHOLE_TEST
+from balpoe.config.shown_biases import loss_name
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, from_plain
 from balpoe.method.long_tailed_counts import shot_groups
-from balpoe.method.priors import mean_lambda
+from balpoe.method.priors import class_prior, mean_lambda, target_prior
 from balpoe.training.model_directory import Provenance, TrainedModel
 from balpoe.training.model_files import CARD, seed_directory
 
@@ -57,9 +60,13 @@ def _introduction(name: str, models: Sequence[TrainedModel]) -> Iterator[str]:
     seeds = ", ".join(str(one.provenance.seed) for one in models)
     yield f"# {name}"
     yield ""
+    product = "a balanced product of calibrated experts (BalPoE, Aimar et al., CVPR 2023)"
+    loss = loss_name(provenance.configuration)
+    if loss != "logit_adjustment":
+        product = f"a product of experts with the loss {loss}"
     yield (
-        f"{len(provenance.lambdas)} expert(s) of a balanced product of calibrated experts (BalPoE, "
-        f"Aimar et al., CVPR 2023) for {len(provenance.description.class_names)} classes: "
+        f"{provenance.expert_count} expert(s) of {product} for "
+        f"{len(provenance.description.class_names)} classes: "
         f"{model['backbone']}, {experts['sharing']} layers, {model['classifier']} classifier. "
         f"Trained for {provenance.configuration['training']['epochs']} epochs"
         f"{_second_stage(models)} by balpoe {provenance.balpoe_version}, seed {seeds}."
@@ -140,21 +147,38 @@ def _own_validation(provenance: Provenance) -> str:
 
 
 def _experts(provenance: Provenance) -> Iterator[str]:
-    lambdas, fitted = provenance.lambdas, provenance.calibration.temperatures
-    mean = mean_lambda(lambdas)
-    balanced = abs(mean) < 1e-9
+    shown, fitted = provenance.shown_lambdas, provenance.calibration.temperatures
     yield "## Experts and priors"
     yield ""
-    temperatures = [f"{value:.3g}" for value in fitted.experts] if fitted else ["–"] * len(lambdas)
-    rows = ((str(e), f"{lam:.3g}", temperatures[e]) for e, lam in enumerate(lambdas))
+    temperatures = [f"{value:.3g}" for value in fitted.experts] if fitted else ["–"] * len(shown)
+    rows = ((str(e), lam, temperatures[e]) for e, lam in enumerate(shown))
     yield from _table(("expert", "λ", "temperature"), rows)
     yield ""
-    yield (
-        f"The mean λ is {mean:.3g}: without a target prior the probabilities stand for "
-        + ("equal class frequencies." if balanced else f"frequencies ∝ prior^{mean:.3g}.")
-    )
+    yield _product_prior(provenance)
     ensemble = f"{fitted.ensemble:.3g} for the ensemble, " if fitted else "none, "
     yield f"Temperatures (not applied by themselves): {ensemble}{provenance.calibration.origin}."
+
+
+def _product_prior(provenance: Provenance) -> str:
+    """Return the sentence about the prior of the product of experts."""
+    priors, start = provenance.priors, "Without"
+    frequencies = "equal class frequencies"
+    if provenance.lambdas is not None:
+        start = f"The mean λ is {mean_lambda(provenance.lambdas):.3g}: without"
+    if not priors.is_uniform():
+        frequencies = _frequencies(provenance)
+    return f"{start} a target prior the probabilities stand for {frequencies}."
+
+
+def _frequencies(provenance: Provenance) -> str:
+    """Return the prior of the product as text; class sampling and weights change that of λ."""
+    prior_c = provenance.priors.of_product()
+    if provenance.lambdas is not None:
+        mean = mean_lambda(provenance.lambdas)
+        of_lambda_c = target_prior(class_prior(provenance.description.class_counts), mean)
+        if torch.allclose(prior_c, of_lambda_c):
+            return f"frequencies ∝ prior^{mean:.3g}"
+    return f"class frequencies from {float(prior_c.max()):.2%} to {float(prior_c.min()):.2%}"
 
 
 def _metrics(models: Sequence[TrainedModel]) -> Iterator[str]:

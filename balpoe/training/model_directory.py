@@ -34,13 +34,16 @@ from torch import Tensor
 
 from balpoe.atomic_write import create_directory, write_bytes_atomically
 from balpoe.config import CostMatrix, ExpertsConfig, ModelConfig
+from balpoe.config.shown_biases import shown_lambdas
 from balpoe.data.splits import DataDescription, Images
 from balpoe.evaluation.temperature import Temperatures
-from balpoe.json_record import as_record
+from balpoe.json_record import as_record, parsed
+from balpoe.method.priors import ExpertPriors
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.parquet_tables import sha256_of
 from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
+from balpoe.training.loss_context import LossSettings, expert_priors, stored_settings
 from balpoe.training.model_files import (
     FORMAT,
     HELD_OUT_PREDICTIONS,
@@ -81,8 +84,9 @@ class Provenance:
     """The origin of a model.
 
     `configuration` is the whole configuration as plain data, `identity` the sha256 of it
-    with the fingerprint of the data and the seed, `description` that of the training images:
-    their class counts give the prior. `test_fingerprint` is that of the test images, or None in
+    with the fingerprint of the data and the seed, `lambdas` the λ of each expert, None if its loss
+    uses none or one for each class. `description` is that of the training images: their class
+    counts give the priors. `test_fingerprint` is that of the test images, or None in
     models that were saved before it was stored. `search_validation` describes the validation
     predictions of the search trial; None in models without them, for the reason in
     `calibration.origin`. `own_validation` is the number of training images that are the set's own
@@ -93,13 +97,46 @@ class Provenance:
     configuration: Mapping[str, Any]
     identity: str
     seed: int
-    lambdas: tuple[float, ...]
+    lambdas: tuple[float, ...] | None
     description: DataDescription
     balpoe_version: str
     calibration: Calibration = OUTSIDE_A_STUDY
     test_fingerprint: str | None = None
     search_validation: SearchValidation | None = None
     own_validation: int | None = None
+
+    @cached_property
+    def settings(self) -> LossSettings:
+        """The settings that the loss depends on.
+
+        Raises:
+            UserError: no installed package defines the loss or the second stage.
+        """
+        return stored_settings(self.configuration)
+
+    @property
+    def expert_count(self) -> int:
+        """The number of experts."""
+        count: int = self.configuration["experts"]["count"]
+        return count
+
+    @property
+    def shown_lambdas(self) -> tuple[str, ...]:
+        """The λ of each expert as text."""
+        return shown_lambdas(self.lambdas, self.configuration)
+
+    @cached_property
+    def priors(self) -> ExpertPriors:
+        """The priors that the experts aim at.
+
+        Raises:
+            UserError: no installed package defines the loss or the second stage.
+        """
+        return self.priors_of(self.description.class_counts)
+
+    def priors_of(self, class_counts: Sequence[int]) -> ExpertPriors:
+        """Return the priors for other training images, such as those of the search trial."""
+        return expert_priors(self.settings, class_counts)
 
     @cached_property
     def cost_cc(self) -> Tensor | None:
@@ -150,7 +187,7 @@ class TrainedModel:
             predictions.logits_nec,
             predictions.labels_n,
             about.class_counts,
-            self.provenance.lambdas,
+            self.provenance.priors_of(about.class_counts),
             about.precision,
             self.provenance.calibration.origin,
         )
@@ -248,8 +285,7 @@ def _provenance(path: Path, content: dict[str, Any]) -> Provenance:
 
 
 def _untrained(provenance: Provenance) -> ExpertEnsemble:
-    chosen = dict(provenance.configuration["experts"], lambdas=provenance.lambdas)
-    experts = ExpertsConfig(**chosen)
+    experts = parsed(provenance.configuration["experts"], ExpertsConfig)
     networks = experts.count if experts.sharing == "independent" else 1
     return build_experts(
         ModelConfig(**provenance.configuration["model"]),

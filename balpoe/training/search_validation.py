@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from balpoe.atomic_write import atomic_writer
 from balpoe.errors import CorruptFile
+from balpoe.method.priors import ExpertPriors
 from balpoe.parquet_tables import sha256_of
 
 
@@ -22,7 +23,7 @@ from balpoe.parquet_tables import sha256_of
 class SearchValidation:
     """The meaning of stored validation predictions.
 
-    `class_counts` are the training images of the trial by class, whose prior the logits have; a
+    `class_counts` are the training images of the trial by class, from which its priors follow; a
     final training may have more. `precision` is the format in which the trial computed them; None
     for trials that were run before it was recorded.
     """
@@ -59,8 +60,8 @@ class ValidationPredictions:
     Attributes:
         logits_nec: The logits of every expert, float32 [N, E, C].
         labels_n: The labels, int64 [N].
-        class_counts: The training images of the trial by class: the prior of the logits.
-        lambdas: The λ of each expert.
+        class_counts: The training images of the trial by class.
+        priors: The target priors of the experts in the trial.
         precision: The format in which the trial computed the logits, if it is known.
         origin: The trial, as text.
     """
@@ -68,6 +69,6 @@ class ValidationPredictions:
     logits_nec: NDArray[np.float32]
     labels_n: NDArray[np.int64]
     class_counts: tuple[int, ...]
-    lambdas: tuple[float, ...]
+    priors: ExpertPriors
     precision: str | None
     origin: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from balpoe.config.shifts import PriorKnowledge, metric_prefix
+from balpoe.config.shown_biases import shown_lambdas
 from balpoe.evaluation.class_results import ResultsByPrior, from_plain
 from balpoe.evaluation.prediction_summary import PredictionSummary
 from balpoe.json_record import as_record
@@ -53,7 +54,7 @@ class StoredResults:
     Attributes:
         path: The model directory.
         seed: The seed of the training.
-        lambdas: The λ of each expert.
+        lambdas: The λ of each expert; None if its loss uses none, or one for each class.
         configuration: The whole configuration as plain data.
         class_names: The names of the classes.
         class_counts: The training images of each class.
@@ -74,7 +75,7 @@ class StoredResults:
 
     path: Path
     seed: int
-    lambdas: tuple[float, ...]
+    lambdas: tuple[float, ...] | None
     configuration: Mapping[str, Any]
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
@@ -89,6 +90,11 @@ class StoredResults:
     seconds: float
     summary: PredictionSummary | None = None
     no_estimated_prior: str | None = None
+
+    @property
+    def shown_lambdas(self) -> tuple[str, ...]:
+        """The λ of each expert as text."""
+        return shown_lambdas(self.lambdas, self.configuration)
 
     @property
     def test_images(self) -> int | None:
@@ -139,7 +145,7 @@ class _Model:
 
     configuration: Mapping[str, Any]
     seed: int
-    lambdas: tuple[float, ...]
+    lambdas: tuple[float, ...] | None
     description: Mapping[str, Any]
     balpoe_version: str
     calibration: Mapping[str, Any] | None = None

@@ -28,7 +28,7 @@ from balpoe.models.pretrained import weights_identity
 from balpoe.training.checkpoint import Checkpoint, CheckpointDirectory
 from balpoe.training.costs import cost_tensor
 from balpoe.training.epoch import EpochResult
-from balpoe.training.loss_context import configured_lambdas
+from balpoe.training.loss_context import expert_priors
 from balpoe.training.memory import peak_memory_mib
 from balpoe.training.optimisation import Optimisation, initial_experts
 from balpoe.training.prediction import EvaluationInput, predict
@@ -65,7 +65,7 @@ class Training:
         recalls: Sequence[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._configuration = configuration
+        self.configuration = configuration
         self._train = train
         self._description = description
         self._seed = seed
@@ -78,7 +78,7 @@ class Training:
         self._cost_cc = cost_tensor(configuration.cost, description.class_names)
         self._now = now
         self._identity = training_identity(configuration, description, seed)
-        self.lambdas = configured_lambdas(configuration)
+        self.priors = expert_priors(configuration, description.class_counts)
         self._stages = stages_of(configuration)
         self.experts = initial_experts(configuration, description, seed).to(
             device,
@@ -97,7 +97,7 @@ class Training:
             NonFiniteError: the loss of an epoch is not finite; it is neither saved nor yielded.
             StorageError: a checkpoint cannot be written.
         """
-        epochs = self._configuration.epochs
+        epochs = self.configuration.epochs
         for epoch in range(len(self.history), epochs):
             result = self._run_epoch(epoch)
             self.history += (result,)
@@ -129,7 +129,7 @@ class Training:
 
         They are computed in `precision`, by default that of the training.
         """
-        training = self._configuration.training
+        training = self.configuration.training
         evaluation_input = EvaluationInput(
             self._description.normalisation, training.augmentation.resized_crop, self._device
         )
@@ -142,14 +142,14 @@ class Training:
         assert not self.history
         self.experts.load(weights)
         self.history = tuple(history)
-        if len(self.history) == self._configuration.epochs:
+        if len(self.history) == self.configuration.epochs:
             *before, last = self.history
             metrics = {**last.metrics, **self._apply_untrained_stage()}
             self.history = (*before, replace(last, metrics=metrics))
 
     def _refuse_no_selection(self) -> None:
-        second = self._configuration.second_stage
-        if self._selection is None and second.chooses(self._configuration):
+        second = self.configuration.second_stage
+        if self._selection is None and second.chooses(self.configuration):
             raise DataError(
                 f"second_stage: {second.name} chooses on labelled images outside the training, and "
                 f"there are none: give {second.chosen_setting}, or leave such images out with "
@@ -204,7 +204,7 @@ class Training:
                 f"{section}.learning_rate: the loss of epoch {epoch + 1} is not finite at "
                 f"{learning_rate:g}; choose a smaller learning rate or a longer warm-up"
             )
-        last = epoch + 1 == self._configuration.epochs
+        last = epoch + 1 == self.configuration.epochs
         metrics = {
             "train/loss": math.fsum(loss_e) / len(loss_e),
             "train/learning_rate": learning_rate,
@@ -222,10 +222,10 @@ class Training:
         Returns:
             What the stage chose, as metrics.
         """
-        second = self._configuration.second_stage
+        second = self.configuration.second_stage
         if self._is_prepared:
             return {}
-        if second.chooses(self._configuration):
+        if second.chooses(self.configuration):
             assert self._selection is not None
             logits_nec = self.predict(self._selection)
             second = second.chosen(self.experts.classifiers, logits_nec, self._selection.labels_n)
@@ -234,15 +234,15 @@ class Training:
         return second.choices()
 
     def _evaluate(self, epoch: int) -> dict[str, float]:
-        training = self._configuration.training
-        last = epoch + 1 == self._configuration.epochs
+        training = self.configuration.training
+        last = epoch + 1 == self.configuration.epochs
         if self._validation is None or not (last or (epoch + 1) % training.evaluate_every == 0):
             return {}
         logits_nec = self.predict(self._validation)
-        lambdas = self.lambdas
+        priors = self.priors
         if not self._is_prepared:
-            lambdas = configured_lambdas(self._stage.configuration)
-        evaluated = (logits_nec, self._validation, self._description, lambdas)
+            priors = expert_priors(self._stage.configuration, self._description.class_counts)
+        evaluated = (logits_nec, self._validation, self._description, priors)
         weights = sum(parameter.numel() for parameter in self.experts.parameters())
         scalars = validation_scalars(*evaluated, cost_cc=self._cost_cc, recalls=self._recalls)
         scalars["parameters"] = float(weights)

@@ -16,7 +16,7 @@ from balpoe.evaluation.bayes_distance import distance_to_bayes
 from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.simulated_shifts import simulated_shifts
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior, mean_lambda, target_prior
+from balpoe.method.priors import ExpertPriors
 
 SPLIT = "val"
 
@@ -25,7 +25,7 @@ def validation_scalars(
     logits_nec: Tensor,
     validation: Images,
     description: DataDescription,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
     *,
     cost_cc: Tensor | None = None,
     recalls: Sequence[str] = (),
@@ -35,12 +35,10 @@ def validation_scalars(
     `cost_cc` [C, C] are the costs of decisions. `recalls` are classes whose recall by the ensemble
     is returned as `val/class/<name>/recall`, unless they have no images.
     """
-    prior_c = class_prior(description.class_counts)
     evaluation = evaluate(
         logits_nec,
         validation.labels_n,
-        prior_c=prior_c,
-        lambdas=lambdas,
+        priors=priors,
         class_counts=description.class_counts,
         cost_cc=cost_cc,
     )
@@ -51,7 +49,7 @@ def validation_scalars(
         for name in recalls
         if not math.isnan(recall_of[name])
     }
-    distance = bayes_scalars(logits_nec, validation, prior_c, lambdas, SPLIT)
+    distance = bayes_scalars(logits_nec, validation, priors, SPLIT)
     return {**evaluation.scalars(SPLIT), **classes, **distance}
 
 
@@ -59,21 +57,20 @@ def shift_scalars(
     logits_nec: Tensor,
     validation: Images,
     description: DataDescription,
-    lambdas: Sequence[float],
+    priors: ExpertPriors,
 ) -> dict[str, float]:
     """Return the metrics of the ensemble with shifted class weights: `val/forward_10/...`, …."""
     shifts = simulated_shifts(
         logits_nec,
         validation.labels_n,
-        prior_c=class_prior(description.class_counts),
-        lambdas=lambdas,
+        priors=priors,
         class_counts=description.class_counts,
     )
     return {f"{SPLIT}/{name}": value for name, value in shifts.items()}
 
 
 def bayes_scalars(
-    logits_nec: Tensor, images: Images, prior_c: Tensor, lambdas: Sequence[float], split: str
+    logits_nec: Tensor, images: Images, priors: ExpertPriors, split: str
 ) -> dict[str, float]:
     """Return the distance of the ensemble to the Bayes rule; none unless P(x|y) is known."""
     if images.log_likelihood_nc is None:
@@ -82,6 +79,6 @@ def bayes_scalars(
         product_of_experts(logits_nec),
         images.labels_n,
         images.log_likelihood_nc,
-        target_prior(prior_c, mean_lambda(lambdas)),
+        priors.of_product(),
     )
     return distance.scalars(split)

@@ -39,6 +39,7 @@ from balpoe.data.sources.parquet import ParquetImages
 from balpoe.evaluation.distributions import distributions
 from balpoe.evaluation.prior_estimation import HeldOut, estimate_prior, thinning
 from balpoe.method.priors import adjust_to_prior, class_prior, target_prior
+from balpoe.training.loss_context import configured_lambdas
 from balpoe.training.training import Training
 
 EXPERTS = {"ce": ExpertsConfig(count=1, lambdas=(1.0,)), "balpoe": ExpertsConfig(count=3)}
@@ -138,7 +139,7 @@ def train(file: Path, setting: Setting, experts: str, seed: int, data: Path) -> 
         test=training.predict(test).numpy(),
         test_y=test.labels_n.numpy(),
         counts=np.array(search.description.class_counts),
-        lambdas=np.array(training.lambdas),
+        lambdas=np.array(configured_lambdas(training.configuration)),
         **known,  # type: ignore[arg-type]
     )
 

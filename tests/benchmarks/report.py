@@ -25,6 +25,7 @@ from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.metrics_file import write_metrics
 from balpoe.study.trials.result_file import TrialResult, write_result
 from balpoe.training.epoch import EpochResult
+from balpoe.training.loss_context import expert_priors, scalar_lambdas
 from balpoe.training.predictions_file import Predictions, write_predictions
 from balpoe.training.summary_file import write_summary
 
@@ -71,7 +72,8 @@ def write_study(runs: Path, trials: int) -> None:
             split="val",
             class_names=[str(y) for y in range(CLASSES)],
             class_counts=COUNTS,
-            lambdas=(1.0, 0.0, -1.0),
+            priors=expert_priors(spec.base, COUNTS),
+            lambdas=scalar_lambdas(spec.base),
             metrics=tuple(values),
         )
         write_summary(files.summary, summary)

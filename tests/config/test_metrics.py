@@ -16,6 +16,7 @@ from balpoe.evaluation.predictions import Predictions
 from balpoe.evaluation.scoring import evaluate
 from balpoe.method.priors import class_prior
 from balpoe.reporting.formatting import label_with_unit
+from tests.scalar_priors import scalar_priors
 
 
 @pytest.fixture
@@ -52,8 +53,7 @@ def test_a_new_metric_is_computed_can_be_an_objective_and_has_a_label() -> None:
     scored = evaluate(
         torch.zeros(4, 2, 2),
         torch.tensor([0, 0, 1, 1]),
-        prior_c=class_prior((3, 1)),
-        lambdas=(1.0, -1.0),
+        priors=scalar_priors(class_prior((3, 1)), (1.0, -1.0)),
         class_counts=(3, 1),
     )
     scalars = scored.scalars("val")

@@ -20,10 +20,12 @@ from balpoe.config import (
     TrainingConfig,
     to_plain,
 )
+from balpoe.config.loss import LOSSES
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, Normalisation
 from balpoe.inference import Classifier
 from balpoe.models.experts import build_experts
+from balpoe.training.loss_context import scalar_lambdas
 from balpoe.training.model_directory import (
     OUTSIDE_A_STUDY,
     Calibration,
@@ -50,6 +52,8 @@ def save_drawn_model(
     resized_crop: int = 0,
     cost: CostMatrix | None = None,
     held_out: int = 0,
+    loss: str = "logit_adjustment",
+    class_lambdas: tuple[tuple[float, ...], ...] | None = None,
 ) -> Path:
     """Write a model directory with random weights, large enough for unequal predictions.
 
@@ -58,7 +62,13 @@ def save_drawn_model(
     configuration = Configuration(
         data=DigitsLT(),
         model=ModelConfig(backbone="resnet8", cosine_scale=4.0),
-        experts=ExpertsConfig(count=len(lambdas), lambdas=lambdas, sharing=sharing),
+        experts=ExpertsConfig(
+            count=len(lambdas),
+            lambdas=lambdas if class_lambdas is None else None,
+            class_lambdas=class_lambdas,
+            sharing=sharing,
+        ),
+        loss=LOSSES[loss](),
         training=TrainingConfig(
             precision="bfloat16", augmentation=AugmentationConfig(resized_crop=resized_crop)
         ),
@@ -85,7 +95,7 @@ def save_drawn_model(
         configuration=to_plain(configuration),
         identity="drawn",
         seed=3,
-        lambdas=lambdas,
+        lambdas=scalar_lambdas(configuration),
         description=description,
         balpoe_version="1.2.3",
         calibration=calibration,

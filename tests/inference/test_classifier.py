@@ -67,6 +67,34 @@ def test_a_prior_multiplies_the_odds_by_its_ratio_to_the_trained_one(
     )
 
 
+COUNTS = np.array([60.0, 20.0, 8.0, 3.0])
+BY_CLASS = ((1.0, 0.5, 0.0, -1.0), (0.0, 0.0, 2.0, 1.0), (-1.0, 1.0, 0.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights"),
+    [
+        ({"class_lambdas": BY_CLASS}, (COUNTS / COUNTS.sum()) ** np.mean(BY_CLASS, axis=0)),
+        ({"loss": "cross_entropy"}, COUNTS),
+        ({"loss": "bayias"}, np.ones(4)),
+        # π, 1 and the τ-th power of π with its ranks reversed
+        ({"loss": "sade"}, (COUNTS * COUNTS[::-1] ** 2.0) ** (1 / 3)),
+    ],
+)
+def test_the_prior_of_a_model_is_that_of_its_loss(
+    tmp_path: Path, save_model_of: Any, images_nhwd: Pixels, settings: Any, weights: Any
+) -> None:
+    model = balpoe.load(save_model_of(tmp_path / "model", **settings), device="cpu")
+    np.testing.assert_allclose(model.trained_prior_c, weights / weights.sum(), rtol=1e-12)
+    assert model.provenance.lambdas is None
+    assert model.experts(images_nhwd).lambdas is None
+    weighted = model.predict_proba(images_nhwd) * np.array([0.1, 0.2, 0.3, 0.4]) / weights
+    expected = weighted / weighted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        model.predict_proba(images_nhwd, target_prior=[0.1, 0.2, 0.3, 0.4]), expected, rtol=1e-4
+    )
+
+
 def test_balanced_experts_stand_for_the_uniform_prior_by_themselves(
     classifier: Classifier, images_nhwd: Pixels
 ) -> None:

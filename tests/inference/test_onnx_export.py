@@ -128,3 +128,14 @@ except UserError as error:
 def test_a_place_that_cannot_be_written_is_named(model_path: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"missing/model\.onnx: cannot be written"):
         balpoe.to_onnx(model_path, tmp_path / "missing" / "model.onnx")
+
+
+def test_a_loss_without_lambdas_has_its_own_prior_in_the_metadata(
+    tmp_path: Path, save_model_of: Any
+) -> None:
+    model = save_model_of(tmp_path / "m", lambdas=(1.0,), loss="cross_entropy")
+    file = balpoe.to_onnx(model, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    assert about["lambdas"] == "null"
+    assert json.loads(about["trained_prior"]) == pytest.approx([60 / 91, 20 / 91, 8 / 91, 3 / 91])

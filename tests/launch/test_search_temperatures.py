@@ -27,11 +27,12 @@ from balpoe.study.object_store.study_files import study_files
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
 from balpoe.study.trials.result_file import read_result
-from balpoe.training.loss_context import configured_lambdas
+from balpoe.training.loss_context import configured_lambdas, expert_priors
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration, TrainedModel, load_model
 from balpoe.training.model_files import VALIDATION_PREDICTIONS
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.search_validation import SearchValidation
+from tests.scalar_priors import scalar_priors
 from tests.study.older_results import rewrite_in_format_1
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "0.1.0-99a681c"
@@ -80,7 +81,7 @@ def test_they_are_fitted_on_the_trials_stored_validation_logits(
     labels_n = torch.tensor(predictions.labels_n)
     lambdas = configured_lambdas(configuration)
     assert calibration.temperatures == fit_temperatures(
-        logits_nec, labels_n, prior_c=class_prior(counts), lambdas=lambdas
+        logits_nec, labels_n, priors=scalar_priors(class_prior(counts), lambdas)
     )
     assert calibration.origin == (
         f"carried over from {len(labels_n)} validation images of trial {number} of tiny"
@@ -132,7 +133,9 @@ def test_a_model_keeps_them_and_evaluation_shows_them(
     (plain,) = balpoe.evaluate(trained.path)
     (seed,) = balpoe.evaluate(trained.path, post_hoc=True)
     assert plain.post_hoc == ()
-    scalings = {"none", "ensemble", "experts"} if len(seed.lambdas) > 1 else {"none", "ensemble"}
+    scalings = (
+        {"none", "ensemble", "experts"} if len(seed.shown_lambdas) > 1 else {"none", "ensemble"}
+    )
     assert {row.scorer.scaling for row in seed.post_hoc} == scalings
     (metrics, evaluation) = (seed.post_hoc[0].metrics, plain.rows[0].evaluation)
     assert metrics is not None
@@ -153,7 +156,8 @@ def test_a_model_carries_the_trials_validation_predictions(
     assert np.array_equal(carried.logits_nec, stored.logits_nec)
     assert np.array_equal(carried.labels_n, stored.labels_n)
     configuration = load_configuration(exported)
-    assert carried.lambdas == configured_lambdas(configuration)
+    of_trial = expert_priors(configuration, carried.class_counts)
+    assert torch.equal(carried.priors.log_priors_ec, of_trial.log_priors_ec)
     assert carried.class_counts == load_search_splits(configuration.data).description.class_counts
     assert carried.precision == read_result(trial).precision
     assert carried.precision in ("float32", "bfloat16")

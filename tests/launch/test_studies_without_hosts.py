@@ -25,7 +25,7 @@ from balpoe.launch.sync import sync
 from balpoe.reporting.figures.course_figures import timeline
 from balpoe.reporting.figures.distribution_figure import distribution_results
 from balpoe.study.records.record_store import RecordStore
-from balpoe.training.loss_context import configured_lambdas
+from balpoe.training.loss_context import expert_priors, scalar_lambdas
 from balpoe.training.model_directory import load_model
 from balpoe.training.predictions_file import read_predictions
 from balpoe.training.stored_results import read_results
@@ -79,7 +79,8 @@ def test_the_summaries_of_stored_predictions_have_the_numbers_of_then(
             split="val",
             class_names=stored.class_names,
             class_counts=stored.train_counts_c,
-            lambdas=configured_lambdas(configuration),
+            priors=expert_priors(configuration, stored.train_counts_c),
+            lambdas=scalar_lambdas(configuration),
             metrics=tuple(spec.objectives),
         )
         now, then = flat_values(summary), flat_values(stored)

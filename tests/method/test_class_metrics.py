@@ -10,6 +10,7 @@ from torch import Tensor
 from balpoe.evaluation.scoring import Metrics, evaluate
 from balpoe.method.decisions import decisions
 from balpoe.method.priors import adjust_to_prior, class_prior
+from tests.scalar_priors import scalar_priors
 
 
 def drawn(images_c: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -30,8 +31,7 @@ def scored(
     return evaluate(
         logits_n1c,
         labels_n,
-        prior_c=class_prior(counts),
-        lambdas=(0.0,),
+        priors=scalar_priors(class_prior(counts), (0.0,)),
         class_counts=counts,
         cost_cc=cost_cc,
         test_prior_c=test_prior_c,

@@ -12,6 +12,7 @@ from balpoe.evaluation.class_counting import class_results
 from balpoe.evaluation.class_results import ClassResults, as_plain, from_plain
 from balpoe.evaluation.scoring import evaluate
 from balpoe.method.priors import class_prior
+from tests.scalar_priors import scalar_priors
 
 COUNTS = (60, 20, 4)
 PRIOR_C = class_prior(COUNTS)
@@ -50,15 +51,14 @@ def test_they_agree_with_the_metrics_with_the_prior_unknown_and_known(
     seed: int, images_c: tuple[int, ...]
 ) -> None:
     logits_nec, labels_n = logits(seed, images_c)
-    found = class_results(logits_nec, labels_n, prior_c=PRIOR_C, lambdas=(1.0, 0.5))
+    found = class_results(logits_nec, labels_n, priors=scalar_priors(PRIOR_C, (1.0, 0.5)))
     shares_c = torch.tensor(images_c) / sum(images_c)
     for results, test_prior_c in ((found.unknown, None), (found.known, shares_c)):
         assert results is not None
         metrics = evaluate(
             logits_nec,
             labels_n,
-            prior_c=PRIOR_C,
-            lambdas=(1.0, 0.5),
+            priors=scalar_priors(PRIOR_C, (1.0, 0.5)),
             class_counts=COUNTS,
             test_prior_c=test_prior_c,
         ).ensemble
@@ -70,7 +70,7 @@ def test_they_agree_with_the_metrics_with_the_prior_unknown_and_known(
 
 
 def test_no_prior_is_known_where_a_class_has_no_images() -> None:
-    found = class_results(*logits(0, (5, 5, 0)), prior_c=PRIOR_C, lambdas=(1.0, -1.0))
+    found = class_results(*logits(0, (5, 5, 0)), priors=scalar_priors(PRIOR_C, (1.0, -1.0)))
     assert found.known is None
     assert found.unknown.recall_c[2] is None
 
@@ -81,7 +81,7 @@ def test_no_prior_is_known_where_a_class_has_no_images() -> None:
 def test_plain_data_has_the_rows_of_the_confusion_by_name_and_is_read_back(
     names: tuple[str, ...],
 ) -> None:
-    found = class_results(*logits(1, (9, 6, 4)), prior_c=PRIOR_C, lambdas=(1.0, -1.0))
+    found = class_results(*logits(1, (9, 6, 4)), priors=scalar_priors(PRIOR_C, (1.0, -1.0)))
     plain = json.loads(json.dumps(as_plain(found, names), allow_nan=False))
     assert from_plain(plain) == found
     assert [sum(of["predicted_as"].values()) for of in plain["prior_unknown"]] == [9, 6, 4]

@@ -18,6 +18,7 @@ from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.simulated_shifts import simulated_shifts
 from balpoe.method.long_tailed_counts import shifted_class_weights
 from balpoe.method.priors import class_prior
+from tests.scalar_priors import scalar_priors
 
 COUNTS = (200, 60, 10)
 
@@ -33,8 +34,7 @@ def test_the_whole_test_set_comes_first_then_every_shift_without_and_with_its_pr
     rows = evaluate_distributions(
         noisy_logits(labels_n),
         labels_n,
-        prior_c=class_prior(COUNTS),
-        lambdas=(1.0, -1.0),
+        priors=scalar_priors(class_prior(COUNTS), (1.0, -1.0)),
         class_counts=COUNTS,
     )
     assert [row.distribution for row in rows[::2]] == ["test", *(shift.name for shift in SHIFTS)]
@@ -49,8 +49,7 @@ def test_knowing_the_prior_of_a_long_tail_helps() -> None:
     rows = evaluate_distributions(
         noisy_logits(labels_n),
         labels_n,
-        prior_c=class_prior(COUNTS),
-        lambdas=(0.0, 0.0),
+        priors=scalar_priors(class_prior(COUNTS), (0.0, 0.0)),
         class_counts=COUNTS,
     )
     nll = {row.split: row.scalars()[f"{row.split}/nll"] for row in rows}
@@ -63,8 +62,7 @@ def test_a_balanced_test_set_of_a_balanced_ensemble_has_no_prior_to_learn() -> N
     rows = evaluate_distributions(
         noisy_logits(labels_n),
         labels_n,
-        prior_c=class_prior(COUNTS),
-        lambdas=(1.0, -1.0),
+        priors=scalar_priors(class_prior(COUNTS), (1.0, -1.0)),
         class_counts=COUNTS,
     )
     unknown, known = rows[0].scalars(), rows[1].scalars()
@@ -76,13 +74,12 @@ def test_the_first_row_is_the_plain_evaluation() -> None:
     logits_nec = noisy_logits(labels_n)
     prior_c = class_prior(COUNTS)
     rows = evaluate_distributions(
-        logits_nec, labels_n, prior_c=prior_c, lambdas=(1.0, 0.0), class_counts=COUNTS
+        logits_nec, labels_n, priors=scalar_priors(prior_c, (1.0, 0.0)), class_counts=COUNTS
     )
     plain = evaluate(
         logits_nec,
         labels_n,
-        prior_c=prior_c,
-        lambdas=(1.0, 0.0),
+        priors=scalar_priors(prior_c, (1.0, 0.0)),
         class_counts=COUNTS,
         is_final=True,
     )
@@ -98,8 +95,7 @@ def rows_of(
     rows = evaluate_distributions(
         torch.randn(len(labels_n), 2, len(images_c), generator=generator),
         labels_n,
-        prior_c=class_prior(trained_c),
-        lambdas=(1.0, -1.0),
+        priors=scalar_priors(class_prior(trained_c), (1.0, -1.0)),
         class_counts=trained_c,
     )
     return {row.split: row for row in rows}
@@ -143,10 +139,10 @@ def test_a_weighted_shift_is_what_a_search_simulates_on_validation() -> None:
     logits_nec = torch.randn(49, 2, 5, generator=torch.Generator().manual_seed(0))
     trained = class_prior(TRAINED)
     simulated = simulated_shifts(
-        logits_nec, labels_n, prior_c=trained, lambdas=(1.0, -1.0), class_counts=TRAINED
+        logits_nec, labels_n, priors=scalar_priors(trained, (1.0, -1.0)), class_counts=TRAINED
     )
     for row in evaluate_distributions(
-        logits_nec, labels_n, prior_c=trained, lambdas=(1.0, -1.0), class_counts=TRAINED
+        logits_nec, labels_n, priors=scalar_priors(trained, (1.0, -1.0)), class_counts=TRAINED
     )[2:]:
         assert row.evaluation is not None
         for name in ("accuracy", "ece"):

@@ -26,16 +26,20 @@ from balpoe.evaluation.scoring import Evaluation, Metrics, evaluate
 from balpoe.method.calibration_bins import reliability_bins
 from balpoe.method.priors import class_prior, mean_lambda, target_prior
 from balpoe.training.validation_metrics import validation_scalars
+from tests.scalar_priors import scalar_priors
 
 CLASS_COUNTS = (200, 101, 100, 20, 19)
 LAMBDAS = (1.0, 0.25, -1.5)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def score(logits_bec: Tensor, labels_b: Tensor, **settings: Any) -> Evaluation:
+def score(
+    logits_bec: Tensor, labels_b: Tensor, lambdas: Sequence[float] = LAMBDAS, **settings: Any
+) -> Evaluation:
     """Evaluate with the class counts and biases of this file."""
     prior_c = class_prior(CLASS_COUNTS)
-    known: dict[str, Any] = {"prior_c": prior_c, "lambdas": LAMBDAS, "class_counts": CLASS_COUNTS}
+    priors = scalar_priors(prior_c, lambdas)
+    known: dict[str, Any] = {"priors": priors, "class_counts": CLASS_COUNTS}
     return evaluate(logits_bec, labels_b, **(known | settings))
 
 
@@ -210,8 +214,7 @@ def test_divergence_stays_finite_and_exact_where_probabilities_underflow() -> No
     metrics = evaluate(
         logits_bec,
         torch.tensor([0, 1]),
-        prior_c=class_prior((9, 1)),
-        lambdas=(0.0,),
+        priors=scalar_priors(class_prior((9, 1)), (0.0,)),
         class_counts=(9, 1),
     ).ensemble
     assert metrics.kl_to_target_prior == pytest.approx(1000 - math.log(2))
@@ -264,12 +267,12 @@ def test_90_of_90_head_images_and_3_of_10_tail_images() -> None:
         channels=1,
         fingerprint="",
     )
-    validation = validation_scalars(logits_bec, images, description, (0.0,))
+    priors = scalar_priors(class_prior((90, 10)), (0.0,))
+    validation = validation_scalars(logits_bec, images, description, priors)
     test, *_ = evaluate_distributions(
         logits_bec,
         labels_b,
-        prior_c=class_prior((90, 10)),
-        lambdas=(0.0,),
+        priors=priors,
         class_counts=(90, 10),
     )
     expected = {
@@ -359,8 +362,7 @@ def test_a_class_with_zero_test_prior_is_never_predicted_and_leaves_every_metric
     without = evaluate(
         logits_bec[:, :, :4],
         labels_b,
-        prior_c=class_prior(CLASS_COUNTS[:4]),
-        lambdas=LAMBDAS,
+        priors=scalar_priors(class_prior(CLASS_COUNTS[:4]), LAMBDAS),
         class_counts=CLASS_COUNTS[:4],
         test_prior_c=test_prior_c[:4],
     )

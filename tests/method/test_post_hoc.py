@@ -11,10 +11,11 @@ from balpoe.evaluation.distributions import evaluate_distributions
 from balpoe.evaluation.post_hoc import PostHocEvaluation, Scaling, Scorer, evaluate_post_hoc
 from balpoe.evaluation.prior_estimation import HeldOut, PriorEstimator, estimate_prior
 from balpoe.evaluation.scoring import evaluate, evaluate_product
-from balpoe.evaluation.temperature import Temperatures, training_offsets
+from balpoe.evaluation.temperature import Temperatures
 from balpoe.method.calibration_floor import CalibrationFloor, calibration_floor
 from balpoe.method.losses.logit_adjustment.adjusted_losses import product_of_experts
-from balpoe.method.priors import class_prior
+from balpoe.method.priors import class_prior, target_prior
+from tests.scalar_priors import scalar_priors
 
 COUNTS = (200, 60, 10)
 LAMBDAS = (1.0, 0.0, -1.0)
@@ -62,8 +63,7 @@ def post_hoc(
     return evaluate_post_hoc(
         logits_nec,
         labels_n,
-        prior_c=PRIOR_C,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(PRIOR_C, LAMBDAS),
         class_counts=COUNTS,
         temperatures=temperatures,
         held_out=held_out,
@@ -99,7 +99,7 @@ def test_without_a_choice_it_is_the_final_evaluation(
     rows: tuple[PostHocEvaluation, ...], logits_nec: Tensor, labels_n: Tensor
 ) -> None:
     plain = evaluate_distributions(
-        logits_nec, labels_n, prior_c=PRIOR_C, lambdas=LAMBDAS, class_counts=COUNTS
+        logits_nec, labels_n, priors=scalar_priors(PRIOR_C, LAMBDAS), class_counts=COUNTS
     )
     for row in plain:
         prior = "known" if row.known_prior else "unknown"
@@ -129,8 +129,7 @@ def test_a_choice_is_a_factor_for_each_experts_logits(
     expected = evaluate(
         logits_nec * torch.tensor(factors_e).unsqueeze(1),
         labels_n,
-        prior_c=PRIOR_C,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(PRIOR_C, LAMBDAS),
         class_counts=COUNTS,
         test_prior_c=torch.full((3,), 1 / 3) if known else None,
         is_final=True,
@@ -144,17 +143,17 @@ def test_the_scorer_of_the_training_is_divided_and_keeps_its_target_prior(
     logits_nec: Tensor, scaling: Scaling
 ) -> None:
     """f = log P(x|y) + λ·log π, overconfident in training: g = T·log P(x|y)π."""
-    offsets_ec = training_offsets(PRIOR_C, LAMBDAS)
+    priors = scalar_priors(PRIOR_C, LAMBDAS)
     scales_e = {"ensemble": (2.0, 2.0), "experts": (0.5, 4.0)}[scaling]
     log_likelihood_nc = logits_nec[:, 0].double()
     scorers_nec = torch.stack(
         [scale * (log_likelihood_nc + PRIOR_C.log()) for scale in scales_e], dim=1
     )
     temperatures = Temperatures(2.0, (0.5, 1.0, 4.0), "training_scorer")
-    chosen = offsets_ec[[0, 2]]
+    chosen = priors.training_offsets_ec[[0, 2]]
     all_nec = torch.zeros_like(logits_nec, dtype=torch.float64)
     all_nec[:, [0, 2]] = scorers_nec - chosen
-    found = Scorer((0, 2), scaling).logits(all_nec, temperatures, offsets_ec)
+    found = Scorer((0, 2), scaling).logits(all_nec, temperatures, priors)
     expected = log_likelihood_nc + PRIOR_C.log() - chosen.mean(dim=0)
     torch.testing.assert_close(found.log_softmax(dim=1), expected.log_softmax(dim=1))
 
@@ -175,8 +174,7 @@ def test_the_estimated_prior_is_that_of_the_distributions_own_images(
     expected = evaluate(
         logits_nec,
         labels_n,
-        prior_c=PRIOR_C,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(PRIOR_C, LAMBDAS),
         class_counts=COUNTS,
         test_prior_c=estimate.prior_c,
         is_final=True,
@@ -219,8 +217,7 @@ def test_a_product_is_scored_once_with_the_numbers_of_the_evaluation_of_its_expe
         found = evaluate_product(
             product_nc,
             labels_n,
-            prior_c=PRIOR_C,
-            lam=0.5,
+            trained_prior_c=target_prior(PRIOR_C, 0.5),
             class_counts=COUNTS,
             test_prior_c=test_prior_c,
             is_final=True,
@@ -229,8 +226,7 @@ def test_a_product_is_scored_once_with_the_numbers_of_the_evaluation_of_its_expe
         expected = evaluate(
             product_nc.unsqueeze(1),
             labels_n,
-            prior_c=PRIOR_C,
-            lambdas=(0.5,),
+            priors=scalar_priors(PRIOR_C, (0.5,)),
             class_counts=COUNTS,
             test_prior_c=test_prior_c,
             is_final=True,

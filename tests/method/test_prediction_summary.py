@@ -21,6 +21,7 @@ from balpoe.method.calibration_floor import calibration_floor
 from balpoe.method.priors import class_prior, target_prior
 from balpoe.training.summary_file import read_summary, write_summary
 from tests.method.summary_values import flat_values
+from tests.scalar_priors import scalar_priors
 
 COUNTS = (300, 60, 12, 3)
 NAMES = ("head", "<script>", "$x$", "尾")
@@ -42,6 +43,7 @@ def _summary(
         split="val",
         class_names=NAMES,
         class_counts=COUNTS,
+        priors=scalar_priors(class_prior(COUNTS), LAMBDAS[:experts]),
         lambdas=LAMBDAS[:experts],
         metrics=("val/ece", "val/balanced_accuracy", "val/forward_10/ece"),
     )
@@ -62,8 +64,7 @@ def test_it_agrees_with_the_metrics_of_the_same_logits(
     metrics = evaluate(
         logits_nec,
         labels_n,
-        prior_c=class_prior(COUNTS),
-        lambdas=LAMBDAS[:experts],
+        priors=scalar_priors(class_prior(COUNTS), LAMBDAS[:experts]),
         class_counts=COUNTS,
         is_final=True,
     )
@@ -100,8 +101,7 @@ def test_it_agrees_with_the_metrics_of_the_same_logits(
         scored = evaluate(
             logits_nec[:, others],
             labels_n,
-            prior_c=class_prior(COUNTS),
-            lambdas=[LAMBDAS[e] for e in others],
+            priors=scalar_priors(class_prior(COUNTS), [LAMBDAS[e] for e in others]),
             class_counts=COUNTS,
         ).ensemble
         assert without.balanced_accuracy == pytest.approx(scored.balanced_accuracy)
@@ -140,7 +140,12 @@ def test_marginals_whose_probabilities_underflow_in_one_block_keep_their_diverge
     logits_nec[:, 0, 3] = torch.linspace(-3000, -2000, 8)
     monkeypatch.setattr("balpoe.evaluation.image_blocks._MOST_ELEMENTS", 8)
     summary = prediction_summary(
-        logits_nec, labels_n, split="val", class_names=NAMES, class_counts=(1,) * 4, lambdas=(0.0,)
+        logits_nec,
+        labels_n,
+        split="val",
+        class_names=NAMES,
+        class_counts=(1,) * 4,
+        priors=scalar_priors(class_prior((1,) * 4), (0.0,)),
     )
     log_marginals = [*(math.log(1 / 3) for _ in range(3)), -2000 - math.log(3) - math.log(8)]
     expected = sum(0.25 * (math.log(0.25) - value) for value in log_marginals)
@@ -157,6 +162,7 @@ def test_experts_that_agree_add_nothing_and_one_that_is_always_wrong_harms() -> 
         split="test",
         class_names=NAMES,
         class_counts=COUNTS,
+        priors=scalar_priors(class_prior(COUNTS), LAMBDAS),
         lambdas=LAMBDAS,
     )
     assert [list(row) for row in summary.disagreement_ee] == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]

@@ -13,6 +13,7 @@ from balpoe.config.metrics import shifted_metrics
 from balpoe.config.shifts import SHIFTS, Shift
 from balpoe.evaluation.scoring import evaluate
 from balpoe.evaluation.simulated_shifts import simulated_shifts
+from tests.scalar_priors import scalar_priors
 
 CLASSES, PER_CLASS = 3, 6
 PRIOR_C = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
@@ -33,7 +34,7 @@ def labels_n() -> Tensor:
 
 def scalars(logits_nec: Tensor, labels_n: Tensor) -> dict[str, float]:
     return simulated_shifts(
-        logits_nec, labels_n, prior_c=PRIOR_C, lambdas=LAMBDAS, class_counts=COUNTS
+        logits_nec, labels_n, priors=scalar_priors(PRIOR_C, LAMBDAS), class_counts=COUNTS
     )
 
 
@@ -54,8 +55,7 @@ def test_a_weight_counts_as_so_many_copies(
     there = evaluate(
         logits_nec.repeat_interleave(copies_n, dim=0),
         labels_n.repeat_interleave(copies_n),
-        prior_c=PRIOR_C,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(PRIOR_C, LAMBDAS),
         class_counts=COUNTS,
         test_prior_c=torch.tensor(copies_c) / sum(copies_c) if known_prior else None,
     ).ensemble

@@ -21,9 +21,9 @@ from balpoe.evaluation.temperature import (
     LOWEST,
     fit_temperature,
     fit_temperatures,
-    training_offsets,
 )
 from balpoe.method.priors import class_prior
+from tests.scalar_priors import scalar_priors
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -94,12 +94,11 @@ def test_exact_experts_have_the_temperature_by_which_they_were_scaled() -> None:
         ],
         dim=1,
     )
-    fitted = fit_temperatures(logits_bec, labels_b, prior_c=prior_c, lambdas=lambdas)
+    priors = scalar_priors(prior_c, lambdas)
+    fitted = fit_temperatures(logits_bec, labels_b, priors=priors)
     assert fitted.experts == pytest.approx(factors, rel=1e-9)
     assert fitted.scaled == "training_scorer"
-    product_bc = Scorer((0, 1, 2), "experts").logits(
-        logits_bec, fitted, training_offsets(prior_c, lambdas)
-    )
+    product_bc = Scorer((0, 1, 2), "experts").logits(logits_bec, fitted, priors)
     posterior_bc = likelihood_xc[points_b] / likelihood_xc[points_b].sum(dim=1, keepdim=True)
     assert_close(product_bc.softmax(dim=1), posterior_bc, rtol=1e-6, atol=0)
 
@@ -108,11 +107,11 @@ def test_classes_count_the_same_however_many_images_they_have() -> None:
     logits_bc, labels_b = scored(5, images=60)
     logits_bec = logits_bc.unsqueeze(1)
     prior_c = class_prior((50, 30, 15, 5))
-    once = fit_temperatures(logits_bec, labels_b, prior_c=prior_c, lambdas=(0.0,))
+    once = fit_temperatures(logits_bec, labels_b, priors=scalar_priors(prior_c, (0.0,)))
     again = labels_b == 2
     more = torch.cat([logits_bec, *[logits_bec[again]] * 5])
     more_labels = torch.cat([labels_b, *[labels_b[again]] * 5])
-    repeated = fit_temperatures(more, more_labels, prior_c=prior_c, lambdas=(0.0,))
+    repeated = fit_temperatures(more, more_labels, priors=scalar_priors(prior_c, (0.0,)))
     assert repeated.ensemble == pytest.approx(once.ensemble, rel=1e-9)
 
 
@@ -120,7 +119,7 @@ def test_classes_count_the_same_however_many_images_they_have() -> None:
 def test_one_expert_is_its_own_ensemble(lam: float) -> None:
     logits_bc, labels_b = scored(1)
     fitted = fit_temperatures(
-        logits_bc.unsqueeze(1), labels_b, prior_c=class_prior((9, 5, 2, 1)), lambdas=(lam,)
+        logits_bc.unsqueeze(1), labels_b, priors=scalar_priors(class_prior((9, 5, 2, 1)), (lam,))
     )
     assert fitted.experts == (fitted.ensemble,)
 
@@ -128,9 +127,9 @@ def test_one_expert_is_its_own_ensemble(lam: float) -> None:
 def test_where_no_optimum_exists_the_nearest_temperature_is_taken() -> None:
     labels_b = torch.tensor([0, 1, 2])
     right = torch.eye(3).unsqueeze(1)
-    uniform = {"prior_c": class_prior((1, 1, 1)), "lambdas": (0.0,)}
-    assert fit_temperatures(right, labels_b, **uniform).ensemble == LOWEST  # type: ignore[arg-type]
-    assert fit_temperatures(-right, labels_b, **uniform).ensemble == HIGHEST  # type: ignore[arg-type]
+    uniform = scalar_priors(class_prior((1, 1, 1)), (0.0,))
+    assert fit_temperatures(right, labels_b, priors=uniform).ensemble == LOWEST
+    assert fit_temperatures(-right, labels_b, priors=uniform).ensemble == HIGHEST
 
 
 def test_the_scorer_of_the_training_is_scaled() -> None:
@@ -138,7 +137,7 @@ def test_the_scorer_of_the_training_is_scaled() -> None:
     labels_b[:4] = torch.arange(4)
     prior_c = class_prior((50, 30, 15, 5))
     fitted = fit_temperatures(
-        logits_bc.unsqueeze(1).repeat(1, 2, 1), labels_b, prior_c=prior_c, lambdas=(1.0, -1.0)
+        logits_bc.unsqueeze(1).repeat(1, 2, 1), labels_b, priors=scalar_priors(prior_c, (1.0, -1.0))
     )
     counts_c = torch.bincount(labels_b)
     for lam, temperature in zip((1.0, -1.0), fitted.experts, strict=True):
@@ -155,11 +154,15 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     prior_c = class_prior((1, 1))
     with pytest.raises(NonFiniteError, match="logits"):
         fit_temperatures(
-            torch.full((1, 1, 2), float("nan")), torch.tensor([0]), prior_c=prior_c, lambdas=(0.0,)
+            torch.full((1, 1, 2), float("nan")),
+            torch.tensor([0]),
+            priors=scalar_priors(prior_c, (0.0,)),
         )
     with pytest.raises(DataError, match="no images"):
         fit_temperatures(
-            torch.zeros(0, 1, 2), torch.zeros(0).long(), prior_c=prior_c, lambdas=(0.0,)
+            torch.zeros(0, 1, 2), torch.zeros(0).long(), priors=scalar_priors(prior_c, (0.0,))
         )
     with pytest.raises(DataError, match="labels must be from 0 to 1"):
-        fit_temperatures(torch.zeros(1, 1, 2), torch.tensor([2]), prior_c=prior_c, lambdas=(0.0,))
+        fit_temperatures(
+            torch.zeros(1, 1, 2), torch.tensor([2]), priors=scalar_priors(prior_c, (0.0,))
+        )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from balpoe.evaluation.post_hoc import Scorer, scorers
-from balpoe.evaluation.temperature import Temperatures, fit_temperatures, training_offsets
+from balpoe.evaluation.temperature import Temperatures, fit_temperatures
 from balpoe.evaluation.validated_choices import (
     FOLDS,
     metrics_on_test,
@@ -15,6 +15,7 @@ from balpoe.evaluation.validated_choices import (
     validated_choices,
 )
 from balpoe.method.priors import class_prior
+from tests.scalar_priors import scalar_priors
 
 COUNTS = (200, 60, 10)
 PRIOR_C = class_prior(COUNTS)
@@ -35,7 +36,7 @@ def drawn(images_c: tuple[int, ...], scale: float, seed: int = 0) -> tuple[Tenso
 
 def on_validation(logits_nec: Tensor, labels_n: Tensor) -> dict[Scorer, float]:
     metrics = metrics_on_validation(
-        logits_nec, labels_n, prior_c=PRIOR_C, lambdas=LAMBDAS, class_counts=COUNTS
+        logits_nec, labels_n, priors=scalar_priors(PRIOR_C, LAMBDAS), class_counts=COUNTS
     )
     return {scorer: scored.values["balanced_nll"] for scorer, scored in metrics.items()}
 
@@ -55,9 +56,9 @@ def test_temperatures_are_measured_on_images_they_were_not_fitted_on() -> None:
     for fold in range(FOLDS):
         own_n = fold_n == fold
         fitted = fit_temperatures(
-            logits_nec[~own_n], labels_n[~own_n], prior_c=PRIOR_C, lambdas=LAMBDAS
+            logits_nec[~own_n], labels_n[~own_n], priors=scalar_priors(PRIOR_C, LAMBDAS)
         )
-        offset_c = training_offsets(PRIOR_C, LAMBDAS).mean(dim=0)
+        offset_c = scalar_priors(PRIOR_C, LAMBDAS).training_offsets_ec.mean(dim=0)
         scorer_nc = logits_nec[own_n].mean(dim=1) + offset_c
         product_nc[own_n] = (scorer_nc / fitted.ensemble - offset_c).float()
     found = on_validation(logits_nec, labels_n)
@@ -84,13 +85,12 @@ def test_validation_chooses_a_temperature_where_logits_are_too_large(
     """The test figures, here of shuffled labels, have no part in it."""
     logits_nec, labels_n = drawn((2000, 2000, 2000), scale)
     validation = metrics_on_validation(
-        logits_nec, labels_n, prior_c=PRIOR_C, lambdas=LAMBDAS, class_counts=COUNTS
+        logits_nec, labels_n, priors=scalar_priors(PRIOR_C, LAMBDAS), class_counts=COUNTS
     )
     test = metrics_on_test(
         logits_nec,
         labels_n.flip(0),
-        prior_c=PRIOR_C,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(PRIOR_C, LAMBDAS),
         class_counts=COUNTS,
         temperatures=Temperatures(4.0, (4.0, 4.0, 4.0)),
     )
@@ -113,8 +113,7 @@ def test_without_validation_nothing_is_chosen() -> None:
     test = metrics_on_test(
         logits_nec,
         labels_n,
-        prior_c=PRIOR_C,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(PRIOR_C, LAMBDAS),
         class_counts=COUNTS,
         temperatures=None,
     )
@@ -129,4 +128,7 @@ def test_a_single_image_can_be_scored() -> None:
 
 
 def test_a_single_expert_has_one_temperature() -> None:
-    assert scorers((1.0,), scaled=True) == (Scorer((0,)), Scorer((0,), "ensemble"))
+    assert scorers(scalar_priors(PRIOR_C, (1.0,)), scaled=True) == (
+        Scorer((0,)),
+        Scorer((0,), "ensemble"),
+    )

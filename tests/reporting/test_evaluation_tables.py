@@ -12,10 +12,12 @@ from rich.console import RenderableType
 from balpoe.evaluation.distributions import DistributionEvaluation, evaluate_distributions
 from balpoe.method.priors import class_prior
 from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
+from tests.scalar_priors import scalar_priors
 
 Lines = Callable[[RenderableType], list[str]]
 Seeds = list[tuple[DistributionEvaluation, ...]]
 LAMBDAS = (1.0, 0.0, -1.0)
+SHOWN = ("1", "0", "-1")
 
 
 def evaluated(
@@ -29,8 +31,7 @@ def evaluated(
     return evaluate_distributions(
         logits_nec,
         labels_n,
-        prior_c=class_prior(trained_c),
-        lambdas=LAMBDAS,
+        priors=scalar_priors(class_prior(trained_c), LAMBDAS),
         class_counts=trained_c,
     )
 
@@ -121,7 +122,7 @@ def test_a_class_without_test_images_gives_dashes(lines: Lines) -> None:
 
 def test_details_have_a_column_for_each_expert_only_on_demand(seeds: Seeds, lines: Lines) -> None:
     without = lines(detail_table(seeds))
-    shown = lines(detail_table(seeds, LAMBDAS))
+    shown = lines(detail_table(seeds, SHOWN))
     assert not any("expert" in line for line in without)
     assert next(line for line in shown if "expert" in line).split() == [
         *("expert", "0", "expert", "1", "expert", "2")
@@ -134,7 +135,7 @@ def test_details_have_a_column_for_each_expert_only_on_demand(seeds: Seeds, line
 
 
 def test_no_figure_is_cut_off_at_80_columns(seeds: Seeds, lines: Lines) -> None:
-    shown = lines(detail_table(seeds, LAMBDAS))
+    shown = lines(detail_table(seeds, SHOWN))
     assert not any("…" in line for line in shown)
     assert len(_row(shown, "MCE %")) == 8
     assert max(map(len, shown)) <= 80
@@ -147,7 +148,7 @@ def test_balanced_accuracy_is_shown_where_it_differs(seeds: Seeds, lines: Lines)
         for row in seed
         if row.distribution == "forward_50" and not row.known_prior
     ]
-    shown = lines(detail_table(natural, LAMBDAS))
+    shown = lines(detail_table(natural, SHOWN))
     assert not any(
         "balanced " in line and "inputs" not in line for line in lines(detail_table(seeds))
     )

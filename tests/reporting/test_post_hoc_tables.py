@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from balpoe.evaluation.validated_choices import (
 from balpoe.method.priors import class_prior
 from balpoe.reporting.post_hoc_tables import post_hoc_tables
 from balpoe.training.model_directory import OUTSIDE_A_STUDY, Calibration
+from tests.scalar_priors import scalar_priors
 
 Lines = Callable[[RenderableType], list[str]]
 Seeds = list[tuple[PostHocEvaluation, ...]]
@@ -34,8 +36,7 @@ ALL = (0, 1, 2)
 def evaluated(seed: int, calibration: Calibration) -> tuple[PostHocEvaluation, ...]:
     return evaluate_post_hoc(
         *logits_and_labels(seed),
-        prior_c=class_prior(COUNTS),
-        lambdas=LAMBDAS,
+        priors=scalar_priors(class_prior(COUNTS), LAMBDAS),
         class_counts=COUNTS,
         temperatures=calibration.temperatures,
         held_out=logits_and_labels(100 + seed),
@@ -56,12 +57,14 @@ def logits_and_labels(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def chosen(seed: int, calibration: Calibration, *, with_validation: bool) -> ValidatedChoices:
     prior_c = class_prior(COUNTS)
-    of_model = {"prior_c": prior_c, "lambdas": LAMBDAS, "class_counts": COUNTS}
-    validation = metrics_on_validation(*logits_and_labels(9), **of_model)  # type: ignore[arg-type]
+    of_model: dict[str, Any] = {
+        "priors": scalar_priors(prior_c, LAMBDAS),
+        "class_counts": COUNTS,
+    }
+    validation = metrics_on_validation(*logits_and_labels(9), **of_model)
     test = metrics_on_test(
         *logits_and_labels(seed),
-        prior_c=prior_c,
-        lambdas=LAMBDAS,
+        priors=scalar_priors(prior_c, LAMBDAS),
         class_counts=COUNTS,
         temperatures=calibration.temperatures,
     )

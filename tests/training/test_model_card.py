@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from balpoe.config import Configuration
+from balpoe.config.loss import LOSSES
 from balpoe.data.splits import DataDescription, FinalSplits, ImageSet
 from balpoe.evaluation.class_results import ClassResults, ResultsByPrior, as_plain
 from balpoe.evaluation.temperature import Temperatures
@@ -18,6 +19,7 @@ from balpoe.training.final_training import FinalTraining, train_final
 from balpoe.training.model_card import model_card, write_model_card
 from balpoe.training.model_directory import Calibration, TrainedModel, load_model
 from balpoe.training.model_files import CARD, MANIFEST, METRICS, MODEL
+from balpoe.training.stored_results import read_results
 
 CARRIED = Calibration(Temperatures(1.25, (0.5, 2.0)), "carried over from 18 images of trial 7")
 
@@ -75,6 +77,55 @@ def test_every_model_directory_has_a_card_of_its_data_experts_metrics_and_limits
         "2 class(es) had fewer than 20 training images",
     ):
         assert text in card
+
+
+@pytest.mark.parametrize(
+    ("loss", "class_lambdas", "shown", "sentences"),
+    [
+        (
+            "class_balanced",
+            None,
+            "–",
+            (
+                "2 expert(s) of a product of experts with the loss class_balanced",
+                "class frequencies from 33.",
+            ),
+        ),
+        (
+            "logit_adjustment",
+            ((1.0, 0.0, -1.0), (-1.0, 0.0, 1.0)),
+            "per class",
+            ("(BalPoE", "Without a target prior the probabilities stand for equal class"),
+        ),
+    ],
+)
+def test_the_card_names_no_lambda_where_experts_have_no_single_one(
+    configuration: Configuration,
+    splits: FinalSplits,
+    tmp_path: Path,
+    loss: str,
+    class_lambdas: tuple[tuple[float, ...], ...] | None,
+    shown: str,
+    sentences: tuple[str, ...],
+) -> None:
+    chosen = replace(
+        configuration,
+        loss=LOSSES[loss](),
+        experts=replace(configuration.experts, lambdas=None, class_lambdas=class_lambdas),
+    )
+    train_seed(chosen, splits, tmp_path / "model", 4)
+    card = (tmp_path / "model" / CARD).read_text()
+    assert ["0", shown, "0.5"] in rows(card)
+    assert "mean λ" not in card
+    for sentence in sentences:
+        assert sentence in card
+    stored = read_results(tmp_path / "model")
+    assert stored.lambdas is None
+    assert stored.shown_lambdas == (shown, shown)
+    assert stored.summary is not None
+    assert [expert.lam for expert in stored.summary.experts] == [None, None]
+    target_c = load_model(tmp_path / "model").provenance.priors.of_product().tolist()
+    assert stored.summary.ensemble.target_prior_c == pytest.approx(target_c, rel=1e-6)
 
 
 def test_the_card_of_several_seeds_has_their_mean_and_sd(

@@ -134,10 +134,14 @@ def _draw_disagreement(axes: Axes, summary: PredictionSummary) -> None:
             )
     axes.set_xticks(experts)
     axes.set_yticks(
-        experts, [f"{e}, λ = {expert.lam:.2g}" for e, expert in enumerate(summary.experts)]
+        experts, [_with_lambda(e, expert.lam) for e, expert in enumerate(summary.experts)]
     )
     axes.set(xlabel="expert", ylabel="expert")
     axes.set_title("disagreement, % of images", fontsize=9)
+
+
+def _with_lambda(expert: int, lam: float | None) -> str:
+    return str(expert) if lam is None else f"{expert}, λ = {lam:.2g}"
 
 
 def _draw_changes(axes: Axes, change_e: Sequence[float], title: str) -> None:

@@ -30,7 +30,9 @@ class NamedScorer:
 
     @property
     def name_and_lambda(self) -> str:
-        """The name with its λ: `expert 0, λ = 1`."""
+        """The name with its λ, if it has a single one: `expert 0, λ = 1`."""
+        if self.summary.lam is None:
+            return self.name
         symbol = "λ̄" if self.is_ensemble else "λ"
         return f"{self.name}, {symbol} = {self.summary.lam:.2g}"
 

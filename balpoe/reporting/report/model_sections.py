@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from balpoe.config.shown_biases import loss_name
 from balpoe.reporting.class_tables import class_tables
 from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
 from balpoe.reporting.figures.distribution_figure import distribution_results
@@ -71,7 +72,7 @@ def _model_parts(model: ReportedModel) -> Iterator[Part]:
     rows = [seed.distributions for seed in seeds]
     if all(rows):
         yield evaluation_table(model.name, rows)
-        yield detail_table(rows, seeds[0].lambdas)
+        yield detail_table(rows, seeds[0].shown_lambdas)
     shared = [name for name in seeds[0].metrics if all(name in seed.metrics for seed in seeds)]
     means = {name: fmean(seed.metrics[name] for seed in seeds) for name in shared}
     over = "one seed" if len(seeds) == 1 else f"mean over {len(seeds)} seeds"
@@ -91,12 +92,14 @@ def _model_parts(model: ReportedModel) -> Iterator[Part]:
 def _about(model: ReportedModel) -> Iterator[str]:
     first = model.seeds[0]
     configuration = first.configuration
-    lambdas = ", ".join(f"{lam:.3g}" for lam in first.lambdas)
-    experts = "one expert" if len(first.lambdas) == 1 else f"{len(first.lambdas)} experts"
+    shown = first.shown_lambdas
+    experts = "one expert" if len(shown) == 1 else f"{len(shown)} experts"
+    lambdas = ", ".join(shown if first.lambdas else dict.fromkeys(shown))
+    loss = loss_name(configuration)
     yield (
         f"{configuration['model']['backbone']} on {configuration['data']['name']}, trained on "
         f"{sum(first.class_counts):,} images of {len(first.class_names)} classes for "
-        f"{first.epochs} epochs; {experts} with λ {lambdas}."
+        f"{first.epochs} epochs; {experts} with λ {lambdas}, loss {loss}."
     )
     yield f"Directory {model.path.absolute()}."
     yield (

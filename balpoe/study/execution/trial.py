@@ -35,6 +35,7 @@ from balpoe.study.trials.record import Attempt, TrialIdentity
 from balpoe.study.trials.result_file import TrialResult, read_result, training_seed, write_result
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.epoch import EpochResult
+from balpoe.training.loss_context import scalar_lambdas
 from balpoe.training.precision import number_format
 from balpoe.training.predictions_file import Predictions, write_predictions
 from balpoe.training.summary_file import write_summary
@@ -190,7 +191,8 @@ def _write_predictions(training: Training, splits: SearchSplits, task: TrialTask
         split="val",
         class_names=splits.description.class_names,
         class_counts=splits.description.class_counts,
-        lambdas=training.lambdas,
+        priors=training.priors,
+        lambdas=scalar_lambdas(training.configuration),
         metrics=(*task.spec.objectives, *task.spec.constraints),
     )
     with writing_as_newest(directory, task.identity.attempt):

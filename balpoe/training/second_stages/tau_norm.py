@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from balpoe.config.configuration import Configuration
+    from balpoe.config.model import ModelConfig
 
 CHOSEN_TAU: Final = f"{CHOSEN}tau"
 """The metric of a last epoch that has the chosen τ."""
@@ -35,9 +36,9 @@ class TauNormalisation(SecondStage):
     name: Literal["tau_norm"] = "tau_norm"
     tau: Annotated[NonNegative | None, WhenSearched(1.0)] = None
 
-    def balances(self, configuration: Configuration) -> bool:
+    def balances(self, model: ModelConfig) -> bool:
         """Whether τ has an effect."""
-        return configuration.model.classifier != "cosine" and self.tau != 0
+        return model.classifier != "cosine" and self.tau != 0
 
     def prepare(
         self, classifiers: Sequence[Classifier], generators: Sequence[torch.Generator]

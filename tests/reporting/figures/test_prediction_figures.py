@@ -17,12 +17,14 @@ from balpoe.evaluation.prediction_summary import (
     WithoutExpert,
 )
 from balpoe.evaluation.summarising import prediction_summary
+from balpoe.method.priors import class_prior
 from balpoe.reporting.figures.class_figures import class_accuracy, confusion, marginals
 from balpoe.reporting.figures.drawing import Drawing
 from balpoe.reporting.figures.expert_figures import contributions, shots_by_expert
 from balpoe.reporting.figures.prediction_drawings import prediction_drawings
 from balpoe.reporting.figures.reliability import reliability_diagrams
 from tests.reporting.figures.summaries import invented_summary
+from tests.scalar_priors import scalar_priors
 
 NAMES = [
     "<script>alert(1)</script>",
@@ -98,6 +100,7 @@ def test_a_computed_summary_gives_the_errors_that_are_printed() -> None:
         split="test",
         class_names=["a", "b", "c", "d"],
         class_counts=[200, 60, 20, 5],
+        priors=scalar_priors(class_prior((200, 60, 20, 5)), (1.0, -1.0)),
         lambdas=[1.0, -1.0],
     )
     drawing = reliability_diagrams(summary, "model")

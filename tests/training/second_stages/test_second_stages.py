@@ -20,7 +20,7 @@ from balpoe.errors import DataError
 from balpoe.method.tau_normalisation import best_tau, tau_normalised
 from balpoe.models.classifiers import CosineClassifier, LinearClassifier, biases_and_norms
 from balpoe.training.checkpoint import CheckpointDirectory
-from balpoe.training.loss_context import expert_target_priors, loss_context
+from balpoe.training.loss_context import expert_priors, loss_context
 from balpoe.training.orders import epoch_order
 from balpoe.training.prediction import EvaluationInput
 from balpoe.training.second_stages.tau_norm import CHOSEN_TAU
@@ -343,15 +343,19 @@ def test_tau_has_no_effect_on_a_cosine_classifier(
         assert not list(stage.warnings(replace(cosine, model=LINEAR)))
 
 
+def log_priors(configuration: Configuration, class_counts: tuple[int, ...]) -> torch.Tensor:
+    return expert_priors(configuration, class_counts).log_priors_ec
+
+
 @pytest.mark.parametrize("stage", [CRT, LWS, MISLAS, TAU_NORM, CHOSEN])
 def test_the_finished_scores_aim_at_equal_frequencies(
     configuration: Configuration, stage: SecondStage
 ) -> None:
     linear = replace(configuration, model=LINEAR)
-    log_priors_ec = expert_target_priors(replace(linear, second_stage=stage), (30, 12, 5))
+    log_priors_ec = log_priors(replace(linear, second_stage=stage), (30, 12, 5))
     assert log_priors_ec.shape == (2, 3)
     assert log_priors_ec.softmax(dim=1).eq(1 / 3).all()
-    before_ec = expert_target_priors(first_stage(replace(linear, second_stage=stage)), (30, 12, 5))
+    before_ec = log_priors(first_stage(replace(linear, second_stage=stage)), (30, 12, 5))
     assert not before_ec.softmax(dim=1).eq(1 / 3).all()
 
 
@@ -363,8 +367,8 @@ def test_an_ineffective_tau_leaves_the_priors_of_the_first_stage(
     zero = replace(linear, second_stage=SECOND_STAGES["tau_norm"](tau=0.0))
     for each in (cosine, zero):
         assert torch.equal(
-            expert_target_priors(each, (30, 12, 5)),
-            expert_target_priors(first_stage(each), (30, 12, 5)),
+            log_priors(each, (30, 12, 5)),
+            log_priors(first_stage(each), (30, 12, 5)),
         )
 
 

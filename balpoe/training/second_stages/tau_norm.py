@@ -63,11 +63,16 @@ class TauNormalisation(SecondStage):
         self, classifiers: Sequence[Classifier], logits_nec: Tensor, labels_n: Tensor
     ) -> TauNormalisation:
         """Return the stage with the best τ."""
-        from balpoe.method.tau_normalisation import best_tau
+        from balpoe.method.tau_normalisation import tau_normalised_logits
+        from balpoe.method.tau_search import best_tau
         from balpoe.models.classifiers import biases_and_norms
 
         biases_ec, norms_ec = biases_and_norms(classifiers)
-        return replace(self, tau=best_tau(logits_nec, labels_n, biases_ec, norms_ec))
+
+        def scores_nc(tau: float) -> Tensor:
+            return tau_normalised_logits(logits_nec, biases_ec, norms_ec, tau).mean(dim=1)
+
+        return replace(self, tau=best_tau(scores_nc, labels_n))
 
     def choices(self) -> Mapping[str, float]:
         """Return τ."""

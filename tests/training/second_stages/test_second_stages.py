@@ -17,7 +17,8 @@ from balpoe.config.second_stage import SECOND_STAGES, SecondStage, TrainedStage
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet
 from balpoe.errors import DataError
-from balpoe.method.tau_normalisation import best_tau, tau_normalised
+from balpoe.method.tau_normalisation import tau_normalised, tau_normalised_logits
+from balpoe.method.tau_search import best_tau
 from balpoe.models.classifiers import CosineClassifier, LinearClassifier, biases_and_norms
 from balpoe.training.checkpoint import CheckpointDirectory
 from balpoe.training.loss_context import expert_priors, loss_context
@@ -309,7 +310,10 @@ def test_tau_is_chosen_on_the_validation_images_and_recorded(
     [*_, before], [*_, after] = states(alone), states(chosen)
     logits_nec = alone.predict(validation)
     statistics = biases_and_norms(alone.experts.classifiers)
-    tau = best_tau(logits_nec, validation.labels_n, *statistics)
+    tau = best_tau(
+        lambda tau: tau_normalised_logits(logits_nec, *statistics, tau).mean(dim=1),
+        validation.labels_n,
+    )
     assert chosen.history[-1].metrics[CHOSEN_TAU] == tau
     name = "networks.0.experts.0.classifier"
     expected = tau_normalised(before[f"{name}.weight"], tau)

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balpoe.method.tau_normalisation import TAUS, best_tau, tau_normalised, tau_normalised_logits
+from balpoe.method.tau_normalisation import tau_normalised, tau_normalised_logits
+from balpoe.method.tau_search import TAUS, best_tau
 from balpoe.models.classifiers import LinearClassifier, biases_and_norms
 
 WEIGHT_CK = torch.tensor([[3.0, 4], [1, 0], [0, 0.5], [0.6, 0.8]])
@@ -58,24 +59,26 @@ def test_logits_are_normalised_as_the_weights_are(tau: float, seed: int, scaled:
     )
 
 
-def test_the_best_tau_is_that_of_the_highest_balanced_accuracy_and_the_lowest_of_equal_ones() -> (
-    None
-):
-    # class 1 has half the norm: its margins are won from τ = 0.5 on, and those of class 0 lost
-    # above 1.5, as 2^0.5 = 1.41 and 2^1.5 = 2.83
+def test_the_best_tau_has_the_highest_balanced_accuracy_and_is_the_lowest_of_equal_ones() -> None:
+    # class 1 has half the norm: it wins from τ = 0.5 on, where 2^0.5 > 1.4, and class 0 loses its
+    # images from τ = 1.5 on, where 2^1.5 > 2.8
     norms_ec, biases_ec = torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2)
-    logits_nec = torch.tensor([[[1.4, 1.0]], [[2.8, 1.0]], [[2.8, 1.0]], [[2.8, 1.0]]])
     labels_n = torch.tensor([1, 0, 0, 0])
-    assert best_tau(logits_nec, labels_n, biases_ec, norms_ec) == 0.5
-    # plain accuracy does not change the choice of the rare class
-    mixed_nec = torch.tensor([[[1.4, 1.0]], [[1.2, 1.0]], [[2.8, 1.0]], [[2.8, 1.0]]])
-    assert best_tau(mixed_nec, labels_n, biases_ec, norms_ec) == 0.5
+
+    def best(margins: tuple[float, ...]) -> float:
+        logits_nec = torch.tensor([[[margin, 1.0]] for margin in margins])
+
+        def scores_nc(tau: float) -> torch.Tensor:
+            return tau_normalised_logits(logits_nec, biases_ec, norms_ec, tau).mean(dim=1)
+
+        return best_tau(scores_nc, labels_n)
+
+    assert best((1.4, 2.8, 2.8, 2.8)) == 0.5
+    # one of three images of class 0 is given up for the only one of class 1
+    assert best((1.4, 1.2, 2.8, 2.8)) == 0.5
 
 
-def test_without_a_difference_nothing_is_normalised() -> None:
-    chosen = best_tau(
-        torch.tensor([[[9.0, 0.0]]]), torch.tensor([0]), torch.zeros(1, 2), torch.ones(1, 2)
-    )
-    assert chosen == TAUS[0] == 0.0
+def test_without_a_difference_nothing_is_corrected() -> None:
+    assert best_tau(lambda tau: torch.tensor([[9.0, 0.0]]), torch.tensor([0])) == TAUS[0] == 0.0
     assert len(TAUS) == 21
     assert TAUS[-1] == 2.0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from balpoe.evaluation.post_hoc import PostHocEvaluation
+    from balpoe.evaluation.tau_choices import TauChoice
     from balpoe.evaluation.validated_choices import ValidatedChoices
     from balpoe.launch.evaluate import SeedEvaluation, SideBySide
     from balpoe.tracking import TrackingStore
@@ -108,6 +109,7 @@ def _tables(
     from balpoe.reporting.class_tables import class_tables
     from balpoe.reporting.evaluation_tables import detail_table, evaluation_table
     from balpoe.reporting.post_hoc_tables import post_hoc_tables
+    from balpoe.reporting.tau_table import tau_table
 
     rows = [seed.rows for seed in seeds]
     tables: list[RenderableType] = [
@@ -121,6 +123,7 @@ def _tables(
         choices = [seed.post_hoc for seed in seeds]
         validated = [seed.validated for seed in seeds if seed.validated is not None]
         tables += post_hoc_tables(choices, validated, seeds[0].lambdas, seeds[0].calibration)
+        tables.append(tau_table([seed.taus for seed in seeds]))
     return tables
 
 
@@ -218,7 +221,24 @@ def _plain(seed: SeedEvaluation) -> dict[str, Any]:
     if seed.post_hoc:
         plain["calibration"] = asdict(seed.calibration)
         plain["post_hoc"] = [_plain_choice(row) for row in seed.post_hoc]
+        plain["taus"] = [_plain_tau_choice(choice) for choice in seed.taus]
     return plain
+
+
+def _plain_tau_choice(choice: TauChoice) -> dict[str, Any]:
+    return {
+        "correction": choice.correction,
+        "validation": choice.origin,
+        "rows": [
+            {
+                "tau": row.tau,
+                "is_chosen": row.is_chosen,
+                "validation": row.validation and row.validation.values,
+                "test": row.test.values,
+            }
+            for row in choice.rows
+        ],
+    }
 
 
 def _plain_choices(validated: ValidatedChoices) -> dict[str, Any]:

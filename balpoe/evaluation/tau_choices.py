@@ -134,9 +134,7 @@ class TauChoice:
         return next((row for row in self.rows if row.is_chosen), None)
 
 
-def tau_choice(
-    test: CorrectedImages, validation: CorrectedImages | None, origin: str
-) -> TauChoice:
+def tau_choice(test: CorrectedImages, validation: CorrectedImages | None, origin: str) -> TauChoice:
     """Choose τ on images outside the training, if there are any, and score the test images.
 
     Raises:

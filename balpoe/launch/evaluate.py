@@ -18,6 +18,7 @@ from balpoe.errors import DataError, StorageError, UserError
 from balpoe.evaluation.class_results import ResultsByPrior
 from balpoe.evaluation.distributions import DistributionEvaluation
 from balpoe.evaluation.post_hoc import PostHocEvaluation, evaluate_post_hoc
+from balpoe.evaluation.tau_choices import TauChoice
 from balpoe.evaluation.validated_choices import (
     ValidatedChoices,
     metrics_on_test,
@@ -26,6 +27,7 @@ from balpoe.evaluation.validated_choices import (
 )
 from balpoe.files import configuration_from_plain
 from balpoe.launch.device_option import choose_device
+from balpoe.launch.tau_choices import tau_choices
 from balpoe.study.selection.side_by_side import (
     ModelDifferences,
     SeedMetrics,
@@ -53,6 +55,8 @@ class SeedEvaluation:
         calibration: The temperatures of the model, or the reason why it has none.
         post_hoc: The scores of every prior, temperature and subset of experts, if requested.
         validated: The temperatures and subsets on validation and on the test set, if requested.
+        taus: Logit adjustment, and τ-normalisation of linear classifiers, with τ chosen on images
+            outside the training, if requested.
     """
 
     path: Path
@@ -66,6 +70,7 @@ class SeedEvaluation:
     calibration: Calibration
     post_hoc: tuple[PostHocEvaluation, ...] = ()
     validated: ValidatedChoices | None = None
+    taus: tuple[TauChoice, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -175,16 +180,19 @@ def _evaluate_seed(
     class_counts = provenance.description.class_counts
     choices: tuple[PostHocEvaluation, ...] = ()
     validated = None
+    taus: tuple[TauChoice, ...] = ()
     if post_hoc:
+        held_out = _held_out(trained)
         choices = evaluate_post_hoc(
             logits_nec,
             test.labels_n,
             priors=provenance.priors,
             class_counts=class_counts,
             temperatures=provenance.calibration.temperatures,
-            held_out=_held_out(trained),
+            held_out=held_out,
         )
         validated = _validated(trained, logits_nec, test)
+        taus = tuple(tau_choices(trained, logits_nec, test, held_out))
     return SeedEvaluation(
         path=path,
         seed=provenance.seed,
@@ -197,6 +205,7 @@ def _evaluate_seed(
         calibration=provenance.calibration,
         post_hoc=choices,
         validated=validated,
+        taus=taus,
     )
 
 

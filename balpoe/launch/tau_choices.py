@@ -30,16 +30,21 @@ NO_HELD_OUT: Final = (
 )
 
 
-def tau_choices(trained: TrainedModel, logits_nec: Tensor, test: Images) -> Iterator[TauChoice]:
+def tau_choices(
+    trained: TrainedModel,
+    logits_nec: Tensor,
+    test: Images,
+    held_out: tuple[Tensor, Tensor] | None,
+) -> Iterator[TauChoice]:
     """Yield logit adjustment, and τ-normalisation where the classifiers are linear.
 
-    `logits_nec` are those of the test images. τ is chosen on images that the training leaves out.
+    `logits_nec` are those of the test images. τ is chosen on images that the training leaves out:
+    `held_out` are their logits [N, E, C] and labels [N], None if there are none.
     Logit adjustment can be chosen on the validation images of the search trial, too: it is the same
     for another model of the configuration, while norms of weights are a model's own.
     """
     provenance = trained.provenance
     counts = provenance.description.class_counts
-    held_out = trained.held_out_predictions()
 
     def images(
         correction: Correction,
@@ -47,9 +52,11 @@ def tau_choices(trained: TrainedModel, logits_nec: Tensor, test: Images) -> Iter
         on_test = CorrectedImages(correction, logits_nec, test.labels_n, counts)
         if held_out is None:
             return on_test, None, NO_HELD_OUT
-        logits, labels = (torch.from_numpy(each) for each in held_out)
-        left_out = CorrectedImages(correction, logits, labels, counts)
-        return on_test, left_out, HELD_OUT.format(len(labels))
+        return (
+            on_test,
+            CorrectedImages(correction, *held_out, counts),
+            HELD_OUT.format(len(held_out[1])),
+        )
 
     on_test, left_out, origin = images(LogitAdjustment(counts, provenance.priors))
     searched = trained.validation_predictions()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+
 def tau_normalised(weight_ck: Tensor, tau: float) -> Tensor:
     """Return w_c/‖w_c‖^τ, [C, K] in the dtype of the weights; rows of zeros stay as they are."""
     factors_c = norm_factors(weight_ck.norm(dim=1), tau)

@@ -36,7 +36,7 @@ from balpoe.training.model_directory import Calibration
 
 _PRIORS: tuple[PriorKnowledge, ...] = ("unknown", "known", "estimated")
 _EXTREMES = (WHOLE_TEST, "forward_50", "backward_50")
-_CHOICE_METRICS = ("balanced_nll", "balanced_accuracy", "balanced_ece")
+CHOICE_METRICS = ("balanced_nll", "balanced_accuracy", "balanced_ece")
 _FLOOR = f"{FLOOR_NOTE} with these confidences"
 _SCALINGS = {
     "none": "as trained",
@@ -105,10 +105,10 @@ def _choice_cells(
     rows = [next(row for row in each.choices if row.scorer == scorer) for each in choices]
     yield _scorer_cell(rows[0], lambdas, choices[0].choices[0].scorer)
     validation = rows[0].validation  # one search trial, whatever the seed of the final training
-    for metric in _CHOICE_METRICS:
-        yield _number_cell("val", metric, [] if validation is None else [validation])
-    for metric in _CHOICE_METRICS:
-        yield _number_cell("test", metric, [row.test for row in rows])
+    for metric in CHOICE_METRICS:
+        yield mean_cell("val", metric, [] if validation is None else [validation])
+    for metric in CHOICE_METRICS:
+        yield mean_cell("test", metric, [row.test for row in rows])
 
 
 def _shift_cells(
@@ -148,10 +148,10 @@ def _value_cell(head: str, metric: str, seeds: Sequence[PostHoc], place: Place) 
         for row in seed
         if (row.scorer, row.prior, row.distribution) == place
     ]
-    return _number_cell(head, metric, [each for each in found if each is not None])
+    return mean_cell(head, metric, [each for each in found if each is not None])
 
 
-def _number_cell(head: str, metric: str, found: Sequence[Metrics]) -> Cell:
+def mean_cell(head: str, metric: str, found: Sequence[Metrics]) -> Cell:
     """The mean and standard deviation of a metric, above the mean of its floor if it has one."""
     name = label_with_unit(metric, short=True)
     if metric.startswith(BALANCED):

@@ -24,6 +24,8 @@ from balpoe.training.epoch import EpochResult
 _MOST_PROCESSES: Final = 4
 _FEWEST_TASKS: Final = 3
 """For fewer trials, the start of another process takes as long as it saves."""
+_HEAD_START: Final = 2
+"""The trials that a process draws while this one draws the figures of the study."""
 
 Pictures = tuple[Picture, ...]
 
@@ -49,12 +51,15 @@ class DrawingProcesses:
     def __init__(self, tasks: Sequence[DrawingTask]) -> None:
         cores = min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
         self._tasks = tasks
-        self._shares = max(1, min(cores, len(tasks) // _FEWEST_TASKS))
+        self._others = max(0, min(cores, len(tasks) // _FEWEST_TASKS) - 1)
+        own = max(0, len(tasks) - _HEAD_START * self._others) // (self._others + 1)
+        self._given = len(tasks) - own if self._others else 0
         self._processes: list[_DrawingProcess] = []
 
     def __enter__(self) -> Self:
-        for share in range(self._shares - 1):
-            self._processes.append(_DrawingProcess(self._tasks[share :: self._shares]))
+        given = self._tasks[: self._given]
+        for n in range(self._others):
+            self._processes.append(_DrawingProcess(given[n :: self._others]))
         return self
 
     def __exit__(
@@ -67,13 +72,12 @@ class DrawingProcesses:
             process.end()
 
     def pictures(self) -> list[Pictures]:
-        """Draw the last share of the tasks here, and return the figures of all, in their order."""
-        every: list[Pictures] = [()] * len(self._tasks)
-        own = slice(self._shares - 1, None, self._shares)
-        every[own] = [task.pictures() for task in self._tasks[own]]
-        for share, process in enumerate(self._processes):
-            every[share :: self._shares] = process.pictures()
-        return every
+        """Draw the last tasks here, and return the figures of all, in their order."""
+        own = [task.pictures() for task in self._tasks[self._given :]]
+        given: list[Pictures] = [()] * self._given
+        for n, process in enumerate(self._processes):
+            given[n :: self._others] = process.pictures()
+        return given + own
 
 
 class _DrawingProcess:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from balpoe.config import (
@@ -13,6 +15,7 @@ from balpoe.config import (
     StudySpec,
     TrainingConfig,
 )
+from balpoe.config.second_stage import SECOND_STAGES
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import InvalidFields
 
@@ -51,6 +54,19 @@ def test_rungs_grow_by_the_reduction_and_end_before_the_last_epoch(
     halving: HalvingConfig, rungs: tuple[int, ...]
 ) -> None:
     assert study(halving).rungs == rungs
+
+
+def test_rungs_lie_in_both_stages_unless_second_stages_differ() -> None:
+    halving = HalvingConfig(grace_epochs=4)
+    spec = study(halving)
+    both = replace(spec, base=replace(spec.base, second_stage=SECOND_STAGES["crt"](epochs=10)))
+    assert both.base.epochs == 40
+    assert spec.rungs == (4, 12)
+    assert both.rungs == (4, 12, 36)
+    epochs = IntParameter(low=1, high=10)
+    differing = replace(both, search={"second_stage.epochs": epochs})
+    assert differing.rungs == (4, 12)
+    assert differing.epochs_of({"second_stage.epochs": 3}) == 33
 
 
 def test_a_study_without_early_stopping_has_no_rungs() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from balpoe.config import Constraint, HalvingConfig, StudySpec
+from balpoe.config import Choice, Constraint, HalvingConfig, StudySpec
 from balpoe.study.search.pruning import EarlyStopping
 from balpoe.training.epoch import EpochResult
 
 MakeSpec = Callable[..., StudySpec]
 HALVING = HalvingConfig(grace_epochs=1, reduction=2)  # rungs after epochs 1 and 2 of 3
-POINT = {"experts.count": 1, "experts.centre": 1.0}
+POINT: Mapping[str, Choice] = {"experts.count": 1, "experts.centre": 1.0}
 
 
 @pytest.fixture
@@ -171,3 +171,13 @@ def test_a_trial_that_comes_to_a_rung_again_has_one_place_and_is_not_judged_agai
     assert not judged(stopping, 0, 1, metrics(0.4))
     assert stopping.judge_unfinished(0) is None
     assert judged(stopping, 2, 1, metrics(0.45)), "the second of three: a third place would save it"
+
+
+def test_a_known_point_with_its_own_second_stage_is_not_compared(make_spec: MakeSpec) -> None:
+    point: dict[str, Choice] = {**POINT, "second_stage.name": "lws"}
+    spec = make_spec(early_stopping=HALVING, known_points={"lws": point})
+    stopping = EarlyStopping(spec, HALVING)
+    assert spec.epochs_of(point) == spec.base.epochs + 5
+    assert not judged(stopping, 0, 1, metrics(0.9), point)
+    assert not judged(stopping, 1, 1, metrics(0.1))
+    assert judged(stopping, 2, 1, metrics(0.05))

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from balpoe.config.loss import ClassWeights, Criterion, JointCriterion, Loss
+from tests.host_reads import refuse_reads
 from tests.method.losses.engine_step import (
     COUNTS,
     configured_with,
@@ -148,37 +148,6 @@ def test_deferred_class_weights_are_those_of_the_section_reweighting(
         rest = before_e[expert] - factor * losses_b.mean()  # what LADE and RIDE add for the batch
         expected = factor * (weights_b * losses_b).sum() / weights_b.sum() + rest
         assert_close(weighted_e[expert], expected)
-
-
-class NothingReadOnTheHost(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuse operations that read a value on the host, or whose shape depends on values."""
-
-    REFUSED = frozenset(
-        {
-            "aten::_local_scalar_dense",
-            "aten::nonzero",
-            "aten::masked_select",
-            "aten::_unique2",
-            "aten::bincount",
-            "aten::repeat_interleave",
-        }
-    )
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run the operation if a graph can capture it."""
-        name = func.name().partition(".")[0]
-        by_mask = name == "aten::index" and any(
-            index is not None and index.dtype == torch.bool for index in args[1]
-        )
-        if by_mask or name in self.REFUSED:
-            raise AssertionError(f"{name} cannot be captured in a graph")
-        return func(*args, **(kwargs or {}))
-
-
-def refuse_reads() -> NothingReadOnTheHost:
-    return NothingReadOnTheHost()  # type: ignore[no-untyped-call]
 
 
 def test_what_refuses_reads_on_the_host_refuses_them() -> None:

@@ -28,6 +28,7 @@ from balpoe.training.second_stages.tau_norm import CHOSEN_TAU
 from balpoe.training.stages import first_stage
 from balpoe.training.streams import Purpose, classifier_generator, random_stream
 from balpoe.training.training import Training, training_identity
+from tests.host_reads import refuse_reads
 
 CPU = torch.device("cpu")
 CRT = SECOND_STAGES["crt"](epochs=3)
@@ -430,3 +431,19 @@ def test_mislas_takes_the_steps_of_the_released_code() -> None:
         atol=1e-5,
         rtol=0,
     )
+
+
+@pytest.mark.parametrize("stage", [CRT, LWS, MISLAS], ids=["crt", "lws", "mislas"])
+def test_no_step_reads_a_value_on_the_host(start: Start, stage: SecondStage) -> None:
+    """But for the index of the step, which the CPU gets as a tensor, too."""
+    training = start(stage)
+    epochs = training.fit()
+    for _ in range(5):
+        next(epochs)
+    optimisation = training._optimisation
+    [draws] = [next(iter(drawn)) for drawn in optimisation._draws(epoch=5, network=0, mixing=None)]
+    before = state_of(training)
+    optimisation.experts.eval()
+    with refuse_reads():
+        optimisation._stepper.step([draws], torch.tensor([0]))
+    assert changed(before, state_of(training))

@@ -102,6 +102,30 @@ def witness(condition: Condition, parameter: Parameter) -> Choice | None:
     return next((v for v in candidates if parameter.admits(v) and condition.holds(v)), None)
 
 
+def with_conditions(search: Search, values: Mapping[str, Choice]) -> dict[str, Choice] | None:
+    """Return `values` with values of further parameters with which those given exist.
+
+    None if there are none, as for the settings of two entries of a table.
+    """
+    found: dict[str, Choice] | None = None
+    for order in ([*values], [*values][::-1]):
+        found = dict(values)
+        waiting = order
+        while waiting and found is not None:
+            path = waiting.pop(0)
+            for other, condition in conditions_of(search, path) if path in search else ():
+                value = found[other] if other in found else witness(condition, search[other])
+                if value is None or not condition.holds(value):
+                    found = None
+                    break
+                if other not in found:
+                    found[other] = value
+                    waiting.append(other)
+        if found is not None:
+            return found
+    return None
+
+
 def condition_problems(search: Search) -> Iterator[FieldProblem]:
     """Find conditions on unknown parameters, impossible conditions and circular ones."""
     for path, parameter in search.items():
@@ -112,13 +136,13 @@ def condition_problems(search: Search) -> Iterator[FieldProblem]:
                 unsearched = "unknown searched field; this is the only parameter"
                 message = unknown("searched field", other, others) if others else unsearched
                 yield FieldProblem("search", message, place)
-            elif _depends_on(search, other, path):
+            elif depends_on(search, other, path):
                 yield FieldProblem("search", f"makes {path} depend on itself", place)
             else:
                 yield from _impossible(condition, search[other], place)
 
 
-def _depends_on(search: Search, path: str, target: str) -> bool:
+def depends_on(search: Search, path: str, target: str) -> bool:
     """Whether `path` equals `target` or depends on it, directly or indirectly."""
     waiting, seen = [path], set[str]()
     while waiting:

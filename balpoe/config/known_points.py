@@ -15,14 +15,16 @@ from typing import Final
 from balpoe.config.assignment import Search, assigned
 from balpoe.config.configuration import Configuration
 from balpoe.config.fields import Choice, searchable_fields
+from balpoe.config.loss import idle_biases
 from balpoe.config.mixing import idle_mixer
 from balpoe.config.parameters import canonical_parameters, field_value, with_parameters
 from balpoe.config.published_points import DEFAULTS, Assignment
 from balpoe.config.sampler import SamplerConfig
 from balpoe.errors import InvalidFields, dotted
 
-_LAMBDAS: Final = {"experts.spread", "experts.centre"}
-_BIASES: Final = {"experts.count", *_LAMBDAS}
+LAMBDAS: Final = frozenset({"experts.spread", "experts.centre"})
+"""The searchable fields that give biases λ."""
+_BIASES: Final = {"experts.count", *LAMBDAS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,8 @@ def _idle_fields(assignment: Assignment, configuration: Configuration) -> Iterat
         yield "mixup.alpha", f"changes nothing: {configuration.mixing.name} mixes nothing"
     loss = configuration.loss
     if not loss.uses_lambdas:
-        for path in sorted(_LAMBDAS & assignment.keys()):
-            yield path, f"changes nothing: {loss.name} has no λ; use loss.name: logit_adjustment"
+        for path in sorted(LAMBDAS & assignment.keys()):
+            yield path, idle_biases([loss.name])
     if configuration.experts.lambdas is not None:
         for path in sorted(_BIASES & assignment.keys()):
             yield path, "changes nothing: experts.lambdas says it all"

@@ -6,7 +6,7 @@ B batch, E experts of the whole ensemble, C classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -183,6 +183,12 @@ class Loss(Entry, ABC):
     def problems(self, configuration: Configuration) -> Iterator[FieldProblem]:
         """Yield what else in a configuration does not go with this loss; none by default."""
         return iter(())
+
+
+def idle_biases(losses: Sequence[str]) -> str:
+    """Say that biases λ change nothing with losses that have none."""
+    have = "has" if len(losses) == 1 else "have"
+    return f"changes nothing: {', '.join(losses)} {have} no λ; use loss.name: logit_adjustment"
 
 
 LOSSES = Table(

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-from balpoe.config.assignment import condition_problems, conditions_of, witness
+from balpoe.config.assignment import condition_problems, with_conditions
 from balpoe.config.bounds import Bounded, Bounds, NotEmpty, Rule, Seed
 from balpoe.config.budget import BudgetConfig, RaceConfig, ResourcesConfig
+from balpoe.config.combinations import impossible_combinations
 from balpoe.config.configuration import Configuration
 from balpoe.config.constraints import ConstrainedName, Constraint
 from balpoe.config.data import FittedImages
@@ -17,11 +18,13 @@ from balpoe.config.early_stopping import HalvingConfig
 from balpoe.config.fields import Choice, entry_settings
 from balpoe.config.final_recipe import FinalConfig
 from balpoe.config.known_points import (
+    LAMBDAS,
     KnownPoints,
     default_points,
     known_points,
     point_problems,
 )
+from balpoe.config.loss import LOSSES, Loss, idle_biases
 from balpoe.config.metrics import (
     COST_METRICS,
     RANGES,
@@ -110,9 +113,11 @@ class StudySpec(Bounded):
             yield from misfitting
         else:
             yield from self._idle_parameters()
+            yield from self._idle_biases()
             yield from self._idle_mixers()
             misplaced = list(self._settings_of_other_entries())
-            yield from misplaced or self._impossible_values()
+            impossible = misplaced or list(self._impossible_values())
+            yield from impossible or impossible_combinations(self.search, self.base)
             for reason in self.sampler.refusals(self.search, self.base, list(self.objectives)):
                 yield FieldProblem("sampler", reason, ("name",))
             if self.early_stopping is not None:
@@ -236,6 +241,23 @@ class StudySpec(Bounded):
             if path in self.search:
                 yield FieldProblem("search", f"changes nothing: {reason}", (path,))
 
+    def _idle_biases(self) -> Iterator[FieldProblem]:
+        """Refuse biases λ of experts beside losses that have none."""
+        losses: Mapping[str, type[Loss]] = LOSSES.entries
+        used = [name for name in self._entries_of("loss.name") if losses[name].uses_lambdas]
+        if not used and self.base.experts.lambdas is not None:
+            message = idle_biases(self._entries_of("loss.name"))
+            yield FieldProblem("experts", message, ("lambdas",))
+        for path in (path for path in self.search if path in LAMBDAS):
+            beside = self._entries_with(path, "loss.name")
+            idle = [name for name in beside if name not in used]
+            if idle and len(idle) < len(beside):
+                hint = f"add when: {{loss.name: {{one_of: [{', '.join(used)}]}}}}"
+                message = f"changes nothing with {listed(idle)}: {hint}"
+                yield FieldProblem("search", message, (path,))
+            elif idle:
+                yield FieldProblem("search", idle_biases(idle), (path,))
+
     def _idle_mixers(self) -> Iterator[FieldProblem]:
         """Refuse mixers without strength, and a searched strength without a mixer."""
         base, chosen = self.base, self.search.get("mixing.name")
@@ -276,10 +298,12 @@ class StudySpec(Bounded):
 
     def _entries_beside(self, path: str) -> list[str]:
         """Return the entries with which a setting is searched; none for an ordinary field."""
-        if not entry_settings(path):
-            return []
-        condition = self.search[path].when.get(_chooser(path))
-        names = self._entries_of(_chooser(path))
+        return self._entries_with(path, _chooser(path)) if entry_settings(path) else []
+
+    def _entries_with(self, path: str, chooser: str) -> list[str]:
+        """Return the entries of the field at `chooser` with which the one at `path` is searched."""
+        condition = self.search[path].when.get(chooser)
+        names = self._entries_of(chooser)
         return [name for name in names if condition is None or condition.holds(name)]
 
     def _impossible_values(self) -> Iterator[FieldProblem]:
@@ -288,7 +312,8 @@ class StudySpec(Bounded):
             beside = [{_chooser(path): name} for name in self._entries_beside(path)] or [{}]
             for within, value in parameter.extremes.items():
                 for entry in beside:
-                    values = {**self._presupposed(path), **entry, path: value}
+                    values = with_conditions(self.search, {**entry, path: value})
+                    assert values is not None
                     try:
                         with_parameters(self.base, values)
                     except InvalidFields as error:
@@ -296,16 +321,6 @@ class StudySpec(Bounded):
                         message = f"with {value}, {', '.join(reasons)}"
                         yield FieldProblem("search", message, (path, *within))
                         break
-
-    def _presupposed(self, path: str) -> dict[str, Choice]:
-        """Return values of other parameters with which the one at `path` exists."""
-        values: dict[str, Choice] = {}
-        for other, condition in conditions_of(self.search, path):
-            values |= self._presupposed(other)
-            value = witness(condition, self.search[other])
-            assert value is not None
-            values[other] = value
-        return values
 
 
 def _chooser(path: str) -> str:

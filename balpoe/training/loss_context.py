@@ -44,7 +44,8 @@ class LossSettings:
 def stored_settings(configuration: Mapping[str, Any]) -> LossSettings:
     """Return the sections of a configuration that is stored as plain data.
 
-    The data need not be there, nor the package that defines their source.
+    The augmentation is left out. The data need not be there, nor the packages that define their
+    source and the policies of augmentation.
 
     Raises:
         ValueError: a field is missing, unknown or of the wrong type.
@@ -52,7 +53,10 @@ def stored_settings(configuration: Mapping[str, Any]) -> LossSettings:
     """
     tables: Mapping[str, Table[Any]] = {"loss": LOSSES, "second_stage": SECOND_STAGES}
     present = {item.name for item in fields(LossSettings)} & configuration.keys()
-    settings = parsed({name: configuration[name] for name in present - tables.keys()}, LossSettings)
+    sections = {name: configuration[name] for name in present - tables.keys()}
+    training = sections["training"].items()
+    sections["training"] = {name: value for name, value in training if name != "augmentation"}
+    settings = parsed(sections, LossSettings)
     chosen = {
         name: _stored_entry(name, configuration[name], tables[name])
         for name in present & tables.keys()

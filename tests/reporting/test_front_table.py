@@ -41,9 +41,12 @@ def test_each_row_has_number_parameters_objectives_in_percent_and_seeds(
 def test_many_searched_fields_are_one_column_with_those_that_a_trial_has(
     spec: StudySpec, make_record: MakeRecord, lines: Lines
 ) -> None:
-    focal = Condition(one_of=("focal",))
+    focal, adjusted = Condition(one_of=("focal",)), Condition(one_of=("logit_adjustment",))
     search = {
         **spec.search,
+        "experts.spread": dataclasses.replace(
+            spec.search["experts.spread"], when={"loss.name": adjusted}
+        ),
         "loss.name": CategoricalParameter(choices=("logit_adjustment", "focal")),
         "loss.gamma": FloatParameter(low=0.5, high=2.0, when={"loss.name": focal}),
         "training.weight_decay": FloatParameter(low=1e-4, high=1e-3),

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from balpoe.config import (
+    AugmentationConfig,
     Configuration,
     ExpertsConfig,
     MixupConfig,
@@ -21,6 +22,7 @@ from balpoe.config import (
     TrainingConfig,
     to_plain,
 )
+from balpoe.config.augmentation import POLICIES
 from balpoe.config.loss import LOSSES, ClassWeights
 from balpoe.config.second_stage import SECOND_STAGES
 from balpoe.data.sources.digits_lt import DigitsLT
@@ -180,6 +182,14 @@ def test_a_stored_loss_that_is_not_installed_is_named() -> None:
         UserError, match=r"loss\.name: nothing is called someones_loss: install the package"
     ):
         stored_settings(stored)
+
+
+def test_policies_of_augmentation_need_no_package_for_the_priors() -> None:
+    cutout = AugmentationConfig(policies=(POLICIES["cutout"](),))
+    configuration = configured("focal", {"training": TrainingConfig(augmentation=cutout)})
+    stored = to_plain(configuration)
+    stored["training"]["augmentation"]["policies"] += [{"name": "someones_policy"}]
+    assert stored_settings(stored).loss == configuration.loss
 
 
 def test_experts_have_one_lambda_each_only_where_the_loss_takes_it() -> None:

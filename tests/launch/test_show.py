@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from balpoe.cli.main import cli
+from balpoe.config import FloatParameter
 from balpoe.errors import CorruptFile, UserError
 from balpoe.launch.show import viewed_study, viewed_trial
 from balpoe.parquet_tables import sha256_of
@@ -114,6 +115,29 @@ def test_a_changed_summary_changes_the_bars(tiny_study: TinyStudy) -> None:
     (row,) = (line for line in console.export_text().splitlines() if "[red]<script>" in line)
     assert f" {'█' * 15} " in row
     assert " 50.0 " in row
+
+
+@pytest.mark.parametrize(
+    ("experts", "shown"),
+    [({}, "–"), ({"lambdas": None, "class_lambdas": ((0.0,) * 10,) * 3}, "per class")],
+)
+def test_experts_without_a_single_lambda_have_none(
+    tiny_study: TinyStudy, experts: dict[str, Any], shown: str
+) -> None:
+    trial = viewed_trial("tiny", 0, runs=tiny_study.runs)
+    assert trial.summary is not None
+    ensemble = replace(trial.summary.ensemble, lam=None)
+    several = replace(trial.spec.base.experts, count=3, **experts)
+    spec = replace(trial.spec, search={"mixup.alpha": FloatParameter(low=0, high=1)})
+    spec = replace(spec, base=replace(spec.base, experts=several), known_points={})
+    record = replace(trial.record, parameters={"mixup.alpha": 0.0})
+    changed = replace(
+        trial, spec=spec, record=record, summary=replace(trial.summary, ensemble=ensemble)
+    )
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(trial_view(changed, 80))
+    lines = (" ".join(line.split()) for line in console.export_text().splitlines())
+    assert any(line.startswith(f"ensemble {shown} ") for line in lines)
 
 
 def test_many_classes_are_shown_in_groups_of_neighbours(tiny_study: TinyStudy) -> None:

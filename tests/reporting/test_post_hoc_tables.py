@@ -110,6 +110,16 @@ def test_priors_are_side_by_side(seeds: Seeds, lines: Lines) -> None:
     assert not any("…" in line for line in text)
 
 
+def test_subsets_are_numbers_of_experts_where_the_loss_has_no_lambda(
+    seeds: Seeds, lines: Lines
+) -> None:
+    choices = [chosen(seed, CARRIED, with_validation=True) for seed in range(2)]
+    tables = post_hoc_tables(seeds, choices, None, CARRIED)
+    text = "\n".join(line for table in tables for line in lines(table))
+    assert "λ" not in text
+    assert "experts 0, 2" in text
+
+
 def test_choices_show_validation_and_the_test_set_as_its_consequence(
     seeds: Seeds, lines: Lines
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from balpoe.evaluation.prediction_summary import (
     BinnedConfidences,
@@ -109,6 +110,20 @@ def test_a_computed_summary_gives_the_errors_that_are_printed() -> None:
         assert drawn_errors(drawing, name) == pytest.approx(errors)
     assert "200 test images of 4 classes" in drawing.caption
     assert len(prediction_drawings(summary, "model")) == 6
+
+
+def test_experts_without_a_lambda_are_named_without_one() -> None:
+    with_lambdas = invented_summary(2, 5)
+    summary = replace(
+        with_lambdas,
+        ensemble=replace(with_lambdas.ensemble, lam=None),
+        experts=tuple(replace(expert, lam=None) for expert in with_lambdas.experts),
+    )
+    axes = panel(reliability_diagrams(summary, "model"), "expert 1")
+    assert axes.get_title().splitlines()[0] == "expert 1"
+    for drawing in prediction_drawings(summary, "model"):
+        texts = [text.get_text() for text in drawing.figure.findobj(Text)]
+        assert not any("λ =" in text or "λ̄ =" in text for text in texts)
 
 
 def test_a_bin_has_its_images_accuracy_and_confidence() -> None:

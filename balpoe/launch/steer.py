@@ -11,6 +11,7 @@ from balpoe.config.fields import searchable_fields, why_not_searchable
 from balpoe.config.known_points import known_points
 from balpoe.errors import UserError
 from balpoe.launch import RUNS
+from balpoe.launch.runs import VARIABLE as CACHE
 from balpoe.launch.runs import drivers_runs, find_study, is_remote, local_runs
 from balpoe.study.records.record_store import spent_so_far, summaries, with_repeats
 from balpoe.study.search.spent_budget import search_is_over
@@ -111,11 +112,17 @@ def _answer(
     """Return what the driver answers to a request.
 
     Raises:
-        UserError: the driver is on another host, refuses the request, or ends before it answers.
+        UserError: the driver is on another host, has other working copies, refuses the request, or
+            ends before it answers.
     """
     if not driver.is_here:
         raise UserError(f"{study}: is being run by {driver}; repeat this there")
     own = StudyDirectory.of(drivers_runs(runs), study)
+    if not own.specification.is_file():
+        raise UserError(
+            f"{study}: {driver} has its working copy elsewhere than in {own.path}; set {CACHE} as "
+            f"for the driver"
+        )
     pending = write_request(own.requests, request)
     try:
         return _awaited(study, pending, directory)

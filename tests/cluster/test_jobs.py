@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from balpoe.launch.runs import find_study
+from balpoe.study.records.record_store import RecordStore
 from tests.cluster.ray_nodes import RayCluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,6 +63,13 @@ resources: {{concurrent_trials: 1}}
 """)
 
 
+def await_file(file: Path) -> None:
+    deadline = time.monotonic() + SUBMITTED_SECONDS
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
 def test_a_submitted_study_is_followed_to_its_end_and_its_status_comes_back(
     head: RayCluster, tmp_path: Path
 ) -> None:
@@ -92,11 +101,7 @@ def test_a_submitted_study_is_stopped_with_all_that_it_has_and_refuses_a_second_
     second = balpoe(head, tmp_path, "submit", "long.yaml", "--runs", str(runs))
     assert second.returncode == 2
     assert "error: long: is being run by the submission long-0 (" in second.stderr
-    metrics = runs / "long/trials/0/repeat_0/metrics.parquet"
-    deadline = time.monotonic() + SUBMITTED_SECONDS
-    while not metrics.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    await_file(runs / "long/trials/0/repeat_0/metrics.parquet")
     stopped = balpoe(head, tmp_path, "stop", "long")
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert "long has stopped" in stopped.stdout
@@ -105,6 +110,28 @@ def test_a_submitted_study_is_stopped_with_all_that_it_has_and_refuses_a_second_
     assert followed.returncode == 130
     again = f"balpoe submit long.yaml --address {head.dashboard} --runs {runs}"
     assert f"stopped; continue with: {again}" in followed.stdout.replace("\n", "")
+
+
+def test_a_submitted_study_is_steered_from_another_host(head: RayCluster, tmp_path: Path) -> None:
+    write_study(tmp_path, "steered", trials=2, epochs=2000)
+    runs = tmp_path / "runs"
+    begun = balpoe(head, tmp_path, "submit", "steered.yaml", "--runs", str(runs), "--detach")
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    await_file(runs / "steered/trials/0/repeat_0/metrics.parquet")
+    tried = balpoe(head, tmp_path, "try", "steered", "mixup.alpha=0.25")
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    wrong = balpoe(head, tmp_path, "stop", "steered", "--trial", "7")
+    assert wrong.returncode == 2
+    assert wrong.stdout == "error: steered: there is no trial 7\n"
+    stopped = balpoe(head, tmp_path, "stop", "steered", "--trial", "0")
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert stopped.stdout == "trial 0 ends as pruned after its running epoch\n"
+    await_file(runs / "steered/trials/1/repeat_0/metrics.parquet")
+    whole = balpoe(head, tmp_path, "stop", "steered")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    first, second = RecordStore(*find_study("steered", runs)).records()
+    assert first.state == "PRUNED"
+    assert second.parameters["mixup.alpha"] == 0.25
 
 
 def test_a_secret_in_an_address_is_refused_before_it_travels(

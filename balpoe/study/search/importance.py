@@ -18,6 +18,7 @@ FEWEST_TRIALS: Final = 8
 """Below, a forest of a few points tells parameters apart at random."""
 
 _SEED: Final = 0
+_TREES: Final = 32  # the time is in proportion; 64 change no share of 100 trials by 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _importance(spec: StudySpec, usable: Sequence[TrialRecord], objective: str) 
                 state=TrialState.COMPLETE, params=params, distributions=distributions, value=value
             )
         )
-    evaluator = FanovaImportanceEvaluator(seed=_SEED)
+    evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=_SEED)
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     if not shares:
         return Importance(objective, len(usable), {}, "no parameter is in all trials and varies")

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 @click.option(
     "--post-hoc",
     is_flag=True,
-    help="Show choices after training: estimated priors; temperatures and subsets of experts as "
-    "chosen on validation, with their consequence on the test set.",
+    help="Show choices after training: estimated priors; temperatures, subsets of experts and "
+    "corrections by τ as chosen on validation, with their consequence on the test set.",
 )
 @click.option(
     "--per-class", is_flag=True, help="Also show recall and precision per class, and confusions."

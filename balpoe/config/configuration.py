@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from balpoe.config.augmentation import AugmentationConfig
 from balpoe.config.bounds import (
@@ -33,6 +33,7 @@ from balpoe.errors import FieldProblem
 Sharing = Literal["shared", "independent", "linear"]
 ClassSampling = Literal["image", "class_balanced", "square_root", "progressive"]
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
+_LISTS_OF_BIASES: Final = ("lambdas", "class_lambdas")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +56,15 @@ class ExpertsConfig(Bounded):
     owned_stages: Annotated[int, Bounds(at_least=1, at_most=3)] = field(default=2, metadata=ADDED)
     class_lambdas: tuple[tuple[Real, ...], ...] | None = field(default=None, metadata=ADDED_SECTION)
 
+    @property
+    def listed_biases(self) -> str | None:
+        """The field that lists the biases, instead of `spread` and `centre`; None without one."""
+        given = (name for name in _LISTS_OF_BIASES if getattr(self, name) is not None)
+        return next(given, None)
+
     def further_problems(self) -> Iterator[FieldProblem]:
         """Require one λ, or one list of them, per expert, and lists of the same length."""
-        for name in ("lambdas", "class_lambdas"):
+        for name in _LISTS_OF_BIASES:
             values = getattr(self, name)
             if values is not None and len(values) != self.count:
                 message = f"must be as many as count ({self.count}), got {len(values)}"

@@ -101,9 +101,10 @@ def _idle_fields(assignment: Assignment, configuration: Configuration) -> Iterat
     if not loss.uses_lambdas:
         for path in sorted(LAMBDAS & assignment.keys()):
             yield path, idle_biases([loss.name])
-    if configuration.experts.lambdas is not None:
+    given = configuration.experts.listed_biases
+    if given is not None:
         for path in sorted(_BIASES & assignment.keys()):
-            yield path, "changes nothing: experts.lambdas says it all"
+            yield path, f"changes nothing: experts.{given} says it all"
 
 
 def _placed(name: str, assignment: Assignment, search: Search, base: Configuration) -> KnownPoint:

@@ -38,6 +38,7 @@ class LossContext:
             unless `training.class_sampling` changes it.
         final_weights_c: The weight of each class in the last epoch, float64 [C].
         lambdas_ex: The bias λ of each expert, float64 [E, 1], or for each class [E, C].
+        network_experts: The experts of one network: E, or 1 if each has a network of its own.
         logit_scale: κ of a cosine classifier; 1 for a linear one.
         epochs: The number of epochs.
         reweighted_from: The first epoch (from 0) with class weights; None without.
@@ -49,6 +50,7 @@ class LossContext:
     sampled_prior_c: Tensor
     final_weights_c: Tensor
     lambdas_ex: Tensor
+    network_experts: int
     logit_scale: float
     epochs: int
     reweighted_from: int | None

@@ -44,7 +44,7 @@ PAPERS: Final[Mapping[str, Assignment]] = {
     **DEFAULTS,
     "mixup": {**_CE, "mixing.name": "mixup", "mixup.alpha": 1.0},
     "remix": {**_CE, **_REMIX},
-    "remix_drw": {**_CE, **_REMIX, **_DRW},
+    "remix_drw": {**_CE, **_REMIX, **_DRW, "reweighting.normalisation": "images"},
     "cutmix": {**_CE, "mixing.name": "cutmix", "mixup.alpha": 1.0},
     "manifold_mixup": {**_CE, "mixing.name": "manifold_mixup", "mixup.alpha": 2.0},
     "cmo": {

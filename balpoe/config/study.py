@@ -231,8 +231,8 @@ class StudySpec(Bounded):
 
     def _idle_parameters(self) -> Iterator[FieldProblem]:
         experts = self.base.experts
-        if experts.lambdas is not None:
-            idle, reason = ("spread", "centre"), "experts.lambdas says it all"
+        if experts.listed_biases is not None:
+            idle, reason = ("spread", "centre"), f"experts.{experts.listed_biases} says it all"
         elif experts.count == 1 and "experts.count" not in self.search:
             idle, reason = ("spread", "sharing"), "there is one expert"
         else:
@@ -245,9 +245,10 @@ class StudySpec(Bounded):
         """Refuse biases λ of experts beside losses that have none."""
         losses: Mapping[str, type[Loss]] = LOSSES.entries
         used = [name for name in self._entries_of("loss.name") if losses[name].uses_lambdas]
-        if not used and self.base.experts.lambdas is not None:
+        given = self.base.experts.listed_biases
+        if not used and given is not None:
             message = idle_biases(self._entries_of("loss.name"))
-            yield FieldProblem("experts", message, ("lambdas",))
+            yield FieldProblem("experts", message, (given,))
         for path in (path for path in self.search if path in LAMBDAS):
             beside = self._entries_with(path, "loss.name")
             idle = [name for name in beside if name not in used]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from balpoe.config import StudySpec, with_parameters
 from balpoe.config.metrics import BALANCED, counterpart
 from balpoe.data import SearchSplits, load_search_splits
-from balpoe.errors import UserError
+from balpoe.errors import InvalidFields, UserError
 from balpoe.files import cost_place, dump_study
 from balpoe.launch import RUNS
 from balpoe.launch.calibration_floors import ObjectiveFloor, objective_floors
@@ -144,8 +144,9 @@ def _second_stage_warnings(spec: StudySpec) -> Iterator[str]:
     choices = [spec.search[path].extremes.values() for path in paths]
     warnings: dict[str, None] = {}
     for values in itertools.product(*choices):
-        configuration = with_parameters(spec.base, dict(zip(paths, values, strict=True)))
-        warnings |= dict.fromkeys(configuration.second_stage.warnings(configuration))
+        with suppress(InvalidFields):  # by their conditions, no trial has these values together
+            configuration = with_parameters(spec.base, dict(zip(paths, values, strict=True)))
+            warnings |= dict.fromkeys(configuration.second_stage.warnings(configuration))
     yield from warnings
 
 

@@ -16,6 +16,7 @@ import balpoe
 from balpoe.atomic_write import ensure_writable, remove_interrupted_writes
 from balpoe.cluster.address import LOCAL
 from balpoe.config import DataSource
+from balpoe.config.mixing import idle_mixer
 from balpoe.data import FinalSplits, load_final_splits
 from balpoe.data.required_files import needed_sizes
 from balpoe.errors import UserError
@@ -335,16 +336,21 @@ def _train_seeds(training: _Training, final_splits: _FinalSplits, device: torch.
     splits = final_splits.of(training.planned.configuration.data)
     _check_costs(training, splits)
     seeds = [task.seed for task in training.tasks]
-    _warn_of_second_stage(training.planned)
+    _warn_of_idle_settings(training.planned)
     for task in training.tasks:
         training.progress.begin(task.seed, len(splits.train), splits.remarks)
         on_epoch = partial(training.progress.add, task.seed, seeds=seeds)
         train_final(task, splits, device, on_epoch)
 
 
-def _warn_of_second_stage(planned: PlannedTraining) -> None:
-    for warning in planned.configuration.second_stage.warnings(planned.configuration):
+def _warn_of_idle_settings(planned: PlannedTraining) -> None:
+    configuration = planned.configuration
+    for warning in configuration.second_stage.warnings(configuration):
         logger.warning("%s", warning)
+    # no refusal: a trial that drew α = 0, or a known point, is exported with its mixer
+    idle = idle_mixer(configuration.mixing, configuration.mixup.alpha)
+    if idle is not None:
+        logger.warning("mixing: %s", idle)
 
 
 def _check_data_costs_and_models(training: _Training, final_splits: _FinalSplits) -> None:
@@ -398,7 +404,7 @@ def _train_on_cluster(
         for remark in dict.fromkeys(r for each in needs for r in refuse_unfit_nodes(each).remarks):
             logger.warning("%s", remark)
         for each in begun:
-            _warn_of_second_stage(each.planned)
+            _warn_of_idle_settings(each.planned)
         failures = train_seeds(tasks, cpus=cpus, gpus=gpus, on_update=on_update)
     failed = [each for each in begun if any(trainings[path] is each for path in failures)]
     trained = tuple(each.finish() for each in begun if each not in failed)

@@ -88,13 +88,14 @@ def loss_context(
     reweighted_from = epoch_at(reweighting.start, training) if reweighting.beta else None
     is_reweighted = reweighted_from is not None and reweighted_from < training.epochs
     weights_c = effective_number_weights(class_counts, reweighting.beta if is_reweighted else 0.0)
-    model = configuration.model
+    model, experts = configuration.model, configuration.experts
     return LossContext(
         class_counts=tuple(class_counts),
         prior_c=class_prior(class_counts),
         sampled_prior_c=sampled_c,
         final_weights_c=weights_c,
         lambdas_ex=_lambdas(configuration, len(class_counts)),
+        network_experts=1 if experts.sharing == "independent" else experts.count,
         logit_scale=model.cosine_scale if model.classifier == "cosine" else 1.0,
         epochs=training.epochs,
         reweighted_from=reweighted_from,

@@ -151,6 +151,9 @@ def test_biases_are_not_searched_where_no_loss_has_them() -> None:
     given = replace(focal, experts=ExpertsConfig(count=2, lambdas=(1.0, -1.0)))
     [problem] = problems({"mixup.alpha": SPREAD}, given)
     assert problem == f"StudySpec.experts.lambdas: changes nothing: focal {NO_LAMBDA}"
+    by_class = replace(focal, experts=ExpertsConfig(count=2, class_lambdas=((1.0,), (-1.0,))))
+    [problem] = problems({"mixup.alpha": SPREAD}, by_class)
+    assert problem == f"StudySpec.experts.class_lambdas: changes nothing: focal {NO_LAMBDA}"
 
 
 def test_biases_beside_a_searched_loss_need_a_condition() -> None:

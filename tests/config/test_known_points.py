@@ -82,6 +82,22 @@ def test_a_default_that_the_base_rules_out_is_left_out_with_the_reason() -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "experts"),
+    [
+        ("lambdas", ExpertsConfig(count=3, lambdas=(0.5,) * 3)),
+        ("class_lambdas", ExpertsConfig(count=3, class_lambdas=((0.5, 0.0),) * 3)),
+    ],
+)
+def test_balpoe_is_left_out_where_the_base_lists_biases_that_would_replace_its_own(
+    name: str, experts: ExpertsConfig
+) -> None:
+    base = replace(BASE, experts=experts)
+    study = replace(STUDY, base=base, search={"mixup.alpha": SEARCH["mixup.alpha"]})
+    assert study.points.points == ()
+    assert f"changes nothing: experts.{name} says it all" in study.points.left_out["balpoe"]
+
+
+@pytest.mark.parametrize(
     ("point", "message"),
     [
         ({"experts.cont": 3}, "known_points.mine.experts.cont: unknown field; did you mean"),

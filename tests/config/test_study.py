@@ -223,6 +223,10 @@ def test_a_search_that_changes_nothing_is_refused() -> None:
     assert problems(dict(spread), given) == [
         "StudySpec.search.experts.spread: changes nothing: experts.lambdas says it all"
     ]
+    by_class = replace(BASE, experts=ExpertsConfig(count=2, class_lambdas=((1.0,), (-1.0,))))
+    assert problems(dict(spread), by_class) == [
+        "StudySpec.search.experts.spread: changes nothing: experts.class_lambdas says it all"
+    ]
     single = replace(BASE, experts=ExpertsConfig(count=1))
     assert problems(dict(spread), single) == [
         "StudySpec.search.experts.spread: changes nothing: there is one expert"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -247,3 +248,12 @@ def test_the_same_command_continues_after_a_signal(
     (expected,) = evaluate(uninterrupted.path)
     for ours, theirs in zip(seed.rows, expected.rows, strict=True):
         assert ours.scalars() == theirs.scalars()
+
+
+def test_a_mixer_without_strength_is_warned_of(
+    configuration: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    configuration.write_text(f"{configuration.read_text()}mixing: remix\n")
+    with caplog.at_level(logging.WARNING):
+        train(configuration, (0,), out=tmp_path / "models")
+    assert "mixing: remix mixes nothing with mixup.alpha 0: set mixup: {alpha: 1}" in caplog.text

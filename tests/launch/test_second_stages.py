@@ -173,6 +173,21 @@ def test_check_warns_of_tau_on_a_searched_cosine_classifier(tmp_path: Path) -> N
     assert "set model.classifier: linear" in warning
 
 
+def test_check_skips_classifiers_that_the_loss_of_the_base_cannot_have(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    losses = "  loss.name: {type: categorical, choices: [ldam, cross_entropy]}\n"
+    classifiers = (
+        "  model.classifier: {type: categorical, choices: [linear, cosine], "
+        "when: {loss.name: {one_of: [cross_entropy]}}}\n"
+    )
+    text = STUDY.replace("CHOICES", "[none, tau_norm]").replace("linear}", "cosine}\nloss: ldam", 1)
+    file.write_text(text.replace("objectives", f"{losses}{classifiers}objectives"))
+    report = check(file, runs=tmp_path / "runs")
+    assert report.problems == ()
+    [warning] = [each for each in report.warnings if "second_stage" in each]
+    assert "tau_norm changes nothing" in warning
+
+
 def test_an_export_has_the_tau_that_the_trial_chose(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY.replace("CHOICES", "[tau_norm]"))

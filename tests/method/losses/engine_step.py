@@ -112,9 +112,13 @@ def take_step(
     partner_labels_b: Tensor | None = None,
     xi: Tensor | None = None,
     epoch: int = 0,
+    first_expert: int = 0,
     autocast_dtype: torch.dtype = torch.float32,
 ) -> Step:
-    """Take a step in an epoch (from 0) with the loss and class weights of a training."""
+    """Take a step in an epoch (from 0) with the loss and class weights of a training.
+
+    The network has the experts from number `first_expert` on.
+    """
     context = context_of(configuration, counts)
     criterion = configuration.loss.criterion(context)
     criterion.start_epoch(epoch)
@@ -122,7 +126,7 @@ def take_step(
     if weights is not None:
         weights.start_epoch(epoch)
     network = GivenExperts(logits_bec)
-    learner = Learner(cast("ExpertNetwork", network), criterion, 0, weights)
+    learner = Learner(cast("ExpertNetwork", network), criterion, first_expert, weights)
     batch = Batch(torch.zeros(len(labels_b), 1), labels_b, partner_labels_b, xi)
     learner.add_gradients(batch, autocast_dtype)
     gradients = [parameter.grad for parameter in network.experts.parameters()]

@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from balpoe.config import with_parameters
+from balpoe.config.published_points import PAPERS
 from balpoe.method.calibration_bins import reliability_bins
 from balpoe.method.class_weights import effective_number_weights
 from balpoe.method.losses.bayias import Bayias
@@ -224,3 +226,16 @@ def test_label_aware_smoothing(profile: str, expected: float) -> None:
 def test_the_concave_profile_of_label_aware_smoothing() -> None:
     smoothing_c = class_smoothing(COUNTS, 0.4, 0.1, "concave")
     assert_near(smoothing_c, [0.4, 0.303184, 0.173646, 0.1])
+
+
+def test_remix_drw_divides_by_the_number_of_images_as_the_code_of_its_authors() -> None:
+    """`_remix_drw.py` of ntucllab/imbalanced-DL: weighted losses of images, then their mean."""
+    configuration = with_parameters(configured("cross_entropy"), PAPERS["remix_drw"])
+    share_b = torch.tensor([0.3, 1.0, 0.0])
+    step = take_step(
+        configuration, ONE_B1C, partner_labels_b=PARTNER_LABELS_B, xi=share_b, epoch=160
+    )
+    weights_c = effective_number_weights(COUNTS, 0.9999).float()
+    weighted = torch.nn.CrossEntropyLoss(weight=weights_c, reduction="none")
+    own_b, partner_b = weighted(F_BC, LABELS_B), weighted(F_BC, PARTNER_LABELS_B)
+    assert step.mean == approximately(float((share_b * own_b + (1 - share_b) * partner_b).mean()))

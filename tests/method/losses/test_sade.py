@@ -20,6 +20,7 @@ from balpoe.config import Configuration, ExpertsConfig
 from balpoe.method.losses.sade.summed_losses import log_reversed_prior
 from balpoe.method.priors import class_prior
 from tests.method.losses.engine_step import (
+    THREE_BEC,
     Step,
     configured,
     take_step,
@@ -60,6 +61,15 @@ def test_on_any_profile_it_is_three_times_balpoe_with_a_bias_for_each_class(
     lambdas_ec = torch.stack([torch.ones_like(last_c), torch.zeros_like(last_c), last_c])
     sade = configured("sade", 3, tau=tau)
     assert_three_times(step_of(sade, counts), step_of(with_class_lambdas(lambdas_ec), counts))
+
+
+def test_an_independent_expert_has_the_gradient_of_its_own_term_of_the_sum() -> None:
+    shared = configured("sade", 3)
+    independent = replace(shared, experts=replace(shared.experts, sharing="independent"))
+    whole = take_step(shared, THREE_BEC)
+    for expert in range(3):
+        own = take_step(independent, THREE_BEC[:, expert : expert + 1], first_expert=expert)
+        assert_close(own.gradients_bec[:, 0], whole.gradients_bec[:, expert])
 
 
 def ranked(counts: tuple[int, ...], order: list[int]) -> Tensor:

@@ -46,10 +46,10 @@ class Sade(AdjustedLoss):
         return torch.stack([torch.zeros_like(log_prior_c), log_prior_c, inverse_c])
 
     def criterion(self, context: LossContext) -> Criterion:
-        """Return the loss: its mean over the experts is the sum of the cross-entropies."""
+        """Return the loss: its mean over the experts of a network is the sum of their terms."""
         from balpoe.method.losses.sade.summed_losses import ScaledCriterion
 
-        return ScaledCriterion(AdjustedLoss.criterion(self, context), EXPERTS)
+        return ScaledCriterion(AdjustedLoss.criterion(self, context), context.network_experts)
 
     def problems(self, configuration: Configuration) -> Iterator[FieldProblem]:
         """Refuse other numbers of experts."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
 from balpoe.config import StudySpec
@@ -73,8 +72,10 @@ def _importance(spec: StudySpec, usable: Sequence[TrialRecord], objective: str) 
                 state=TrialState.COMPLETE, params=params, distributions=distributions, value=value
             )
         )
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances  # takes 1 s
+
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=_SEED)
-    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    shares = get_param_importances(study, evaluator=evaluator)
     if not shares:
         return Importance(objective, len(usable), {}, "no parameter is in all trials and varies")
     return Importance(objective, len(usable), {path: float(s) for path, s in shares.items()})

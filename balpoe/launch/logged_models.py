@@ -113,4 +113,4 @@ def _figures(model: Path) -> dict[str, bytes]:
         return {}
     subject = f"{model.parent.name}, seed {results.seed}"
     drawings = prediction_drawings(results.summary, subject, final=results.metrics)
-    return png_images(drawing.picture(png=True) for drawing in drawings)
+    return png_images(drawing.picture(svg=False, png=True) for drawing in drawings)

@@ -128,7 +128,8 @@ def log_lacking_figures(study: str, *, runs: Path | str = RUNS) -> int:
     end = time.monotonic() + _SECONDS_PER_TRIAL * len(lacking)
     while lacking and time.monotonic() < end:
         number = lacking.pop(0)
-        _log_of_trial(store, directory, number, found.drawing_task(number).pictures())
+        pictures = found.drawing_task(number, svg=False).pictures()
+        _log_of_trial(store, directory, number, pictures)
     return len(lacking)
 
 

@@ -81,7 +81,8 @@ class Picture:
         title: A short heading.
         caption: What is shown: axes, symbols, number of images or seeds, and the source.
         alternative: A sentence that states the content for readers who do not see the figure.
-        svg: The figure as an SVG document with a transparent background.
+        svg: The figure as an SVG document with a transparent background; empty if it was not
+            asked for.
         png: The figure as a PNG image on white; None if it was not asked for.
     """
 
@@ -108,15 +109,15 @@ class Drawing:
         with _style():
             arrange(self.figure)
 
-    def picture(self, *, png: bool = False) -> Picture:
-        """Return the finished figure; as a PNG image too if `png` is true."""
+    def picture(self, *, svg: bool = True, png: bool = False) -> Picture:
+        """Return the finished figure as an SVG document, a PNG image, or both."""
         with _style(), _without_glyph_warnings():
             return Picture(
                 name=self.name,
                 title=self.title,
                 caption=self.caption,
                 alternative=self.alternative,
-                svg=self._svg(),
+                svg=self._svg() if svg else "",
                 png=self._png() if png else None,
             )
 

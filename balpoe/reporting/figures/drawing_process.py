@@ -32,17 +32,18 @@ Pictures = tuple[Picture, ...]
 
 @dataclass(frozen=True, slots=True)
 class DrawingTask:
-    """The predictions of a trial that are drawn; see `prediction_drawings`, and `png` `Picture`."""
+    """The predictions of a trial to draw; see `prediction_drawings` and `Drawing.picture`."""
 
     summary: PredictionSummary
     subject: str
     history: Sequence[EpochResult]
-    png: bool
+    svg: bool = True
+    png: bool = False
 
     def pictures(self) -> Pictures:
         """Return its figures."""
         drawings = prediction_drawings(self.summary, self.subject, history=self.history)
-        return tuple(drawing.picture(png=self.png) for drawing in drawings)
+        return tuple(drawing.picture(svg=self.svg, png=self.png) for drawing in drawings)
 
 
 class DrawingProcesses:

@@ -100,10 +100,12 @@ class ReportedStudy:
             of_trials = dict(zip(self.summaries, processes.pictures(), strict=True))
         return StudyPictures(of_study, of_trials)
 
-    def drawing_task(self, number: int) -> DrawingTask:
-        """Return the figures to draw of a trial that is shown in detail."""
+    def drawing_task(self, number: int, *, svg: bool = True) -> DrawingTask:
+        """Return the figures to draw of a trial in detail; `svg` as in `Drawing.picture`."""
         history = next((r.history for r in self.trials if r.identity.number == number), ())
-        return DrawingTask(self.summaries[number], f"trial {number}", history, self.png)
+        return DrawingTask(
+            self.summaries[number], f"trial {number}", history, svg=svg, png=self.png
+        )
 
     @property
     def data_fingerprint(self) -> str | None:

@@ -100,9 +100,13 @@ def log_figures(outcome: StudyOutcome) -> None:
     try:
         log_report(study, runs=runs, details=0)
         lacking = log_lacking_figures(study, runs=runs)
-    except Exception as error:  # the study is complete and stored
-        reason = " ".join(str(error).split())
-        click.echo(f"warning: MLflow lacks figures of the study: {reason}", err=True)
+    except (Exception, KeyboardInterrupt) as error:  # the study is complete and stored
+        reason = " ".join(str(error).split()) or type(error).__name__
+        click.echo(
+            f"warning: MLflow lacks figures of the study: {reason}; "
+            f"`balpoe report {study} --log` logs them",
+            err=True,
+        )
         return
     if lacking:
         click.echo(

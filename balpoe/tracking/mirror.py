@@ -56,13 +56,14 @@ class _ChildRun:
     """A trial's run as MLflow is known to hold it.
 
     `markers` holds the value of `EPOCH_MARKER` of every epoch that the run has, and `record` is the
-    last one written completely.
+    last one written completely. Of the epoch `unchecked` (0: of none) the run may hold a part only.
     """
 
     run_id: str
     markers: Mapping[int, float]
     status: str
     record: TrialRecord | None = None
+    unchecked: int = 0
 
 
 class Mirror:
@@ -184,9 +185,10 @@ class Mirror:
         if self._holds(run, record):
             return _ChildRun(run_id, _markers(record), status, record)
         history = self._client.get_metric_history(run_id, run_data.EPOCH_MARKER)
-        child = _ChildRun(run_id, {metric.step: metric.value for metric in history}, status)
-        if child.markers and _differing_epoch(child, record) is None:
-            self._complete(run, record, newest=max(child.markers))
+        markers = {metric.step: metric.value for metric in history}
+        child = _ChildRun(run_id, markers, status, unchecked=max(markers, default=0))
+        if markers and _differing_epoch(child, record) is None:
+            self._write_lacking_names(run, record, child.unchecked)
         return child
 
     def _create_child(self, record: TrialRecord) -> _ChildRun:
@@ -209,19 +211,12 @@ class Mirror:
         self._runs.refresh()
         return self._create_child(record)
 
-    def _complete(self, run: Run, record: TrialRecord, newest: int) -> None:
-        """Write what the run lacks up to its newest epoch.
-
-        These are metrics that a run of an earlier version has by other names, and the rest of an
-        epoch after a failure.
-        """
-        run_id = str(run.info.run_id)
-        written = [result for result in record.history if result.epoch <= newest]
-        names = _lacking_names(run, record, newest)
+    def _write_lacking_names(self, run: Run, record: TrialRecord, epoch: int) -> None:
+        """Write the metrics up to `epoch` that a run of an earlier version has by other names."""
+        names = _lacking_names(run, record, epoch)
         if names:
-            write_curves(self._client, run_id, written, names)
-        if written and written[-1].epoch == newest:
-            complete_epoch(self._client, run_id, written[-1])
+            written = [result for result in record.history if result.epoch <= epoch]
+            write_curves(self._client, str(run.info.run_id), written, names)
 
     def _stored_trials(self) -> Mapping[Key, Run]:
         return self._runs.trials({key: child.run_id for key, child in self._children.items()})
@@ -229,13 +224,18 @@ class Mirror:
     def _write(self, child: _ChildRun, record: TrialRecord) -> _ChildRun:
         newest = max(child.markers, default=0)
         fresh = [result for result in record.history if result.epoch > newest]
+        unchecked = child.unchecked
+        for result in record.history:
+            if result.epoch == unchecked:
+                complete_epoch(self._client, child.run_id, result)
+                unchecked = 0
         # Before the state, so that an interruption leaves no state without its epochs.
         write_epochs(self._client, child.run_id, fresh)
         status = child.status
         if child.record is None or not _has_state(child.record, record):
             status = self._write_state(child, record)
         markers = child.markers if not fresh else {**child.markers, **_markers(record)}
-        return _ChildRun(child.run_id, markers, status, record)
+        return _ChildRun(child.run_id, markers, status, record, unchecked)
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
         point = point_name(self._spec, record.parameters) or ""

@@ -115,6 +115,7 @@ class MirrorWriter:
         self._pending: dict[Key, TrialRecord] = {}
         self._due: dict[Key, float] = {}  # of what is pending; monotonic time
         self._written: dict[Key, _Written] = {}  # of trials that run
+        self._refused: set[Key] = set()  # of what is pending
         self._next_summary = 0.0  # monotonic time
         self._is_summary_due = False  # at that time: a trial has ended
         self._failures = 0  # in a row; reset when closing begins
@@ -163,7 +164,6 @@ class MirrorWriter:
                 is_written = self._attempt(functools.partial(sink.mirror, task))
                 self._settle(task, is_written, time.monotonic() - began)
             else:
-                self._is_summary_due = True
                 self._attempt(self._summarise)
                 self._next_summary = time.monotonic() + _period(time.monotonic() - began)
         closing = self._closing
@@ -185,18 +185,20 @@ class MirrorWriter:
     def _next(self) -> TrialRecord | _Summary | None:
         """Wait for the oldest pending record that is due, else a summary; None at the end.
 
-        Closing ends with a summary of its own.
+        A summary goes before refused records, as some may never be accepted. Closing ends with a
+        summary of its own.
         """
         with self._changed:
             while self._closing is None:
                 now = time.monotonic()
+                has_summary = self._is_summary_due and self._next_summary <= now
                 for key, record in self._pending.items():
-                    if self._due[key] <= now:
+                    if self._due[key] <= now and not (has_summary and key in self._refused):
                         return record
+                if has_summary:
+                    return _Summary()
                 first = min((self._due[key] for key in self._pending), default=math.inf)
                 if self._is_summary_due:
-                    if self._next_summary <= now:
-                        return _Summary()
                     first = min(first, self._next_summary)
                 self._changed.wait(None if first == math.inf else first - now)
             if not self._pending or self._is_given_up():
@@ -218,6 +220,10 @@ class MirrorWriter:
             elif is_written:
                 self._written.pop(key, None)
                 self._is_summary_due = True
+            if is_written:
+                self._refused.discard(key)
+            else:
+                self._refused.add(key)
             if not is_written or newest is not record:
                 self._pending[key], self._due[key] = newest, self._due_time(key, newest)
 

@@ -37,7 +37,7 @@ def main() -> None:
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
 
-    index = (Path(str(pages.static_folder)) / "index.html").read_text()
+    index = (Path(str(pages.static_folder)) / "index.html").read_text(encoding="utf-8")
     start_page = index.replace("<head>", f"<head>{_SCRIPT}", 1)
     # first, since the last route takes all paths
     app.router.routes.insert(0, Route("/", lambda request: HTMLResponse(start_page)))

@@ -254,9 +254,17 @@ def test_run_says_in_one_line_why_figures_are_lacking(
     monkeypatch.setattr("balpoe.launch.report.log_report", fail)
     log_figures(outcome)
     assert capsys.readouterr().err == (
-        "warning: MLflow lacks figures of the study: the server is away\n"
+        "warning: MLflow lacks figures of the study: the server is away; `balpoe report tiny "
+        "--log` logs them\n"
     )
+
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
     monkeypatch.setattr("balpoe.launch.report.log_report", lambda *arguments, **options: None)
+    monkeypatch.setattr("balpoe.launch.report.log_lacking_figures", interrupt)
+    log_figures(outcome)  # the study is complete: its exit status stays
+    assert "lacks figures of the study: KeyboardInterrupt; " in capsys.readouterr().err
     monkeypatch.setattr("balpoe.launch.report.log_lacking_figures", lambda *a, **options: 7)
     log_figures(outcome)
     assert capsys.readouterr().err == (

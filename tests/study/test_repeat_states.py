@@ -140,6 +140,9 @@ def test_a_repeat_stands_as_its_files_say(make_spec: MakeSpec, directory: StudyD
         add_attempt(directory.trial(one), attempt)
     assert states.record(one).attempts == attempts
     assert states.record(two).attempts == ()
+    directory.trial(one).attempts.write_text("{")
+    with pytest.raises(CorruptFile, match=r"attempts\.json: damaged: .*delete it"):
+        states.record(one)
 
 
 def test_a_damaged_state_is_named_with_the_cure(

@@ -432,12 +432,16 @@ def _timed(record: TrialRecord, attempt: int) -> TrialRecord:
 
 
 @pytest.mark.parametrize("same_process", [True, False])
-@pytest.mark.parametrize(("experts", "failing"), [(396, 2), (1300, 2), (1300, 4), (2597, 6)])
+@pytest.mark.parametrize(
+    ("experts", "failing", "begins"),
+    [(396, 2, False), (1300, 2, False), (1300, 4, False), (1300, 4, True), (2597, 6, False)],
+)
 def test_a_kill_between_two_requests_leaves_every_metric_of_an_epoch_once_in_the_end(
     store: TrackingStore,
     spec: StudySpec,
     make_record: MakeRecord,
     failing_request: FailingRequest,
+    begins: bool,
     same_process: bool,
     experts: int,
     failing: int,
@@ -448,6 +452,8 @@ def test_a_kill_between_two_requests_leaves_every_metric_of_an_epoch_once_in_the
     with pytest.raises(ConnectionError):
         mirror.mirror(_timed(make_record(0, 3, experts=experts), attempt=0))
     again = mirror if same_process else Mirror(store, spec, ORIGIN)
+    if begins:  # the record of a trial that begins again has no epoch
+        again.mirror(make_record(0, 0, experts=experts, attempt=1))
     again.mirror(_timed(make_record(0, 4, experts=experts, attempt=1), attempt=1))
     again.mirror(_timed(make_record(0, 5, "COMPLETE", experts=experts, attempt=1), attempt=1))
     (run,) = _runs(store, spec, "trial")

@@ -171,6 +171,24 @@ def test_what_depends_on_all_trials_is_written_from_time_to_time_until_nothing_i
     assert sink.summaries == [2, 12, 12], "no other trial has ended"
 
 
+def test_a_record_that_is_always_refused_does_not_hold_up_what_depends_on_all_trials(
+    sink: RecordingSink, make_record: MakeRecord
+) -> None:
+    sink.refused = {0}
+    writer = MirrorWriter(lambda: sink)
+    writer.submit(make_record(0, 1))
+    writer.submit(make_record(1, 1, "COMPLETE"))
+    deadline = time.monotonic() + HANG_SECONDS
+    while not sink.summaries and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert sink.summaries == [1]
+    sink.refused = set()
+    while len(sink.written) < 2 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert [record.identity.number for record in sink.written] == [1, 0]
+    assert writer.close("finished").missed == 0
+
+
 def test_a_refused_record_holds_up_no_other_and_is_counted_at_the_end(
     sink: RecordingSink, make_record: MakeRecord
 ) -> None:

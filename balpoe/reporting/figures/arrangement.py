@@ -33,7 +33,7 @@ _BAR: Final = 0.16
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """What the texts of axes take on each side: `ticks` the tick labels, `all` the others too."""
+    """What the texts of axes take on each side; `…_ticks` is what the tick labels alone take."""
 
     left_ticks: float = 0.0
     left: float = 0.0

@@ -158,7 +158,8 @@ def timeline(records: Sequence[TrialRecord]) -> Drawing | None:
         (span.lane, (span.start - origin) / seconds, (span.end - span.start) / seconds, span.record)
         for span in spans
     ]
-    figure, (axes,) = new_figure(height_inches=1.2 + 0.3 * min(lanes, 12))
+    most = max(12, len({span.place for span in spans}) / 2)  # room for the name of each place
+    figure, (axes,) = new_figure(height_inches=1.2 + 0.3 * min(lanes, most))
     for state, (label, colour, hatch) in _STATES.items():
         members = [row for row in rows if row[3].state == state]
         if members:

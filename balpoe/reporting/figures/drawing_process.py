@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Final, Self
@@ -82,13 +83,22 @@ class DrawingProcesses:
 
 
 class _DrawingProcess:
-    """A process that draws tasks. Files instead of pipes, so that neither side waits to write."""
+    """A process that draws tasks, as far as there is room for it.
+
+    Files instead of pipes, so that neither side waits to write.
+    """
 
     def __init__(self, tasks: Sequence[DrawingTask]) -> None:
         self._tasks = tasks
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed by `end`
+        self._output: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        with suppress(OSError):
+            self._start()
+
+    def _start(self) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed by `end`
         with tempfile.TemporaryFile() as given:
-            pickle.dump(tasks, given)
+            pickle.dump(self._tasks, given)
             given.seek(0)
             # No fork: it can deadlock with the threads of other libraries. No multiprocessing: its
             # other start methods run the user's script again.
@@ -101,8 +111,8 @@ class _DrawingProcess:
             )
 
     def pictures(self) -> list[Pictures]:
-        """Wait for the figures; what a process failed to draw is drawn here."""
-        if self._process.wait() != 0:
+        """Wait for the figures; what no process has drawn is drawn here."""
+        if self._output is None or self._process is None or self._process.wait() != 0:
             return [task.pictures() for task in self._tasks]
         self._output.seek(0)
         drawn: list[Pictures] = pickle.load(self._output)
@@ -110,6 +120,8 @@ class _DrawingProcess:
 
     def end(self) -> None:
         """End the process, which is usually over."""
-        self._process.kill()
-        self._process.wait()
-        self._output.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._output is not None:
+            self._output.close()

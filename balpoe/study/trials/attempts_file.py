@@ -29,7 +29,7 @@ def read_attempts(directory: TrialDirectory) -> tuple[Attempt, ...]:
     path = directory.attempts
     if not path.exists():
         return ()
-    return read_record(path, _AttemptsFile, "restore it", formats=(FORMAT,)).attempts
+    return read_record(path, _AttemptsFile, "delete it", formats=(FORMAT,)).attempts
 
 
 def add_attempt(directory: TrialDirectory, attempt: Attempt) -> None:

@@ -120,6 +120,22 @@ def test_the_timeline_names_hosts_and_gpus_and_ends_an_attempt_with_its_last_epo
     assert "c" in {label.get_text() for label in moved.figure.axes[0].get_yticklabels()}
 
 
+def test_the_timeline_has_room_for_the_names_of_many_hosts() -> None:
+    values = {ACCURACY: 0.9, ECE: 0.05}
+    drawing = timeline(
+        [
+            invented_record(n, values, epochs=4, attempts=(Attempt(0, 1.0, f"host {n}"),))
+            for n in range(60)
+        ]
+    )
+    assert drawing is not None
+    (axes,) = drawing.figure.axes
+    names = axes.get_yticklabels()
+    assert len(names) == 60
+    points = 72 * drawing.figure.get_size_inches()[1] * axes.get_position().height
+    assert points / 60 > names[0].get_fontsize()
+
+
 def test_progress_is_the_hypervolume_over_the_epochs_of_all_ended_trials() -> None:
     values = [(0.6, 0.2), (0.5, 0.3), (0.8, 0.25), (0.7, 0.1)]
     records = [

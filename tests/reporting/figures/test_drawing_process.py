@@ -52,6 +52,20 @@ def test_what_a_process_failed_to_draw_is_drawn_here(
     assert found == [DRAW(task) for task in TASKS]
 
 
+@pytest.mark.parametrize("lacking", ["tempfile.TemporaryFile", "subprocess.Popen"])
+def test_without_room_for_files_or_processes_all_is_drawn_here(
+    drawn_here: list[str], monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise BlockingIOError("no room")
+
+    monkeypatch.setattr(lacking, refuse)
+    with DrawingProcesses(TASKS) as processes:
+        found = processes.pictures()
+    assert len(drawn_here) == len(TASKS)
+    assert [of_task[0].name for of_task in found] == ["reliability"] * len(TASKS)
+
+
 def test_few_trials_are_drawn_without_another_process(
     drawn_here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ searches = st.sets(st.sampled_from(sorted(POOL)), min_size=2, max_size=6).map(
 
 
 @given(search=searches)
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_a_search_is_refused_exactly_if_some_combination_is_invalid(
     search: dict[str, Parameter],
 ) -> None:
@@ -92,7 +92,7 @@ def test_a_search_is_refused_exactly_if_some_combination_is_invalid(
 
 
 @given(search=searches)
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_pairs_are_enough_for_what_two_values_decide(search: dict[str, Parameter]) -> None:
     """Reweighting by batch with accumulation takes three values."""
     search = {path: search[path] for path in search if path != "reweighting.normalisation"}

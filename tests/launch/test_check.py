@@ -103,8 +103,12 @@ def test_how_many_stages_experts_own_is_a_part_of_the_cost(tmp_path: Path) -> No
     assert cost.largest.parameters == {"experts.owned_stages": 3}
 
 
-def test_extremes_that_do_not_go_with_each_other_are_named(tmp_path: Path) -> None:
-    """Each extreme fits the base, but no two extremes fit each other."""
+def test_extremes_that_do_not_go_with_each_other_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each extreme fits the base, but no two fit each other, and the study did not try them."""
+    for bound in ("_LARGEST_PRODUCT", "_MOST_TRIED"):
+        monkeypatch.setattr(f"balpoe.config.combinations.{bound}", 0)
     file = _study(tmp_path / "clash.yaml", "{name: digits_lt}", name="clash")
     sizes = "training.batch_size: {type: int, low: 4, high: 8}"
     parts = "training.accumulate: {type: int, low: 16, high: 32}"

@@ -46,5 +46,5 @@ def report(
     written = write_report(shown, trials=trials, out=out, runs=runs)
     click.echo(f"report  {written}")
     if log:
-        log_report(shown[0], runs=runs, page=written)
+        log_report(shown[0], runs=runs, page=written, again=True)
         click.echo("logged  page and figures, in the runs of the study and its trials in MLflow")

@@ -24,6 +24,8 @@ from balpoe.launch.supervision import (
 if TYPE_CHECKING:
     from balpoe.launch.run import StudyOutcome
 
+_MOST_DETAILS = 12  # trials whose figures are drawn at the end of a study, some of them a second
+
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
@@ -92,14 +94,13 @@ def _run(study: Path, *, as_json: bool, **options: Any) -> StudyOutcome:
 def log_figures(outcome: StudyOutcome) -> None:
     """Log the page of a study, its figures and those of trials to MLflow; a failure is a warning.
 
-    The figures of trials are those of the front and of the known points, where MLflow lacks them.
+    The figures of trials are those of the front and of the known points.
     """
-    from balpoe.launch.report import log_lacking_figures, log_report
+    from balpoe.launch.report import log_report
 
     study, runs = outcome.spec.name, outcome.directory.path.parent
     try:
-        log_report(study, runs=runs, details=0)
-        lacking = log_lacking_figures(study, runs=runs)
+        lacking = log_report(study, runs=runs, details=_MOST_DETAILS)
     except (Exception, KeyboardInterrupt) as error:  # the study is complete and stored
         reason = " ".join(str(error).split()) or type(error).__name__
         click.echo(
@@ -110,8 +111,8 @@ def log_figures(outcome: StudyOutcome) -> None:
         return
     if lacking:
         click.echo(
-            f"warning: MLflow lacks the figures of {lacking} trials, which take longer; "
-            f"`balpoe report {study} --log` draws them",
+            f"warning: the figures of {lacking} trials are left out, which take longer; "
+            f"`balpoe report {study} --log` draws and logs them",
             err=True,
         )
 

@@ -41,7 +41,6 @@ from balpoe.training.stored_results import read_results
 
 REPORT = Path("report.html")
 """The default file of a report."""
-_SECONDS_PER_TRIAL = 5.0
 
 
 def report(
@@ -75,8 +74,13 @@ def report(
 
 
 def log_report(
-    study: str, *, runs: Path | str = RUNS, page: Path | None = None, details: int | None = None
-) -> None:
+    study: str,
+    *,
+    runs: Path | str = RUNS,
+    page: Path | None = None,
+    details: int | None = None,
+    again: bool = False,
+) -> int:
     """Log the page and the figures of a study to its runs in MLflow.
 
     Args:
@@ -85,6 +89,10 @@ def log_report(
         page: A page that is written already; by default it is rendered.
         details: The most trials that are shown in detail and get figures, the front first; None:
             the front and the known points.
+        again: Whether to log the figures of trials whose runs have them.
+
+    Returns:
+        The number of further trials that could be shown in detail.
 
     Raises:
         UserError: there is no such study.
@@ -92,9 +100,10 @@ def log_report(
         StorageError: the study cannot be read, MLflow not be reached or written, or it has no run
             of the study.
     """
-    directory = local_runs(runs)
-    found = reported_study(study, directory, details=details, png=True)
-    store = saved_store(StudyDirectory.of(directory, study), directory)
+    runs = local_runs(runs)
+    directory = StudyDirectory.of(runs, study)
+    found = reported_study(study, runs, details=details, png=True)
+    store = saved_store(directory, runs)
     with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
         page = page or write_page(study_page([found]), Path(scratch) / REPORT.name)
         if not log_study_figures(store, study, png_images(found.pictures.study), page):
@@ -102,35 +111,11 @@ def log_report(
                 f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
                 f"writes it"
             )
+    logged = {} if again else trials_with_figures(store, study)
     for number, pictures in found.pictures.trials.items():
-        _log_of_trial(store, StudyDirectory.of(directory, study), number, pictures)
-
-
-def log_lacking_figures(study: str, *, runs: Path | str = RUNS) -> int:
-    """Log the figures of trials on the front and at known points that their runs in MLflow lack.
-
-    Drawing stops after a few seconds for each of these trials.
-
-    Returns:
-        The number of trials whose figures are still lacking.
-
-    Raises:
-        UserError: there is no such study.
-        CorruptFile: a file of the study is damaged or of another format.
-        StorageError: the study cannot be read, or MLflow not be reached or written.
-    """
-    runs = local_runs(runs)
-    directory = StudyDirectory.of(runs, study)
-    found = reported_study(study, runs, png=True)
-    store = saved_store(directory, runs)
-    logged = trials_with_figures(store, study)
-    lacking = [n for n in found.summaries if logged.get(n) != _shown_data(directory, n)]
-    end = time.monotonic() + _SECONDS_PER_TRIAL * len(lacking)
-    while lacking and time.monotonic() < end:
-        number = lacking.pop(0)
-        pictures = found.drawing_task(number, svg=False).pictures()
-        _log_of_trial(store, directory, number, pictures)
-    return len(lacking)
+        if logged.get(number) != _shown_data(directory, number):
+            _log_of_trial(store, directory, number, pictures)
+    return len(found.not_detailed)
 
 
 def _log_of_trial(

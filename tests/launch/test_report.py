@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from click.testing import CliRunner
@@ -18,10 +18,9 @@ from balpoe.cli.run import log_figures
 from balpoe.config import StudySpec
 from balpoe.errors import CorruptFile, StorageError, UserError
 from balpoe.files import dump_study
-from balpoe.launch.report import log_lacking_figures, log_report, report, reported_study
+from balpoe.launch.report import log_report, report, reported_study
 from balpoe.launch.run import StudyOutcome
 from balpoe.launch.sync import sync
-from balpoe.reporting.figures.drawing_process import DrawingTask, Pictures
 from balpoe.reporting.report.rendering import rendered
 from balpoe.reporting.report.study_pages import study_page
 from balpoe.study.execution.executor import LaunchEnd
@@ -30,7 +29,13 @@ from balpoe.study.selection.front import ordered_front
 from balpoe.study.storage.lease import hold_lease
 from balpoe.study.trials.directory import StudyDirectory
 from balpoe.study.trials.record import TrialIdentity
-from balpoe.tracking import MirrorReport, local_store, log_trial_figures, trials_with_figures
+from balpoe.tracking import (
+    MirrorReport,
+    TrackingStore,
+    local_store,
+    log_trial_figures,
+    trials_with_figures,
+)
 from tests.launch.page_reader import PageReader
 
 FIGURES = {"front", "parameters", "parallel_coordinates", "learning_curves", "progress", "timeline"}
@@ -218,26 +223,25 @@ def test_figures_of_trials_are_logged_once_and_again_when_their_data_change(
     shutil.copytree(tiny_study.directory.path, runs / "tiny")
     store = local_store(runs)
     sync("tiny", runs=runs)
-    numbers = sorted(reported_study("tiny", runs).summaries)
-    drawn: list[str] = []
-    pictures = DrawingTask.pictures
+    numbers = list(reported_study("tiny", runs).summaries)
+    written: list[int] = []
 
-    def draw(task: DrawingTask) -> Pictures:
-        drawn.append(task.subject)
-        return pictures(task)
+    def write(store: TrackingStore, identity: TrialIdentity, *rest: Any) -> None:
+        written.append(identity.number)
+        log_trial_figures(store, identity, *rest)
 
-    monkeypatch.setattr(DrawingTask, "pictures", draw)
-    with monkeypatch.context() as without_time:
-        without_time.setattr("balpoe.launch.report._SECONDS_PER_TRIAL", 0.0)
-        assert log_lacking_figures("tiny", runs=runs) == len(numbers) > 0
-    assert trials_with_figures(store, "tiny") == {}
+    monkeypatch.setattr("balpoe.launch.report.log_trial_figures", write)
+    assert log_report("tiny", runs=runs, details=1) > 0
+    assert written == numbers[:1]
     for _ in range(2):
-        assert log_lacking_figures("tiny", runs=runs) == 0
-        assert sorted(drawn) == [f"trial {number}" for number in numbers]
-    assert sorted(trials_with_figures(store, "tiny")) == numbers
+        assert log_report("tiny", runs=runs) == 0
+        assert written == numbers
+    assert sorted(trials_with_figures(store, "tiny")) == sorted(numbers)
     log_trial_figures(store, TrialIdentity("tiny", numbers[0]), {}, shown="other data")
-    assert log_lacking_figures("tiny", runs=runs) == 0
-    assert drawn[len(numbers) :] == [f"trial {numbers[0]}"]
+    log_report("tiny", runs=runs)
+    assert written == [*numbers, numbers[0]]
+    log_report("tiny", runs=runs, again=True)
+    assert written == [*numbers, numbers[0], *numbers]
 
 
 def test_run_says_in_one_line_why_figures_are_lacking(
@@ -261,15 +265,14 @@ def test_run_says_in_one_line_why_figures_are_lacking(
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("balpoe.launch.report.log_report", lambda *arguments, **options: None)
-    monkeypatch.setattr("balpoe.launch.report.log_lacking_figures", interrupt)
+    monkeypatch.setattr("balpoe.launch.report.log_report", interrupt)
     log_figures(outcome)  # the study is complete: its exit status stays
     assert "lacks figures of the study: KeyboardInterrupt; " in capsys.readouterr().err
-    monkeypatch.setattr("balpoe.launch.report.log_lacking_figures", lambda *a, **options: 7)
+    monkeypatch.setattr("balpoe.launch.report.log_report", lambda *a, **options: 7)
     log_figures(outcome)
     assert capsys.readouterr().err == (
-        "warning: MLflow lacks the figures of 7 trials, which take longer; `balpoe report tiny "
-        "--log` draws them\n"
+        "warning: the figures of 7 trials are left out, which take longer; `balpoe report tiny "
+        "--log` draws and logs them\n"
     )
 
 

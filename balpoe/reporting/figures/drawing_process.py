@@ -38,13 +38,12 @@ class DrawingTask:
     summary: PredictionSummary
     subject: str
     history: Sequence[EpochResult]
-    svg: bool = True
     png: bool = False
 
     def pictures(self) -> Pictures:
         """Return its figures."""
         drawings = prediction_drawings(self.summary, self.subject, history=self.history)
-        return tuple(drawing.picture(svg=self.svg, png=self.png) for drawing in drawings)
+        return tuple(drawing.picture(png=self.png) for drawing in drawings)
 
 
 class DrawingProcesses:

@@ -93,19 +93,17 @@ class ReportedStudy:
     @cached_property
     def pictures(self) -> StudyPictures:
         """All figures, drawn once for the page and for MLflow."""
-        tasks = [self.drawing_task(number) for number in self.summaries]
+        tasks = [self._drawing_task(number) for number in self.summaries]
         with DrawingProcesses(tasks) as processes:
             drawings = study_drawings(self.spec, self.records, self.importances)
             of_study = tuple(drawing.picture(png=self.png) for drawing in drawings)
             of_trials = dict(zip(self.summaries, processes.pictures(), strict=True))
         return StudyPictures(of_study, of_trials)
 
-    def drawing_task(self, number: int, *, svg: bool = True) -> DrawingTask:
-        """Return the figures to draw of a trial in detail; `svg` as in `Drawing.picture`."""
+    def _drawing_task(self, number: int) -> DrawingTask:
+        """Return the figures to draw of a trial that is shown in detail."""
         history = next((r.history for r in self.trials if r.identity.number == number), ())
-        return DrawingTask(
-            self.summaries[number], f"trial {number}", history, svg=svg, png=self.png
-        )
+        return DrawingTask(self.summaries[number], f"trial {number}", history, self.png)
 
     @property
     def data_fingerprint(self) -> str | None:

@@ -5,8 +5,9 @@ B batch, E experts of the whole ensemble, C classes.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -62,32 +63,73 @@ class LossContext:
         return self.sampled_prior_c.log() + self.final_weights_c.log()
 
 
-class ClassWeights:
-    """The weight of each class in a mean of losses; 1 before the epoch `start` (from 0)."""
+class DeferredByClass:
+    """A number for each class, `values_c`; all are 1 before the epoch `start` (from 0)."""
 
-    def __init__(self, weights_c: Tensor, start: int, normalisation: WeightNormalisation) -> None:
-        self._final_c = weights_c
-        self._weights_c = weights_c.new_ones(len(weights_c))
+    def __init__(self, final_c: Tensor, start: int) -> None:
+        self._final_c = final_c
         self._start = start
-        self._normalisation = normalisation
+        self.values_c = final_c.new_ones(len(final_c))
 
     def start_epoch(self, epoch: int) -> None:
-        """Set the weights in place: a captured step reads them at the same address."""
+        """Set the values in place: a captured step reads them at the same address."""
         if epoch >= self._start:
-            self._weights_c.copy_(self._final_c)
+            self.values_c.copy_(self._final_c)
         else:
-            self._weights_c.fill_(1.0)
+            self.values_c.fill_(1.0)
+
+
+class ClassWeights(DeferredByClass):
+    """The weight of each class in a mean of losses."""
+
+    def __init__(self, weights_c: Tensor, start: int, normalisation: WeightNormalisation) -> None:
+        super().__init__(weights_c, start)
+        self._normalisation = normalisation
 
     def mean(self, losses_b: Tensor, labels_b: Tensor, share: Tensor | None = None) -> Tensor:
         """Return Σ share·w·ℓ, divided by Σ w or by the number of images, as one element.
 
         `share` is that of the labels in mixed images: one ([]), or one per image ([B]).
         """
-        weights_b = self._weights_c.index_select(0, labels_b)
+        weights_b = self.values_c.index_select(0, labels_b)
         weighted_b = weights_b * losses_b if share is None else weights_b * losses_b * share
         if self._normalisation == "batch":
             return weighted_b.sum() / weights_b.sum()
         return weighted_b.mean()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Targets:
+    """The labels of a batch, and how their losses are averaged.
+
+    Attributes:
+        labels_b: int64 [B].
+        partner_labels_b: The labels of the partners, int64 [B]; None where nothing is mixed.
+        xi: The share of the images with `labels_b`: one for the batch ([]) or one per image ([B]);
+            None where nothing is mixed.
+        class_weights: The weights of the classes; None for equal ones.
+    """
+
+    labels_b: Tensor
+    partner_labels_b: Tensor | None = None
+    xi: Tensor | None = None
+    class_weights: ClassWeights | None = None
+
+    def mean(self, losses_of: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the mean over the batch of ξ·ℓ(y) + (1 − ξ)·ℓ(y_partner), as one element.
+
+        `losses_of` returns the loss of each image, [B], for labels [B]. With class weights the
+        means of ξ·ℓ(y) and of (1 − ξ)·ℓ(y_partner) are weighted each by its own labels.
+        """
+        labels_b, weights, xi = self.labels_b, self.class_weights, self.xi
+        losses_b = losses_of(labels_b)
+        if self.partner_labels_b is None or xi is None:
+            return weights.mean(losses_b, labels_b) if weights else losses_b.mean()
+        partner_losses_b = losses_of(self.partner_labels_b)
+        if weights is None:
+            return partner_losses_b.lerp(losses_b, xi).mean()
+        mean = weights.mean(losses_b, labels_b, xi)
+        return mean + weights.mean(partner_losses_b, self.partner_labels_b, 1 - xi)
 
 
 class Criterion(ABC):
@@ -104,30 +146,9 @@ class Criterion(ABC):
         `logits_bc` are float32, `labels_b` int64.
         """
 
-    def mean(
-        self,
-        expert: int,
-        logits_bc: Tensor,
-        labels_b: Tensor,
-        *,
-        partner_labels_b: Tensor | None = None,
-        xi: Tensor | None = None,
-        class_weights: ClassWeights | None = None,
-    ) -> Tensor:
-        """Return the mean over the batch of ξ·ℓ(y) + (1 − ξ)·ℓ(y_partner), as one element.
-
-        `xi` is the share of the images with `labels_b`, one for the batch or one per image. It is
-        None, and so are the labels of the partners, where nothing is mixed. With `class_weights`
-        the means of ξ·ℓ(y) and of (1 − ξ)·ℓ(y_partner) are weighted each by its own labels.
-        """
-        losses_b = self.per_image(expert, logits_bc, labels_b)
-        if partner_labels_b is None or xi is None:
-            return class_weights.mean(losses_b, labels_b) if class_weights else losses_b.mean()
-        partner_losses_b = self.per_image(expert, logits_bc, partner_labels_b)
-        if class_weights is None:
-            return partner_losses_b.lerp(losses_b, xi).mean()
-        mean = class_weights.mean(losses_b, labels_b, xi)
-        return mean + class_weights.mean(partner_losses_b, partner_labels_b, 1 - xi)
+    def mean(self, expert: int, logits_bc: Tensor, targets: Targets) -> Tensor:
+        """Return the mean loss of an expert over the batch, as one element."""
+        return targets.mean(functools.partial(self.per_image, expert, logits_bc))
 
     def start_epoch(self, epoch: int) -> None:
         """Adapt the loss to an epoch (from 0) before its first step.
@@ -145,19 +166,8 @@ class JointCriterion(Criterion):
     """
 
     @abstractmethod
-    def means(
-        self,
-        logits_bec: Tensor,
-        labels_b: Tensor,
-        *,
-        partner_labels_b: Tensor | None = None,
-        xi: Tensor | None = None,
-        class_weights: ClassWeights | None = None,
-    ) -> Tensor:
-        """Return the mean loss of each expert over the batch: float32 [E].
-
-        `logits_bec` are float32; the other arguments are those of `mean`.
-        """
+    def means(self, logits_bec: Tensor, targets: Targets) -> Tensor:
+        """Return the mean loss of each expert over the batch, float32 [E]; so are the logits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from balpoe.config.loss import ClassWeights, Criterion, JointCriterion
+from balpoe.config.loss import ClassWeights, Criterion, JointCriterion, Targets
 from balpoe.config.mixing import Mixer, Pairs
 from balpoe.models.experts import ExpertNetwork
 from balpoe.training.augmentation.pixel_source import ImageGatherer
@@ -74,14 +73,6 @@ class Batch:
         return [self.xi] * count
 
 
-class _Targets(TypedDict):
-    """The keyword arguments of `Criterion.mean`."""
-
-    partner_labels_b: Tensor | None
-    xi: Tensor | None
-    class_weights: ClassWeights | None
-
-
 class Learner:
     """A network, the loss of its experts, and the running sum of their losses.
 
@@ -113,11 +104,12 @@ class Learner:
         """Add `share` of the gradients of the experts' mean loss on `batch`."""
         device = batch.images_bdhw.device.type
         autocast = torch.autocast(device, autocast_dtype, autocast_dtype != torch.float32)
+        targets = Targets(batch.labels_b, batch.partner_labels_b, batch.xi, self._class_weights)
         if isinstance(self._criterion, JointCriterion):
             with autocast:
                 shared = self._shared(batch)
                 logits_bec = torch.stack([expert(shared) for expert in self._network.experts], 1)
-                loss_e = self._criterion.means(logits_bec, batch.labels_b, **self._targets(batch))
+                loss_e = self._criterion.means(logits_bec, targets)
             loss = loss_e.mean() * share
             loss.backward()  # type: ignore[no-untyped-call]
             self.loss_sum_e += loss_e.detach() * len(batch)
@@ -128,12 +120,8 @@ class Learner:
         activations = shared.detach().requires_grad_(shared.requires_grad)
         for e, expert in enumerate(self._network.experts):
             with autocast:
-                loss = self._criterion.mean(
-                    self._first_expert + e,
-                    expert(activations),
-                    batch.labels_b,
-                    **self._targets(batch),
-                )
+                number = self._first_expert + e
+                loss = self._criterion.mean(number, expert(activations), targets)
             (loss / (len(self._network.experts) / share)).backward()  # type: ignore[no-untyped-call]
             self.loss_sum_e[e : e + 1] += loss.detach() * len(batch)
         if shared.requires_grad:
@@ -148,13 +136,6 @@ class Learner:
         for number, layer in enumerate(self._network.shared, start=1):
             activations = batch.mix_activations(number, layer(activations))
         return activations
-
-    def _targets(self, batch: Batch) -> _Targets:
-        return {
-            "partner_labels_b": batch.partner_labels_b,
-            "xi": batch.xi,
-            "class_weights": self._class_weights,
-        }
 
 
 class Stepper:

@@ -20,7 +20,7 @@ from balpoe.config import (
     TrainingConfig,
 )
 from balpoe.config.entry_tables import Table
-from balpoe.config.loss import LOSSES, Loss, LossContext
+from balpoe.config.loss import LOSSES, ClassWeights, Loss, LossContext
 from balpoe.config.second_stage import SECOND_STAGES, SecondStage
 from balpoe.errors import DataError, UserError
 from balpoe.json_record import parsed
@@ -100,6 +100,17 @@ def loss_context(
         epochs=training.epochs,
         reweighted_from=reweighted_from,
         device=device,
+    )
+
+
+def class_weights(configuration: Configuration, context: LossContext) -> ClassWeights | None:
+    """Return the deferred weights of the section `reweighting` on the device; None without."""
+    if context.reweighted_from is None:
+        return None
+    return ClassWeights(
+        context.final_weights_c.to(context.device).float(),
+        context.reweighted_from,
+        configuration.reweighting.normalisation,
     )
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from balpoe.config import Configuration
-from balpoe.config.loss import ClassWeights
 from balpoe.data.splits import DataDescription, Images
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.models.pretrained import load_pretrained
@@ -21,7 +20,7 @@ from balpoe.training.capture import CapturedSteps
 from balpoe.training.draws import Draws, EpochDraws, Mixing
 from balpoe.training.image_feed import image_feed
 from balpoe.training.learner import Learner, Stepper
-from balpoe.training.loss_context import loss_context
+from balpoe.training.loss_context import class_weights, loss_context
 from balpoe.training.orders import epoch_order, partner_order
 from balpoe.training.precision import autocast_dtype, float32_kernels
 from balpoe.training.schedule import epoch_at, progress
@@ -73,13 +72,7 @@ class Optimisation:
         training = configuration.training
         context = loss_context(configuration, description.class_counts, device)
         self._criterion = configuration.loss.criterion(context)
-        self._class_weights: ClassWeights | None = None
-        if context.reweighted_from is not None:
-            self._class_weights = ClassWeights(
-                context.final_weights_c.to(device).float(),
-                context.reweighted_from,
-                configuration.reweighting.normalisation,
-            )
+        self._class_weights = class_weights(configuration, context)
         # of several networks, each has one expert
         self._learners = [
             Learner(network, self._criterion, number, self._class_weights)

@@ -28,8 +28,13 @@ from balpoe.method.mixers.mixup_cutmix import MixupCutMix
 from balpoe.method.mixers.none import NoMixing
 from balpoe.method.mixers.remix import Remix
 from balpoe.method.mixers.unimix import UniMix
+from tests.method.published_partners import (
+    BATCH_LABELS,
+    CLASSES_BY_TAU,
+    COUNTS,
+    IMAGES_BY_T,
+)
 
-COUNTS = (100, 50, 20, 5)  # those of METHODS_TO_COMPARE.md
 COUNTS_C = torch.tensor(COUNTS, dtype=torch.float32)
 HOST_READS = {"_local_scalar_dense", "nonzero", "masked_select", "equal"}
 STEPS, BATCH = 40, 6
@@ -183,15 +188,7 @@ def test_a_share_of_exactly_1_stays_1() -> None:
     assert torch.equal(mixed.images_bdhw, images_of(0, 1))
 
 
-@pytest.mark.parametrize(
-    ("tau", "expected"),
-    [
-        (-1.0, (0.035714, 0.071429, 0.178571, 0.714286)),
-        (0.0, (0.25, 0.25, 0.25, 0.25)),
-        (0.5, (0.420534, 0.297363, 0.188069, 0.094034)),
-        (1.0, (0.571429, 0.285714, 0.114286, 0.028571)),
-    ],
-)
+@pytest.mark.parametrize(("tau", "expected"), CLASSES_BY_TAU)
 def test_classes_of_the_whole_set_are_drawn_in_proportion_to_a_power_of_their_prior(
     tau: float, expected: tuple[float, ...]
 ) -> None:
@@ -201,20 +198,13 @@ def test_classes_of_the_whole_set_are_drawn_in_proportion_to_a_power_of_their_pr
     assert shares_c / shares_c.sum() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("t", "expected"),
-    [
-        (-0.5, (*[0.079766] * 3, *[0.112807] * 2, 0.178363, 0.356725)),
-        (-0.1, (*[0.130421] * 3, *[0.139782] * 2, 0.153196, 0.175975)),
-        (0.0, (1 / 7,) * 7),
-    ],
-)
+@pytest.mark.parametrize(("t", "expected"), IMAGES_BY_T)
 def test_partners_in_the_batch_are_those_of_the_released_sampler(
     t: float, expected: tuple[float, ...]
 ) -> None:
     sampling = UniMix(partners="batch", tau=1 + t).partner_sampling(COUNTS)
     assert not sampling.whole_set
-    weights_b = np.take(sampling.weights, (0, 0, 0, 1, 1, 2, 3))
+    weights_b = np.take(sampling.weights, BATCH_LABELS)
     assert weights_b / weights_b.sum() == pytest.approx(expected, abs=1e-5)
 
 

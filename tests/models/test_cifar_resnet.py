@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d
 
 from balpoe.config import ExpertsConfig, ModelConfig, Sharing
 from balpoe.models.backbones.cifar_resnet import CifarArchitecture, CifarResnet, architecture
-from balpoe.models.backbones.cifar_resnet.layers import BasicBlock, DoubledBlock, stage
+from balpoe.models.backbones.cifar_resnet.layers import DoubledBlock, PaddingBlock, stage
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.models.pooling import GlobalAveragePool
 
@@ -32,7 +32,7 @@ def test_a_block_is_relu_of_residual_plus_zero_padded_slice(
 ) -> None:
     inputs, outputs = channels
     stride = outputs // inputs
-    block = BasicBlock(inputs, outputs, stride).eval()
+    block = PaddingBlock(inputs, outputs, stride).eval()
     x = images(2, inputs, height, width)
 
     residual = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(x)))))
@@ -46,7 +46,7 @@ def test_a_block_is_relu_of_residual_plus_zero_padded_slice(
 def test_a_block_leaves_its_input_as_it_was() -> None:
     x = images(2, 4, 6, 6)
     before = x.clone()
-    BasicBlock(4, 8, stride=2)(x)
+    PaddingBlock(4, 8, stride=2)(x)
     assert torch.equal(x, before)
 
 
@@ -221,7 +221,7 @@ def test_activations_and_their_gradients_stay_channels_last(
         if module not in halves:
             output.register_hook(lambda gradient: check(f"gradient of {name}", gradient))
 
-    blocks = (BasicBlock, DoubledBlock, nn.Conv2d)
+    blocks = (PaddingBlock, DoubledBlock, nn.Conv2d)
     watched = [module for module in network.modules() if isinstance(module, blocks)]
     for module in watched:
         module.register_forward_hook(watch)

@@ -13,7 +13,7 @@ from torchvision.models import resnet as torchvision_resnet
 
 from balpoe.config import ExpertsConfig, ModelConfig, Sharing
 from balpoe.models.backbones.imagenet_resnet import ARCHITECTURES, ImagenetResnet
-from balpoe.models.backbones.imagenet_resnet.layers import BasicBlock, Bottleneck, stage
+from balpoe.models.backbones.imagenet_resnet.layers import Bottleneck, ProjectingBlock, stage
 from balpoe.models.experts import ExpertEnsemble, build_experts
 from balpoe.models.pretrained import pretrained_name
 
@@ -183,12 +183,12 @@ def test_activations_and_their_gradients_stay_channels_last(
 
     def watch(module: nn.Module, _: object, output: Any) -> None:
         nonlocal blocks
-        blocks += isinstance(module, BasicBlock | Bottleneck)
+        blocks += isinstance(module, ProjectingBlock | Bottleneck)
         check(type(module).__name__, output)
         output.register_hook(lambda gradient: check(f"gradient of {type(module)}", gradient))
 
     for module in network.modules():
-        if isinstance(module, BasicBlock | Bottleneck | nn.Conv2d):
+        if isinstance(module, ProjectingBlock | Bottleneck | nn.Conv2d):
             module.register_forward_hook(watch)
     images = torch.randn(2, 3, 64, 64).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):

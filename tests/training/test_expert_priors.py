@@ -23,7 +23,7 @@ from balpoe.config import (
     to_plain,
 )
 from balpoe.config.augmentation import POLICIES
-from balpoe.config.loss import LOSSES, ClassWeights
+from balpoe.config.loss import LOSSES, ClassWeights, Targets
 from balpoe.config.second_stage import SECOND_STAGES
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.errors import UserError
@@ -102,7 +102,7 @@ def minimiser(configuration: Configuration, expert: int) -> Tensor:
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = criterion.mean(expert, scores_xc[points_b], labels_b, class_weights=weights)
+        loss = criterion.mean(expert, scores_xc[points_b], Targets(labels_b, class_weights=weights))
         torch.autograd.backward(loss)
         return loss
 

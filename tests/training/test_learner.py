@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 from balpoe.config import ExpertsConfig, ModelConfig
 from balpoe.config.configuration import Sharing
-from balpoe.config.loss import Criterion
+from balpoe.config.loss import Criterion, Targets
 from balpoe.method.losses.logit_adjustment.adjusted_losses import (
     AdjustedCrossEntropy,
     expert_losses,
@@ -162,12 +162,12 @@ def test_a_loss_of_single_images_is_mixed_and_averaged(per_image: bool, batch: B
     logits_bc = torch.randn(BATCH, CLASSES, generator=torch.Generator().manual_seed(2))
     xi = torch.linspace(0, 1, BATCH) if per_image else torch.tensor(0.3)
     loss = Brier()
-    found = loss.mean(1, logits_bc, batch.labels_b, partner_labels_b=batch.partner_labels_b, xi=xi)
+    found = loss.mean(1, logits_bc, Targets(batch.labels_b, batch.partner_labels_b, xi))
     assert batch.partner_labels_b is not None
     own_b = loss.per_image(1, logits_bc, batch.labels_b)
     partner_b = loss.per_image(1, logits_bc, batch.partner_labels_b)
     torch.testing.assert_close(found, (xi * own_b + (1 - xi) * partner_b).mean())
-    torch.testing.assert_close(loss.mean(1, logits_bc, batch.labels_b), own_b.mean())
+    torch.testing.assert_close(loss.mean(1, logits_bc, Targets(batch.labels_b)), own_b.mean())
 
 
 def test_every_expert_is_trained_by_the_loss_of_its_number(batch: Batch) -> None:

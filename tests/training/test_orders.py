@@ -21,8 +21,13 @@ from balpoe.method.class_weights import class_probabilities
 from balpoe.method.mixers.unimix import UniMix
 from balpoe.training.orders import epoch_order, order_by_class, partner_order, partners_within
 from balpoe.training.schedule import progress
+from tests.method.published_partners import (
+    BATCH_LABELS,
+    CLASSES_BY_TAU,
+    COUNTS,
+    IMAGES_BY_T,
+)
 
-COUNTS = (100, 50, 20, 5)
 LABELS_N = np.random.default_rng(5).permutation(np.repeat(np.arange(4), COUNTS))
 SEVERAL_EPOCHS = 40
 
@@ -118,15 +123,7 @@ def test_the_order_depends_on_the_generator_alone() -> None:
 # class probabilities of METHODS_TO_COMPARE.md section 2
 
 
-@pytest.mark.parametrize(
-    ("tau", "expected"),
-    [
-        (-1.0, (0.035714, 0.071429, 0.178571, 0.714286)),
-        (0.0, (0.25, 0.25, 0.25, 0.25)),
-        (0.5, (0.420534, 0.297363, 0.188069, 0.094034)),
-        (1.0, (0.571429, 0.285714, 0.114286, 0.028571)),
-    ],
-)
+@pytest.mark.parametrize(("tau", "expected"), CLASSES_BY_TAU)
 def test_partners_from_the_whole_set_have_the_published_class_probabilities(
     tau: float, expected: tuple[float, ...]
 ) -> None:
@@ -137,17 +134,7 @@ def test_partners_from_the_whole_set_have_the_published_class_probabilities(
     assert chisquare(visits_c, np.array(expected) / sum(expected) * visits_c.sum()).pvalue > 1e-4
 
 
-BATCH_LABELS = np.array([0, 0, 0, 1, 1, 2, 3])
-
-
-@pytest.mark.parametrize(
-    ("t", "expected"),
-    [
-        (-0.5, (*[0.079766] * 3, *[0.112807] * 2, 0.178363, 0.356725)),
-        (-0.1, (*[0.130421] * 3, *[0.139782] * 2, 0.153196, 0.175975)),
-        (0.0, (1 / 7,) * 7),
-    ],
-)
+@pytest.mark.parametrize(("t", "expected"), IMAGES_BY_T)
 def test_partners_in_the_batch_have_the_probabilities_of_the_released_sampler(
     t: float, expected: tuple[float, ...]
 ) -> None:

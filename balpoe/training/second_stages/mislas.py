@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from balpoe.config.bounds import Count, Fraction, NonNegative, Positive
 from balpoe.config.loss import LOSSES, Loss
-from balpoe.config.second_stage import SECOND_STAGES, Classifier, TrainedStage, TrainedWeights
-
-if TYPE_CHECKING:
-    import torch
+from balpoe.config.second_stage import SECOND_STAGES, Classifier, TrainedWeights
+from balpoe.training.second_stages.lws import ScalingStage
 
 
 @SECOND_STAGES.add
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelAwareRetraining(TrainedStage):
+class LabelAwareRetraining(ScalingStage):
     """Classifiers and a scale of each class learn on frozen features, with smoothed labels.
 
     The loss is `label_aware_smoothing` with `head` and `tail`. The learning rate of the classifiers
@@ -32,22 +30,14 @@ class LabelAwareRetraining(TrainedStage):
     head: Fraction = 0.4
     tail: Fraction = 0.1
 
-    def prepare(
-        self, classifiers: Sequence[Classifier], generators: Sequence[torch.Generator]
-    ) -> None:
-        """Add the scales."""
-        for classifier in classifiers:
-            classifier.add_class_scales()
-
     def trained_weights(self, classifiers: Sequence[Classifier]) -> Sequence[TrainedWeights]:
         """Return the classifiers, and the scales."""
         own = [(each.weight, each.bias) for each in classifiers]
-        scales = [each.class_scales for each in classifiers]
         return [
             TrainedWeights(
                 [one for each in own for one in each if one is not None], self.classifier_rate
             ),
-            TrainedWeights([each for each in scales if each is not None]),
+            self.scales(classifiers),
         ]
 
     def loss(self) -> Loss:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from balpoe.config import Configuration, ExpertsConfig, ModelConfig
 from balpoe.config.configuration import ReweightingConfig
-from balpoe.config.loss import LOSSES, ClassWeights, Criterion, JointCriterion, Loss, LossContext
+from balpoe.config.loss import LOSSES, Criterion, JointCriterion, Loss, LossContext, Targets
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.models.experts import ExpertNetwork
 from balpoe.training.learner import Batch, Learner
-from balpoe.training.loss_context import loss_context
+from balpoe.training.loss_context import class_weights, loss_context
 
 COUNTS = (100, 50, 20, 5)
 F_BC = torch.tensor([[2.0, 0.5, -1.0, 0.3], [0.1, 1.2, 0.4, -0.7], [-0.5, 0.0, 1.5, 0.8]])
@@ -133,23 +133,15 @@ def take_step(
     return Step(learner.loss_sum_e / len(batch), torch.stack(cast("list[Tensor]", gradients), 1))
 
 
-def class_weights(configuration: Configuration, context: LossContext) -> ClassWeights | None:
-    """The class weights of the section `reweighting`."""
-    if context.reweighted_from is None:
-        return None
-    normalisation = configuration.reweighting.normalisation
-    weights_c = context.final_weights_c.float()
-    return ClassWeights(weights_c, context.reweighted_from, normalisation)
-
-
 def expert_means(
     criterion: Criterion, logits_bec: Tensor, labels_b: Tensor, **mixed: Any
 ) -> Tensor:
-    """The mean loss of each expert: [E]."""
+    """The mean loss of each expert: [E]; `mixed` are further fields of `Targets`."""
+    targets = Targets(labels_b, **mixed)
     if isinstance(criterion, JointCriterion):
-        return criterion.means(logits_bec, labels_b, **mixed)
+        return criterion.means(logits_bec, targets)
     means = [
-        criterion.mean(expert, logits_bc, labels_b, **mixed)
+        criterion.mean(expert, logits_bc, targets)
         for expert, logits_bc in enumerate(logits_bec.unbind(1))
     ]
     return torch.stack(means).flatten()  # one element has the shape [] or [1]

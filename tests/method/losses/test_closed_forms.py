@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
-from balpoe.config.loss import Criterion
+from balpoe.config.loss import Criterion, Targets
 from balpoe.method.class_weights import effective_number_weights
 from balpoe.method.losses.label_aware_smoothing.smoothed_labels import class_smoothing
 from balpoe.method.losses.lade.disentangling import disentangling_term
@@ -36,7 +36,7 @@ def criterion_of(loss: str, **settings: Any) -> Criterion:
 
 
 def mean_of(loss: str, **settings: Any) -> Tensor:
-    return criterion_of(loss, **settings).mean(0, LOGITS_BC, LABELS_B).squeeze()
+    return criterion_of(loss, **settings).mean(0, LOGITS_BC, Targets(LABELS_B)).squeeze()
 
 
 def cross_entropies() -> Tensor:
@@ -55,7 +55,7 @@ def test_the_weighted_mean_of_images_divides_by_their_number() -> None:
 
 def test_mixed_labels_are_weighted_each_by_its_own_batch() -> None:
     criterion = criterion_of("class_balanced", beta=0.99, normalisation="batch")
-    found = criterion.mean(0, LOGITS_BC, LABELS_B, partner_labels_b=PARTNER_LABELS_B, xi=XI_B)
+    found = criterion.mean(0, LOGITS_BC, Targets(LABELS_B, PARTNER_LABELS_B, XI_B))
     expected = torch.zeros(())
     for labels_b, share_b in ((LABELS_B, XI_B), (PARTNER_LABELS_B, 1 - XI_B)):
         losses_b = functional.cross_entropy(LOGITS_BC, labels_b, WEIGHTS_C, reduction="none")

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
 from torch.testing import assert_close
 
-from balpoe.config.loss import JointCriterion
+from balpoe.config.loss import JointCriterion, Targets
 from balpoe.method.losses.ride.diverse_experts import class_temperatures
 from balpoe.method.priors import class_prior
 from tests.method.losses.engine_step import COUNTS, configured, context_of, take_step
@@ -73,7 +73,9 @@ def test_the_mean_logits_pass_no_gradient_on(epoch: int) -> None:
     criterion.start_epoch(epoch)
     assert isinstance(criterion, JointCriterion)
     logits_bec = random_logits().double().requires_grad_()
-    (gradient_bec,) = torch.autograd.grad(criterion.means(logits_bec, LABELS_B).sum(), logits_bec)
+    (gradient_bec,) = torch.autograd.grad(
+        criterion.means(logits_bec, Targets(LABELS_B)).sum(), logits_bec
+    )
     mean_bc = logits_bec.detach().mean(dim=1)
     temperatures_c = torch.ones(4).double()
     if epoch == 160:
@@ -81,7 +83,8 @@ def test_the_mean_logits_pass_no_gradient_on(epoch: int) -> None:
 
     def with_constant_mean(changed_bec: Tensor) -> float:
         own = sum(
-            float(margins.mean(0, expert_bc, LABELS_B)) for expert_bc in changed_bec.unbind(1)
+            float(margins.mean(0, expert_bc, Targets(LABELS_B)))
+            for expert_bc in changed_bec.unbind(1)
         )
         return 3 * (own - 0.45 * float(divergences(changed_bec, mean_bc, temperatures_c).sum()))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from balpoe.config import Configuration, ExpertsConfig, ModelConfig, ReweightingConfig, Sharing
+from balpoe.config.loss import Targets
 from balpoe.config.second_stage import SECOND_STAGES, SecondStage, TrainedStage
 from balpoe.data.sources.digits_lt import DigitsLT
 from balpoe.data.splits import DataDescription, ImageSet
@@ -412,7 +413,7 @@ def test_mislas_takes_the_steps_of_the_released_code() -> None:
     labels_b = torch.tensor([0, 3, 2])
     losses = []
     for _ in range(2):
-        loss = criterion.mean(0, classifier(features_bk), labels_b)
+        loss = criterion.mean(0, classifier(features_bk), Targets(labels_b))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

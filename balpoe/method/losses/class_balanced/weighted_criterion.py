@@ -5,9 +5,11 @@ B batch, C classes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
-from balpoe.config.loss import ClassWeights, Criterion, WeightNormalisation
+from balpoe.config.loss import ClassWeights, Criterion, Targets, WeightNormalisation
 
 
 class WeightedCriterion(Criterion):
@@ -26,23 +28,8 @@ class WeightedCriterion(Criterion):
         losses_b = self._unweighted.per_image(expert, logits_bc, labels_b)
         return self._weights_c.index_select(0, labels_b) * losses_b
 
-    def mean(
-        self,
-        expert: int,
-        logits_bc: Tensor,
-        labels_b: Tensor,
-        *,
-        partner_labels_b: Tensor | None = None,
-        xi: Tensor | None = None,
-        class_weights: ClassWeights | None = None,
-    ) -> Tensor:
+    def mean(self, expert: int, logits_bc: Tensor, targets: Targets) -> Tensor:
         """Return the weighted mean over the batch; further class weights are refused."""
-        assert class_weights is None
-        return self._unweighted.mean(
-            expert,
-            logits_bc,
-            labels_b,
-            partner_labels_b=partner_labels_b,
-            xi=xi,
-            class_weights=self._class_weights,
-        )
+        assert targets.class_weights is None
+        weighted = replace(targets, class_weights=self._class_weights)
+        return self._unweighted.mean(expert, logits_bc, weighted)

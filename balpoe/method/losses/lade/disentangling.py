@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from balpoe.config.loss import ClassWeights, Criterion
+from balpoe.config.loss import Criterion, Targets
 
 
 def disentangling_term(logits_bc: Tensor, labels_b: Tensor, prior_c: Tensor, rho: float) -> Tensor:
@@ -44,19 +44,10 @@ class LadeCriterion(Criterion):
         """Return the cross-entropy of each image, float32 [B]: the other term has no images."""
         return self._cross_entropy.per_image(expert, logits_bc, labels_b)
 
-    def mean(
-        self,
-        expert: int,
-        logits_bc: Tensor,
-        labels_b: Tensor,
-        *,
-        partner_labels_b: Tensor | None = None,
-        xi: Tensor | None = None,
-        class_weights: ClassWeights | None = None,
-    ) -> Tensor:
+    def mean(self, expert: int, logits_bc: Tensor, targets: Targets) -> Tensor:
         """Return the mean cross-entropy, plus the term; mixed labels are refused."""
-        assert partner_labels_b is None
-        assert xi is None
-        mean = self._cross_entropy.mean(expert, logits_bc, labels_b, class_weights=class_weights)
-        term = disentangling_term(logits_bc, labels_b, self._prior_c, self._rho)
+        assert targets.partner_labels_b is None
+        assert targets.xi is None
+        mean = self._cross_entropy.mean(expert, logits_bc, targets)
+        term = disentangling_term(logits_bc, targets.labels_b, self._prior_c, self._rho)
         return mean + self._alpha * term

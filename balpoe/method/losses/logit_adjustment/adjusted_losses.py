@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from balpoe.config.loss import ClassWeights, Criterion
+from balpoe.config.loss import Criterion, Targets
 
 
 def logit_adjustments(prior_c: Tensor, lambdas: Sequence[float] | Tensor) -> Tensor:
@@ -63,24 +63,18 @@ class AdjustedCrossEntropy(Criterion):
             logits_bc + self._adjustments_ec[expert], labels_b, reduction="none"
         )
 
-    def mean(
-        self,
-        expert: int,
-        logits_bc: Tensor,
-        labels_b: Tensor,
-        *,
-        partner_labels_b: Tensor | None = None,
-        xi: Tensor | None = None,
-        class_weights: ClassWeights | None = None,
-    ) -> Tensor:
+    def mean(self, expert: int, logits_bc: Tensor, targets: Targets) -> Tensor:
         """Return the mean loss, with one softmax for both labels where the batch has one ξ."""
-        partners = {"partner_labels_b": partner_labels_b, "xi": xi}
-        if class_weights is not None or (xi is not None and xi.ndim):
-            return super().mean(
-                expert, logits_bc, labels_b, **partners, class_weights=class_weights
-            )
-        adjustments_1c = self._adjustments_ec[expert : expert + 1]
-        return expert_losses(logits_bc.unsqueeze(1), adjustments_1c, labels_b, **partners)
+        xi = targets.xi
+        if targets.class_weights is not None or (xi is not None and xi.ndim):
+            return super().mean(expert, logits_bc, targets)
+        return expert_losses(
+            logits_bc.unsqueeze(1),
+            self._adjustments_ec[expert : expert + 1],
+            targets.labels_b,
+            partner_labels_b=targets.partner_labels_b,
+            xi=xi,
+        )
 
 
 def product_of_experts(logits_bec: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from balpoe.config.loss import ClassWeights, Criterion
+from balpoe.config.loss import Criterion, Targets
 
 
 def log_reversed_prior(class_counts: Sequence[int]) -> Tensor:
@@ -38,22 +38,6 @@ class ScaledCriterion(Criterion):
         """Return the loss of each image: float32 [B]."""
         return self._factor * self._unscaled.per_image(expert, logits_bc, labels_b)
 
-    def mean(
-        self,
-        expert: int,
-        logits_bc: Tensor,
-        labels_b: Tensor,
-        *,
-        partner_labels_b: Tensor | None = None,
-        xi: Tensor | None = None,
-        class_weights: ClassWeights | None = None,
-    ) -> Tensor:
+    def mean(self, expert: int, logits_bc: Tensor, targets: Targets) -> Tensor:
         """Return the mean over the batch."""
-        return self._factor * self._unscaled.mean(
-            expert,
-            logits_bc,
-            labels_b,
-            partner_labels_b=partner_labels_b,
-            xi=xi,
-            class_weights=class_weights,
-        )
+        return self._factor * self._unscaled.mean(expert, logits_bc, targets)

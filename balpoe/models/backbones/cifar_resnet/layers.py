@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from balpoe.config.model import BackboneLayers
 from balpoe.models.backbones.cifar_resnet import CifarArchitecture
+from balpoe.models.basic_block import BasicBlock
 from balpoe.models.pooling import GlobalAveragePool
 
 
@@ -44,8 +45,8 @@ def stage(number: int, network: CifarArchitecture) -> nn.Sequential:
     """
     width = network.widths[number - 1]
     before = network.widths[max(number - 2, 0)]
-    blocks: list[nn.Module] = [BasicBlock(before, width, stride=1 if number == 1 else 2)]
-    blocks += (BasicBlock(width, width, stride=1) for _ in range(network.blocks - 1))
+    blocks: list[nn.Module] = [PaddingBlock(before, width, stride=1 if number == 1 else 2)]
+    blocks += (PaddingBlock(width, width, stride=1) for _ in range(network.blocks - 1))
     if network.doubled and number == len(network.widths):
         blocks[-1] = DoubledBlock(width)
     return nn.Sequential(*blocks)
@@ -56,35 +57,23 @@ class DoubledBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = BasicBlock(channels, channels, stride=1)
-        self.second = BasicBlock(channels, channels, stride=1)
+        self.first = PaddingBlock(channels, channels, stride=1)
+        self.second = PaddingBlock(channels, channels, stride=1)
 
     def forward(self, x_bdhw: Tensor) -> Tensor:
         """Return activations [B, 2 · channels, H, W]."""
         return torch.cat([self.first(x_bdhw), self.second(x_bdhw)], dim=1)
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut without parameters; ReLU after the addition."""
+class PaddingBlock(BasicBlock):
+    """A block with a shortcut without parameters."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(
-            in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False
-        )
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        super().__init__(in_channels, channels, stride)
         self._stride = stride
         self._padding = (channels - in_channels) // 2
 
-    def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
-        inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
-        residual: Tensor = self.bn2(self.conv2(inner))
-        return residual.add_(self._shortcut(x_bdhw)).relu_()
-
-    def _shortcut(self, x_bdhw: Tensor) -> Tensor:
+    def shortcut(self, x_bdhw: Tensor) -> Tensor:
         """Return option A of He et al.: every stride-th pixel, zero channels on both sides."""
         if self._stride == 1:
             return x_bdhw

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from balpoe.config.model import BackboneLayers
 from balpoe.models.backbones.imagenet_resnet import ImagenetArchitecture
+from balpoe.models.basic_block import BasicBlock
 from balpoe.models.pooling import GlobalAveragePool
 
 _STEM_WIDTH = 64
@@ -67,29 +68,22 @@ def _block(
 ) -> nn.Module:
     channels, width = _stage_channels(network, number), network.widths[number - 1]
     if network.kind == "basic":
-        return BasicBlock(in_channels, channels, stride)
+        return ProjectingBlock(in_channels, channels, stride)
     inner = network.groups * (network.group_width * width // _STEM_WIDTH)
     return Bottleneck(in_channels, inner, channels, stride, network.groups)
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut; ReLU after the addition."""
+class ProjectingBlock(BasicBlock):
+    """A block whose shortcut is a 1x1 convolution where channels or size change."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(
-            in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False
-        )
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        super().__init__(in_channels, channels, stride)
         self.downsample = _shortcut(in_channels, channels, stride)
 
-    def forward(self, x_bdhw: Tensor) -> Tensor:
-        """Return activations [B, channels, ceil(H / stride), ceil(W / stride)]."""
-        inner = functional.relu(self.bn1(self.conv1(x_bdhw)), inplace=True)
-        residual: Tensor = self.bn2(self.conv2(inner))
-        return residual.add_(self.downsample(x_bdhw)).relu_()
+    def shortcut(self, x_bdhw: Tensor) -> Tensor:
+        """Return option B of He et al."""
+        shortcut: Tensor = self.downsample(x_bdhw)
+        return shortcut
 
 
 class Bottleneck(nn.Module):

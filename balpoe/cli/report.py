@@ -43,8 +43,12 @@ def report(
 
     if log and len(shown) > 1:
         raise click.UsageError("--log needs a single STUDY: a page belongs to the run of one study")
-    written = write_report(shown, trials=trials, out=out, runs=runs)
-    click.echo(f"report  {written}")
-    if log:
-        log_report(shown[0], runs=runs, page=written, again=True)
-        click.echo("logged  page and figures, in the runs of the study and its trials in MLflow")
+    if not log:
+        _echo_page(write_report(shown, trials=trials, out=out, runs=runs))
+        return
+    log_report(shown[0], trials=trials, out=out, runs=runs, again=True, on_page=_echo_page)
+    click.echo("logged  page and figures, in the runs of the study and its trials in MLflow")
+
+
+def _echo_page(page: Path) -> None:
+    click.echo(f"report  {page}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from balpoe.atomic_write import write_text_atomically
@@ -76,36 +76,41 @@ def report(
 def log_report(
     study: str,
     *,
+    trials: Sequence[int] = (),
+    out: Path | str | None = None,
     runs: Path | str = RUNS,
-    page: Path | None = None,
     details: int | None = None,
     again: bool = False,
+    on_page: Callable[[Path], None] = lambda page: None,
 ) -> int:
     """Log the page and the figures of a study to its runs in MLflow.
 
     Args:
         study: The name of the study.
+        trials: Further trials that are shown in detail.
+        out: The file that keeps the page; by default none does.
         runs: The directory of the studies.
-        page: A page that is written already; by default it is rendered.
         details: The most trials that are shown in detail and get figures, the front first; None:
             the front and the known points.
         again: Whether to log the figures of trials whose runs have them.
+        on_page: Called with the path of the page once it is written, before anything is logged.
 
     Returns:
         The number of further trials that could be shown in detail.
 
     Raises:
-        UserError: there is no such study.
+        UserError: there is no such study or trial.
         CorruptFile: a file of the study is damaged or of another format.
-        StorageError: the study cannot be read, MLflow not be reached or written, or it has no run
-            of the study.
+        StorageError: the study cannot be read, `out` or MLflow not be written, MLflow not be
+            reached, or it has no run of the study.
     """
     runs = local_runs(runs)
     directory = StudyDirectory.of(runs, study)
-    found = reported_study(study, runs, details=details, png=True)
-    store = saved_store(directory, runs)
+    found = reported_study(study, runs, trials=trials, details=details, png=True)
     with tempfile.TemporaryDirectory(prefix="balpoe_report_") as scratch:
-        page = page or write_page(study_page([found]), Path(scratch) / REPORT.name)
+        page = write_page(study_page([found]), Path(out or Path(scratch) / REPORT.name))
+        on_page(page)
+        store = saved_store(directory, runs)
         if not log_study_figures(store, study, png_images(found.pictures.study), page):
             raise StorageError(
                 f"{store.tracking_uri}: has no run of the study {study}; `balpoe sync {study}` "
